@@ -1,0 +1,59 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo up test check format bench protos lock replay clean
+
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with everything in it
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Upline needs Python 3.11 or newer; say which with PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: setup ## Start everything and do the main job on real purchases
+	@$(BIN)/upline demo
+
+up: setup ## Run PostgreSQL, NATS and the three services until Ctrl-C
+	@$(BIN)/upline up
+
+test: setup ## Run every test, against servers of the suite's own
+	@$(BIN)/python -m pytest
+
+check: setup ## Formatting, lint, types, import contracts, protos and stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python tools/check_breaking.py
+	$(BIN)/python tools/generate_stubs.py --check
+
+format: setup ## Format code and protos
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(BIN)/buf format --write
+
+bench: setup ## Measure, in under ten minutes; prints a JSON line a figure
+	@$(BIN)/python -m bench
+
+protos: setup ## Generate gen/python from protos/
+	@$(BIN)/python tools/generate_stubs.py
+
+lock: setup ## Renew requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock
+
+replay: setup ## Replay the shipped purchases through a stack of its own
+	@$(BIN)/upline replay
+
+clean: ## Remove .venv, .upline and caches
+	rm -rf $(VENV) .upline .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What every service stands on: server, database, outbox, streams, errors, telemetry, clock. Knows no service."""

@@ -1,0 +1,95 @@
+"""PostgreSQL: SQLAlchemy Core for statements, the psycopg connection beneath it for COPY."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+LOCK_TIMEOUT_MS = 5_000
+"""A wait for a lock longer than this is a fault, told to the caller, not a pile-up."""
+STATEMENT_TIMEOUT_MS = 60_000
+IDLE_TRANSACTION_TIMEOUT_MS = 60_000
+POOL_SIZE = 10
+POOL_WAIT_SECONDS = 10.0
+
+
+class Database:
+    """One service's connections; every statement sees the service's own schema first."""
+
+    def __init__(self, url: str, schema: str) -> None:
+        options = (
+            f"-c search_path={schema} -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS}"
+            f" -c statement_timeout={STATEMENT_TIMEOUT_MS}"
+            f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS}"
+        )
+        self.engine: AsyncEngine = create_async_engine(
+            driver_url(url),
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={"options": options, "application_name": f"upline-{schema}", "connect_timeout": 10},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One READ COMMITTED transaction. Commit and rollback finish even if the caller is cancelled meanwhile."""
+        conn = await self.engine.connect()
+        try:
+            transaction = await conn.begin()
+            try:
+                yield conn
+            except BaseException:
+                await _finish(transaction.rollback())
+                raise
+            await _finish(transaction.commit())
+        finally:
+            await _finish(conn.close())
+
+    async def ready(self) -> None:
+        """Raises if the database does not answer."""
+        async with self.transaction() as conn:
+            await conn.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()
+
+
+async def _finish(work: Coroutine[Any, Any, Any]) -> None:
+    """Awaits `work` to its end; a cancellation that comes meanwhile takes effect afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        raise
+
+
+def driver_url(url: str) -> URL:
+    """The URL with the psycopg driver named, whatever `postgresql://` form it came in."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+async def psycopg_connection(conn: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection of the same transaction, for COPY and pipelines."""
+    raw = (await conn.get_raw_connection()).driver_connection
+    if not isinstance(raw, psycopg.AsyncConnection):
+        raise TypeError(f"expected a psycopg connection, got {type(raw).__name__}")
+    return raw
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed when it is tried again: lost connection, deadlock, timeout, shutdown."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        if isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated:
+            return True
+        error = error.orig
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, TimeoutError))

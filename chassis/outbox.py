@@ -1,0 +1,126 @@
+"""The transactional outbox: events are written with the facts they tell of, and published afterwards, at least once.
+
+The relay asks for *unpublished* rows. A cursor (`id > last`) would lose rows whose transaction commits late.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, MetaData, Table, Text, func, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import Database
+from chassis.stream import Message, Stream
+
+RELAY_BATCH = 200
+"""Rows a round: with 256 publishes in flight at most, one round never waits for itself."""
+POLL_SECONDS = 0.5
+"""Fallback for rows another process committed before it died; the usual wake-up is in-process."""
+RETENTION = timedelta(days=7)
+"""How long published rows are kept, so that a lost broker can be fed again."""
+PURGE_SECONDS = 3600.0
+PURGE_BATCH = 5_000
+
+log = structlog.get_logger(__name__)
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The outbox of one service."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("outbox_id", BigInteger, Identity(always=True), primary_key=True),
+        Column("subject", Text, nullable=False),
+        Column("message_id", Text, nullable=False),
+        Column("message_type", Text, nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("publish_time", DateTime(timezone=True)),
+        Index("outbox_unpublished", "outbox_id", postgresql_where=text("publish_time IS NULL")),
+    )
+
+
+_APPEND = text("""
+    INSERT INTO outbox (subject, message_id, message_type, payload)
+    VALUES (:subject, :message_id, :message_type, :payload)
+""")
+_CLAIM = text("""
+    SELECT outbox_id, subject, message_id, message_type, payload FROM outbox
+    WHERE publish_time IS NULL ORDER BY outbox_id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_MARK = text("UPDATE outbox SET publish_time = now() WHERE outbox_id = ANY(:ids)")
+_PURGE = text("""
+    DELETE FROM outbox WHERE outbox_id IN (
+        SELECT outbox_id FROM outbox WHERE publish_time < now() - make_interval(secs => :seconds)
+        ORDER BY outbox_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+""")
+
+
+async def append(conn: AsyncConnection, messages: Sequence[Message]) -> None:
+    """Adds messages to the outbox in the caller's transaction."""
+    if messages:
+        await conn.execute(
+            _APPEND,
+            [
+                {
+                    "subject": each.subject,
+                    "message_id": each.message_id,
+                    "message_type": each.message_type,
+                    "payload": each.payload,
+                }
+                for each in messages
+            ],
+        )
+
+
+@dataclass
+class Relay:
+    """Publishes what the outbox holds. Any number of relays may run: rows are claimed with SKIP LOCKED."""
+
+    database: Database
+    stream: Stream
+
+    def __post_init__(self) -> None:
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Says that rows were committed; call it after the commit."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publishes until cancelled. Faults are logged and tried again: nothing is lost, it waits in the table."""
+        next_purge = 0.0
+        while True:
+            try:
+                while await self.publish_some() == RELAY_BATCH:
+                    pass
+                if (now := asyncio.get_running_loop().time()) >= next_purge:
+                    await self._purge()
+                    next_purge = now + PURGE_SECONDS
+            except Exception as error:
+                log.warning("outbox relay failed, will retry", error=str(error))
+                await asyncio.sleep(POLL_SECONDS)
+            try:
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+            finally:
+                self._wake.clear()
+
+    async def publish_some(self) -> int:
+        """Publishes up to RELAY_BATCH rows and returns how many."""
+        async with self.database.transaction() as conn:
+            rows = (await conn.execute(_CLAIM, {"limit": RELAY_BATCH})).all()
+            if rows:
+                await self.stream.publish_all(
+                    [Message(row.subject, row.message_id, row.message_type, row.payload) for row in rows]
+                )
+                await conn.execute(_MARK, {"ids": [row.outbox_id for row in rows]})
+        return len(rows)
+
+    async def _purge(self) -> None:
+        async with self.database.transaction() as conn:
+            await conn.execute(_PURGE, {"seconds": RETENTION.total_seconds(), "limit": PURGE_BATCH})

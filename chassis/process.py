@@ -1,0 +1,68 @@
+"""A service process: runs its tasks until told to stop, and stops them in order."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+import uvloop
+
+log = structlog.get_logger(__name__)
+
+
+class Service(Protocol):
+    """What a composition root builds."""
+
+    async def start(self) -> None:
+        """Connects and begins to answer; returns when it does."""
+        ...
+
+    async def run(self) -> None:
+        """Works until cancelled; raises if it cannot go on."""
+        ...
+
+    async def stop(self) -> None:
+        """Finishes what is in flight and closes."""
+        ...
+
+
+async def run_all(*tasks: Coroutine[Any, Any, None]) -> None:
+    """Runs tasks until one raises or the caller is cancelled; the others are cancelled with it."""
+    async with asyncio.TaskGroup() as group:
+        for task in tasks:
+            group.create_task(task)
+
+
+async def serve(service: Service) -> None:
+    """Runs a service until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await service.start()
+        work = asyncio.create_task(service.run())
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not work.done():
+            work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        if not work.cancelled() and (error := work.exception()):
+            raise error
+    finally:
+        await service.stop()
+
+
+def main(build: Callable[[], Service]) -> None:
+    """Runs the service that `build` makes, as the whole process."""
+
+    async def whole() -> None:
+        await serve(build())
+
+    try:
+        uvloop.run(whole())
+    except RuntimeError as error:
+        sys.exit(f"cannot run: {error}")

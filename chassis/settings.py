@@ -1,0 +1,35 @@
+"""Settings of a service process, read from `UPLINE_*` environment variables once, at the composition root."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_SECRET_CHARACTERS = 32
+"""256 bits in base 64 are 43 characters; fewer than 32 characters cannot hold 128 bits of hex."""
+
+
+class ServiceSettings(BaseSettings):
+    """What each service needs to know of the world. Every field is `UPLINE_` + its name in upper case."""
+
+    model_config = SettingsConfigDict(env_prefix="UPLINE_", extra="ignore")
+
+    database_url: str
+    """`postgresql://user:password@host:port/database`, with the service's own role."""
+    nats_url: str
+    """`nats://[user:password@]host:port`."""
+    nats_monitor_url: str = ""
+    """`http://host:port` of the broker's monitor. With it, readiness asserts `sync_interval: always`."""
+    secret: SecretStr = Field(min_length=MIN_SECRET_CHARACTERS)
+    """The key behind click tokens, page tokens and hashes of personal data; the same for all replicas."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port of the gRPC server; 0 takes a free one."""
+    allow_plaintext: bool = False
+    """Permits plain text on an address other than loopback (a private network that encrypts by itself)."""
+    reuse_port: bool = False
+    """Lets several processes of one service share the port. Off, so that a second stack fails loudly."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the Prometheus endpoint; 0 for none."""
+    log_json: bool = False
+    """Logs one JSON object a line instead of text for people."""
+    log_level: str = "info"

@@ -1,0 +1,274 @@
+"""NATS JetStream: publishing that waits for the disk, and consumers that acknowledge after the commit."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.request import urlopen
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import TimeoutError as NatsTimeout
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import BadRequestError, NotFoundError
+
+from chassis.database import is_transient
+from chassis.dead_letters import DeadLetters
+from chassis.topology import StreamSpec
+
+PUBLISHES_IN_FLIGHT = 256
+"""The broker slows every client down when one has more outstanding."""
+PUBLISH_TIMEOUT_SECONDS = 10.0
+DEDUPE_WINDOW_SECONDS = 600.0
+"""Spares work after a lost acknowledgement; the tables' keys are the guarantee."""
+ACK_WAIT_SECONDS = 60.0
+"""Longer than any batch takes; a dead worker's messages come back after it."""
+MAX_ACK_PENDING = 4_096
+FETCH_MESSAGES = 256
+FETCH_TIMEOUT_SECONDS = 5.0
+"""A pull that waits longer can outlive a dead connection unnoticed."""
+RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
+"""Waits before a failed message is delivered again; a plain nak comes back within 10 ms and spins."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A batch of events on its way to a stream."""
+
+    subject: str
+    message_id: str
+    """Unique for ever: `Nats-Msg-Id` and `ce-id`."""
+    message_type: str
+    """Full name of the protobuf message in `payload`: `ce-type`."""
+    payload: bytes
+
+
+class Stream:
+    """One connection to the broker."""
+
+    def __init__(self, client: Client, monitor_url: str) -> None:
+        self._client = client
+        self._monitor_url = monitor_url
+        self._jetstream: JetStreamContext = client.jetstream(
+            timeout=PUBLISH_TIMEOUT_SECONDS, publish_async_max_pending=PUBLISHES_IN_FLIGHT
+        )
+        self._slots = asyncio.Semaphore(PUBLISHES_IN_FLIGHT)
+
+    @classmethod
+    async def connect(cls, url: str, name: str, monitor_url: str = "") -> "Stream":
+        """Connects, and keeps reconnecting for ever once connected."""
+
+        async def on_error(error: Exception) -> None:
+            log.warning("broker connection", error=str(error) or type(error).__name__)
+
+        client = await nats.connect(
+            url,
+            name=name,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.5,
+            ping_interval=10,
+            max_outstanding_pings=2,
+            error_cb=on_error,
+        )
+        return cls(client, monitor_url)
+
+    async def ensure(self, spec: StreamSpec) -> None:
+        """Creates the stream and its consumers, or brings their settings up to date."""
+        config = StreamConfig(
+            name=spec.name,
+            subjects=[spec.subject],
+            retention=RetentionPolicy.INTEREST,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=spec.max_bytes,
+            duplicate_window=DEDUPE_WINDOW_SECONDS,
+        )
+        try:
+            await self._jetstream.add_stream(config)
+        except BadRequestError:  # exists with other settings
+            await self._jetstream.update_stream(config)
+        for durable in spec.consumers:
+            await self._jetstream.add_consumer(
+                spec.name,
+                ConsumerConfig(
+                    durable_name=durable,
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=ACK_WAIT_SECONDS,
+                    deliver_policy=DeliverPolicy.ALL,
+                    max_deliver=-1,
+                    max_ack_pending=MAX_ACK_PENDING,
+                ),
+            )
+
+    async def publish(self, message: Message) -> None:
+        """Returns when the broker has the message on disk."""
+        async with self._slots:
+            await self._jetstream.publish(
+                message.subject,
+                message.payload,
+                headers={
+                    "Nats-Msg-Id": message.message_id,
+                    "ce-specversion": "1.0",
+                    "ce-id": message.message_id,
+                    "ce-source": f"/upline/{message.subject}",
+                    "ce-type": message.message_type,
+                    "ce-time": datetime.now(UTC).isoformat(),
+                    "content-type": "application/protobuf",
+                },
+            )
+
+    async def publish_all(self, messages: Sequence[Message]) -> None:
+        """Publishes all; raises if any one is not on disk (the others may be: ids make the retry safe)."""
+        results = await asyncio.gather(*(self.publish(each) for each in messages), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def announce(self, subject: str, payload: bytes) -> None:
+        """Tells whoever listens right now, without storing (a wake-up, never a fact)."""
+        await self._client.publish(subject, payload)
+
+    async def listen(
+        self, subject: str, on_message: Callable[[bytes], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        """Hears announcements until the returned function is called."""
+
+        async def deliver(message: Msg) -> None:
+            await on_message(message.data)
+
+        subscription = await self._client.subscribe(subject, cb=deliver)
+        return subscription.unsubscribe
+
+    async def pending(self, spec: StreamSpec, durable: str) -> int:
+        """How many messages a consumer has still to acknowledge."""
+        info = await self._jetstream.consumer_info(spec.name, durable)
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def ready(self) -> None:
+        """Raises if the broker does not answer, or may lose acknowledged messages on power loss."""
+        if not self._client.is_connected:
+            raise ConnectionError("not connected to the broker")
+        await self._jetstream.account_info()
+        if self._monitor_url:
+            await asyncio.to_thread(_assert_sync_always, self._monitor_url)
+
+    async def subscribe(self, spec: StreamSpec, durable: str) -> JetStreamContext.PullSubscription:
+        """A pull subscription on an existing durable consumer."""
+        return await self._jetstream.pull_subscribe_bind(consumer=durable, stream=spec.name)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._client.close()
+
+
+def _assert_sync_always(monitor_url: str) -> None:
+    with urlopen(f"{monitor_url}/jsz?config=true", timeout=5) as answer:  # noqa: S310 - the operator's own setting
+        config: dict[str, Any] = json.load(answer).get("config", {})
+    if not config.get("sync_always"):
+        raise RuntimeError("the broker does not run with `sync_interval: always`: acknowledged clicks could be lost")
+
+
+@dataclass
+class Consumer:
+    """Reads one durable consumer in batches; any number of processes may read the same one.
+
+    `handle` commits what the payloads say in one transaction, and must be safe to call twice with the same payloads.
+    """
+
+    stream: Stream
+    spec: StreamSpec
+    durable: str
+    handle: Callable[[Sequence[bytes]], Awaitable[None]]
+    dead_letters: DeadLetters
+    fetch_messages: int = FETCH_MESSAGES
+
+    async def run(self) -> None:
+        """Reads until cancelled."""
+        subscription: JetStreamContext.PullSubscription | None = None
+        while True:
+            try:
+                if subscription is None:
+                    subscription = await self.stream.subscribe(self.spec, self.durable)
+                messages = await subscription.fetch(self.fetch_messages, timeout=FETCH_TIMEOUT_SECONDS)
+            except (NatsTimeout, TimeoutError):
+                continue
+            except NotFoundError:
+                await self._recreate()
+                subscription = None
+                continue
+            except Exception as error:
+                log.warning("cannot fetch, will retry", consumer=self.durable, error=str(error) or type(error).__name__)
+                subscription = None
+                await asyncio.sleep(RETRY_SECONDS[1])
+                continue
+            await self._settle(messages)
+
+    async def _recreate(self) -> None:
+        """A broker that lost its disk has no stream; make it again rather than wait for an operator."""
+        log.warning("stream or consumer is gone, creating it", stream=self.spec.name, consumer=self.durable)
+        try:
+            await self.stream.ensure(self.spec)
+        except Exception as error:
+            log.warning("cannot create stream", stream=self.spec.name, error=str(error))
+            await asyncio.sleep(RETRY_SECONDS[1])
+
+    async def _settle(self, messages: list[Msg]) -> None:
+        """Handles all at once; where that fails for a reason of their own, one by one, so that one bad message harms itself only."""
+        try:
+            await self.handle([each.data for each in messages])
+        except Exception as error:
+            if is_transient(error):
+                log.warning("batch failed, will retry", consumer=self.durable, error=str(error))
+                for message in messages:
+                    await self._nak(message)
+                return
+            for message in messages:
+                await self._settle_one(message)
+            return
+        await self._acknowledge(messages)
+
+    async def _settle_one(self, message: Msg) -> None:
+        try:
+            await self.handle([message.data])
+        except Exception as error:
+            if is_transient(error):
+                await self._nak(message)
+            elif await self.dead_letters.give_up(self.durable, message, error):
+                log.error("message set aside as a dead letter", consumer=self.durable, error=str(error))
+                await message.term()
+            else:
+                log.exception("message failed, will retry", consumer=self.durable)
+                await self._nak(message)
+            return
+        await self._acknowledge([message])
+
+    async def _acknowledge(self, messages: list[Msg]) -> None:
+        try:
+            for message in messages:
+                await message.ack()
+        except Exception as error:
+            log.warning("cannot acknowledge", consumer=self.durable, error=str(error))
+
+    async def _nak(self, message: Msg) -> None:
+        delivered = message.metadata.num_delivered or 1
+        wait = RETRY_SECONDS[min(delivered, len(RETRY_SECONDS)) - 1]
+        try:
+            await message.nak(delay=wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
+        except Exception as error:
+            log.warning("cannot nak", consumer=self.durable, error=str(error))

@@ -1,0 +1,22 @@
+"""The streams between the services, and who reads them. Named once; every process that uses one ensures it exists."""
+
+from dataclasses import dataclass
+from typing import Final
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """A JetStream stream: file storage, interest retention, `discard: new` (a full stream refuses, it never forgets)."""
+
+    name: str
+    subject: str
+    consumers: tuple[str, ...]
+    """Durable consumers. A message is kept until each has acknowledged it."""
+    max_bytes: int
+
+
+CLICKS: Final = StreamSpec("CLICKS", "upline.clicks", ("click_writer",), _GIB)
+CONVERSIONS: Final = StreamSpec("CONVERSIONS", "upline.conversions", ("rewards",), _GIB)
+REWARDS: Final = StreamSpec("REWARDS", "upline.rewards", ("notify",), _GIB)

@@ -1,0 +1,1 @@
+"""The three services. Each is independent of the others; they meet in `protos/` only."""

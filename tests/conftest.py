@@ -1,0 +1,96 @@
+"""The suite's own servers: real PostgreSQL and real NATS from wheels, started once, in a directory of their own."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from sqlalchemy import make_url
+
+from chassis.clock import ManualClock
+from chassis.embedded.nats import Nats
+from chassis.embedded.postgres import Postgres
+from chassis.embedded.state import StateDirectory
+from chassis.migrate import migrate, role_name
+from chassis.settings import ServiceSettings
+from tests.running import Running, running
+
+SERVICES = ["attribution", "rewards", "notify"]
+ROLE_PASSWORD = "suite-role-password"
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the suite's PostgreSQL and NATS answer."""
+
+    postgres: Postgres
+    nats: Nats
+
+    def settings(self, service: str) -> ServiceSettings:
+        """Settings for one service, on a free port."""
+        url = make_url(self.postgres.url).set(username=role_name(service), password=ROLE_PASSWORD)
+        return ServiceSettings(
+            database_url=url.render_as_string(hide_password=False),
+            nats_url=self.nats.url,
+            nats_monitor_url=self.nats.monitor_url,
+            secret=SecretStr(SECRET),
+        )
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """PostgreSQL and NATS with every service's tables."""
+    state = StateDirectory(Path(tmp_path_factory.mktemp("stack")))
+    postgres, nats = Postgres(state), Nats(state)
+    postgres.start()
+    nats.start()
+    migrate(postgres.url, SERVICES, ROLE_PASSWORD)
+    yield Servers(postgres, nats)
+    nats.stop()
+    postgres.stop()
+    state.close()
+
+
+@pytest.fixture(scope="session")
+def clock() -> ManualClock:
+    """The clock of the services under test. Tests that move it restore it."""
+    return ManualClock(datetime.now(UTC))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def attribution(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
+    """The attribution service, answering."""
+    from services.attribution.__main__ import Attribution
+
+    async with running(Attribution(servers.settings("attribution"), clock)) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="session")
+async def rewards(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
+    """The rewards service, answering."""
+    from services.rewards.__main__ import Rewards
+
+    async with running(Rewards(servers.settings("rewards"), clock)) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="session")
+async def notify(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
+    """The notify service, answering."""
+    from services.notify.__main__ import Notify
+
+    async with running(Notify(servers.settings("notify"), clock)) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def new_program_id() -> Callable[[str], str]:
+    """Names programs: tests share the servers, never a program."""
+    numbers = count(1)
+    return lambda stem: f"{stem}-{next(numbers)}"
