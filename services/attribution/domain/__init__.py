@@ -1,0 +1,1 @@
+"""Pure decisions: no I/O, no proto, no clock."""
