@@ -127,7 +127,7 @@ def _refuse_open_plaintext(settings: ServiceSettings) -> None:
         )
 
 
-def _handler(method: MethodDescriptor, behavior: Wrapped) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: MethodDescriptor, behavior: Wrapped) -> "grpc.RpcMethodHandler[Any, Any]":
     request_class: type[ProtoMessage] = GetMessageClass(method.input_type)
     response_class: type[ProtoMessage] = GetMessageClass(method.output_type)
     wrap, make = {

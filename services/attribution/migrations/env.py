@@ -1,0 +1,5 @@
+"""Runs inside chassis.migrate, which has configured connection and schema."""
+
+from alembic import context
+
+context.run_migrations()

@@ -1,0 +1,98 @@
+"""Programs."""
+
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.errors import not_found
+from services.attribution.domain.policy import Bindable, Binding, Policy, Program, Touch
+
+_COLUMNS = """program_id, title, currency_code, touch, touch_window, binding, bindable, enroll_buyers, default_sponsor_id,
+    allowed_hosts, create_time, update_time"""
+_READ = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id")
+_LOCK = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id FOR NO KEY UPDATE")
+_LIST = text(f"SELECT {_COLUMNS} FROM program WHERE program_id > :after ORDER BY program_id LIMIT :limit")
+_INSERT = text(f"""
+    INSERT INTO program ({_COLUMNS}) VALUES (:program_id, :title, :currency_code, :touch, :touch_window, :binding,
+        :bindable, :enroll_buyers, :default_sponsor_id, :allowed_hosts, :create_time, :update_time)
+    ON CONFLICT (program_id) DO NOTHING
+""")
+_UPDATE = text("""
+    UPDATE program SET title = :title, touch = :touch, touch_window = :touch_window, binding = :binding,
+        bindable = :bindable, enroll_buyers = :enroll_buyers, default_sponsor_id = :default_sponsor_id,
+        allowed_hosts = :allowed_hosts, update_time = :update_time
+    WHERE program_id = :program_id
+""")
+
+
+async def load_program(conn: AsyncConnection, program_id: str) -> Program:
+    """One program. NOT_FOUND if there is none."""
+    found = await find_program(conn, program_id)
+    if found is None:
+        raise not_found("program", program_id)
+    return found
+
+
+async def find_program(conn: AsyncConnection, program_id: str) -> Program | None:
+    """One program, or None."""
+    row = (await conn.execute(_READ, {"program_id": program_id})).one_or_none()
+    return None if row is None else _program(row)
+
+
+async def lock_program(conn: AsyncConnection, program_id: str) -> Program | None:
+    """One program, held against other changes until the transaction ends; or None."""
+    row = (await conn.execute(_LOCK, {"program_id": program_id})).one_or_none()
+    return None if row is None else _program(row)
+
+
+async def list_programs(conn: AsyncConnection, after: str, limit: int) -> list[Program]:
+    """Programs whose id is greater than `after`, by id."""
+    return [_program(row) for row in await conn.execute(_LIST, {"after": after, "limit": limit})]
+
+
+async def insert_program(conn: AsyncConnection, program: Program) -> bool:
+    """Adds a program; false if the id is taken."""
+    return (await conn.execute(_INSERT, _values(program))).rowcount == 1
+
+
+async def update_program(conn: AsyncConnection, program: Program) -> None:
+    """Writes everything of a program that may change."""
+    await conn.execute(_UPDATE, _values(program))
+
+
+def _values(program: Program) -> dict[str, Any]:
+    policy = program.policy
+    return {
+        "program_id": program.program_id,
+        "title": program.title,
+        "currency_code": program.currency_code,
+        "touch": int(policy.touch),
+        "touch_window": policy.window,
+        "binding": int(policy.binding),
+        "bindable": int(policy.bindable),
+        "enroll_buyers": policy.enroll_buyers,
+        "default_sponsor_id": policy.default_sponsor_id,
+        "allowed_hosts": list(program.allowed_hosts),
+        "create_time": program.create_time,
+        "update_time": program.update_time,
+    }
+
+
+def _program(row: Row[Any]) -> Program:
+    return Program(
+        program_id=row.program_id,
+        title=row.title,
+        currency_code=row.currency_code,
+        policy=Policy(
+            touch=Touch(row.touch),
+            window=row.touch_window,
+            binding=Binding(row.binding),
+            bindable=Bindable(row.bindable),
+            enroll_buyers=row.enroll_buyers,
+            default_sponsor_id=row.default_sponsor_id,
+        ),
+        allowed_hosts=tuple(row.allowed_hosts),
+        create_time=row.create_time,
+        update_time=row.update_time,
+    )
