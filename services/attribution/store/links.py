@@ -2,12 +2,66 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.errors import not_found
 from services.attribution.domain.codes import is_code, is_link_id, normalise
+from services.attribution.domain.destination import Utm, leads_to
+from services.attribution.domain.links import Code, Link
 
+LinkKey = tuple[str, str]
+"""Program id and link id."""
+
+_LINK_COLUMNS = """program_id, link_id, participant_id, destination_url, channel, campaign,
+    utm_source, utm_medium, utm_campaign, utm_term, utm_content, create_time"""
+_CODE_COLUMNS = "program_id, code, participant_id, channel, create_time"
+_INSERT_LINK = text(f"""
+    INSERT INTO link ({_LINK_COLUMNS}) VALUES (:program_id, :link_id, :participant_id, :destination_url, :channel,
+        :campaign, :utm_source, :utm_medium, :utm_campaign, :utm_term, :utm_content, :create_time)
+""")
+_INSERT_CODE = text(f"""
+    INSERT INTO code ({_CODE_COLUMNS}) VALUES (:program_id, :code, :participant_id, :channel, :create_time)
+    ON CONFLICT (program_id, code) DO NOTHING
+""")
+_LINK = text(f"SELECT {_LINK_COLUMNS} FROM link WHERE program_id = :program_id AND link_id = :link_id")
+_CODE = text(f"SELECT {_CODE_COLUMNS} FROM code WHERE program_id = :program_id AND code = :code")
+_LINKS = text(f"""
+    SELECT link_number, {_LINK_COLUMNS} FROM link
+    WHERE program_id = :program_id AND participant_id = :participant_id AND link_number > :after
+    ORDER BY link_number LIMIT :limit
+""")
+_CODES = text(f"""
+    SELECT code_number, {_CODE_COLUMNS} FROM code
+    WHERE program_id = :program_id AND participant_id = :participant_id AND code_number > :after
+    ORDER BY code_number LIMIT :limit
+""")
+_KNOWN_LINKS = text("""
+    SELECT wanted.program_id AS wanted_program_id, wanted.link_id AS wanted_link_id, program.allowed_hosts,
+        link.program_id, link.link_id, link.participant_id, link.destination_url, link.channel,
+        link.campaign, link.utm_source, link.utm_medium, link.utm_campaign, link.utm_term, link.utm_content, link.create_time
+    FROM unnest(CAST(:program_ids AS text[]), CAST(:link_ids AS text[])) AS wanted (program_id, link_id)
+    LEFT JOIN program ON program.program_id = wanted.program_id
+    LEFT JOIN link ON link.program_id = wanted.program_id AND link.link_id = wanted.link_id
+""")
+_INSERT_SHARE = text("""
+    INSERT INTO share (program_id, participant_id, channel, link_id, code)
+    VALUES (:program_id, :participant_id, :channel, :link_id, :code)
+""")
+_COUNT_SHARE = text("""
+    INSERT INTO share_count AS counter (program_id, participant_id, channel, share_count)
+    VALUES (:program_id, :participant_id, :channel, 1)
+    ON CONFLICT (program_id, participant_id, channel) DO UPDATE SET share_count = counter.share_count + 1
+    RETURNING share_count
+""")
+_SHARE_COUNTS = text("""
+    SELECT channel, CAST(sum(share_count) AS bigint) AS share_count FROM share_count
+    WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id)
+    GROUP BY channel ORDER BY 2 DESC, channel
+""")
 _CODE_SOURCES = text("""
     SELECT code, participant_id, channel FROM code
     WHERE program_id = :program_id AND code = ANY(CAST(:codes AS text[]))
@@ -29,6 +83,22 @@ class TouchSource:
     campaign: str
 
 
+@dataclass(frozen=True, slots=True)
+class KnownLink:
+    """A link, as the hot path needs it."""
+
+    link: Link
+    allowed: bool
+    """Whether the program still allows the destination."""
+
+
+class Absent(Enum):
+    """What is missing where a link was expected."""
+
+    PROGRAM = "program"
+    LINK = "link"
+
+
 async def load_code_sources(conn: AsyncConnection, program_id: str, codes: Collection[str]) -> dict[str, TouchSource]:
     """Sources by normalised code; unknown codes are absent."""
     wanted = sorted({code for each in codes if is_code(code := normalise(each))})
@@ -47,3 +117,131 @@ async def load_link_sources(
         return {}
     rows = await conn.execute(_LINK_SOURCES, {"program_id": program_id, "link_ids": wanted})
     return {row.link_id: TouchSource(row.participant_id, row.link_id, "", row.channel, row.campaign) for row in rows}
+
+
+async def insert_link(conn: AsyncConnection, link: Link) -> None:
+    """Adds a link; its id is too random to be taken."""
+    await conn.execute(
+        _INSERT_LINK,
+        {
+            "program_id": link.program_id,
+            "link_id": link.link_id,
+            "participant_id": link.participant_id,
+            "destination_url": link.destination_url,
+            "channel": link.channel,
+            "campaign": link.campaign,
+            "utm_source": link.utm.source,
+            "utm_medium": link.utm.medium,
+            "utm_campaign": link.utm.campaign,
+            "utm_term": link.utm.term,
+            "utm_content": link.utm.content,
+            "create_time": link.create_time,
+        },
+    )
+
+
+async def insert_code(conn: AsyncConnection, code: Code) -> bool:
+    """Adds a code; false if it is taken."""
+    inserted = await conn.execute(
+        _INSERT_CODE,
+        {
+            "program_id": code.program_id,
+            "code": code.code,
+            "participant_id": code.participant_id,
+            "channel": code.channel,
+            "create_time": code.create_time,
+        },
+    )
+    return inserted.rowcount == 1
+
+
+async def require_link(conn: AsyncConnection, program_id: str, link_id: str) -> Link:
+    """One link. NOT_FOUND if there is none."""
+    if is_link_id(link_id):
+        row = (await conn.execute(_LINK, {"program_id": program_id, "link_id": link_id})).one_or_none()
+        if row is not None:
+            return _link(row)
+    raise not_found("link", link_id)
+
+
+async def require_code(conn: AsyncConnection, program_id: str, code: str) -> Code:
+    """One code, however it was typed. NOT_FOUND if there is none."""
+    if is_code(normalise(code)):
+        row = (await conn.execute(_CODE, {"program_id": program_id, "code": normalise(code)})).one_or_none()
+        if row is not None:
+            return _code(row)
+    raise not_found("code", code)
+
+
+async def list_links(
+    conn: AsyncConnection, program_id: str, participant_id: str, after: int, limit: int
+) -> list[tuple[int, Link]]:
+    """A participant's links behind number `after`, with their numbers."""
+    rows = await conn.execute(
+        _LINKS, {"program_id": program_id, "participant_id": participant_id, "after": after, "limit": limit}
+    )
+    return [(row.link_number, _link(row)) for row in rows]
+
+
+async def list_codes(
+    conn: AsyncConnection, program_id: str, participant_id: str, after: int, limit: int
+) -> list[tuple[int, Code]]:
+    """A participant's codes behind number `after`, with their numbers."""
+    rows = await conn.execute(
+        _CODES, {"program_id": program_id, "participant_id": participant_id, "after": after, "limit": limit}
+    )
+    return [(row.code_number, _code(row)) for row in rows]
+
+
+async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | Absent]:
+    """What there is of each key."""
+    pairs = list(keys)
+    rows = await conn.execute(
+        _KNOWN_LINKS, {"program_ids": [each[0] for each in pairs], "link_ids": [each[1] for each in pairs]}
+    )
+    found: dict[LinkKey, KnownLink | Absent] = {}
+    for row in rows:
+        key = (row.wanted_program_id, row.wanted_link_id)
+        if row.allowed_hosts is None:
+            found[key] = Absent.PROGRAM
+        elif row.link_id is None:
+            found[key] = Absent.LINK
+        else:
+            found[key] = KnownLink(_link(row), leads_to(row.destination_url, row.allowed_hosts))
+    return found
+
+
+async def count_share(
+    conn: AsyncConnection, *, program_id: str, participant_id: str, channel: str, link_id: str, code: str
+) -> int:
+    """Adds one share and returns how many the participant has by this channel.
+
+    The counter's row serialises shares of one participant by one channel, so none is lost.
+    """
+    names = {"program_id": program_id, "participant_id": participant_id, "channel": channel}
+    await conn.execute(_INSERT_SHARE, {**names, "link_id": link_id, "code": code})
+    count: int = (await conn.execute(_COUNT_SHARE, names)).scalar_one()
+    return count
+
+
+async def load_share_counts(conn: AsyncConnection, program_id: str, participant_id: str) -> list[tuple[str, int]]:
+    """Shares by channel, most shared first; of the whole program if no participant is named."""
+    rows = await conn.execute(_SHARE_COUNTS, {"program_id": program_id, "participant_id": participant_id})
+    return [(row.channel, row.share_count) for row in rows]
+
+
+def _link(row: Row[Any]) -> Link:
+    return Link(
+        program_id=row.program_id,
+        link_id=row.link_id,
+        participant_id=row.participant_id,
+        destination_url=row.destination_url,
+        channel=row.channel,
+        campaign=row.campaign,
+        utm=Utm(row.utm_source, row.utm_medium, row.utm_campaign, row.utm_term, row.utm_content),
+        create_time=row.create_time,
+    )
+
+
+def _code(row: Row[Any]) -> Code:
+    return Code(row.program_id, row.code, row.participant_id, row.channel, row.create_time)

@@ -1,0 +1,120 @@
+"""Recording clicks: checked, sealed, and on disk before anybody is told so."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.rpc import code_pb2
+from upline.attribution.v1.click_pb2 import (
+    Click,
+    ClickBatch,
+    RecordClickRequest,
+    RecordClicksRequest,
+    StreamClicksRequest,
+)
+
+from chassis.clock import Clock
+from chassis.errors import FieldViolation, UplineError
+from chassis.server import check
+from chassis.times import unix_ms
+from services.attribution.domain.click_token import sign_parts
+from services.attribution.intake import MAX_BATCH_CLICKS, Intake
+from services.attribution.store.link_cache import LinkCache
+from services.attribution.store.links import Absent, LinkKey
+from services.attribution.wire.clicks import Sealer, conforms
+
+MAX_REQUEST_CLICKS = 1_000
+"""As in the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClickDeps:
+    """What recording a click stands on."""
+
+    clock: Clock
+    links: LinkCache
+    intake: Intake
+    sealer: Sealer
+    click_token_key: bytes
+
+
+async def record_click(deps: ClickDeps, request: RecordClickRequest) -> str:
+    """Records the click, which is changed to what is stored, and returns its token."""
+    click = request.click
+    if not request.HasField("click") or not conforms(click):
+        check(request)
+    request.DiscardUnknownFields()
+    clicked_at_us = deps.sealer.seal(click, "click", unix_ms(deps.clock.now()))
+    if deps.links.peek((click.program_id, click.link_id)) is None:
+        await _require_links(deps, [click], "click")
+    # A request with one click and a batch with one click are the same bytes.
+    await deps.intake.record(request.SerializeToString(), 1)
+    return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us)
+
+
+async def record_clicks(
+    deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, return_tokens: bool
+) -> list[str]:
+    """Records all clicks or refuses them all; returns their tokens if wanted.
+
+    Where the stream fails in the middle some may be on disk: the same clicks sent again are the same clicks.
+    """
+    clicks = request.clicks
+    if not 0 < len(clicks) <= MAX_REQUEST_CLICKS or not all(map(conforms, clicks)):
+        check(request)
+    request.DiscardUnknownFields()
+    now_ms = unix_ms(deps.clock.now())
+    seal, peek = deps.sealer.seal, deps.links.peek
+    times_us = []
+    keys: set[LinkKey] = set()
+    for index, click in enumerate(clicks):
+        times_us.append(seal(click, f"clicks[{index}]", now_ms))
+        keys.add((click.program_id, click.link_id))
+    if any(peek(key) is None for key in keys):
+        await _require_links(deps, clicks, "clicks[{}]")
+    await _append(deps.intake, request)
+    if not return_tokens:
+        return []
+    key = deps.click_token_key
+    return [
+        sign_parts(key, click.program_id, click.link_id, click.click_id, time_us)
+        for click, time_us in zip(clicks, times_us, strict=True)
+    ]
+
+
+async def _append(intake: Intake, request: RecordClicksRequest | StreamClicksRequest) -> None:
+    clicks = request.clicks
+    if len(clicks) <= MAX_BATCH_CLICKS:
+        if isinstance(request, RecordClicksRequest):
+            request.ClearField("return_tokens")
+        # Without its other fields, the request is the same bytes as a ClickBatch.
+        await intake.record(request.SerializeToString(), len(clicks))
+        return
+    parts = [clicks[first : first + MAX_BATCH_CLICKS] for first in range(0, len(clicks), MAX_BATCH_CLICKS)]
+    outcomes = await asyncio.gather(
+        *(intake.record(ClickBatch(clicks=part).SerializeToString(), len(part)) for part in parts),
+        return_exceptions=True,
+    )
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
+
+
+async def _require_links(deps: ClickDeps, clicks: Sequence[Click], path: str) -> None:
+    """NOT_FOUND, with every click at fault named, unless all links exist."""
+    found = await deps.links.find({(click.program_id, click.link_id) for click in clicks})
+    violations = []
+    metadata: dict[str, str] = {}
+    for index, click in enumerate(clicks):
+        absent = found[click.program_id, click.link_id]
+        if not isinstance(absent, Absent):
+            continue
+        field = "program_id" if absent is Absent.PROGRAM else "link_id"
+        name: str = getattr(click, field)
+        metadata = metadata or {absent.value: name}
+        violations.append(FieldViolation(f"{path.format(index)}.{field}", f"{absent.value} {name!r} does not exist"))
+    if violations:
+        kind = next(iter(metadata)).upper()
+        raise UplineError(
+            code_pb2.NOT_FOUND, f"{kind}_NOT_FOUND", violations[0].description, tuple(violations), metadata
+        )

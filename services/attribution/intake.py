@@ -1,0 +1,132 @@
+"""Group commit of clicks: requests in flight share one message to the stream, and each learns of its own message's fate.
+
+The broker writes about as many messages a second as its disk can sync, whatever their size. So while two messages are
+on their way, whatever arrives waits and travels together in the next one.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from google.rpc import code_pb2
+from nats.errors import Error as BrokerError
+
+from chassis.database import is_transient
+from chassis.errors import UplineError, unavailable
+
+MAX_BATCH_CLICKS = 500
+"""Clicks of one message; sealed, each is below 1.3 kB, so a message is below the broker's default limit of 1 MB."""
+MAX_BATCHES_IN_FLIGHT = 2
+"""One to be synced while the next one travels; more would only make batches smaller."""
+COMPANY_SECONDS = 0.002
+"""How long a click waits for company, when the batch before had some. A lone click never waits."""
+MAX_WAITING_CLICKS = 50_000
+"""A hundred full messages, about 15 MB. Whoever comes then is told to slow down instead of being kept waiting."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Waiter:
+    frame: bytes
+    click_count: int
+    done: "asyncio.Future[None]"
+
+
+class Intake:
+    """The batcher of one process. `publish` takes a serialised ClickBatch and returns when it is on disk."""
+
+    def __init__(self, publish: Callable[[bytes], Awaitable[None]]) -> None:
+        self._publish = publish
+        self._waiting: deque[_Waiter] = deque()
+        self._waiting_clicks = 0
+        self._sending: set[asyncio.Task[None]] = set()
+        self._last_batch_clicks = 1
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def record(self, frame: bytes, click_count: int) -> None:
+        """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_BATCH_CLICKS, are on disk.
+
+        UNAVAILABLE if they may not be; RESOURCE_EXHAUSTED if too many wait already.
+        """
+        if click_count > MAX_BATCH_CLICKS:
+            raise ValueError(f"{click_count} clicks do not fit into one message")
+        if self._waiting_clicks + click_count > MAX_WAITING_CLICKS:
+            raise UplineError(
+                code_pb2.RESOURCE_EXHAUSTED,
+                "INTAKE_OVERLOADED",
+                f"{self._waiting_clicks} clicks wait for the disk already; send the same again a little later",
+            )
+        waiter = _Waiter(frame, click_count, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        self._waiting_clicks += click_count
+        self._pump()
+        await waiter.done
+
+    async def drain(self) -> None:
+        """Returns when nothing waits and nothing is on its way."""
+        while self._waiting or self._sending:
+            self._flush()
+            await asyncio.gather(*self._sending)
+
+    def _pump(self) -> None:
+        """Sends if there is a free slot, unless it pays to wait for company."""
+        if len(self._sending) >= MAX_BATCHES_IN_FLIGHT or not self._waiting:
+            return
+        if self._last_batch_clicks == 1 or self._waiting_clicks >= MAX_BATCH_CLICKS:
+            self._flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COMPANY_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        """Sends while there are slots and clicks."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while len(self._sending) < MAX_BATCHES_IN_FLIGHT and (batch := self._take()):
+            task = asyncio.create_task(self._send(batch))
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+
+    def _take(self) -> list[_Waiter]:
+        """The next batch; callers that gave up are left out, for nobody would hear of their clicks."""
+        batch: list[_Waiter] = []
+        click_count = 0
+        while self._waiting and click_count + self._waiting[0].click_count <= MAX_BATCH_CLICKS:
+            waiter = self._waiting.popleft()
+            self._waiting_clicks -= waiter.click_count
+            if not waiter.done.cancelled():
+                batch.append(waiter)
+                click_count += waiter.click_count
+        if batch:
+            self._last_batch_clicks = click_count
+        return batch
+
+    async def _send(self, batch: list[_Waiter]) -> None:
+        failure: Exception | None = None
+        try:
+            # Serialised messages, one after the other, are the serialised message of all their fields.
+            await self._publish(b"".join([waiter.frame for waiter in batch]))
+        except Exception as error:
+            log.warning("clicks not recorded", callers=len(batch), error=str(error) or type(error).__name__)
+            failure = error
+        for waiter in batch:
+            if waiter.done.done():
+                continue
+            if failure is None:
+                waiter.done.set_result(None)
+            else:
+                waiter.done.set_exception(_told(failure))
+
+    def _sent(self, task: "asyncio.Task[None]") -> None:
+        self._sending.discard(task)
+        self._pump()
+
+
+def _told(failure: Exception) -> Exception:
+    """What a waiter is told; an exception of its own, for each is raised in another place."""
+    if isinstance(failure, BrokerError) or is_transient(failure):
+        return unavailable("CLICKS_NOT_RECORDED", "the stream did not confirm the clicks; send the same clicks again")
+    return RuntimeError(f"cannot publish clicks: {failure}")

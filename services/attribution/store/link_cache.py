@@ -1,0 +1,88 @@
+"""Links held in memory: every click names one, and looking each up would cost more than the click."""
+
+import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from chassis.database import Database
+from services.attribution.store.links import Absent, KnownLink, LinkKey, load_known_links
+
+MAX_KNOWN = 100_000
+"""About 100 MB if every link had the longest destination, 50 MB with usual ones."""
+KNOWN_SECONDS = 30.0
+"""Links do not change, but the hosts that their program allows do."""
+MAX_ABSENT = 10_000
+ABSENT_SECONDS = 1.0
+"""Short, for a program may be made a moment after the first click on it was refused."""
+
+Value = TypeVar("Value")
+
+
+class LinkCache:
+    """The links that one process has met lately."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known = _Shelf[KnownLink](MAX_KNOWN, KNOWN_SECONDS)
+        self._absent = _Shelf[Absent](MAX_ABSENT, ABSENT_SECONDS)
+        self._loading: dict[LinkKey, asyncio.Task[dict[LinkKey, KnownLink | Absent]]] = {}
+
+    def peek(self, key: LinkKey) -> KnownLink | None:
+        """The link, if it is here and fresh; costs no wait."""
+        return self._known.get(key)
+
+    async def find(self, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | Absent]:
+        """What there is of each key. Whoever asks for a key that is being loaded already waits for that load."""
+        found: dict[LinkKey, KnownLink | Absent] = {}
+        unknown = []
+        for key in keys:
+            held = self._known.get(key) or self._absent.get(key)
+            if held is not None:
+                found[key] = held
+            elif key not in self._loading:
+                unknown.append(key)
+        if unknown:
+            task = asyncio.create_task(self._load(unknown))
+            self._loading |= dict.fromkeys(unknown, task)
+        for task in {self._loading[key] for key in keys if key not in found}:
+            # Shielded, for a caller that gives up must not fail the others.
+            loaded = await asyncio.shield(task)
+            found |= {key: loaded[key] for key in keys if key in loaded}
+        return found
+
+    async def _load(self, keys: list[LinkKey]) -> dict[LinkKey, KnownLink | Absent]:
+        try:
+            async with self._database.transaction() as conn:
+                loaded = await load_known_links(conn, keys)
+        finally:
+            for key in keys:
+                del self._loading[key]
+        for key, value in loaded.items():
+            if isinstance(value, KnownLink):
+                self._known.put(key, value)
+            else:
+                self._absent.put(key, value)
+        return loaded
+
+
+@dataclass(slots=True)
+class _Shelf(Generic[Value]):
+    """A bounded map whose entries age; the one put in first leaves first."""
+
+    capacity: int
+    max_age_seconds: float
+    _entries: dict[LinkKey, tuple[float, Value]] = field(default_factory=dict)
+
+    def get(self, key: LinkKey) -> Value | None:
+        entry = self._entries.get(key)
+        if entry is None or entry[0] < time.monotonic():
+            return None
+        return entry[1]
+
+    def put(self, key: LinkKey, value: Value) -> None:
+        self._entries.pop(key, None)
+        self._entries[key] = (time.monotonic() + self.max_age_seconds, value)
+        if len(self._entries) > self.capacity:
+            del self._entries[next(iter(self._entries))]
