@@ -250,7 +250,7 @@ class Consumer:
             if is_transient(error):
                 await self._nak(message)
             elif await self.dead_letters.give_up(self.durable, message, error):
-                log.error("message set aside as a dead letter", consumer=self.durable, error=str(error))
+                log.exception("message set aside as a dead letter", consumer=self.durable)
                 await message.term()
             else:
                 log.exception("message failed, will retry", consumer=self.durable)

@@ -30,7 +30,7 @@ class Child:
         self._stop_signal = stop_signal
         self.log_file = log_file
         with log_file.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
                 # -I -S: the launcher needs the standard library only, and starts in a few milliseconds.
                 [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), uid, *command],
                 stdin=subprocess.DEVNULL,

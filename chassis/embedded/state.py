@@ -17,7 +17,7 @@ LOCK_SECONDS = 5.0
 """The servers of a stack that was killed need a moment to notice and leave."""
 
 
-class StateLocked(RuntimeError):
+class StateLockedError(RuntimeError):
     """Another stack uses the directory."""
 
 
@@ -41,7 +41,7 @@ class StateDirectory:
         os.set_inheritable(self._lock, True)
         if not _lock_within(self._lock, LOCK_SECONDS):
             os.close(self._lock)
-            raise StateLocked(f"{self.path} is in use by another stack; stop it, or choose another with --state")
+            raise StateLockedError(f"{self.path} is in use by another stack; stop it, or choose another with --state")
 
     @property
     def lock_fd(self) -> int:

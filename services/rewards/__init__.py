@@ -1,0 +1,1 @@
+"""Rewards: plan × event → rewards → transfers, on a ledger that always balances."""

@@ -1,0 +1,88 @@
+"""The rewards service: composition root."""
+
+from functools import partial
+
+from upline.rewards.v1 import plan_pb2, reward_pb2, wallet_pb2
+
+from chassis import process, telemetry
+from chassis.clock import Clock, SystemClock
+from chassis.database import Database
+from chassis.dead_letters import DeadLetters
+from chassis.migrate import assert_migrated
+from chassis.outbox import Relay
+from chassis.pages import Pager
+from chassis.secrets import derive_key
+from chassis.server import Probe, Server
+from chassis.settings import ServiceSettings
+from chassis.stream import Consumer, Stream
+from chassis.topology import CONVERSIONS, REWARDS
+from services.rewards import jobs
+from services.rewards.commands.deps import Deps
+from services.rewards.commands.settle import settle
+from services.rewards.queries.deps import QueryDeps
+from services.rewards.rpc.plans import PlanServicer
+from services.rewards.rpc.rewards import RewardServicer
+from services.rewards.rpc.wallets import WalletServicer
+from services.rewards.store.plans import PlanShelf
+
+SERVICE = "rewards"
+FETCH_MESSAGES = 64
+"""Messages hold up to 500 events each; more at once would only wait in this process."""
+
+
+class Rewards:
+    """One process of the service. Any number may run."""
+
+    server: Server
+
+    def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._database = Database(settings.database_url, SERVICE)
+
+    async def start(self) -> None:
+        """Connects and begins to answer."""
+        telemetry.configure(self._settings, SERVICE)
+        self._stream = await Stream.connect(
+            self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url
+        )
+        await self._stream.ensure(CONVERSIONS)
+        await self._stream.ensure(REWARDS)
+        self._relay = Relay(self._database, self._stream)
+        shelf = PlanShelf()
+        self._deps = Deps(self._database, self._clock, self._relay, shelf)
+        queries = QueryDeps(self._database, self._clock, shelf, Pager(derive_key(self._settings.secret, "page-token")))
+        self.server = Server(
+            self._settings,
+            [
+                Probe("database", self._database.ready),
+                Probe("migrations", partial(assert_migrated, self._database, SERVICE)),
+                Probe("stream", self._stream.ready),
+            ],
+        )
+        self.server.add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(self._deps, queries))
+        self.server.add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries))
+        self.server.add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(self._deps, queries))
+        await self.server.start()
+
+    async def run(self) -> None:
+        """Settles, releases, publishes and audits until cancelled."""
+        consumer = Consumer(
+            self._stream,
+            CONVERSIONS,
+            "rewards",
+            partial(settle, self._deps),
+            DeadLetters(self._database),
+            FETCH_MESSAGES,
+        )
+        await process.run_all(self.server.run(), self._relay.run(), consumer.run(), jobs.run(self._deps))
+
+    async def stop(self) -> None:
+        """Finishes calls in flight and closes."""
+        await self.server.stop()
+        await self._stream.close()
+        await self._database.close()
+
+
+if __name__ == "__main__":
+    process.main(lambda: Rewards(ServiceSettings(), SystemClock()))

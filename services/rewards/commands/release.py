@@ -1,0 +1,55 @@
+"""Holds that end, and balances that catch up with their deltas."""
+
+from chassis import outbox
+from services.rewards import events
+from services.rewards.commands.deps import Deps
+from services.rewards.domain.ledger import Reward, Transfer
+from services.rewards.domain.settlement import Posted, release
+from services.rewards.store import conversions, ledger
+from services.rewards.store.conversions import key_of
+
+HOLDS_A_TRANSACTION = 500
+DELTAS_A_TRANSACTION = 20_000
+
+
+async def release_due_holds(deps: Deps) -> int:
+    """Releases holds that have ended, up to HOLDS_A_TRANSACTION; returns how many.
+
+    The hold's row is locked first and a reversal locks it too, so a reward is released or taken back from its hold, never both.
+    """
+    async with deps.database.transaction() as conn:
+        due = await ledger.claim_due_holds(conn, deps.clock.now(), HOLDS_A_TRANSACTION)
+        if not due:
+            return 0
+        kept = await conversions.load_many(conn, {(program_id, conversion_id) for program_id, conversion_id, _ in due})
+        posted = await ledger.load_posted(conn, [each.conversion for each in kept.values()], set(due))
+        versions = await deps.plans.load(conn, {program_id for program_id, _, _ in due})
+        transfers: list[Transfer] = []
+        facts = []
+        for program_id, conversion_id, due_time in due:
+            each = kept[program_id, conversion_id]
+            moved = release(program_id, conversion_id, due_time, _due(posted[key_of(each.conversion)], due_time))
+            if moved:
+                transfers += moved
+                rewards = {one.reward.reward_id: one.reward for one in posted[key_of(each.conversion)]}
+                assets = versions[program_id][each.plan_version - 1].assets
+                facts.append(events.released(each.conversion, due_time, _paired(rewards, moved), assets))
+        await ledger.post(conn, [], transfers, [])
+        await ledger.end_holds(conn, due)
+        await outbox.append(conn, events.messages(facts))
+    deps.relay.wake()
+    return len(due)
+
+
+async def roll_up_balances(deps: Deps) -> int:
+    """Adds pending deltas to balances, up to DELTAS_A_TRANSACTION; returns how many."""
+    async with deps.database.transaction() as conn:
+        return await ledger.roll_up(conn, DELTAS_A_TRANSACTION)
+
+
+def _due(posted: list[Posted], due_time: object) -> list[Posted]:
+    return [each for each in posted if each.reward.hold_until == due_time]
+
+
+def _paired(rewards: dict[int, Reward], transfers: tuple[Transfer, ...]) -> list[tuple[Reward, Transfer]]:
+    return [(rewards[each.reward_id], each) for each in transfers]

@@ -1,0 +1,146 @@
+"""Settling: conversions and reversals become postings, each exactly once, in whatever order and however often they arrive."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from psycopg.errors import UniqueViolation
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.rewards.v1 import events_pb2
+
+from chassis import outbox
+from services.rewards import events
+from services.rewards.commands.deps import Deps
+from services.rewards.domain.conversion import Reversal
+from services.rewards.domain.ledger import Transfer
+from services.rewards.domain.plan import Plan, in_force
+from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, accrue, claw_back
+from services.rewards.store import conversions, ledger
+from services.rewards.store.conversions import Kept, Key, key_of
+from services.rewards.wire.events import Recorded, read_facts
+
+FACTS_A_TRANSACTION = 1_000
+"""Above a few hundred the fixed cost of a transaction no longer shows; below a few thousand none holds locks for long."""
+
+Fact = TypeVar("Fact", Recorded, Reversal)
+Versions = dict[str, tuple[Plan, ...]]
+
+
+async def settle(deps: Deps, payloads: Sequence[bytes]) -> None:
+    """Settles messages of stream CONVERSIONS."""
+    recorded, reversals = read_facts(payloads)
+    for arrived in _parts(recorded):
+        try:
+            await _settle_recorded(deps, arrived, expect_all_new=True)
+        except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
+            await _settle_recorded(deps, arrived, expect_all_new=False)
+    for taken_back in _parts(reversals):
+        await _settle_reversals(deps, taken_back)
+    deps.relay.wake()
+
+
+def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
+    for start in range(0, len(facts), FACTS_A_TRANSACTION):
+        yield facts[start : start + FACTS_A_TRANSACTION]
+
+
+async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_all_new: bool) -> None:
+    async with deps.database.transaction() as conn:
+        versions = await deps.plans.load(conn, {each.conversion.program_id for each in recorded})
+        paying = {
+            key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.occurred_at)
+            for each in recorded
+        }
+        rows = [(each, _number(paying[key_of(each.conversion)])) for each in recorded]
+        awaited: set[Key] = set()
+        if expect_all_new:
+            await conversions.copy_new(conn, rows)
+        else:
+            fresh, awaited = await conversions.merge_new(conn, rows)
+            recorded = [each for each in recorded if key_of(each.conversion) in fresh]
+        accruals = [
+            accrue(plan, each.conversion) for each in recorded if (plan := paying[key_of(each.conversion)]) is not None
+        ]
+        await _post(conn, versions, accruals, [])
+        if awaited:
+            late = await conversions.load_reversals(conn, awaited)
+            await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
+
+
+async def _settle_reversals(deps: Deps, reversals: Sequence[Reversal]) -> None:
+    async with deps.database.transaction() as conn:
+        versions = await deps.plans.load(conn, {each.program_id for each in reversals})
+        # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
+        kept = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
+        new = await conversions.insert_reversals(conn, reversals)
+        touched = {
+            (each.program_id, each.conversion_id) for each in reversals if (each.program_id, each.reversal_id) in new
+        }
+        if touched:
+            known = await conversions.load_reversals(conn, touched)
+            await _take_back(conn, versions, kept, known, new=new)
+
+
+async def _take_back(
+    conn: AsyncConnection,
+    versions: Versions,
+    kept: dict[Key, Kept | None],
+    reversals: dict[Key, list[Reversal]],
+    new: set[Key] | None,
+) -> None:
+    """Posts what `new` reversals take back (all of `reversals` for None); the conversions are locked."""
+    arrived = [found for key in reversals if (found := kept[key]) is not None and found.plan_version]
+    if not arrived:
+        return
+    held = await ledger.lock_holds(conn, [each.conversion for each in arrived])
+    posted = await ledger.load_posted(conn, [each.conversion for each in arrived], held)
+    clawbacks = []
+    for each in arrived:
+        key = key_of(each.conversion)
+        plan = versions[each.conversion.program_id][each.plan_version - 1]
+        earlier = [
+            each for each in reversals[key] if new is not None and (each.program_id, each.reversal_id) not in new
+        ]
+        rewards = posted[key]
+        for reversal in reversals[key]:
+            if reversal in earlier:
+                continue
+            clawback = claw_back(plan, each.conversion, earlier, reversal, rewards)
+            clawbacks.append(clawback)
+            rewards = _after(rewards, clawback.revisions)
+            earlier.append(reversal)
+    await _post(conn, versions, [], clawbacks)
+
+
+async def _post(
+    conn: AsyncConnection, versions: Versions, accruals: Sequence[Accrual], clawbacks: Sequence[Clawback]
+) -> None:
+    await ledger.post(
+        conn,
+        [reward for each in accruals for reward in each.rewards],
+        [*_transfers(accruals), *_transfers(clawbacks)],
+        [revision for each in clawbacks for revision in each.revisions],
+    )
+    facts: list[events_pb2.RewardEvent] = []
+    for accrual in accruals:
+        if accrual.transfers:
+            plan = versions[accrual.conversion.program_id][accrual.rewards[0].plan_version - 1]
+            facts.append(events.accrued(accrual, plan.assets))
+    for clawback in clawbacks:
+        if clawback.transfers:
+            plan = versions[clawback.conversion.program_id][clawback.revisions[0].reward.plan_version - 1]
+            facts.append(events.taken_back(clawback, plan.assets))
+    await outbox.append(conn, events.messages(facts))
+
+
+def _transfers(settled: Sequence[Accrual] | Sequence[Clawback]) -> Iterator[Transfer]:
+    return (transfer for each in settled for transfer in each.transfers)
+
+
+def _after(posted: Sequence[Posted], revisions: Sequence[Revision]) -> list[Posted]:
+    """The rewards as they stand after revisions."""
+    taken = {each.reward.reward_id: each.delta_minor for each in revisions}
+    return [Posted(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place) for each in posted]
+
+
+def _number(plan: Plan | None) -> int:
+    return 0 if plan is None else plan.version

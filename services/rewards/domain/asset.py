@@ -1,0 +1,28 @@
+"""What rewards are paid in."""
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+
+
+class AssetKind(Enum):
+    """What kind of value an asset is."""
+
+    MONEY = "money"
+    POINTS = "points"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One asset of a plan."""
+
+    code: str
+    kind: AssetKind
+    digits: int
+    """Decimal places of the minor unit."""
+    per_currency_unit: Fraction
+    """Whole units of the asset for one whole unit of the program's currency; 1 for money."""
+
+    def minor_per_currency_minor(self, currency_digits: int) -> Fraction:
+        """Minor units of the asset for one minor unit of the program's currency."""
+        return self.per_currency_unit * Fraction(10) ** (self.digits - currency_digits)

@@ -1,0 +1,187 @@
+"""From decisions to postings: what a new conversion, a reversal or the end of a hold moves."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
+from services.rewards.domain.pay import pay
+from services.rewards.domain.plan import Plan
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_ORDINAL_BITS = 16
+_HASH_BITS = 58
+
+
+@dataclass(frozen=True, slots=True)
+class Accrual:
+    """A conversion's rewards, with the transfers that post them."""
+
+    conversion: Conversion
+    rewards: tuple[Reward, ...]
+    transfers: tuple[Transfer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A reward as it stands before a reversal."""
+
+    reward: Reward
+    net_minor: int
+    place: Place
+    """Where its value is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a reversal takes back of one reward; `delta_minor` < 0."""
+
+    reward: Reward
+    reversal: Reversal
+    delta_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clawback:
+    """What one reversal takes back, at every level."""
+
+    conversion: Conversion
+    reversal: Reversal
+    revisions: tuple[Revision, ...]
+    transfers: tuple[Transfer, ...]
+
+
+def id_prefix(moment: datetime, *names: str) -> int:
+    """A UUIDv8 (RFC 9562 §5.8) as an integer: 48 bits of time, 58 bits of a hash of `names`, 16 bits left free for an ordinal.
+
+    The same names at the same moment give the same ids, so a replay gives the same ledger, and a conversion's rewards
+    are neighbours in the index.
+    """
+    digest = int.from_bytes(hashlib.blake2b("\x1f".join(names).encode(), digest_size=8).digest())
+    tail = (digest >> (64 - _HASH_BITS)) << _ORDINAL_BITS
+    high = ((moment - _EPOCH) // _MILLISECOND & 0xFFFF_FFFF_FFFF) << 16 | 0x8000 | tail >> 62
+    return high << 64 | 0x8000_0000_0000_0000 | tail & 0x3FFF_FFFF_FFFF_FFFF
+
+
+def reward_prefix(conversion: Conversion) -> int:
+    """The first id a reward of this conversion can have; the last is 65,535 higher."""
+    return id_prefix(conversion.record_time, conversion.program_id, "conversion", conversion.conversion_id)
+
+
+def conversion_cause(program_id: str, conversion_id: str) -> str:
+    """The id of the event that a conversion was recorded."""
+    return f"conversion:{program_id}/{conversion_id}"
+
+
+def reversal_cause(program_id: str, reversal_id: str) -> str:
+    """The id of the event that a conversion was taken back."""
+    return f"reversal:{program_id}/{reversal_id}"
+
+
+def release_cause(program_id: str, conversion_id: str, due_time: datetime) -> str:
+    """The id of the event that a hold ended."""
+    return f"release:{program_id}/{conversion_id}/{(due_time - _EPOCH) // _MILLISECOND}"
+
+
+def accrue(plan: Plan, conversion: Conversion) -> Accrual:
+    """The rewards of a conversion, as if nothing had been taken back yet: reversals follow as revisions."""
+    prefix = reward_prefix(conversion)
+    cause = conversion_cause(conversion.program_id, conversion.conversion_id)
+    rewards = []
+    transfers = []
+    for decision in pay(plan, conversion):
+        rule = decision.rule
+        hold_until = None if rule.hold is None else conversion.occurred_at + rule.hold
+        held = hold_until is not None and hold_until > conversion.record_time
+        reward_id = prefix | rule.ordinal << 8 | decision.amount.level
+        rewards.append(
+            Reward(
+                reward_id,
+                conversion.program_id,
+                conversion.conversion_id,
+                rule.rule_id,
+                decision.beneficiary_id,
+                decision.amount.level,
+                rule.asset.code,
+                decision.amount_minor,
+                hold_until if held else None,
+                plan.version,
+                conversion.record_time,
+            )
+        )
+        transfers.append(
+            Transfer(
+                reward_id,
+                conversion.program_id,
+                TransferKind.ACCRUAL,
+                decision.beneficiary_id,
+                Place.ISSUANCE,
+                Place.HELD if held else Place.AVAILABLE,
+                rule.asset.code,
+                decision.amount_minor,
+                reward_id,
+                cause,
+            )
+        )
+    return Accrual(conversion, tuple(rewards), tuple(transfers))
+
+
+def claw_back(
+    plan: Plan, conversion: Conversion, earlier: Sequence[Reversal], reversal: Reversal, posted: Sequence[Posted]
+) -> Clawback:
+    """Recomputes the plan on what is left after `earlier` and `reversal`, and takes back the difference to what is posted.
+
+    Exact at every level, and zero at the end: the last reversal leaves nothing to pay for.
+    """
+    left = after(conversion, [*earlier, reversal])
+    wanted = {(each.rule.rule_id, each.amount.level): each.amount_minor for each in pay(plan, left)}
+    prefix = id_prefix(reversal.record_time, reversal.program_id, "reversal", reversal.reversal_id)
+    cause = reversal_cause(reversal.program_id, reversal.reversal_id)
+    revisions = []
+    transfers = []
+    for each in posted:
+        reward = each.reward
+        taken = each.net_minor - wanted.get((reward.rule_id, reward.level), 0)
+        if taken <= 0:
+            continue
+        revisions.append(Revision(reward, reversal, -taken))
+        transfers.append(
+            Transfer(
+                prefix | reward.reward_id & 0xFFFF,
+                reward.program_id,
+                TransferKind.REVERSAL,
+                reward.beneficiary_id,
+                each.place,
+                Place.ISSUANCE,
+                reward.asset,
+                taken,
+                reward.reward_id,
+                cause,
+            )
+        )
+    return Clawback(left, reversal, tuple(revisions), tuple(transfers))
+
+
+def release(program_id: str, conversion_id: str, due_time: datetime, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+    """Moves what is left of a conversion's rewards from held to available when their hold ends."""
+    prefix = id_prefix(due_time, program_id, "release", conversion_id)
+    cause = release_cause(program_id, conversion_id, due_time)
+    return tuple(
+        Transfer(
+            prefix | each.reward.reward_id & 0xFFFF,
+            program_id,
+            TransferKind.RELEASE,
+            each.reward.beneficiary_id,
+            Place.HELD,
+            Place.AVAILABLE,
+            each.reward.asset,
+            each.net_minor,
+            each.reward.reward_id,
+            cause,
+        )
+        for each in posted
+        if each.net_minor > 0
+    )

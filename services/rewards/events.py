@@ -1,0 +1,103 @@
+"""What rewards tells the world: domain facts → messages of stream REWARDS."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from upline.rewards.v1 import events_pb2
+
+from chassis.ids import new_id
+from chassis.stream import Message
+from chassis.times import to_timestamp
+from chassis.topology import REWARDS
+from services.rewards.domain.asset import Asset
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.ledger import Reward, Transfer
+from services.rewards.domain.settlement import Accrual, Clawback
+from services.rewards.wire.plans import asset_message
+
+EVENTS_A_MESSAGE = 500
+"""As the contract says; with ten earnings each, about 500 kB."""
+
+
+def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent:
+    """Rewards were earned."""
+    event = _event(
+        accrual.conversion, events_pb2.REWARD_CHANGE_ACCRUED, accrual.transfers, accrual.conversion.record_time, assets
+    )
+    event.earnings.extend(
+        _earning(reward, transfer.amount_minor, with_hold=True)
+        for reward, transfer in zip(accrual.rewards, accrual.transfers, strict=True)
+    )
+    return event
+
+
+def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.RewardEvent:
+    """Rewards were taken back, whole or in part."""
+    event = _event(
+        clawback.conversion,
+        events_pb2.REWARD_CHANGE_REVERSED,
+        clawback.transfers,
+        clawback.reversal.record_time,
+        assets,
+    )
+    event.earnings.extend(_earning(each.reward, -each.delta_minor, with_hold=False) for each in clawback.revisions)
+    return event
+
+
+def released(
+    conversion: Conversion,
+    due_time: datetime,
+    rewards: Iterable[tuple[Reward, Transfer]],
+    assets: Iterable[Asset],
+) -> events_pb2.RewardEvent:
+    """A hold ended."""
+    pairs = list(rewards)
+    event = _event(conversion, events_pb2.REWARD_CHANGE_RELEASED, [transfer for _, transfer in pairs], due_time, assets)
+    event.earnings.extend(_earning(reward, transfer.amount_minor, with_hold=False) for reward, transfer in pairs)
+    return event
+
+
+def messages(facts: Sequence[events_pb2.RewardEvent]) -> list[Message]:
+    """The messages that carry the facts."""
+    return [
+        Message(
+            REWARDS.subject,
+            str(new_id()),
+            events_pb2.RewardEventBatch.DESCRIPTOR.full_name,
+            events_pb2.RewardEventBatch(events=facts[start : start + EVENTS_A_MESSAGE]).SerializeToString(),
+        )
+        for start in range(0, len(facts), EVENTS_A_MESSAGE)
+    ]
+
+
+def _event(
+    conversion: Conversion,
+    change: events_pb2.RewardChange.ValueType,
+    transfers: Sequence[Transfer],
+    moment: datetime,
+    assets: Iterable[Asset],
+) -> events_pb2.RewardEvent:
+    named = {each.asset for each in transfers}
+    return events_pb2.RewardEvent(
+        event_id=transfers[0].cause_id,
+        occurred_at=to_timestamp(moment),
+        program_id=conversion.program_id,
+        conversion_id=conversion.conversion_id,
+        event_type=conversion.event_type,
+        buyer_id=conversion.buyer_id,
+        assets=[asset_message(each) for each in assets if each.code in named],
+        change=change,
+    )
+
+
+def _earning(reward: Reward, amount_minor: int, *, with_hold: bool) -> events_pb2.Earning:
+    hold_until = reward.hold_until if with_hold else None
+    return events_pb2.Earning(
+        reward_id=f"{reward.reward_id:032x}",
+        rule_id=reward.rule_id,
+        beneficiary_id=reward.beneficiary_id,
+        level=reward.level,
+        asset=reward.asset,
+        amount_minor=amount_minor,
+        hold_until=to_timestamp(hold_until) if hold_until else None,
+    )

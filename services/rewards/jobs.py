@@ -1,0 +1,67 @@
+"""What rewards does by itself: releases holds, rolls balances up, audits, makes partitions."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import text
+
+from services.rewards.commands.audit import audit_ledger
+from services.rewards.commands.deps import Deps
+from services.rewards.commands.release import release_due_holds, roll_up_balances
+
+RELEASE_SECONDS = 1.0
+ROLL_UP_SECONDS = 2.0
+AUDIT_SECONDS = 300.0
+PARTITION_SECONDS = 6 * 3600.0
+MONTHS_AHEAD = 2
+RETRY_SECONDS = 1.0
+
+_ENSURE_PARTITIONS = text("SELECT ensure_partitions(:moment)")
+
+log = structlog.get_logger(__name__)
+
+
+async def run(deps: Deps) -> None:
+    """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_repeat("release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)))
+        group.create_task(_repeat("roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)))
+        group.create_task(_repeat("audit", AUDIT_SECONDS, lambda: _audit(deps)))
+        group.create_task(_repeat("make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)))
+
+
+async def _repeat(name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.warning("job failed, will retry", job=name, error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(seconds)
+
+
+async def _drain(deps: Deps, work: Callable[[Deps], Awaitable[int]]) -> None:
+    while await work(deps):
+        pass
+
+
+async def _audit(deps: Deps) -> None:
+    audit = await audit_ledger(deps, "")
+    for finding in audit.findings:
+        log.error(
+            "audit finding",
+            check=finding.check,
+            program=finding.program_id,
+            subject=finding.subject,
+            detail=finding.detail,
+        )
+    if not audit.findings:
+        log.debug("audit clean", transfers=audit.transfer_count, accounts=audit.account_count)
+
+
+async def _make_partitions(deps: Deps) -> None:
+    async with deps.database.transaction() as conn:
+        for month in range(MONTHS_AHEAD + 1):
+            await conn.execute(_ENSURE_PARTITIONS, {"moment": deps.clock.now() + timedelta(days=31 * month)})

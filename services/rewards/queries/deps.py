@@ -1,0 +1,30 @@
+"""What queries work with."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.clock import Clock
+from chassis.database import Database
+from chassis.errors import not_found
+from chassis.pages import Pager
+from services.rewards.domain.plan import Plan
+from services.rewards.store.plans import PlanShelf
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDeps:
+    """Made once, at the composition root."""
+
+    database: Database
+    clock: Clock
+    plans: PlanShelf
+    pager: Pager
+
+
+async def require_plans(deps: QueryDeps, conn: AsyncConnection, program_id: str) -> tuple[Plan, ...]:
+    """Every version of a program's plan. NOT_FOUND if there is none: rewards knows a program by its plan."""
+    versions = (await deps.plans.load(conn, [program_id]))[program_id]
+    if not versions:
+        raise not_found("program", program_id)
+    return versions

@@ -1,0 +1,132 @@
+"""Explanations: the decision is pure, so it is made again from the stored event and the version that paid, and told."""
+
+import re
+from fractions import Fraction
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.rewards.v1 import plan_pb2, reward_pb2
+
+from chassis.errors import invalid, not_found
+from chassis.times import to_timestamp
+from services.rewards.domain.conversion import Conversion, after
+from services.rewards.domain.explain import LOCALES, explain_conversion, explain_decision, fraction_text
+from services.rewards.domain.pay import Decision, Outcome, decide, silent
+from services.rewards.domain.plan import Base, Plan
+from services.rewards.domain.rounding import Rounding
+from services.rewards.queries.deps import QueryDeps, require_plans
+from services.rewards.queries.rewards import reward_message
+from services.rewards.store import conversions, reading
+from services.rewards.store.conversions import Kept, key_of
+from services.rewards.wire.plans import currency_digits
+
+_OUTCOMES = {
+    Outcome.PAID: reward_pb2.OUTCOME_PAID,
+    Outcome.EVENT_TYPE: reward_pb2.OUTCOME_EVENT_TYPE,
+    Outcome.NO_ANCESTOR: reward_pb2.OUTCOME_NO_ANCESTOR,
+    Outcome.ROUNDS_TO_ZERO: reward_pb2.OUTCOME_ROUNDS_TO_ZERO,
+    Outcome.NO_BASE: reward_pb2.OUTCOME_NO_BASE,
+    Outcome.CURRENCY_MISMATCH: reward_pb2.OUTCOME_CURRENCY_MISMATCH,
+    Outcome.REVERSED: reward_pb2.OUTCOME_REVERSED,
+}
+_ROUNDING = {
+    Rounding.HALF_EVEN: plan_pb2.ROUNDING_MODE_HALF_EVEN,
+    Rounding.HALF_UP: plan_pb2.ROUNDING_MODE_HALF_UP,
+    Rounding.DOWN: plan_pb2.ROUNDING_MODE_DOWN,
+}
+_BASE = {Base.ORDER: plan_pb2.AMOUNT_BASE_ORDER, Base.MARGIN: plan_pb2.AMOUNT_BASE_MARGIN}
+_REWARD_ID = re.compile(r"[0-9a-f]{32}")
+
+
+async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardRequest) -> reward_pb2.ExplainRewardResponse:
+    """One reward: how it came about, what was taken back, how what is left comes about."""
+    locale = _locale(request.locale)
+    if not _REWARD_ID.fullmatch(request.reward_id):
+        raise invalid("reward_id", "is not a reward's id: 32 hexadecimal digits")
+    async with deps.database.transaction() as conn:
+        versions = await require_plans(deps, conn, request.program_id)
+        view = await reading.reward(conn, request.program_id, request.reward_id)
+        if view is None:
+            raise not_found("reward", request.reward_id)
+        kept = await _require_conversion(conn, request.program_id, view.conversion_id)
+        left = await _left(conn, kept)
+        revisions = await reading.revisions(conn, request.reward_id)
+    plan = versions[view.plan_version - 1]
+    ordinal, level = UUID(view.reward_id).int >> 8 & 0xFF, view.level
+    first, current = (
+        next(each for each in decide(plan, conversion) if each.rule.ordinal == ordinal and each.amount.level == level)
+        for conversion in (kept.conversion, left)
+    )
+    return reward_pb2.ExplainRewardResponse(
+        reward=reward_message(view),
+        derivation=_derivation(plan, kept.conversion, first, locale),
+        current=_derivation(plan, left, current, locale),
+        revisions=[
+            reward_pb2.RewardRevision(
+                reversal_id=row.reversal_id, delta_minor=row.delta_minor, create_time=to_timestamp(row.record_time)
+            )
+            for row in revisions
+        ],
+    )
+
+
+async def explain_conversion_now(
+    deps: QueryDeps, request: reward_pb2.ExplainConversionRequest
+) -> reward_pb2.ExplainConversionResponse:
+    """One conversion as it stands: what every rule pays, and why it pays nothing where it does not."""
+    locale = _locale(request.locale)
+    async with deps.database.transaction() as conn:
+        versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
+        kept = await _require_conversion(conn, request.program_id, request.conversion_id)
+        left = await _left(conn, kept)
+    plan = versions[kept.plan_version - 1] if kept.plan_version else None
+    decisions = decide(plan, left) if plan else []
+    told = decisions + silent(plan, left) if plan else []
+    return reward_pb2.ExplainConversionResponse(
+        plan_version=kept.plan_version,
+        derivations=[_derivation(plan, left, each, locale) for each in told] if plan else [],
+        remaining_minor=left.remaining_minor,
+        currency_code=left.currency_code,
+        sentence=explain_conversion(plan, left, decisions, locale),
+    )
+
+
+async def _require_conversion(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept:
+    kept = await conversions.load(conn, program_id, conversion_id)
+    if kept is None:
+        raise not_found("conversion", conversion_id)
+    return kept
+
+
+async def _left(conn: AsyncConnection, kept: Kept) -> Conversion:
+    key = key_of(kept.conversion)
+    return after(kept.conversion, (await conversions.load_reversals(conn, [key]))[key])
+
+
+def _locale(asked: str) -> str:
+    language = (asked or "en").split("-")[0].lower()
+    if language not in LOCALES:
+        raise invalid("locale", f"{asked!r} is not offered; use one of {', '.join(LOCALES)}")
+    return language
+
+
+def _derivation(plan: Plan, conversion: Conversion, decision: Decision, locale: str) -> reward_pb2.Derivation:
+    rule, level = decision.rule, decision.amount
+    message = reward_pb2.Derivation(
+        rule_id=rule.rule_id,
+        level=level.level,
+        beneficiary_id=decision.beneficiary_id,
+        outcome=_OUTCOMES[decision.outcome],
+        rounding=_ROUNDING[plan.rounding],
+        asset=rule.asset.code,
+        amount_minor=decision.amount_minor,
+        exact_minor=fraction_text(Fraction(decision.numerator, decision.denominator)),
+        sentence=explain_decision(plan, conversion, decision, currency_digits(plan.currency_code), locale),
+    )
+    if level.percent is not None:
+        message.base = _BASE[rule.base]
+        message.base_minor = decision.base_minor
+        message.percent = fraction_text(level.percent)
+    if rule.hold is not None and (until := conversion.occurred_at + rule.hold) > conversion.record_time:
+        message.hold_until.CopyFrom(to_timestamp(until))
+    return message

@@ -1,0 +1,1 @@
+"""gRPC in: decode → command or query → encode."""

@@ -1,0 +1,178 @@
+"""Conversions and reversals that arrived. Their keys are the inbox: a second delivery conflicts and changes nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.attribution.v1 import events_pb2
+
+from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.store.copying import copy_lines, escape
+from services.rewards.wire.events import Recorded, read_conversion
+
+Key = tuple[str, str]
+"""(program_id, conversion_id)."""
+
+_COPY = "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, event) FROM STDIN"
+# A row without an event was left by a reversal that came first; the conversion fills it in.
+_MERGE = text("""
+    INSERT INTO conversion (program_id, conversion_id, amount_minor, record_time, plan_version, event)
+    SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:amounts AS bigint[]),
+        CAST(:record_times AS timestamptz[]), CAST(:plan_versions AS integer[]), CAST(:events AS bytea[]))
+    ON CONFLICT (program_id, conversion_id) DO UPDATE
+    SET amount_minor = excluded.amount_minor, record_time = excluded.record_time,
+        plan_version = excluded.plan_version, event = excluded.event
+    WHERE conversion.event IS NULL
+    RETURNING program_id, conversion_id, xmax <> 0 AS was_expected
+""")
+_EXPECT = text("""
+    INSERT INTO conversion (program_id, conversion_id, amount_minor, plan_version)
+    SELECT program_id, conversion_id, 0, 0
+    FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])) AS t (program_id, conversion_id)
+    ON CONFLICT (program_id, conversion_id) DO NOTHING
+""")
+_LOCK = text("""
+    SELECT program_id, conversion_id, plan_version, event FROM conversion
+    WHERE (program_id, conversion_id) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
+    ORDER BY program_id, conversion_id FOR UPDATE
+""")
+_READ = text("""
+    SELECT plan_version, event FROM conversion
+    WHERE program_id = :program_id AND conversion_id = :conversion_id AND event IS NOT NULL
+""")
+_READ_MANY = text("""
+    SELECT program_id, conversion_id, plan_version, event FROM conversion
+    WHERE (program_id, conversion_id) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
+        AND event IS NOT NULL
+""")
+_INSERT_REVERSALS = text("""
+    INSERT INTO reversal (program_id, reversal_id, conversion_id, amount_minor, completes, record_time)
+    SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:reversal_ids AS text[]), CAST(:conversion_ids AS text[]),
+        CAST(:amounts AS bigint[]), CAST(:completes AS boolean[]), CAST(:record_times AS timestamptz[]))
+    ON CONFLICT (program_id, reversal_id) DO NOTHING
+    RETURNING program_id, reversal_id
+""")
+_LOAD_REVERSALS = text("""
+    SELECT program_id, reversal_id, conversion_id, amount_minor, completes, record_time FROM reversal
+    WHERE (program_id, conversion_id) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
+    ORDER BY record_time, reversal_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A conversion as kept, with the version that pays it (0: none)."""
+
+    conversion: Conversion
+    plan_version: int
+
+
+async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]]) -> None:
+    """Adds conversions with their plan versions. psycopg.errors.UniqueViolation if one is there already."""
+    await copy_lines(
+        conn,
+        _COPY,
+        (
+            f"{escape(each.conversion.program_id)}\t{escape(each.conversion.conversion_id)}"
+            f"\t{each.conversion.amount_minor}\t{each.conversion.record_time.isoformat()}\t{version}\t\\\\x{each.event.hex()}\n"
+            for each, version in sorted(rows, key=lambda row: key_of(row[0].conversion))
+        ),
+    )
+
+
+async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]]) -> tuple[set[Key], set[Key]]:
+    """Adds those conversions that are not there yet; returns their keys, and the keys of those a reversal was waiting for."""
+    ordered = sorted(rows, key=lambda row: key_of(row[0].conversion))
+    result = await conn.execute(
+        _MERGE,
+        {
+            "program_ids": [each.conversion.program_id for each, _ in ordered],
+            "conversion_ids": [each.conversion.conversion_id for each, _ in ordered],
+            "amounts": [each.conversion.amount_minor for each, _ in ordered],
+            "record_times": [each.conversion.record_time for each, _ in ordered],
+            "plan_versions": [version for _, version in ordered],
+            "events": [each.event for each, _ in ordered],
+        },
+    )
+    added = result.all()
+    return (
+        {(row.program_id, row.conversion_id) for row in added},
+        {(row.program_id, row.conversion_id) for row in added if row.was_expected},
+    )
+
+
+async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kept | None]:
+    """Locks conversions, leaving a place for those that have not arrived: None for these."""
+    ordered = sorted(set(keys))
+    parameters = {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]}
+    await conn.execute(_EXPECT, parameters)
+    return {
+        (row.program_id, row.conversion_id): _kept(row.event, row.plan_version)
+        for row in await conn.execute(_LOCK, parameters)
+    }
+
+
+async def load(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept | None:
+    """One conversion; None if it has not arrived."""
+    row = (await conn.execute(_READ, {"program_id": program_id, "conversion_id": conversion_id})).one_or_none()
+    return None if row is None else _kept(row.event, row.plan_version)
+
+
+async def load_many(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kept]:
+    """Those of the conversions that have arrived."""
+    ordered = sorted(set(keys))
+    rows = await conn.execute(
+        _READ_MANY,
+        {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
+    )
+    found = {(row.program_id, row.conversion_id): _kept(row.event, row.plan_version) for row in rows}
+    return {key: kept for key, kept in found.items() if kept is not None}
+
+
+async def insert_reversals(conn: AsyncConnection, reversals: Sequence[Reversal]) -> set[Key]:
+    """Adds those reversals that are not there yet; returns their (program_id, reversal_id)."""
+    ordered = sorted(reversals, key=lambda each: (each.program_id, each.reversal_id))
+    result = await conn.execute(
+        _INSERT_REVERSALS,
+        {
+            "program_ids": [each.program_id for each in ordered],
+            "reversal_ids": [each.reversal_id for each in ordered],
+            "conversion_ids": [each.conversion_id for each in ordered],
+            "amounts": [each.amount_minor for each in ordered],
+            "completes": [each.completes for each in ordered],
+            "record_times": [each.record_time for each in ordered],
+        },
+    )
+    return {(row.program_id, row.reversal_id) for row in result}
+
+
+async def load_reversals(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, list[Reversal]]:
+    """Every reversal of these conversions, oldest first."""
+    ordered = sorted(set(keys))
+    found: dict[Key, list[Reversal]] = {each: [] for each in ordered}
+    rows = await conn.execute(
+        _LOAD_REVERSALS,
+        {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
+    )
+    for row in rows:
+        found[row.program_id, row.conversion_id].append(
+            Reversal(
+                row.program_id, row.reversal_id, row.conversion_id, row.amount_minor, row.completes, row.record_time
+            )
+        )
+    return found
+
+
+def key_of(conversion: Conversion) -> Key:
+    """(program_id, conversion_id)."""
+    return conversion.program_id, conversion.conversion_id
+
+
+def _kept(event: bytes | None, plan_version: int) -> Kept | None:
+    if event is None:
+        return None
+    return Kept(read_conversion(events_pb2.ConversionRecorded.FromString(bytes(event))), plan_version)

@@ -1,0 +1,22 @@
+"""Rows into tables by COPY, joined as text: the fastest way in from Python."""
+
+from collections.abc import Iterable
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import psycopg_connection
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+NULL = "\\N"
+
+
+def escape(text: str) -> str:
+    """A string as COPY's text format wants it (PostgreSQL manual, COPY, "Text Format")."""
+    return text.translate(_ESCAPES) if not text.isalnum() else text
+
+
+async def copy_lines(conn: AsyncConnection, statement: str, lines: Iterable[str]) -> None:
+    """Sends lines, each ending in a newline, in one block."""
+    raw = await psycopg_connection(conn)
+    async with raw.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        await copy.write("".join(lines))

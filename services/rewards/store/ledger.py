@@ -1,0 +1,216 @@
+"""Rewards, transfers and balances."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.ledger import Place, Reward, Transfer, deltas
+from services.rewards.domain.settlement import Posted, Revision, reward_prefix
+from services.rewards.store.conversions import Key, key_of
+from services.rewards.store.copying import NULL, copy_lines, escape
+
+_COPY_REWARDS = (
+    "COPY reward (reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor,"
+    " hold_until, plan_version) FROM STDIN"
+)
+_COPY_TRANSFERS = (
+    "COPY transfer (transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id,"
+    " cause_id) FROM STDIN"
+)
+_COPY_DELTAS = "COPY balance_delta (program_id, participant_id, place, asset, delta_minor) FROM STDIN"
+_COPY_HOLDS = "COPY hold (program_id, conversion_id, due_time, record_time) FROM STDIN"
+_INSERT_REVISION = text("""
+    INSERT INTO reward_revision (reward_id, reversal_id, delta_minor, record_time)
+    SELECT * FROM unnest(CAST(:reward_ids AS uuid[]), CAST(:reversal_ids AS text[]), CAST(:deltas AS bigint[]),
+        CAST(:record_times AS timestamptz[]))
+""")
+_LOCK_HOLDS = text("""
+    SELECT program_id, conversion_id, due_time FROM hold
+    WHERE (program_id, conversion_id) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
+    ORDER BY program_id, conversion_id, due_time FOR UPDATE
+""")
+# A conversion's rewards are neighbours: their ids share all but the last two bytes.
+_REWARDS_OF = text("""
+    SELECT r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor,
+        r.hold_until, r.plan_version, coalesce(v.delta_minor, 0) AS revised_minor
+    FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[]))
+        AS c (program_id, conversion_id, first_id, last_id)
+    JOIN reward AS r ON r.reward_id BETWEEN c.first_id AND c.last_id
+        AND r.program_id = c.program_id AND r.conversion_id = c.conversion_id
+    LEFT JOIN LATERAL (SELECT sum(delta_minor)::bigint AS delta_minor FROM reward_revision WHERE reward_id = r.reward_id) AS v ON true
+    ORDER BY r.reward_id
+""")
+_CLAIM_DUE = text("""
+    SELECT program_id, conversion_id, due_time, record_time FROM hold
+    WHERE due_time <= :now ORDER BY due_time LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_END_HOLDS = text("""
+    DELETE FROM hold WHERE (program_id, conversion_id, due_time) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:due_times AS timestamptz[])))
+""")
+# One statement, so that a delta is never lost between the two tables.
+_ROLL_UP = text("""
+    WITH pending AS (
+        DELETE FROM balance_delta WHERE delta_id IN (
+            SELECT delta_id FROM balance_delta ORDER BY delta_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+        RETURNING program_id, participant_id, place, asset, delta_minor
+    ), summed AS (
+        SELECT program_id, participant_id, place, asset, sum(delta_minor)::bigint AS amount_minor, count(*) AS delta_count
+        FROM pending GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ), rolled AS (
+        INSERT INTO balance (program_id, participant_id, place, asset, amount_minor)
+        SELECT program_id, participant_id, place, asset, amount_minor FROM summed
+        ON CONFLICT (program_id, participant_id, place, asset) DO UPDATE
+        SET amount_minor = balance.amount_minor + excluded.amount_minor
+    )
+    SELECT coalesce(sum(delta_count), 0)::bigint FROM summed
+""")
+_TRY_ROLL_UP_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rewards.roll_up', 0))")
+
+
+async def post(
+    conn: AsyncConnection, rewards: Sequence[Reward], transfers: Sequence[Transfer], revisions: Sequence[Revision]
+) -> None:
+    """Writes postings in the caller's transaction: rewards, transfers, balance deltas, holds, revisions."""
+    if rewards:
+        await copy_lines(conn, _COPY_REWARDS, map(_reward_line, rewards))
+        held = {
+            (each.program_id, each.conversion_id, each.hold_until, each.cause_time)
+            for each in rewards
+            if each.hold_until is not None
+        }
+        if held:
+            await copy_lines(conn, _COPY_HOLDS, map(_hold_line, sorted(held)))
+    if transfers:
+        # Sorted by account, neighbouring rows of the index are written together.
+        await copy_lines(conn, _COPY_TRANSFERS, map(_transfer_line, sorted(transfers, key=_by_participant)))
+        await copy_lines(
+            conn,
+            _COPY_DELTAS,
+            (
+                f"{escape(account.program_id)}\t{escape(account.participant_id)}\t{int(account.place)}\t{account.asset}\t{delta}\n"
+                for account, delta in sorted(deltas(transfers).items())
+            ),
+        )
+    if revisions:
+        await conn.execute(
+            _INSERT_REVISION,
+            {
+                "reward_ids": [f"{each.reward.reward_id:032x}" for each in revisions],
+                "reversal_ids": [each.reversal.reversal_id for each in revisions],
+                "deltas": [each.delta_minor for each in revisions],
+                "record_times": [each.reversal.record_time for each in revisions],
+            },
+        )
+
+
+async def lock_holds(conn: AsyncConnection, conversions: Iterable[Conversion]) -> set[tuple[str, str, datetime]]:
+    """Locks the holds of conversions: as long as they are locked, what is held stays held."""
+    ordered = sorted({key_of(each) for each in conversions})
+    rows = await conn.execute(
+        _LOCK_HOLDS,
+        {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
+    )
+    return {(row.program_id, row.conversion_id, row.due_time) for row in rows}
+
+
+async def load_posted(
+    conn: AsyncConnection, conversions: Sequence[Conversion], held: set[tuple[str, str, datetime]]
+) -> dict[Key, list[Posted]]:
+    """The rewards of conversions as they stand, in the order of rules and levels. `held`: holds that have not ended."""
+    times = {key_of(each): each.record_time for each in conversions}
+    prefixes = [reward_prefix(each) for each in conversions]
+    rows = await conn.execute(
+        _REWARDS_OF,
+        {
+            "program_ids": [each.program_id for each in conversions],
+            "conversion_ids": [each.conversion_id for each in conversions],
+            "first_ids": [f"{each:032x}" for each in prefixes],
+            "last_ids": [f"{each | 0xFFFF:032x}" for each in prefixes],
+        },
+    )
+    found: dict[Key, list[Posted]] = {key: [] for key in times}
+    for row in rows:
+        key = (row.program_id, row.conversion_id)
+        found[key].append(
+            Posted(
+                reward_of(row, times[key]),
+                row.amount_minor + row.revised_minor,
+                Place.HELD if (*key, row.hold_until) in held else Place.AVAILABLE,
+            )
+        )
+    return found
+
+
+async def claim_due_holds(conn: AsyncConnection, now: datetime, limit: int) -> list[tuple[str, str, datetime]]:
+    """Locks holds that have ended, those first that ended first; passes over those another process releases."""
+    rows = await conn.execute(_CLAIM_DUE, {"now": now, "limit": limit})
+    return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
+
+
+async def end_holds(conn: AsyncConnection, holds: Sequence[tuple[str, str, datetime]]) -> None:
+    """Removes holds."""
+    await conn.execute(
+        _END_HOLDS,
+        {
+            "program_ids": [each[0] for each in holds],
+            "conversion_ids": [each[1] for each in holds],
+            "due_times": [each[2] for each in holds],
+        },
+    )
+
+
+async def roll_up(conn: AsyncConnection, limit: int) -> int:
+    """Adds pending deltas to balances; returns how many. 0 also while another process does it."""
+    if not (await conn.execute(_TRY_ROLL_UP_LOCK)).scalar_one():
+        return 0
+    count: int = (await conn.execute(_ROLL_UP, {"limit": limit})).scalar_one()
+    return count
+
+
+def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
+    """The reward in a row of table reward."""
+    return Reward(
+        row.reward_id.int if isinstance(row.reward_id, UUID) else int(row.reward_id, 16),
+        row.program_id,
+        row.conversion_id,
+        row.rule_id,
+        row.beneficiary_id,
+        row.level,
+        row.asset,
+        row.amount_minor,
+        row.hold_until,
+        row.plan_version,
+        cause_time,
+    )
+
+
+def _by_participant(transfer: Transfer) -> tuple[str, str, int]:
+    return transfer.program_id, transfer.participant_id, transfer.transfer_id
+
+
+def _reward_line(reward: Reward) -> str:
+    hold_until = NULL if reward.hold_until is None else reward.hold_until.isoformat()
+    return (
+        f"{reward.reward_id:032x}\t{reward.program_id}\t{escape(reward.conversion_id)}\t{reward.rule_id}"
+        f"\t{escape(reward.beneficiary_id)}\t{reward.level}\t{reward.asset}\t{reward.amount_minor}\t{hold_until}"
+        f"\t{reward.plan_version}\n"
+    )
+
+
+def _transfer_line(transfer: Transfer) -> str:
+    return (
+        f"{transfer.transfer_id:032x}\t{transfer.program_id}\t{int(transfer.kind)}\t{escape(transfer.participant_id)}"
+        f"\t{int(transfer.debit)}\t{int(transfer.credit)}\t{transfer.asset}\t{transfer.amount_minor}"
+        f"\t{transfer.reward_id:032x}\t{escape(transfer.cause_id)}\n"
+    )
+
+
+def _hold_line(hold: tuple[str, str, datetime, datetime]) -> str:
+    program_id, conversion_id, due_time, record_time = hold
+    return f"{program_id}\t{escape(conversion_id)}\t{due_time.isoformat()}\t{record_time.isoformat()}\n"

@@ -1,0 +1,105 @@
+"""Plan versions."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.rewards.v1 import plan_pb2
+
+from chassis.times import to_timestamp
+from services.rewards.domain.plan import Plan
+from services.rewards.wire.plans import read_plan
+
+_LOAD = text("""
+    SELECT program_id, version, currency_code, plan, effective_time FROM plan_version
+    WHERE program_id = ANY(:program_ids) ORDER BY program_id, version
+""")
+_COUNT = text(
+    "SELECT program_id, count(*) AS version_count FROM plan_version WHERE program_id = ANY(:program_ids) GROUP BY 1"
+)
+_ROWS = text("""
+    SELECT version, currency_code, plan, effective_time, create_time FROM plan_version
+    WHERE program_id = :program_id AND version < :below ORDER BY version DESC LIMIT :limit
+""")
+_INSERT = text("""
+    INSERT INTO plan_version (program_id, version, currency_code, plan, effective_time, create_time)
+    VALUES (:program_id, :version, :currency_code, :plan, :effective_time, :create_time)
+""")
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('plan:' || :program_id, 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A version as stored."""
+
+    program_id: str
+    version: int
+    currency_code: str
+    plan: bytes
+    effective_time: datetime | None
+    create_time: datetime
+
+
+@dataclass
+class PlanShelf:
+    """Compiled plans, kept by process. Versions are immutable, so only their number needs to be asked for."""
+
+    _versions: dict[str, tuple[Plan, ...]] = field(default_factory=dict)
+
+    async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> dict[str, tuple[Plan, ...]]:
+        """Every version of each program, in ascending order; an empty tuple for programs without a plan."""
+        counts = {
+            row.program_id: row.version_count for row in await conn.execute(_COUNT, {"program_ids": list(program_ids)})
+        }
+        stale = [each for each in program_ids if len(self._versions.get(each, ())) != counts.get(each, 0)]
+        if stale:
+            fresh: dict[str, list[Plan]] = {each: [] for each in stale}
+            for row in await conn.execute(_LOAD, {"program_ids": stale}):
+                message = plan_pb2.Plan.FromString(bytes(row.plan))
+                fresh[row.program_id].append(
+                    read_plan(row.program_id, row.version, row.currency_code, message, row.effective_time)
+                )
+            self._versions |= {program_id: tuple(plans) for program_id, plans in fresh.items()}
+        return {each: self._versions.get(each, ()) for each in program_ids}
+
+
+async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: int) -> list[PlanRow]:
+    """Versions lower than `below`, newest first."""
+    rows = await conn.execute(_ROWS, {"program_id": program_id, "below": below, "limit": limit})
+    return [
+        PlanRow(program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time, row.create_time)
+        for row in rows
+    ]
+
+
+async def lock(conn: AsyncConnection, program_id: str) -> None:
+    """Makes publishers of one program wait for one another until the transaction ends."""
+    await conn.execute(_LOCK, {"program_id": program_id})
+
+
+async def insert(conn: AsyncConnection, row: PlanRow) -> None:
+    """Stores the next version."""
+    await conn.execute(
+        _INSERT,
+        {
+            "program_id": row.program_id,
+            "version": row.version,
+            "currency_code": row.currency_code,
+            "plan": row.plan,
+            "effective_time": row.effective_time,
+            "create_time": row.create_time,
+        },
+    )
+
+
+def version_message(row: PlanRow) -> plan_pb2.PlanVersion:
+    """The version for the caller."""
+    return plan_pb2.PlanVersion(
+        program_id=row.program_id,
+        version=row.version,
+        plan=plan_pb2.Plan.FromString(row.plan),
+        effective_time=to_timestamp(row.effective_time) if row.effective_time else None,
+        create_time=to_timestamp(row.create_time),
+    )

@@ -1,0 +1,185 @@
+"""Rewards, wallets and totals, for those who ask."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_REWARD_COLUMNS = """
+    r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor, r.hold_until,
+    r.plan_version, r.amount_minor + coalesce((SELECT sum(delta_minor)::bigint FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor,
+    EXISTS (SELECT 1 FROM hold AS h WHERE h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until) AS held
+"""
+_OF_BENEFICIARY = text(f"""
+    SELECT {_REWARD_COLUMNS} FROM reward AS r
+    WHERE r.program_id = :program_id AND r.beneficiary_id = :beneficiary_id AND r.reward_id < CAST(:before AS uuid)
+    ORDER BY r.reward_id DESC LIMIT :limit
+""")
+_OF_CONVERSION = text(f"""
+    SELECT {_REWARD_COLUMNS} FROM reward AS r
+    WHERE r.reward_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) AND r.reward_id > CAST(:after AS uuid)
+        AND r.program_id = :program_id AND r.conversion_id = :conversion_id
+    ORDER BY r.reward_id LIMIT :limit
+""")
+_ONE = text(
+    f"SELECT {_REWARD_COLUMNS} FROM reward AS r WHERE r.reward_id = CAST(:reward_id AS uuid) AND r.program_id = :program_id"
+)
+_REVISIONS = text("""
+    SELECT reversal_id, delta_minor, record_time FROM reward_revision
+    WHERE reward_id = CAST(:reward_id AS uuid) ORDER BY record_time, reversal_id
+""")
+_BALANCES = text("""
+    SELECT asset, place, sum(amount_minor)::bigint AS amount_minor FROM (
+        SELECT asset, place, amount_minor FROM balance WHERE program_id = :program_id AND participant_id = :participant_id
+        UNION ALL
+        SELECT asset, place, delta_minor FROM balance_delta WHERE program_id = :program_id AND participant_id = :participant_id
+    ) AS b GROUP BY asset, place
+""")
+_TRANSFERS = text("""
+    SELECT transfer_id, kind, debit, credit, asset, amount_minor, reward_id, cause_id FROM transfer
+    WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:before AS uuid)
+    ORDER BY transfer_id DESC LIMIT :limit
+""")
+_CONVERSION_TOTALS = text("""
+    SELECT count(*) AS conversion_count, coalesce(sum(amount_minor), 0)::bigint AS gross_minor,
+        (SELECT count(*) FROM reversal WHERE program_id = :program_id) AS reversal_count
+    FROM conversion WHERE program_id = :program_id AND event IS NOT NULL
+""")
+_ASSET_TOTALS = text("""
+    SELECT asset, count(*) AS reward_count, sum(amount_minor)::bigint AS accrued_minor,
+        count(DISTINCT beneficiary_id) AS earner_count
+    FROM reward WHERE program_id = :program_id GROUP BY asset ORDER BY asset
+""")
+_REVERSED_TOTALS = text("""
+    SELECT asset, sum(amount_minor)::bigint AS reversed_minor FROM transfer
+    WHERE program_id = :program_id AND kind = 3 GROUP BY asset
+""")
+_TOP = text("""
+    SELECT asset, participant_id, amount_minor FROM (
+        SELECT asset, participant_id, sum(amount_minor)::bigint AS amount_minor,
+            row_number() OVER (PARTITION BY asset ORDER BY sum(amount_minor) DESC, participant_id COLLATE "C") AS rank
+        FROM (
+            SELECT asset, participant_id, amount_minor FROM balance WHERE program_id = :program_id AND place <> 1
+            UNION ALL
+            SELECT asset, participant_id, delta_minor FROM balance_delta WHERE program_id = :program_id AND place <> 1
+        ) AS b GROUP BY asset, participant_id
+    ) AS ranked WHERE rank <= :top_count AND amount_minor <> 0 ORDER BY asset, rank
+""")
+
+LAST_ID = "f" * 32
+FIRST_ID = "0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class RewardView:
+    """A reward as it stands."""
+
+    reward_id: str
+    program_id: str
+    conversion_id: str
+    rule_id: str
+    beneficiary_id: str
+    level: int
+    asset: str
+    amount_minor: int
+    net_minor: int
+    hold_until: datetime | None
+    plan_version: int
+    held: bool
+
+
+async def rewards_of_beneficiary(
+    conn: AsyncConnection, program_id: str, beneficiary_id: str, before: str, limit: int
+) -> list[RewardView]:
+    """One beneficiary's rewards with ids below `before`, newest first."""
+    rows = await conn.execute(
+        _OF_BENEFICIARY,
+        {"program_id": program_id, "beneficiary_id": beneficiary_id, "before": before, "limit": limit},
+    )
+    return [_view(row) for row in rows]
+
+
+async def rewards_of_conversion(
+    conn: AsyncConnection, program_id: str, conversion_id: str, prefix: int, after: str, limit: int
+) -> list[RewardView]:
+    """One conversion's rewards with ids above `after`, in the order of rules and levels."""
+    rows = await conn.execute(
+        _OF_CONVERSION,
+        {
+            "program_id": program_id,
+            "conversion_id": conversion_id,
+            "first": f"{prefix:032x}",
+            "last": f"{prefix | 0xFFFF:032x}",
+            "after": after,
+            "limit": limit,
+        },
+    )
+    return [_view(row) for row in rows]
+
+
+async def reward(conn: AsyncConnection, program_id: str, reward_id: str) -> RewardView | None:
+    """One reward; None if there is none."""
+    row = (await conn.execute(_ONE, {"program_id": program_id, "reward_id": reward_id})).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def revisions(conn: AsyncConnection, reward_id: str) -> list[Row[Any]]:
+    """What reversals took back of a reward, oldest first: reversal_id, delta_minor, record_time."""
+    return list((await conn.execute(_REVISIONS, {"reward_id": reward_id})).all())
+
+
+async def balances(conn: AsyncConnection, program_id: str, participant_id: str) -> dict[tuple[str, int], int]:
+    """A participant's balances by asset and place."""
+    rows = await conn.execute(_BALANCES, {"program_id": program_id, "participant_id": participant_id})
+    return {(row.asset, row.place): row.amount_minor for row in rows}
+
+
+async def transfers(
+    conn: AsyncConnection, program_id: str, participant_id: str, before: str, limit: int
+) -> list[Row[Any]]:
+    """A participant's transfers with ids below `before`, newest first."""
+    parameters = {"program_id": program_id, "participant_id": participant_id, "before": before, "limit": limit}
+    return list((await conn.execute(_TRANSFERS, parameters)).all())
+
+
+async def conversion_totals(conn: AsyncConnection, program_id: str) -> Row[Any]:
+    """conversion_count, gross_minor, reversal_count."""
+    return (await conn.execute(_CONVERSION_TOTALS, {"program_id": program_id})).one()
+
+
+async def asset_totals(conn: AsyncConnection, program_id: str) -> list[Row[Any]]:
+    """By asset: reward_count, accrued_minor, earner_count."""
+    return list((await conn.execute(_ASSET_TOTALS, {"program_id": program_id})).all())
+
+
+async def reversed_totals(conn: AsyncConnection, program_id: str) -> dict[str, int]:
+    """What was taken back, by asset."""
+    rows = await conn.execute(_REVERSED_TOTALS, {"program_id": program_id})
+    return {row.asset: row.reversed_minor for row in rows}
+
+
+async def top_earners(conn: AsyncConnection, program_id: str, top_count: int) -> dict[str, list[tuple[str, int]]]:
+    """By asset, those who hold most."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for row in await conn.execute(_TOP, {"program_id": program_id, "top_count": top_count}):
+        found.setdefault(row.asset, []).append((row.participant_id, row.amount_minor))
+    return found
+
+
+def _view(row: Row[Any]) -> RewardView:
+    return RewardView(
+        row.reward_id.hex,
+        row.program_id,
+        row.conversion_id,
+        row.rule_id,
+        row.beneficiary_id,
+        row.level,
+        row.asset,
+        row.amount_minor,
+        row.net_minor,
+        row.hold_until,
+        row.plan_version,
+        row.held,
+    )

@@ -1,0 +1,1 @@
+"""Between contracts and domain values: total and pure."""

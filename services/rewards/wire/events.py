@@ -1,0 +1,65 @@
+"""Events in: from attribution's contract to domain values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from upline.attribution.v1 import events_pb2
+
+from chassis.times import to_datetime
+from services.rewards.domain.conversion import Conversion, Reversal
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A conversion that arrived, with the bytes to keep."""
+
+    conversion: Conversion
+    event: bytes
+
+
+def read_facts(payloads: Sequence[bytes]) -> tuple[list[Recorded], list[Reversal]]:
+    """Decodes messages of stream CONVERSIONS; a fact that stands in them twice comes once."""
+    recorded: dict[tuple[str, str], Recorded] = {}
+    reversals: dict[tuple[str, str], Reversal] = {}
+    for payload in payloads:
+        for event in events_pb2.ConversionEventBatch.FromString(payload).events:
+            if event.WhichOneof("fact") == "recorded":
+                conversion = read_conversion(event.recorded)
+                key = (conversion.program_id, conversion.conversion_id)
+                recorded[key] = Recorded(conversion, event.recorded.SerializeToString())
+            else:
+                reversal = read_reversal(event.reversed)
+                reversals[reversal.program_id, reversal.reversal_id] = reversal
+    return list(recorded.values()), list(reversals.values())
+
+
+def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
+    """The conversion in an event."""
+    conversion = message.conversion
+    draft = conversion.draft
+    return Conversion(
+        conversion.program_id,
+        draft.conversion_id,
+        draft.event_type,
+        draft.amount.currency_code,
+        draft.amount.amount_minor,
+        draft.margin_minor if draft.HasField("margin_minor") else None,
+        draft.buyer_id,
+        to_datetime(draft.occurred_at),
+        to_datetime(conversion.create_time),
+        tuple([member.participant_id for member in message.upline]),
+        draft.amount.amount_minor,
+    )
+
+
+def read_reversal(message: events_pb2.ConversionReversed) -> Reversal:
+    """The reversal in an event."""
+    reversal = message.reversal
+    return Reversal(
+        reversal.program_id,
+        reversal.draft.reversal_id,
+        reversal.draft.conversion_id,
+        reversal.amount_minor,
+        reversal.completes,
+        to_datetime(reversal.create_time),
+    )
