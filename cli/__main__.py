@@ -1,0 +1,51 @@
+"""The `upline` command."""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from cli.commands.apply import apply, export
+from cli.commands.audit import audit
+from cli.commands.demo import demo
+from cli.commands.doctor import doctor
+from cli.commands.explain import explain
+from cli.commands.health import health
+from cli.commands.inbox import inbox
+from cli.commands.migrate import migrate
+from cli.commands.replay import replay
+from cli.commands.tree import tree
+from cli.commands.up import up
+from cli.commands.wallet import wallet
+from cli.failures import EXPECTED, describe
+from cli.output import err
+
+app = typer.Typer(
+    name="upline",
+    help="Referral programs: who referred whom, what a whole upline earns, on a ledger that always balances.",
+    epilog="Commands look for services in this order: --target or UPLINE_*_ADDR, a stack started by `upline up` on the same --state, "
+    "else a stack of their own for the duration.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+for command in (up, demo, apply, export, replay, wallet, tree, inbox, audit, doctor, migrate, health):
+    app.command()(command)
+app.add_typer(explain, name="explain")
+
+
+def main() -> None:
+    """Runs the command line; errors that can be expected are told in a sentence, others with their trace."""
+    try:
+        app()
+    except EXPECTED as error:
+        lines, code = describe(error)
+        for line in lines:
+            err.print(line, markup=False)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    sys.argv[0] = Path(sys.argv[0]).with_name("upline").as_posix()
+    main()

@@ -1,0 +1,34 @@
+"""Names of enum values and of fields that were meant."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from google.protobuf.descriptor import EnumDescriptor
+
+
+def enum_prefix(enum: EnumDescriptor) -> str:
+    """What the style guide puts before every value: `BIND_SOURCE_` for `BindSource`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", enum.name).upper() + "_"
+
+
+def enum_values(enum: EnumDescriptor) -> dict[str, int]:
+    """Every accepted spelling, upper case: full names and names without the prefix."""
+    prefix = enum_prefix(enum)
+    names = {value.name: value.number for value in enum.values}
+    return {name.removeprefix(prefix): number for name, number in names.items()} | names
+
+
+def short_name(enum: EnumDescriptor, number: int) -> str | int:
+    """The name without the prefix; the number itself if the enum does not know it."""
+    value = enum.values_by_number.get(number)
+    return value.name.removeprefix(enum_prefix(enum)) if value else number
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint, or the list of what is known if it is short, or nothing."""
+    choices = list(known)
+    close = get_close_matches(name, choices, n=1, cutoff=0.6)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; known here: {', '.join(choices)}" if 0 < len(choices) <= 12 else ""

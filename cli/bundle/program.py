@@ -1,0 +1,105 @@
+"""The program file as a whole: `program`, `plan`, `effective_time`, `texts`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from upline.attribution.v1.program_pb2 import Program
+from upline.notify.v1.notify_pb2 import ProgramTexts
+from upline.rewards.v1.plan_pb2 import Plan
+
+from cli.bundle.decode import Decoder
+from cli.bundle.encode import plain
+from cli.bundle.names import did_you_mean
+from cli.bundle.problems import BundleError, Place, Problem
+from cli.bundle.rules import broken_rules
+from cli.bundle.source import parse, place
+
+SECTIONS: dict[str, type[Message]] = {
+    "program": Program,
+    "plan": Plan,
+    "effective_time": Timestamp,
+    "texts": ProgramTexts,
+}
+
+
+@dataclass(slots=True)
+class Bundle:
+    """A program file that holds to the contracts."""
+
+    file: str
+    program: Program
+    plan: Plan | None = None
+    effective_time: Timestamp | None = None
+    texts: ProgramTexts | None = None
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def problem(self, path: str, text: str) -> Problem:
+        """A mistake at a field, or at the nearest thing around it that the file does have."""
+        return Problem(nearest(self.places, path), path, text)
+
+
+def load(file: Path) -> Bundle:
+    """Reads and checks a file. Raises BundleError with every mistake in it, OSError if it cannot be read."""
+    return decode(file.read_bytes(), str(file))
+
+
+def decode(content: bytes, name: str) -> Bundle:
+    """Checks a file's content. Raises BundleError with every mistake in it."""
+    root = parse(content, name)
+    decoder = Decoder()
+    found = _sections(root, decoder)
+    if "program" not in found:
+        decoder.note(root, "program", "is missing: every file names its program")
+    # The rules of the contracts speak of what was decoded; a field that could not be decoded has its own mistake already.
+    wrong = [each.path for each in decoder.problems]
+    for section, message in found.items():
+        for path, text in broken_rules(message):
+            whole = f"{section}.{path}" if path else section
+            if not any(other == whole or other.startswith((f"{whole}.", f"{whole}[")) for other in wrong):
+                decoder.problems.append(Problem(nearest(decoder.places, whole), whole, text))
+    if decoder.problems:
+        raise BundleError(name, decoder.problems)
+    return Bundle(name, places=decoder.places, **found)  # type: ignore[arg-type]
+
+
+def _sections(root: yaml.MappingNode, decoder: Decoder) -> dict[str, Message]:
+    found: dict[str, Message] = {}
+    decoder.places[""] = place(root)
+    for key, key_node, value_node in decoder.entries(root, ""):
+        if key not in SECTIONS:
+            decoder.note(key_node, key, f"unknown section{did_you_mean(key, SECTIONS)}")
+            continue
+        found[key] = SECTIONS[key]()
+        decoder.places[key] = place(key_node)
+        decoder.message(value_node, found[key], key)
+    return found
+
+
+def nearest(places: dict[str, Place], path: str) -> Place:
+    """The place of a path, or of the closest one around it that is known."""
+    while path not in places and path:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return places.get(path, Place(1, 1))
+
+
+def encode(bundle: Bundle) -> str:
+    """The file that says the same."""
+    sections = {name: getattr(bundle, name) for name in SECTIONS}
+    values = {name: plain(message) for name, message in sections.items() if message is not None}
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that this reader would take for something else."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # PyYAML quotes what YAML 1.1 would misread, which is more than this reader's YAML 1.2 does.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value.strip() else None)
+
+
+_Dumper.add_representer(str, _text)

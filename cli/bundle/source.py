@@ -1,0 +1,69 @@
+"""YAML as a tree of nodes that remember their places.
+
+Scalars resolve as in YAML 1.2's core schema: `on` and `no` are words (a rule has a field `on`), only `true` and `false` are booleans,
+and a time stays text until the field it stands in says that it is one.
+"""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from cli.bundle.problems import BundleError, Place, Problem
+
+STRING, INTEGER, FLOAT, BOOLEAN, NULL = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader of its own, because resolvers are registered on the class."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's interface
+
+
+_Loader.add_implicit_resolver(BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(INTEGER, re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    FLOAT, re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"), list("-+0123456789.")
+)
+_Loader.add_implicit_resolver(NULL, re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+
+
+def place(node: yaml.Node) -> Place:
+    """Where a node begins."""
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def read(file: Path, name: str) -> yaml.MappingNode:
+    """The root of a file. Raises BundleError if it is not one YAML mapping, OSError if it cannot be read."""
+    return parse(file.read_bytes(), name)
+
+
+def parse(content: bytes, name: str) -> yaml.MappingNode:
+    """The root of a file's content. Raises BundleError if it is not one YAML mapping."""
+    try:
+        root = yaml.compose(content, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        text = ", ".join(part for part in (error.context, error.problem) if part)
+        raise BundleError(name, [Problem(where, "", f"not valid YAML: {text}")]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BundleError(name, [Problem(Place(1, 1), "", f"not valid YAML: {error}")]) from error
+    if not isinstance(root, yaml.MappingNode):
+        where = place(root) if root else Place(1, 1)
+        raise BundleError(
+            name, [Problem(where, "", "a program file is a mapping with `program:`, `plan:` and `texts:`")]
+        )
+    return root
+
+
+def kind(node: yaml.Node) -> str:
+    """What a node is, for people."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    names = {NULL: "nothing", BOOLEAN: "true or false", INTEGER: "a whole number", FLOAT: "a decimal number"}
+    return names.get(node.tag, "text")

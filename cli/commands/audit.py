@@ -1,0 +1,52 @@
+"""`upline audit`."""
+
+from typing import Annotated
+
+import typer
+from upline.rewards.v1 import wallet_pb2
+
+from cli.client import Client
+from cli.connection import Where, call
+from cli.options import DEFAULT_STATE, Json, State, Targets
+from cli.output import out, print_json, table
+
+AUDIT_SECONDS = 300.0
+"""It reads every transfer there is."""
+
+
+def audit(
+    program: Annotated[str, typer.Argument(metavar="[PROGRAM]", help="Only this program's ledger.")] = "",
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree.
+
+    Examples: upline audit; upline audit uds --json
+    """
+    found = call(Where(state, tuple(target)), lambda client: read(client, program))
+    if as_json:
+        print_json(found)
+    else:
+        print_audit(found)
+    raise typer.Exit(0 if found.balanced else 1)
+
+
+async def read(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
+    """The auditor's answer."""
+    answer: wallet_pb2.AuditLedgerResponse = await client.wallets.AuditLedger(
+        wallet_pb2.AuditLedgerRequest(program_id=program), timeout=AUDIT_SECONDS
+    )
+    return answer
+
+
+def print_audit(found: wallet_pb2.AuditLedgerResponse) -> None:
+    """The verdict, and what is wrong if anything is."""
+    read_ = f"{found.transfer_count} transfers, {found.account_count} accounts and {found.reward_count} rewards"
+    verdict = "the ledger balances" if found.balanced else "THE LEDGER DOES NOT BALANCE"
+    out.print(f"{verdict}: {read_} compared")
+    if found.findings:
+        rows = table("findings", "check", "program", "subject", "detail")
+        for each in found.findings:
+            rows.add_row(each.check, each.program_id, each.subject, each.detail)
+        out.print(rows)

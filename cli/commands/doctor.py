@@ -1,0 +1,30 @@
+"""`upline doctor`."""
+
+from dataclasses import asdict
+
+import typer
+
+from cli.doctoring import examine
+from cli.options import DEFAULT_STATE, Json, State
+from cli.output import out, print_json
+
+
+def doctor(state: State = DEFAULT_STATE, as_json: Json = False) -> None:
+    """Check this machine and a running stack, and say what to do where something is wrong.
+
+    Looks at Python, packages, the servers' programs, the state directory, disk, ports, clock, and, if a stack runs, at its services,
+    the broker's sync_interval and the tables. Changes nothing. The exit code is 0 only if all is well.
+
+    Examples: upline doctor; upline doctor --state /var/lib/upline --json
+    """
+    findings = examine(state)
+    well = all(each.ok for each in findings)
+    if as_json:
+        print_json({"ok": well, "checks": [asdict(each) for each in findings]})
+    else:
+        for each in findings:
+            out.print(f"{'ok   ' if each.ok else 'WRONG'}  {each.check:<22} {each.found}", markup=False)
+            if not each.ok:
+                out.print(f"{'':<30}→ {each.advice}", markup=False)
+        out.print("all is well" if well else "something is wrong; see → above")
+    raise typer.Exit(0 if well else 1)

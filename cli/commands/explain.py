@@ -1,0 +1,93 @@
+"""`upline explain`."""
+
+from typing import Annotated
+
+import typer
+from upline.rewards.v1 import reward_pb2
+
+from cli.client import CALL_SECONDS, Client
+from cli.connection import Where, call
+from cli.options import DEFAULT_STATE, Json, Locale, ProgramId, State, Targets
+from cli.output import moment, out, print_json, table
+
+explain = typer.Typer(
+    help="Why a reward is what it is, and why somebody got nothing.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@explain.command()
+def conversion(
+    program: ProgramId,
+    conversion_id: Annotated[
+        str, typer.Argument(metavar="CONVERSION", help="The conversion's id, such as an order number.")
+    ],
+    locale: Locale = "en",
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Explain one conversion: what every rule paid at every level, or why not.
+
+    Examples: upline explain conversion uds order-1; upline explain conversion uds order-1 --locale ru
+    """
+    answer = call(Where(state, tuple(target)), lambda client: read_conversion(client, program, conversion_id, locale))
+    if as_json:
+        print_json(answer)
+    else:
+        print_conversion(answer)
+
+
+@explain.command()
+def reward(
+    program: ProgramId,
+    reward_id: Annotated[
+        str, typer.Argument(metavar="REWARD", help="The reward's id, as `upline wallet --transfers --json` tells it.")
+    ],
+    locale: Locale = "en",
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Explain one reward: how its first amount came about, what was taken back, and what is left.
+
+    Example: upline explain reward uds 0199c0de-…
+    """
+
+    async def work(client: Client) -> reward_pb2.ExplainRewardResponse:
+        request = reward_pb2.ExplainRewardRequest(program_id=program, reward_id=reward_id, locale=locale)
+        answer: reward_pb2.ExplainRewardResponse = await client.rewards.ExplainReward(request, timeout=CALL_SECONDS)
+        return answer
+
+    answer = call(Where(state, tuple(target)), work)
+    if as_json:
+        print_json(answer)
+        return
+    out.print(answer.derivation.sentence, markup=False)
+    for each in answer.revisions:
+        out.print(
+            f"{moment(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id}",
+            markup=False,
+        )
+    if answer.revisions:
+        out.print(f"now: {answer.current.sentence}", markup=False)
+
+
+async def read_conversion(
+    client: Client, program: str, conversion_id: str, locale: str
+) -> reward_pb2.ExplainConversionResponse:
+    """The explanation. NOT_FOUND as long as the conversion is not settled."""
+    answer: reward_pb2.ExplainConversionResponse = await client.rewards.ExplainConversion(
+        reward_pb2.ExplainConversionRequest(program_id=program, conversion_id=conversion_id, locale=locale),
+        timeout=CALL_SECONDS,
+    )
+    return answer
+
+
+def print_conversion(answer: reward_pb2.ExplainConversionResponse) -> None:
+    """The sentence, then a line for every rule and level."""
+    out.print(answer.sentence, markup=False)
+    rows = table("", "rule", "level", "who", "outcome", "why", right=("level",))
+    for each in answer.derivations:
+        outcome = reward_pb2.Outcome.Name(each.outcome).removeprefix("OUTCOME_").lower().replace("_", " ")
+        rows.add_row(each.rule_id, str(each.level), each.beneficiary_id, outcome, each.sentence)
+    out.print(rows)

@@ -1,0 +1,17 @@
+"""`upline health`."""
+
+from typing import Annotated
+
+import typer
+
+from cli.stack.health import health as ask
+
+
+def health(address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="A service's gRPC address.")]) -> None:
+    """Ask one service whether it is SERVING; the exit code is 0 only then. For health checks of containers.
+
+    Example: upline health 127.0.0.1:7101
+    """
+    answer = ask(address)
+    print(answer)
+    raise typer.Exit(0 if answer == "SERVING" else 1)

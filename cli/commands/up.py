@@ -1,0 +1,74 @@
+"""`upline up`."""
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from chassis.embedded.state import StateDirectory
+from cli.options import DEFAULT_STATE, State
+from cli.output import out, table
+from cli.stack.layout import DEFAULT_PORTS, External, Layout
+from cli.stack.supervisor import Stack
+
+COLOURS = {"attribution": "cyan", "rewards": "green", "notify": "magenta", "upline": "bold"}
+
+
+def up(
+    state: State = DEFAULT_STATE,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes each of attribution and rewards.")] = 1,
+    attribution_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = DEFAULT_PORTS[
+        "attribution"
+    ],
+    rewards_port: Annotated[int, typer.Option(min=0, max=65535)] = DEFAULT_PORTS["rewards"],
+    notify_port: Annotated[int, typer.Option(min=0, max=65535)] = DEFAULT_PORTS["notify"],
+    redirect_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP, where links lead to.")] = DEFAULT_PORTS[
+        "redirect"
+    ],
+) -> None:
+    """Run PostgreSQL, NATS and the three services until Ctrl-C.
+
+    Data stays in the state directory: the next start goes on where this one ended, however it ended. UPLINE_DATABASE_URL and
+    UPLINE_NATS_URL take servers that run elsewhere instead of the embedded ones.
+
+    Examples: upline up; upline up --workers 2 --state /var/lib/upline; upline up --attribution-port 9001 --redirect-port 9080
+    """
+    ports = {"attribution": attribution_port, "rewards": rewards_port, "notify": notify_port, "redirect": redirect_port}
+    # Before anything starts: a service manager may ask to stop at any moment.
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: interrupted.set())
+    directory = StateDirectory(state)
+    try:
+        layout = Layout(ports=ports, workers=workers, external=External.from_environment()).resolved()
+        stack = Stack(directory, layout, lambda line: _show("upline", line), _show)
+        stack.start(interrupted)
+        try:
+            if not interrupted.is_set():
+                _print_endpoints(stack, directory)
+            stack.wait(interrupted)
+        finally:
+            stack.stop()
+    finally:
+        directory.close()
+
+
+def _show(name: str, line: str) -> None:
+    out.print(
+        Text(f"{name:<13} ", style=COLOURS[name.split("-", maxsplit=1)[0]]).append(line, style="default"),
+        soft_wrap=True,
+    )
+
+
+def _print_endpoints(stack: Stack, directory: StateDirectory) -> None:
+    rows = table("", "what", "where")
+    for name, address in stack.layout.addresses().items():
+        rows.add_row(f"{name} (gRPC)", address)
+    rows.add_row("links (HTTP)", stack.layout.redirect_url)
+    for name, url in stack.urls().items():
+        rows.add_row(name, url)
+    rows.add_row("state, logs", str(directory.path))
+    out.print(rows)
+    out.print("ready; Ctrl-C stops everything", style="bold")

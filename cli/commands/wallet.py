@@ -1,0 +1,72 @@
+"""`upline wallet`."""
+
+from typing import Annotated
+
+import typer
+from upline.rewards.v1 import wallet_pb2
+
+from cli.bundle.encode import plain
+from cli.client import CALL_SECONDS, Client
+from cli.connection import Where, call
+from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
+from cli.output import amount, moment, out, print_json, table
+
+
+def wallet(
+    program: ProgramId,
+    participant: ParticipantId,
+    transfers: Annotated[int, typer.Option(min=0, max=1000, help="Also the latest so many transfers.")] = 0,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Show what a participant has: on hold and available.
+
+    Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --json
+    """
+    balances, moved = call(Where(state, tuple(target)), lambda client: read(client, program, participant, transfers))
+    if as_json:
+        print_json(plain(balances, defaults=True) | {"transfers": [plain(each, defaults=True) for each in moved]})
+        return
+    print_balances({participant: balances})
+    if moved:
+        print_transfers(balances, moved)
+
+
+async def read(
+    client: Client, program: str, participant: str, transfers: int = 0
+) -> tuple[wallet_pb2.GetWalletResponse, list[wallet_pb2.Transfer]]:
+    """Balances and, if asked for, the latest transfers."""
+    balances = await client.wallets.GetWallet(
+        wallet_pb2.GetWalletRequest(program_id=program, participant_id=participant), timeout=CALL_SECONDS
+    )
+    if not transfers:
+        return balances, []
+    page = await client.wallets.ListTransfers(
+        wallet_pb2.ListTransfersRequest(program_id=program, participant_id=participant, page_size=transfers),
+        timeout=CALL_SECONDS,
+    )
+    return balances, list(page.transfers)
+
+
+def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
+    """A table with a line for each participant and asset."""
+    rows = table("", "participant", "on hold", "available", right=("on hold", "available"))
+    for participant, balances in wallets.items():
+        for each in balances.balances:
+            held = amount(each.held_minor, each.minor_digits, each.asset)
+            rows.add_row(participant, held, amount(each.available_minor, each.minor_digits, each.asset))
+        if not balances.balances:
+            rows.add_row(participant, "nothing", "nothing")
+    out.print(rows)
+
+
+def print_transfers(balances: wallet_pb2.GetWalletResponse, moved: list[wallet_pb2.Transfer]) -> None:
+    """A table of transfers, newest first."""
+    digits = {each.asset: each.minor_digits for each in balances.balances}
+    rows = table("transfers", "when", "kind", "amount", "from", "to", "cause", right=("amount",))
+    for each in moved:
+        kind = wallet_pb2.TransferKind.Name(each.kind).removeprefix("TRANSFER_KIND_").lower()
+        sum_ = amount(each.amount_minor, digits.get(each.asset, 0), each.asset)
+        rows.add_row(moment(each.create_time), kind, sum_, each.debit_account, each.credit_account, each.cause_id)
+    out.print(rows)

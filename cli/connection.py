@@ -1,0 +1,83 @@
+"""Finds the services: named by the caller, else a running stack, else a stack for the duration of the command."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from chassis.embedded.state import StateDirectory, running_stack
+from cli.client import Addresses, Client
+from cli.failures import USAGE, CommandFailed
+from cli.output import err
+from cli.stack.layout import SERVICES, External, ephemeral
+from cli.stack.supervisor import Stack
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What the caller said of where the services are."""
+
+    state: Path
+    targets: tuple[str, ...] = ()
+
+
+def named(where: Where) -> Addresses | None:
+    """The addresses given by `--target` or `UPLINE_*_ADDR`; None if none was. Raises CommandFailed if only some were."""
+    given = {name: os.environ.get(f"UPLINE_{name.upper()}_ADDR", "") for name in SERVICES}
+    for target in where.targets:
+        name, _, address = target.partition("=")
+        if name not in SERVICES or ":" not in address:
+            raise CommandFailed(f"--target {target}: expected attribution|rewards|notify=HOST:PORT", USAGE)
+        given[name] = address
+    missing = [name for name, address in given.items() if not address]
+    if len(missing) == len(SERVICES):
+        return None
+    if missing:
+        names = ", ".join(f"--target {name}=HOST:PORT (or UPLINE_{name.upper()}_ADDR)" for name in missing)
+        raise CommandFailed(f"not every service is named; missing: {names}", USAGE)
+    return Addresses(**given)
+
+
+@contextmanager
+def services(where: Where) -> Iterator[Addresses]:
+    """Addresses that answer for as long as the context lasts."""
+    if addresses := named(where):
+        yield addresses
+        return
+    if running := running_stack(where.state):
+        yield Addresses(**running["services"])
+        return
+    with embedded(where.state) as stack:
+        yield Addresses(**stack.layout.addresses())
+
+
+@contextmanager
+def embedded(state_path: Path) -> Iterator[Stack]:
+    """A quiet stack of one's own on free ports."""
+    state = StateDirectory(state_path)
+    try:
+        with err.status("starting the stack") as status:
+            stack = Stack(state, ephemeral(External.from_environment()), status.update)
+            stack.start()
+        try:
+            yield stack
+        finally:
+            stack.stop()
+    finally:
+        state.close()
+
+
+def call(where: Where, work: Callable[[Client], Awaitable[Result]]) -> Result:
+    """Runs `work` with a client of the services."""
+    with services(where) as addresses:
+        return asyncio.run(_with_client(addresses, work))
+
+
+async def _with_client(addresses: Addresses, work: Callable[[Client], Awaitable[Result]]) -> Result:
+    async with Client(addresses) as client:
+        return await work(client)

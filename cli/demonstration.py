@@ -1,0 +1,224 @@
+"""What `upline demo` plays: three people in a line, then a shop's real purchases."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import grpc
+from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
+from upline.notify.v1 import notify_pb2
+from upline.rewards.v1 import reward_pb2, wallet_pb2
+from upline.type.v1.money_pb2 import Money
+
+from cli.applying import apply_bundle
+from cli.bundle.program import load
+from cli.client import CALL_SECONDS, Client
+from cli.commands import inbox, tree, wallet
+from cli.commands.apply import summary
+from cli.commands.explain import print_conversion, read_conversion
+from cli.commands.replay import PROGRAM, PROGRAMS, PURCHASES, play, print_result
+from cli.output import out
+from cli.replay.data import made_up_sponsors, read_purchases
+
+PROGRAM_ID = "uds"
+ORDER = "order-1"
+ORDER_MINOR = 250_000
+WAIT_SECONDS = 60.0
+POLL_SECONDS = 0.1
+PEOPLE = {"olga": "ru", "maria": "en", "vera": "ru"}
+
+
+class Demonstration:
+    """Every step is safe to repeat: ids are the demo's own, so that a second run finds what the first one made."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def run(self) -> bool:
+        """Plays everything; returns whether it ended as it should."""
+        again = await self._program()
+        await self._people(again)
+        await self._purchase(again)
+        await self._show()
+        return await self._replay()
+
+    async def _program(self) -> bool:
+        _step(
+            "A program: cashback for the buyer, points for two levels above, a bonus for recommending (programs/uds.yaml)"
+        )
+        applied = await apply_bundle(self._client, load(PROGRAMS / "uds.yaml"))
+        for line in summary(applied):
+            out.print(f"  {line}", markup=False)
+        return await self._known("vera")
+
+    async def _known(self, participant: str) -> bool:
+        request = participant_pb2.GetParticipantRequest(program_id=PROGRAM_ID, participant_id=participant)
+        try:
+            await self._client.participants.GetParticipant(request, timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _people(self, again: bool) -> None:
+        _step("Three people: olga invites maria by a code, maria invites vera by a link")
+        if again:
+            out.print("  they are here already, from an earlier run")
+            return
+        for participant, locale in PEOPLE.items():
+            preferences = notify_pb2.Preferences(locale=locale)
+            await self._client.preferences.UpdatePreferences(
+                notify_pb2.UpdatePreferencesRequest(
+                    request_id=f"demo-language-{participant}",
+                    program_id=PROGRAM_ID,
+                    participant_id=participant,
+                    preferences=preferences,
+                ),
+                timeout=CALL_SECONDS,
+            )
+        await self._enrol(participant_pb2.ParticipantDraft(participant_id="olga", attributes={"name": "Ольга"}))
+        code = await self._code("olga")
+        out.print(f"  olga's code is {code}")
+        await self._enrol(
+            participant_pb2.ParticipantDraft(
+                participant_id="maria", attributes={"name": "Maria"}, code=code, record_sign_up=True
+            )
+        )
+        out.print("  maria signed up with it")
+        link = await self._link("maria")
+        out.print(f"  maria's link is {link.url}", markup=False)
+        token = await self._click(link.link_id)
+        out.print(f"  vera followed it; her visit is a signed token of {len(token)} characters")
+        await self._enrol(
+            participant_pb2.ParticipantDraft(
+                participant_id="vera", attributes={"name": "Вера"}, click_token=token, record_sign_up=True
+            )
+        )
+        out.print("  vera signed up with it")
+
+    async def _enrol(self, draft: participant_pb2.ParticipantDraft) -> None:
+        if await self._known(draft.participant_id):
+            return  # an earlier run was interrupted after this one
+        await self._client.participants.EnrollParticipant(
+            participant_pb2.EnrollParticipantRequest(
+                request_id=f"demo-enrol-{draft.participant_id}", program_id=PROGRAM_ID, participant=draft
+            ),
+            timeout=CALL_SECONDS,
+        )
+
+    async def _code(self, participant: str) -> str:
+        request = link_pb2.CreateCodeRequest(
+            request_id=f"demo-code-{participant}",
+            program_id=PROGRAM_ID,
+            participant_id=participant,
+            channel="in person",
+        )
+        return str((await self._client.links.CreateCode(request, timeout=CALL_SECONDS)).code.code)
+
+    async def _link(self, participant: str) -> link_pb2.Link:
+        answer = await self._client.links.CreateLink(
+            link_pb2.CreateLinkRequest(
+                request_id=f"demo-link-{participant}",
+                program_id=PROGRAM_ID,
+                participant_id=participant,
+                destination_url="https://coffee.example/welcome",
+                channel="messenger",
+                campaign="spring",
+            ),
+            timeout=CALL_SECONDS,
+        )
+        link: link_pb2.Link = answer.link
+        await self._client.links.RecordShare(
+            link_pb2.RecordShareRequest(
+                request_id=f"demo-share-{participant}",
+                program_id=PROGRAM_ID,
+                participant_id=participant,
+                link_id=link.link_id,
+                channel="messenger",
+            ),
+            timeout=CALL_SECONDS,
+        )
+        return link
+
+    async def _click(self, link_id: str) -> str:
+        click = click_pb2.Click(program_id=PROGRAM_ID, link_id=link_id, visitor_id="demo-visitor")
+        click.occurred_at.GetCurrentTime()
+        answer = await self._client.clicks.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=CALL_SECONDS)
+        return str(answer.click_token)
+
+    async def _purchase(self, again: bool) -> None:
+        _step("vera buys coffee for 2 500.00 RUB")
+        if await self._recorded():
+            out.print("  this order is recorded already; it is paid once, however often it is told")
+        else:
+            draft = conversion_pb2.ConversionDraft(
+                conversion_id=ORDER,
+                event_type="order",
+                buyer_id="vera",
+                amount=Money(currency_code="RUB", amount_minor=ORDER_MINOR),
+            )
+            began = time.monotonic()
+            await self._client.conversions.RecordConversion(
+                conversion_pb2.RecordConversionRequest(program_id=PROGRAM_ID, conversion=draft), timeout=CALL_SECONDS
+            )
+            await self._until(self._paid, "the order was not paid")
+            out.print(f"  recorded, paid to three people in {(time.monotonic() - began) * 1000:.0f} ms")
+        await self._until(self._told, "not everyone was told")
+
+    async def _recorded(self) -> bool:
+        request = conversion_pb2.GetConversionRequest(program_id=PROGRAM_ID, conversion_id=ORDER)
+        try:
+            await self._client.conversions.GetConversion(request, timeout=CALL_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _paid(self) -> bool:
+        page = await self._client.rewards.ListRewards(
+            reward_pb2.ListRewardsRequest(program_id=PROGRAM_ID, conversion_id=ORDER), timeout=CALL_SECONDS
+        )
+        return len(page.rewards) == len(PEOPLE)
+
+    async def _told(self) -> bool:
+        inboxes = [await inbox.read(self._client, PROGRAM_ID, each, 100) for each in PEOPLE]
+        return all(any(entry.conversion_id == ORDER for entry in entries) for entries in inboxes)
+
+    async def _until(self, done: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not await done():
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{otherwise} within {WAIT_SECONDS:.0f} seconds; `upline doctor` and the logs say more"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _show(self) -> None:
+        _step("Who invited whom")
+        out.print(tree.drawn("olga", *(await tree.read(self._client, PROGRAM_ID, "olga", 0, 100))[:2]))
+        _step("Wallets: maria never bought anything, and earns")
+        wallets: dict[str, wallet_pb2.GetWalletResponse] = {}
+        for participant in PEOPLE:
+            wallets[participant], _none = await wallet.read(self._client, PROGRAM_ID, participant)
+        wallet.print_balances(wallets)
+        for participant, language in (("olga", "in Russian"), ("maria", "in English")):
+            _step(f"What {participant} was told, {language}")
+            for entry in reversed(await inbox.read(self._client, PROGRAM_ID, participant, 20)):
+                inbox.print_entry(entry, "  ")
+        _step(f"Why: every rule and level of {ORDER}")
+        print_conversion(await read_conversion(self._client, PROGRAM_ID, ORDER, "en"))
+
+    async def _replay(self) -> bool:
+        purchases = read_purchases(PURCHASES)
+        _step(f"{len(purchases)} real purchases through three levels, 5 %, 2 % and 1 % (programs/three-levels.yaml)")
+        result = await play(self._client, load(PROGRAM), made_up_sponsors(purchases), purchases)
+        if not result["recorded_now"]:
+            out.print("everything was recorded by an earlier run; nothing was paid twice")
+        print_result(result)
+        return bool(result["ledger_balanced"]) and result["orders"] == len(purchases)
+
+
+def _step(title: str) -> None:
+    out.print(f"\n{title}", style="bold", markup=False)

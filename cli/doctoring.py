@@ -1,0 +1,199 @@
+"""Looks at everything the stack needs and says what to do where something is wrong."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from chassis.embedded import nats, postgres
+from chassis.embedded.state import running_stack
+from chassis.migrate import head_revision
+from cli.stack.health import health
+from cli.stack.layout import DEFAULT_PORTS, SERVICES, PortTaken, refuse_taken
+
+OLDEST_PYTHON = (3, 11)
+MIN_FREE_BYTES = 2 * 1024**3
+"""PostgreSQL keeps up to 2 GB of write-ahead log."""
+BUILT_AFTER = 1_767_225_600
+"""2026-01-01: a clock that says an earlier time is wrong."""
+MAX_CLOCK_SKEW_SECONDS = 2.0
+PACKAGES = ("grpcio", "protobuf", "protovalidate", "psycopg", "sqlalchemy", "nats-py", "alembic")
+MONITOR_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def examine(state: Path) -> list[Finding]:
+    """Every check, in the order in which one would look. Changes nothing."""
+    stack = running_stack(state)
+    checks: list[Callable[[], list[Finding]]] = [
+        _python,
+        _versions,
+        _binaries,
+        lambda: _state(state),
+        lambda: _ports(stack),
+        _clock,
+    ]
+    if stack is not None:
+        checks += [lambda: _services(stack), lambda: _broker(stack), lambda: _database(stack, state)]
+    return [finding for check in checks for finding in check()]
+
+
+def _python() -> list[Finding]:
+    found = (
+        f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    return [
+        Finding(
+            "python",
+            sys.version_info >= OLDEST_PYTHON,
+            found,
+            f"use Python {wanted} or newer: make setup PYTHON=python3.13",
+        )
+    ]
+
+
+def _versions() -> list[Finding]:
+    found, missing = [], []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+    return [Finding("packages", not missing, ", ".join(found), f"{', '.join(missing)} not installed: run `make setup`")]
+
+
+def _postgres() -> Path:
+    return postgres.binaries() / "postgres"
+
+
+def _binaries() -> list[Finding]:
+    findings = []
+    programs: list[tuple[str, Callable[[], Path]]] = [("postgresql", _postgres), ("nats-server", nats.binary)]
+    for name, find in programs:
+        try:
+            answer = subprocess.run([str(find()), "--version"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+            findings.append(Finding(name, True, answer.stdout.strip()))
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            advice = "run `make setup`, or use servers of your own: UPLINE_DATABASE_URL and UPLINE_NATS_URL"
+            findings.append(Finding(name, False, str(error), advice))
+    return findings
+
+
+def _state(path: Path) -> list[Finding]:
+    path = path.resolve()
+    there = next(each for each in (path, *path.parents) if each.exists())
+    usable = os.access(there, os.W_OK | os.X_OK)
+    kept = "exists" if path.exists() else "will be made at the first start"
+    free = shutil.disk_usage(there).free
+    return [
+        Finding("state directory", usable, f"{path} {kept}", f"{there} cannot be written; choose another with --state"),
+        Finding("disk", free > MIN_FREE_BYTES, f"{free / 1024**3:.1f} GiB free", "free at least 2 GiB"),
+    ]
+
+
+def _ports(stack: dict[str, Any] | None) -> list[Finding]:
+    if stack is not None:
+        addresses = ", ".join(f"{name} {address}" for name, address in stack["services"].items())
+        return [Finding("ports", True, f"a stack runs here: {addresses}")]
+    findings = []
+    for name, port in DEFAULT_PORTS.items():
+        try:
+            refuse_taken("127.0.0.1", port, f"`upline up --{name}-port`")
+            findings.append(Finding(f"port of {name}", True, f"{port} is free"))
+        except PortTaken as error:
+            findings.append(Finding(f"port of {name}", False, f"{port} is taken", str(error)))
+    return findings
+
+
+def _clock() -> list[Finding]:
+    now = time.time()
+    found = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(now))
+    return [Finding("clock", now > BUILT_AFTER, found, "set the machine's clock; windows, holds and ids depend on it")]
+
+
+def _services(stack: dict[str, Any]) -> list[Finding]:
+    findings = []
+    for name in SERVICES:
+        answer = health(stack["services"][name])
+        findings.append(Finding(name, answer == "SERVING", answer, f"look at logs/{name}*.log in the state directory"))
+    return findings
+
+
+def _broker(stack: dict[str, Any]) -> list[Finding]:
+    url = stack.get("nats_monitor_url", "")
+    advice = "set `sync_interval: always` in the jetstream block of the NATS configuration: without it a power failure loses acknowledged clicks"
+    if not url:
+        return [
+            Finding(
+                "sync_interval",
+                False,
+                "unknown: the external NATS has no monitor address",
+                "set UPLINE_NATS_MONITOR_URL",
+            )
+        ]
+    try:
+        with urllib.request.urlopen(f"{url}/varz", timeout=MONITOR_SECONDS) as answer:  # noqa: S310 - the stack's own address
+            config = json.load(answer).get("jetstream", {}).get("config", {})
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return [Finding("sync_interval", False, f"the NATS monitor does not answer: {error}", "restart the stack")]
+    always = bool(config.get("sync_always"))
+    return [Finding("sync_interval", always, "always" if always else "not always", advice)]
+
+
+def _database(stack: dict[str, Any], state: Path) -> list[Finding]:
+    if not stack.get("postgres_port"):
+        return [Finding("migrations", True, "external database; the services' readiness checks its tables")]
+    password = json.loads((state / "secrets.json").read_text())["database_password"]
+    findings = []
+    try:
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=stack["postgres_port"],
+            dbname=postgres.DATABASE,
+            user="upline",
+            password=password,
+            connect_timeout=5,
+        ) as conn:
+            for service in SERVICES:
+                row = conn.execute(f"SELECT version_num FROM {service}.alembic_version".encode()).fetchone()
+                found, wanted = row[0] if row else "nothing", head_revision(service)
+                findings.append(
+                    Finding(
+                        f"tables of {service}",
+                        found == wanted,
+                        found,
+                        f"the code needs {wanted}: start `upline up` again",
+                    )
+                )
+            row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+            skew = abs(float(row[0]) - time.time()) if row else 0.0
+            findings.append(
+                Finding(
+                    "database clock", skew < MAX_CLOCK_SKEW_SECONDS, f"{skew:.3f} s apart", "bring the clocks together"
+                )
+            )
+    except psycopg.Error as error:
+        findings.append(Finding("database", False, str(error).strip(), "look at postgres.log in the state directory"))
+    return findings

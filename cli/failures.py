@@ -1,0 +1,65 @@
+"""Errors as people read them, and the exit code that goes with each."""
+
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from chassis.embedded.state import StateLockedError
+from cli.bundle.problems import BundleError
+from cli.stack.layout import PortTaken
+from cli.stack.supervisor import StackFailed
+
+REFUSED, NOT_REACHED, USAGE = 1, 3, 2
+
+
+class CommandFailed(Exception):
+    """A command that cannot go on, in a sentence for people."""
+
+    def __init__(self, message: str, code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+EXPECTED = (grpc.RpcError, BundleError, CommandFailed, StateLockedError, PortTaken, StackFailed, OSError)
+
+
+def describe(error: BaseException) -> tuple[list[str], int]:
+    """Lines to print and the exit code."""
+    if isinstance(error, grpc.RpcError):
+        return _call(error)
+    if isinstance(error, CommandFailed):
+        return [str(error)], error.code
+    if isinstance(error, BundleError):
+        count = len(error.problems)
+        return [*str(error).splitlines(), f"{count} mistake{'s' * (count > 1)}; nothing was changed"], REFUSED
+    if isinstance(error, OSError) and error.filename:
+        return [f"{error.filename}: {error.strerror}"], REFUSED
+    return [str(error)], REFUSED
+
+
+def violations(error: Any) -> list[tuple[str, str]]:
+    """The fields at fault and why, as the service told them."""
+    status = rpc_status.from_call(error)
+    found = []
+    for detail in status.details if status else ():
+        bad_request = error_details_pb2.BadRequest()
+        if detail.Unpack(bad_request):
+            found += [(each.field, each.description) for each in bad_request.field_violations]
+    return found
+
+
+def _call(error: grpc.RpcError) -> tuple[list[str], int]:
+    code, details = error.code(), error.details()
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return [
+            f"the service does not answer: {details}",
+            "is the stack running? `upline doctor` says more",
+        ], NOT_REACHED
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return ["the service did not answer in time; the same command can be given again"], NOT_REACHED
+    fields = violations(error)
+    if not fields:
+        return [f"{code.name}: {details}"], REFUSED
+    return [f"{code.name}:", *(f"  {path}: {why}" for path, why in fields)], REFUSED

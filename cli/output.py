@@ -1,0 +1,61 @@
+"""What commands print: data to stdout, progress and notes to stderr. Plain text wherever the stream is not a terminal."""
+
+import json
+import sys
+from datetime import UTC
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cli.bundle.encode import plain
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of stdout; messages as their fields, whole numbers as numbers."""
+    ready = plain(value, defaults=True) if isinstance(value, Message) else value
+    sys.stdout.write(json.dumps(ready, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def amount(minor: int, digits: int, asset: str) -> str:
+    """`1 234.50 points`: minor units as whole ones, grouped by thousands."""
+    sign, rest = "-" if minor < 0 else "", abs(minor)
+    whole, part = divmod(rest, 10**digits)
+    decimals = f".{part:0{digits}d}" if digits else ""
+    return f"{sign}{whole:,}{decimals} {asset}".replace(",", " ")
+
+
+def moment(value: Timestamp) -> str:
+    """A time for people, UTC to the second; empty for none."""
+    if not value.ByteSize():
+        return ""
+    return value.ToDatetime(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table without a frame."""
+    made = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
+    )
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def progress() -> Progress:
+    """Bars on stderr; nothing at all where stderr is not a terminal."""
+    return Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )

@@ -1,0 +1,1 @@
+"""Plays recorded purchases through the services and checks what comes out."""

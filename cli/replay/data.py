@@ -1,0 +1,119 @@
+"""Purchases and sponsors as CSV files, and a rule that makes up sponsors where there is no file."""
+
+import csv
+import gzip
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from cli.failures import CommandFailed
+
+PURCHASE_COLUMNS = ("conversion_id", "buyer", "occurred_at", "amount_minor", "currency")
+SPONSOR_COLUMNS = ("participant", "sponsor")
+UNSPONSORED_ONE_IN = 8
+"""Of the made-up tree: so many come by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One row of a purchases file."""
+
+    conversion_id: str
+    buyer: str
+    occurred_at: datetime
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """One row of a sponsors file; no sponsor is empty."""
+
+    participant: str
+    sponsor: str
+
+
+def read_purchases(file: Path) -> list[Purchase]:
+    """Every row. Raises CommandFailed naming the line that is wrong."""
+    purchases = []
+    with _rows(file, PURCHASE_COLUMNS) as rows:
+        for number, row in rows:
+            try:
+                moment = datetime.fromisoformat(row["occurred_at"])
+                purchases.append(
+                    Purchase(
+                        row["conversion_id"], row["buyer"], moment.replace(tzinfo=moment.tzinfo or UTC),
+                        int(row["amount_minor"]), row["currency"],
+                    )
+                )  # fmt: skip
+            except ValueError as error:
+                raise CommandFailed(f"{file}:{number}: {error}") from error
+    if not purchases:
+        raise CommandFailed(f"{file}: holds no purchases")
+    return purchases
+
+
+def read_sponsors(file: Path) -> list[Enrolment]:
+    """Every row, in the file's order. Raises CommandFailed where a sponsor stands after somebody he invited."""
+    enrolments: list[Enrolment] = []
+    seen: set[str] = set()
+    with _rows(file, SPONSOR_COLUMNS) as rows:
+        for number, row in rows:
+            each = Enrolment(row["participant"], row["sponsor"])
+            if each.sponsor and each.sponsor not in seen:
+                raise CommandFailed(f"{file}:{number}: sponsor {each.sponsor} is not listed before {each.participant}")
+            seen.add(each.participant)
+            enrolments.append(each)
+    return enrolments
+
+
+def made_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
+    """A tree over the buyers, the same for the same purchases everywhere.
+
+    Buyers join in the order of the file. One in eight comes by himself; each other is invited by one of those who joined before him,
+    all equally likely (a random recursive tree: its depth grows with the logarithm of its size), chosen by a hash of his name.
+    """
+    joined: list[str] = []
+    enrolments = []
+    for buyer in dict.fromkeys(each.buyer for each in purchases):
+        digest = hashlib.blake2b(buyer.encode(), digest_size=16).digest()
+        alone = not joined or int.from_bytes(digest[:8]) % UNSPONSORED_ONE_IN == 0
+        sponsor = "" if alone else joined[int.from_bytes(digest[8:]) % len(joined)]
+        enrolments.append(Enrolment(buyer, sponsor))
+        joined.append(buyer)
+    return enrolments
+
+
+@contextmanager
+def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[Iterator[tuple[int, dict[str, str]]]]:
+    with _text(file) as stream:
+        reader = csv.DictReader(stream)
+        try:
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise CommandFailed(f"{file}: cannot be read: {error}") from error
+        if missing:
+            raise CommandFailed(
+                f"{file}:1: the columns {', '.join(missing)} are missing; expected {', '.join(columns)}"
+            )
+        yield _numbered(file, reader, columns)
+
+
+def _numbered(
+    file: Path, reader: "csv.DictReader[str]", columns: tuple[str, ...]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    for row in reader:
+        if any(row[name] is None for name in columns):
+            raise CommandFailed(f"{file}:{reader.line_num}: has too few columns")
+        yield reader.line_num, row
+
+
+def _text(file: Path) -> TextIO:
+    if file.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(file), encoding="utf-8", newline="")
+    return file.open(encoding="utf-8", newline="")

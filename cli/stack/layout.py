@@ -1,0 +1,103 @@
+"""What a stack consists of and where it answers."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from chassis.embedded.state import free_port
+
+SERVICES = ("attribution", "rewards", "notify")
+DEFAULT_PORTS = {"attribution": 7101, "rewards": 7102, "notify": 7103, "redirect": 7180}
+SCALED = ("attribution", "rewards")
+"""The services that `--workers` multiplies: intake and payout. One notify keeps up with both."""
+
+
+class PortTaken(RuntimeError):
+    """Something else listens on a port the stack was told to use."""
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Servers that run elsewhere; what is empty here is started embedded."""
+
+    database_url: str = ""
+    nats_url: str = ""
+    nats_monitor_url: str = ""
+    role_password: str = ""
+    secret: str = ""
+
+    @classmethod
+    def from_environment(cls) -> "External":
+        """Reads the same `UPLINE_*` variables as the services do."""
+        return cls(**{name: os.environ.get(f"UPLINE_{name.upper()}", "") for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Ports and numbers of processes. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    ports: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_PORTS))
+    workers: int = 1
+    external: External = field(default_factory=External)
+
+    def resolved(self) -> "Layout":
+        """With every port chosen. Raises PortTaken, naming the option that changes it."""
+        chosen: dict[str, int] = {}
+        for name, port in self.ports.items():
+            if port and port in chosen.values():
+                raise PortTaken(f"port {port} is asked for twice; change it with --{name}-port")
+            if port:
+                refuse_taken(self.host, port, f"--{name}-port")
+            chosen[name] = port or _free_port_besides(set(chosen.values()))
+        return Layout(self.host, chosen, self.workers, self.external)
+
+    def addresses(self) -> dict[str, str]:
+        """host:port of each service."""
+        return {name: f"{self.host}:{self.ports[name]}" for name in SERVICES}
+
+    @property
+    def redirect_url(self) -> str:
+        """Where links lead to."""
+        return f"http://{self.host}:{self.ports['redirect']}"
+
+    def processes(self) -> list[tuple[str, str]]:
+        """(name of the process, service) of every service process."""
+        return [
+            (service if count == 1 else f"{service}-{number}", service)
+            for service in SERVICES
+            for count in [self.workers if service in SCALED else 1]
+            for number in range(1, count + 1)
+        ]
+
+    def published(self) -> dict[str, Any]:
+        """What other commands read."""
+        return {"services": self.addresses(), "redirect_url": self.redirect_url, "pid": os.getpid()}
+
+
+def ephemeral(external: External) -> Layout:
+    """A stack that must not be in anybody's way: every port a free one."""
+    return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external).resolved()
+
+
+def refuse_taken(host: str, port: int, option: str) -> None:
+    """Raises PortTaken if the port cannot be had alone.
+
+    Workers share a port by SO_REUSEPORT, under which a second stack would get half of the first one's calls without any error:
+    so the port is tried here without that option first.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what is left of closed connections is nobody's
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(
+                f"port {port} of {host} is taken by another program; choose another with {option}"
+            ) from error
+
+
+def _free_port_besides(taken: set[int]) -> int:
+    while (port := free_port()) in taken:
+        pass
+    return port
