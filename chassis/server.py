@@ -69,6 +69,8 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = 0
+        self.serving = False
+        """What health says, for whoever tells it by other means."""
 
     def add(self, service: ServiceDescriptor, servicer: object, self_validating: frozenset[str] = frozenset()) -> None:
         """Serves every method of `service` with the method of the same name of `servicer`.
@@ -98,14 +100,13 @@ class Server:
 
     async def run(self) -> None:
         """Keeps health in step with the probes until cancelled."""
-        serving = False
         while True:
             now_serving = await self._check()
-            if now_serving != serving:
-                serving = now_serving
-                await self._report(serving)
-                log.info("serving" if serving else "not serving", port=self.port)
-            await asyncio.sleep(READINESS_SECONDS if serving else READINESS_SECONDS / 10)
+            if now_serving != self.serving:
+                self.serving = now_serving
+                await self._report(now_serving)
+                log.info("serving" if now_serving else "not serving", port=self.port)
+            await asyncio.sleep(READINESS_SECONDS if now_serving else READINESS_SECONDS / 10)
 
     async def stop(self) -> None:
         """Says NOT_SERVING, lets calls in flight finish, then closes."""

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 import structlog
 from google.rpc import code_pb2
 from nats.errors import Error as BrokerError
+from upline.attribution.v1.click_pb2 import ClickBatch
 
 from chassis.database import is_transient
 from chassis.errors import UplineError, unavailable
+from chassis.ids import new_id
+from chassis.stream import Message, Stream
+from chassis.topology import CLICKS
 
 MAX_BATCH_CLICKS = 500
 """Clicks of one message; sealed, each is below 1.3 kB, so a message is below the broker's default limit of 1 MB."""
@@ -24,6 +28,7 @@ COMPANY_SECONDS = 0.002
 """How long a click waits for company, when the batch before had some. A lone click never waits."""
 MAX_WAITING_CLICKS = 50_000
 """A hundred full messages, about 15 MB. Whoever comes then is told to slow down instead of being kept waiting."""
+_BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
 
 log = structlog.get_logger(__name__)
 
@@ -130,3 +135,8 @@ def _told(failure: Exception) -> Exception:
     if isinstance(failure, BrokerError) or is_transient(failure):
         return unavailable("CLICKS_NOT_RECORDED", "the stream did not confirm the clicks; send the same clicks again")
     return RuntimeError(f"cannot publish clicks: {failure}")
+
+
+async def publish_batch(stream: Stream, batch: bytes) -> None:
+    """Returns when a serialised ClickBatch is on the stream's disk."""
+    await stream.publish(Message(CLICKS.subject, str(new_id()), _BATCH_TYPE, batch))

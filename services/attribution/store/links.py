@@ -47,6 +47,10 @@ _KNOWN_LINKS = text("""
     LEFT JOIN program ON program.program_id = wanted.program_id
     LEFT JOIN link ON link.program_id = wanted.program_id AND link.link_id = wanted.link_id
 """)
+_OWNER = text("""
+    SELECT participant.attributes, program.title FROM participant JOIN program USING (program_id)
+    WHERE participant.program_id = :program_id AND participant.participant_id = :participant_id
+""")
 _INSERT_SHARE = text("""
     INSERT INTO share (program_id, participant_id, channel, link_id, code)
     VALUES (:program_id, :participant_id, :channel, :link_id, :code)
@@ -171,6 +175,12 @@ async def require_code(conn: AsyncConnection, program_id: str, code: str) -> Cod
         if row is not None:
             return _code(row)
     raise not_found("code", code)
+
+
+async def load_owner(conn: AsyncConnection, code: Code) -> tuple[dict[str, str], str]:
+    """The attributes of a code's owner, and the program's title."""
+    row = (await conn.execute(_OWNER, {"program_id": code.program_id, "participant_id": code.participant_id})).one()
+    return row.attributes, row.title
 
 
 async def list_links(

@@ -1,0 +1,177 @@
+"""The HTTP redirect: `GET /r/{program}/{link}` records a click and leads the visitor on.
+
+A click is on disk before its token exists. But a visitor must not be stranded by a fault behind us: where the click is
+not recorded in time, he is led on without a token, and the log says so. His cookie is the same as ever, and a code, or
+another click, can still credit his sponsor.
+"""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+from upline.attribution.v1.click_pb2 import Click, RecordClickRequest
+
+from chassis.database import is_transient
+from chassis.errors import UplineError
+from chassis.ids import random_token
+from services.attribution.commands.clicks import ClickDeps, record_click
+from services.attribution.domain.destination import with_parameters
+from services.attribution.store.links import KnownLink
+
+RECORD_SECONDS = 1.5
+"""How long a visitor waits for the disk; with a healthy broker it takes a few milliseconds."""
+LOOKUP_SECONDS = 5.0
+VISITOR_COOKIE = "upline_visitor"
+VISITOR_BYTES = 16
+VISITOR_SECONDS = 400 * 86_400
+"""Browsers keep no cookie longer (RFC 6265bis §5.5)."""
+MAX_VISITOR_CHARS = 128
+MAX_IP_CHARS = 45
+MAX_USER_AGENT_CHARS = 1_024
+MAX_REFERRER_CHARS = 2_048
+SHUTDOWN_SECONDS = 5.0
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<body><h1>{title}</h1><p>{text}</p></body></html>
+"""
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Robots-Tag": "noindex"}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectSettings:
+    """How the redirect listens and what it believes."""
+
+    host: str
+    port: int
+    reuse_port: bool
+    trusted_proxies: int
+    secure_cookie: bool
+    """Whether visitors come by https, so that the cookie may ask for it."""
+
+
+class Redirect:
+    """The HTTP server of links."""
+
+    def __init__(self, settings: RedirectSettings, deps: ClickDeps, healthy: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._deps = deps
+        self._healthy = healthy
+        app = web.Application(client_max_size=1024)
+        app.router.add_get("/r/{program_id}/{link_id}", self._follow)
+        app.router.add_get("/healthz", self._health)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+
+    async def start(self) -> int:
+        """Begins to answer; returns the port."""
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.reuse_port or None
+        )
+        try:
+            await site.start()
+        except OSError as error:
+            address = f"{self._settings.host}:{self._settings.port}"
+            raise RuntimeError(
+                f"cannot listen on {address}: is the port taken? Set UPLINE_REDIRECT_PORT to another"
+            ) from error
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def stop(self) -> None:
+        """Lets visitors in flight go on, then closes."""
+        await self._runner.cleanup()
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        healthy = self._healthy()
+        return web.Response(text="ok" if healthy else "not ready", status=200 if healthy else 503)
+
+    async def _follow(self, request: web.Request) -> web.Response:
+        key = (request.match_info["program_id"], request.match_info["link_id"])
+        try:
+            known = await self._find(key)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("link not looked up", program=key[0], error=str(error) or type(error).__name__)
+            return _page(503, "Back in a moment", "This link cannot be followed right now. Please try again shortly.")
+        if known is None or not known.allowed:
+            return _page(404, "No such link", "This link leads nowhere. Please check the address.")
+        if request.method == "HEAD":  # previews and monitors look; they do not visit
+            return _lead_on(with_parameters(known.link.destination_url, known.link.utm, ""))
+        visitor_id = self._visitor_id(request)
+        token = await self._record(request, known, visitor_id)
+        response = _lead_on(with_parameters(known.link.destination_url, known.link.utm, token))
+        response.set_cookie(
+            VISITOR_COOKIE,
+            visitor_id,
+            max_age=VISITOR_SECONDS,
+            path="/",
+            httponly=True,
+            samesite="Lax",
+            secure=self._settings.secure_cookie,
+        )
+        return response
+
+    async def _find(self, key: tuple[str, str]) -> KnownLink | None:
+        if (held := self._deps.links.peek(key)) is not None:
+            return held
+        if any("\x00" in part for part in key):
+            return None
+        found = (await asyncio.wait_for(self._deps.links.find([key]), LOOKUP_SECONDS))[key]
+        return found if isinstance(found, KnownLink) else None
+
+    async def _record(self, request: web.Request, known: KnownLink, visitor_id: str) -> str:
+        """The click's token; empty where the click could not be recorded in time."""
+        click = Click(
+            program_id=known.link.program_id,
+            link_id=known.link.link_id,
+            visitor_id=visitor_id,
+            ip_address=self._ip_address(request)[:MAX_IP_CHARS],
+            user_agent=_text(request, "User-Agent", MAX_USER_AGENT_CHARS),
+            referrer_url=_text(request, "Referer", MAX_REFERRER_CHARS),
+        )
+        recording: Awaitable[str] = record_click(self._deps, RecordClickRequest(click=click))
+        try:
+            return await asyncio.wait_for(recording, RECORD_SECONDS)
+        except (UplineError, TimeoutError) as error:
+            log.warning("visitor led on without a token", link=known.link.link_id, error=str(error) or "too slow")
+            return ""
+
+    def _visitor_id(self, request: web.Request) -> str:
+        given = request.cookies.get(VISITOR_COOKIE, "")
+        if (
+            0 < len(given) <= MAX_VISITOR_CHARS
+            and given.isascii()
+            and given.replace("-", "").replace("_", "").isalnum()
+        ):
+            return given
+        return base64.urlsafe_b64encode(random_token(VISITOR_BYTES)).decode().rstrip("=")
+
+    def _ip_address(self, request: web.Request) -> str:
+        trusted = self._settings.trusted_proxies
+        forwarded = [each.strip() for each in ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")]
+        if trusted and len(forwarded) >= trusted and forwarded[-trusted]:
+            return forwarded[-trusted]
+        return request.remote or ""
+
+
+def _lead_on(location: str) -> web.Response:
+    # A plain header, for aiohttp's own redirect writes the address in another way than it is stored.
+    return web.Response(status=302, headers={**_HEADERS, "Location": location})
+
+
+def _page(status: int, title: str, text: str) -> web.Response:
+    body = _PAGE.format(title=title, text=text)
+    return web.Response(status=status, text=body, content_type="text/html", headers=_HEADERS)
+
+
+def _text(request: web.Request, name: str, max_chars: int) -> str:
+    """A header as text that protobuf takes: what is not UTF-8 in it becomes a question mark."""
+    value = request.headers.get(name, "")
+    return value.encode("utf-8", "replace").decode()[:max_chars]

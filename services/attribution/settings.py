@@ -1,0 +1,18 @@
+"""What the attribution service needs to know beyond the common settings."""
+
+from pydantic import Field
+
+from chassis.settings import ServiceSettings
+
+
+class AttributionSettings(ServiceSettings):
+    """Read from `UPLINE_*` like the others."""
+
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")
+    """Where visitors reach the redirect, without `/r/…`; empty for the address that the redirect listens on."""
+    redirect_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the HTTP redirect; 0 takes a free one."""
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
+    """How many proxies stand before the redirect; so many last entries of X-Forwarded-For are believed."""
+    click_retention_days: int = Field(default=400, ge=31)
+    """How long clicks are kept; longer than any program's attribution window that is meant to use them."""
