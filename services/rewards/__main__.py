@@ -50,7 +50,7 @@ class Rewards:
         await self._stream.ensure(REWARDS)
         self._relay = Relay(self._database, self._stream)
         shelf = PlanShelf()
-        self._deps = Deps(self._database, self._clock, self._relay, shelf)
+        self.deps = Deps(self._database, self._clock, self._relay, shelf)
         queries = QueryDeps(self._database, self._clock, shelf, Pager(derive_key(self._settings.secret, "page-token")))
         self.server = Server(
             self._settings,
@@ -60,9 +60,9 @@ class Rewards:
                 Probe("stream", self._stream.ready),
             ],
         )
-        self.server.add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(self._deps, queries))
+        self.server.add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(self.deps, queries))
         self.server.add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries))
-        self.server.add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(self._deps, queries))
+        self.server.add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(self.deps, queries))
         await self.server.start()
 
     async def run(self) -> None:
@@ -71,11 +71,11 @@ class Rewards:
             self._stream,
             CONVERSIONS,
             "rewards",
-            partial(settle, self._deps),
+            partial(settle, self.deps),
             DeadLetters(self._database),
             FETCH_MESSAGES,
         )
-        await process.run_all(self.server.run(), self._relay.run(), consumer.run(), jobs.run(self._deps))
+        await process.run_all(self.server.run(), self._relay.run(), consumer.run(), jobs.run(self.deps))
 
     async def stop(self) -> None:
         """Finishes calls in flight and closes."""

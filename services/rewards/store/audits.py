@@ -64,7 +64,7 @@ _HOLD_DIFFERS = text(f"""
             + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0)) AS amount_minor
         FROM reward AS r
         JOIN hold AS h ON h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until
-        WHERE {_SCOPE.replace("program_id =", "r.program_id =")} GROUP BY 1, 2, 3
+        WHERE (:program_id = '' OR r.program_id = :program_id) GROUP BY 1, 2, 3
     ), balances AS (
         SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {_HELD} AND amount_minor <> 0
     )
