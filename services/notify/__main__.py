@@ -1,0 +1,84 @@
+"""The notify service: everyone who earned hears of it."""
+
+from functools import partial
+
+from upline.notify.v1 import notify_pb2
+
+from chassis import process, telemetry
+from chassis.clock import Clock, SystemClock
+from chassis.database import Database
+from chassis.dead_letters import DeadLetters
+from chassis.migrate import assert_migrated
+from chassis.pages import Pager
+from chassis.secrets import derive_key
+from chassis.server import Probe, Server
+from chassis.settings import ServiceSettings
+from chassis.stream import Consumer, Stream
+from chassis.topology import REWARDS
+from services.notify.commands.deps import Deps
+from services.notify.consumer import CONSUMER, FETCH_MESSAGES, RewardEvents
+from services.notify.events import SUBJECT
+from services.notify.queries.inbox import Reading
+from services.notify.queries.watch import Watches
+from services.notify.queries.words import Words
+from services.notify.rpc.inbox import InboxServicer
+from services.notify.rpc.texts import PreferenceServicer, TextServicer
+
+SERVICE = "notify"
+
+
+class Notify:
+    """Composition root: the only place that constructs."""
+
+    def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
+        telemetry.configure(settings, SERVICE)
+        self._settings = settings
+        self._clock = clock
+        self._database = Database(settings.database_url, SERVICE)
+        self._watches = Watches(self._database)
+
+    async def start(self) -> None:
+        """Connects to the broker and begins to answer."""
+        self._stream = await Stream.connect(
+            self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url
+        )
+        await self._stream.ensure(REWARDS)
+        await self._stream.listen(SUBJECT, self._watches.hear)
+        deps = Deps(self._database, self._stream, self._clock)
+        reading = Reading(self._database, Pager(derive_key(self._settings.secret, "page-token")), Words(self._database))
+        self._consumer = Consumer(
+            self._stream,
+            REWARDS,
+            CONSUMER,
+            RewardEvents(deps).handle,
+            DeadLetters(self._database),
+            fetch_messages=FETCH_MESSAGES,
+        )
+        self.server = Server(
+            self._settings,
+            [
+                Probe("database", self._database.ready),
+                Probe("migrations", partial(assert_migrated, self._database, SERVICE)),
+                Probe("stream", self._stream.ready),
+            ],
+        )
+        services = notify_pb2.DESCRIPTOR.services_by_name
+        self.server.add(services["TextService"], TextServicer(deps))
+        self.server.add(services["PreferenceService"], PreferenceServicer(deps))
+        self.server.add(services["InboxService"], InboxServicer(deps, reading, self._watches))
+        await self.server.start()
+
+    async def run(self) -> None:
+        """Delivers and answers until cancelled."""
+        await process.run_all(self.server.run(), self._consumer.run(), self._watches.run())
+
+    async def stop(self) -> None:
+        """Sends watchers to another replica, finishes calls in flight and closes."""
+        self._watches.close()
+        await self.server.stop()
+        await self._stream.close()
+        await self._database.close()
+
+
+if __name__ == "__main__":
+    process.main(lambda: Notify(ServiceSettings(), SystemClock()))

@@ -1,0 +1,1 @@
+"""What changes things: one function a use case, each owns its transaction."""

@@ -1,0 +1,65 @@
+"""Everyone who earned hears of it."""
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from chassis.ids import new_id
+from services.notify.commands.deps import Deps
+from services.notify.domain.cause import Cause, Notice, UnusableEventError, notices
+from services.notify.domain.inbox import Inbox
+from services.notify.events import SUBJECT, announcements
+from services.notify.store import causes as cause_store
+from services.notify.store import entries as entry_store
+from services.notify.store.causes import NumberedCause
+
+CAUSES_PER_TRANSACTION = 1_000
+"""With ten beneficiaries each, 10,000 rows: a few hundred milliseconds, far from any timeout."""
+
+log = structlog.get_logger(__name__)
+
+
+async def deliver(deps: Deps, causes: Iterable[Cause]) -> None:
+    """Writes an entry for every beneficiary of every cause that nobody wrote before.
+
+    Causes may come again, in any order, in several processes at once. If some break their contract, the others are
+    delivered, and UnusableEventError is raised for the first.
+    """
+    unusable: list[UnusableEventError] = []
+    told: dict[tuple[str, str], tuple[Cause, list[Notice]]] = {}
+    for cause in causes:
+        if not cause.earnings or (key := (cause.program_id, cause.event_id)) in told:
+            continue
+        try:
+            told[key] = (cause, notices(cause))
+        except UnusableEventError as error:
+            unusable.append(error)
+    pending = list(told.values())
+    for start in range(0, len(pending), CAUSES_PER_TRANSACTION):
+        await _announce(deps, await _write(deps, pending[start : start + CAUSES_PER_TRANSACTION]))
+    if unusable:
+        raise unusable[0]
+
+
+async def _write(deps: Deps, told: Sequence[tuple[Cause, list[Notice]]]) -> set[Inbox]:
+    """One transaction; returns the inboxes that got something new."""
+    numbered = [(NumberedCause(new_id(), cause), notices) for cause, notices in told]
+    async with deps.database.transaction() as conn:
+        fresh = await cause_store.claim(conn, [cause for cause, _ in numbered], deps.clock.now())
+        rows = [
+            (Inbox(each.cause.program_id, notice.participant_id), each.entry_id, notice)
+            for each, told_of in numbered
+            if each.entry_id in fresh
+            for notice in told_of
+        ]
+        await entry_store.write(conn, rows)
+    return {inbox for inbox, _, _ in rows}
+
+
+async def _announce(deps: Deps, inboxes: set[Inbox]) -> None:
+    try:
+        for payload in announcements(inboxes):
+            await deps.stream.announce(SUBJECT, payload)
+    except Exception as error:
+        # The entries are committed; watches that do not hear of them look by themselves after some seconds.
+        log.warning("cannot announce new entries", error=str(error) or type(error).__name__)

@@ -1,0 +1,1 @@
+"""What notifications are: pure, no I/O."""

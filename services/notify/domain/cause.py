@@ -1,0 +1,128 @@
+"""What happened to rewards, as told by the stream, and whom it concerns."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+MAX_AMOUNT_MINOR = 2**63 - 1
+
+
+class UnusableEventError(ValueError):
+    """An event that breaks its contract; delivering it again does not mend it."""
+
+
+class Change(IntEnum):
+    """What happened to rewards."""
+
+    ACCRUED = 1
+    RELEASED = 2
+    REVERSED = 3
+
+
+class Kind(IntEnum):
+    """What an inbox entry tells of; stored and sent under these numbers."""
+
+    EARNED = 1
+    HELD = 2
+    RELEASED = 3
+    REVERSED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """What an amount is of."""
+
+    code: str
+    is_money: bool
+    minor_digits: int
+    """Of anything but money, whose currency decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """One amount of one beneficiary."""
+
+    beneficiary_id: str
+    level: int
+    asset: str
+    amount_minor: int
+    hold_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A fact about the rewards of one conversion. The same `event_id` always carries the same content."""
+
+    event_id: str
+    program_id: str
+    conversion_id: str
+    event_type: str
+    buyer_id: str
+    change: Change
+    occurred_at: datetime
+    assets: tuple[Asset, ...]
+    earnings: tuple[Earning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """The sum in one asset."""
+
+    asset: str
+    total_minor: int
+    held_minor: int
+    """The part of the total that is on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What one participant is told of one cause."""
+
+    participant_id: str
+    kind: Kind
+    level: int
+    amounts: tuple[Amount, ...]
+    """By asset, in the order of the event."""
+    hold_until: datetime | None
+    """The latest end of a hold, if anything is held."""
+
+
+def notices(cause: Cause) -> list[Notice]:
+    """One notice for each beneficiary, however many rewards, levels and assets he has in the event.
+
+    A participant met on several levels is told of the nearest. Raises UnusableEventError for a sum beyond int64.
+    """
+    by_person: dict[str, list[Earning]] = {}
+    for earning in cause.earnings:
+        by_person.setdefault(earning.beneficiary_id, []).append(earning)
+    return [_notice(cause.change, person, earnings) for person, earnings in by_person.items()]
+
+
+def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
+    accrued = change is Change.ACCRUED
+    totals: dict[str, int] = {}
+    held: dict[str, int] = {}
+    hold_until: datetime | None = None
+    held_count = 0
+    for each in earnings:
+        totals[each.asset] = totals.get(each.asset, 0) + each.amount_minor
+        if accrued and each.hold_until is not None:
+            held_count += 1
+            held[each.asset] = held.get(each.asset, 0) + each.amount_minor
+            hold_until = max(hold_until, each.hold_until) if hold_until else each.hold_until
+    if max(totals.values()) > MAX_AMOUNT_MINOR:
+        raise UnusableEventError(f"the amounts of {person!r} sum to more than {MAX_AMOUNT_MINOR}")
+    return Notice(
+        participant_id=person,
+        kind=_kind(change, all_held=held_count == len(earnings)),
+        level=min(each.level for each in earnings),
+        amounts=tuple(Amount(asset, total, held.get(asset, 0)) for asset, total in totals.items()),
+        hold_until=hold_until,
+    )
+
+
+def _kind(change: Change, *, all_held: bool) -> Kind:
+    """HELD only where nothing is available yet: an entry of mixed rewards is EARNED, and its text says what is held."""
+    if change is Change.ACCRUED:
+        return Kind.HELD if all_held else Kind.EARNED
+    return Kind.RELEASED if change is Change.RELEASED else Kind.REVERSED

@@ -1,0 +1,35 @@
+"""The texts of a program, as its owner writes them."""
+
+from dataclasses import dataclass
+
+from services.notify.domain.cause import Kind
+
+DEFAULT_LOCALE = "en"
+"""The language where neither the participant nor the program chose one."""
+LOCALES = ("en", "ru")
+
+
+@dataclass(frozen=True, slots=True)
+class TextTemplate:
+    """A title and a body, Jinja2 templates."""
+
+    kind: Kind
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocaleTexts:
+    """The texts of one language."""
+
+    locale: str
+    templates: tuple[TextTemplate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramTexts:
+    """One version of a program's texts; what it leaves out, the built-in texts say."""
+
+    program_title: str
+    default_locale: str
+    locales: tuple[LocaleTexts, ...]

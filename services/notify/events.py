@@ -1,0 +1,22 @@
+"""What replicas tell each other: which inboxes have something new. A wake-up, never a fact."""
+
+from collections.abc import Iterable, Iterator
+
+from services.notify.domain.inbox import Inbox
+
+SUBJECT = "upline.notify.written"
+DIGEST_BYTES = 8
+_DIGESTS_PER_ANNOUNCEMENT = 32_768
+"""256 KiB, a quarter of what the broker takes."""
+
+
+def announcements(inboxes: Iterable[Inbox]) -> Iterator[bytes]:
+    """Few messages for many inboxes: under a mass payout, one a transaction, 8 bytes an inbox."""
+    digests = [each.digest() for each in inboxes]
+    for start in range(0, len(digests), _DIGESTS_PER_ANNOUNCEMENT):
+        yield b"".join(digests[start : start + _DIGESTS_PER_ANNOUNCEMENT])
+
+
+def announced(payload: bytes) -> set[bytes]:
+    """The digests of the inboxes in an announcement."""
+    return {payload[start : start + DIGEST_BYTES] for start in range(0, len(payload), DIGEST_BYTES)}

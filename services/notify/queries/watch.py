@@ -1,0 +1,198 @@
+"""Live inboxes. One look at the database serves every watch of the process.
+
+All watches of a process share one position: a snapshot of the database. Woken by an announcement that names a watched
+inbox, or after some seconds by itself, the process takes the next snapshot and hands each watch what is visible in it
+and was not before. A watch begins at a snapshot, reads what came earlier as of that snapshot if it resumes, and then
+gets what comes later: nothing is missed, however late it commits, and nothing comes twice.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import structlog
+
+from chassis.database import Database
+from chassis.errors import UplineError, unavailable
+from services.notify.domain.inbox import Entry, Inbox
+from services.notify.events import announced
+from services.notify.store.snapshots import Resumption, fresh_entries, snapshot
+
+FALLBACK_SECONDS = 3.0
+"""An announcement can be lost with a connection; a look that finds nothing is one index look-up for all watches."""
+SHORTEST_PAUSE_SECONDS = 0.01
+PAUSE_RATIO = 3.0
+"""Pause after a look, as a multiple of the time it took: however many watch, looking takes a quarter of one connection."""
+RETRY_SECONDS = 1.0
+MAX_WAITING_ENTRIES = 10_000
+"""Of one watch. A caller that reads more slowly is sent away, to resume when it can."""
+MAX_FRESH_ENTRIES = 100_000
+"""Of one look, over all watches; reached only after an outage."""
+RESUME_PAGE = 500
+
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """One caller's view of one inbox. It holds no entry twice."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.snapshot = ""
+        """Where it begins; empty until it has begun."""
+        self._waiting: list[Entry] = []
+        self._changed = asyncio.Event()
+        self._failure: UplineError | None = None
+
+    def begin(self, now: str) -> None:
+        """Starts at a snapshot."""
+        self.snapshot = now
+        self._changed.set()
+
+    def put(self, entry: Entry) -> None:
+        """Hands an entry over, or gives the watch up if its caller is too slow."""
+        if len(self._waiting) >= MAX_WAITING_ENTRIES:
+            self.fail(
+                unavailable("WATCH_TOO_SLOW", "entries come faster than they are read; resume after the last one")
+            )
+            return
+        self._waiting.append(entry)
+        self._changed.set()
+
+    def fail(self, error: UplineError) -> None:
+        """Ends the watch; entries that wait are not sent: the caller resumes after the last one it got."""
+        self._failure = error
+        self._waiting.clear()
+        self._changed.set()
+
+    async def begun(self) -> str:
+        """Waits for the beginning; the snapshot it began at."""
+        while not self.snapshot:
+            await self._change()
+        return self.snapshot
+
+    async def live(self) -> AsyncIterator[list[Entry]]:
+        """Entries since the beginning, in portions, until the caller leaves. Raises what the watch failed with."""
+        while True:
+            while not self._waiting:
+                await self._change()
+            portion, self._waiting = self._waiting, []
+            yield portion
+
+    async def _change(self) -> None:
+        if self._failure is None:
+            await self._changed.wait()
+        self._changed.clear()
+        if self._failure is not None:
+            raise self._failure
+
+
+class Watches:
+    """Every watch of this process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._watches: dict[Inbox, set[Watch]] = {}
+        self._digests: dict[bytes, int] = {}
+        self._wake = asyncio.Event()
+        self._snapshot = ""
+        self._closed = False
+
+    @property
+    def count(self) -> int:
+        """How many watches there are."""
+        return sum(len(each) for each in self._watches.values())
+
+    @contextmanager
+    def watch(self, inbox: Inbox) -> Iterator[Watch]:
+        """A watch, until the block is left. UNAVAILABLE if the process is about to stop."""
+        if self._closed:
+            raise _stopping()
+        watch = Watch(inbox)
+        digest = inbox.digest()
+        self._watches.setdefault(inbox, set()).add(watch)
+        self._digests[digest] = self._digests.get(digest, 0) + 1
+        self._wake.set()
+        try:
+            yield watch
+        finally:
+            self._watches[inbox].discard(watch)
+            if not self._watches[inbox]:
+                del self._watches[inbox]
+            self._digests[digest] -= 1
+            if not self._digests[digest]:
+                del self._digests[digest]
+
+    async def earlier(self, watch: Watch, after: UUID) -> AsyncIterator[list[Entry]]:
+        """What came after an entry and before the watch began, oldest first, in portions."""
+        resumption = Resumption(watch.inbox, after, await watch.begun())
+        while True:
+            async with self._database.transaction() as conn:
+                page = await resumption.page(conn, RESUME_PAGE)
+            if not page:
+                return
+            yield page
+
+    async def hear(self, payload: bytes) -> None:
+        """Takes an announcement; looks only if it names an inbox that is watched here."""
+        if self._digests and not self._digests.keys().isdisjoint(announced(payload)):
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Serves the watches until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._woken()
+            began = loop.time()
+            try:
+                await self._look()
+            except Exception as error:
+                log.warning("cannot look for new entries, will retry", error=str(error) or type(error).__name__)
+                self._wake.set()
+                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(max(SHORTEST_PAUSE_SECONDS, PAUSE_RATIO * (loop.time() - began)))
+
+    def close(self) -> None:
+        """Ends every watch, so that callers go on with another replica, and lets none begin."""
+        self._closed = True
+        for watch in self._all():
+            watch.fail(_stopping())
+
+    def _all(self) -> list[Watch]:
+        return [watch for watches in self._watches.values() for watch in watches]
+
+    async def _woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), FALLBACK_SECONDS)
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def _look(self) -> None:
+        watches = self._all()  # those that come while the database answers begin with the next look
+        if not watches:
+            return
+        begun = {watch for watch in watches if watch.snapshot}
+        fresh: list[Entry] = []
+        async with self._database.transaction() as conn:
+            now = await snapshot(conn)
+            if begun:
+                inboxes = list({watch.inbox for watch in begun})
+                fresh = await fresh_entries(conn, self._snapshot, now, inboxes, MAX_FRESH_ENTRIES)
+        self._snapshot = now
+        if len(fresh) == MAX_FRESH_ENTRIES:
+            for watch in begun:
+                watch.fail(unavailable("WATCH_TOO_SLOW", "too much was written meanwhile; resume after the last entry"))
+        else:
+            for entry in fresh:
+                for watch in self._watches.get(entry.inbox, set()) & begun:
+                    watch.put(entry)
+        for watch in watches:
+            if watch not in begun:
+                watch.begin(now)
+
+
+def _stopping() -> UplineError:
+    return unavailable("STOPPING", "this server stops; watch again, and another one answers")

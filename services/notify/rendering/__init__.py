@@ -1,0 +1,1 @@
+"""Facts into words: Jinja2 for the texts, Babel for amounts, dates and plurals."""

@@ -1,0 +1,91 @@
+"""The texts for programs that wrote none, or not all.
+
+Russian ones avoid verbs and adjectives that would have to agree with an amount, and the gender of the buyer.
+"""
+
+from services.notify.domain.cause import Kind
+from services.notify.domain.texts import LocaleTexts, ProgramTexts, TextTemplate
+
+_EN = LocaleTexts(
+    "en",
+    (
+        TextTemplate(
+            Kind.EARNED,
+            "You earned {{ amount }}",
+            "{% if own %}Thank you! Your {{ event }} in {{ program }} brings you {{ amount }}."
+            "{% elif level == 1 %}A new {{ event }} by your friend {{ buyer }} in {{ program }}: you earn {{ amount }}."
+            "{% else %}A new {{ event }} by {{ buyer }}, level {{ level }} of your network, in {{ program }}: you earn"
+            " {{ amount }}.{% endif %}"
+            "{% if held %} On hold until {{ hold_until }}: {{ held }}.{% endif %}",
+        ),
+        TextTemplate(
+            Kind.HELD,
+            "On the way to you: {{ amount }}",
+            "{% if own %}Thank you! Your {{ event }} in {{ program }} brings you {{ amount }}."
+            "{% elif level == 1 %}A new {{ event }} by your friend {{ buyer }} in {{ program }}: you earn {{ amount }}."
+            "{% else %}A new {{ event }} by {{ buyer }}, level {{ level }} of your network, in {{ program }}: you earn"
+            " {{ amount }}.{% endif %}"
+            " Available from {{ hold_until }}.",
+        ),
+        TextTemplate(
+            Kind.RELEASED,
+            "Now available: {{ amount }}",
+            "Good news: {{ amount }} for "
+            "{% if own %}your own {{ event }}{% else %}the {{ event }} of {{ buyer }}{% endif %}"
+            " in {{ program }} can be used from now on.",
+        ),
+        TextTemplate(
+            Kind.REVERSED,
+            "Taken back: {{ amount }}",
+            "{% if own %}Your {{ event }}{% else %}The {{ event }} of {{ buyer }}{% endif %} in {{ program }} was"
+            " cancelled or returned, so {{ amount }} had to be taken back.",
+        ),
+    ),
+)
+
+_RU = LocaleTexts(
+    "ru",
+    (
+        TextTemplate(
+            Kind.EARNED,
+            "Вам начислено: {{ amount }}",
+            "{% if own %}Спасибо! За событие «{{ event }}» в программе {{ program }} вы получаете {{ amount }}."
+            "{% elif level == 1 %}Хорошая новость от вашего друга ({{ buyer }}): {{ event }} в программе {{ program }}."
+            " Вы получаете {{ amount }}."
+            "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
+            " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
+            "{% if held %} До {{ hold_until }} в ожидании: {{ held }}.{% endif %}",
+        ),
+        TextTemplate(
+            Kind.HELD,
+            "Скоро у вас: {{ amount }}",
+            "{% if own %}Спасибо! За событие «{{ event }}» в программе {{ program }} вы получаете {{ amount }}."
+            "{% elif level == 1 %}Хорошая новость от вашего друга ({{ buyer }}): {{ event }} в программе {{ program }}."
+            " Вы получаете {{ amount }}."
+            "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
+            " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
+            " С {{ hold_until }} можно будет использовать.",
+        ),
+        TextTemplate(
+            Kind.RELEASED,
+            "Уже доступно: {{ amount }}",
+            "Хорошая новость: {{ amount }} "
+            "{% if own %}за ваше событие «{{ event }}»{% else %}за событие «{{ event }}» участника {{ buyer }}{% endif %}"
+            " в программе {{ program }} теперь можно использовать.",
+        ),
+        TextTemplate(
+            Kind.REVERSED,
+            "Списано: {{ amount }}",
+            "Событие «{{ event }}» {% if not own %}участника {{ buyer }} {% endif %}в программе {{ program }} отменено,"
+            " поэтому пришлось списать {{ amount }}.",
+        ),
+    ),
+)
+
+BUILT_IN = ProgramTexts(program_title="", default_locale="en", locales=(_EN, _RU))
+
+EVENT_NAMES: dict[str, dict[str, str]] = {
+    "en": {"order": "purchase", "sign_up": "registration"},
+    "ru": {"order": "покупка", "sign_up": "регистрация"},
+}
+"""What events are called in texts; any other event is called by its own name, with spaces for underscores."""

@@ -1,0 +1,143 @@
+"""One version of a program's texts, compiled."""
+
+import re
+from dataclasses import dataclass
+
+import structlog
+from jinja2 import Template
+
+from services.notify.domain.cause import Kind
+from services.notify.domain.inbox import Entry
+from services.notify.domain.texts import DEFAULT_LOCALE, LocaleTexts, ProgramTexts
+from services.notify.rendering.builtin import BUILT_IN
+from services.notify.rendering.formats import amount_text
+from services.notify.rendering.samples import samples
+from services.notify.rendering.sandbox import TemplateProblemError, compile_template, render
+from services.notify.rendering.variables import variables
+
+_LINE_ENDS = re.compile(r"\s*[\r\n]\s*")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A title and a body, compiled."""
+
+    title: Template
+    body: Template
+
+    def render(self, entry: Entry, program: str, locale: str) -> tuple[str, str]:
+        """Title and body. Raises TemplateProblemError."""
+        known = variables(entry, program, locale)
+        return _one_line(render(self.title, known)), render(self.body, known).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An entry in words."""
+
+    entry: Entry
+    locale: str
+    title: str
+    body: str
+    amounts: tuple[str, ...]
+    """The entry's amounts, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTexts:
+    """What a program says, by language and kind."""
+
+    program_title: str
+    default_locale: str
+    own: dict[tuple[str, Kind], Text]
+
+    def render(self, entry: Entry) -> Rendered:
+        """The entry in the participant's language, else in the program's."""
+        locale = entry.chosen_locale or self.default_locale
+        program = self.program_title or entry.inbox.program_id
+        title, body = self._words(entry, program, locale)
+        amounts = tuple(amount_text(entry.assets[each.asset], each.total_minor, locale) for each in entry.amounts)
+        return Rendered(entry, locale, title, body, amounts)
+
+    def _words(self, entry: Entry, program: str, locale: str) -> tuple[str, str]:
+        own = self.own.get((locale, entry.kind))
+        if own is not None:
+            try:
+                return own.render(entry, program, locale)
+            except TemplateProblemError as error:
+                # Published texts passed the samples; one that fails on a rare entry must not hide the whole inbox.
+                log.warning(
+                    "text does not render, using the built-in one",
+                    program=entry.inbox.program_id,
+                    version=entry.texts_version,
+                    kind=entry.kind.name,
+                    error=str(error),
+                )
+        return _BUILT_IN[locale, entry.kind].render(entry, program, locale)
+
+
+@dataclass(frozen=True, slots=True)
+class TextViolation:
+    """What is wrong with one template."""
+
+    path: str
+    """From the texts: `locales[0].templates[2].body`."""
+    description: str
+
+
+def compile_texts(texts: ProgramTexts) -> CompiledTexts:
+    """Texts that were published, ready to render. Raises TemplateProblemError if they would be refused today."""
+    own = {
+        (group.locale, each.kind): Text(
+            compile_template(each.title, group.locale), compile_template(each.body, group.locale)
+        )
+        for group in texts.locales
+        for each in group.templates
+    }
+    return CompiledTexts(texts.program_title, texts.default_locale or DEFAULT_LOCALE, own)
+
+
+def violations(texts: ProgramTexts) -> list[TextViolation]:
+    """Everything for which texts are refused: languages or kinds said twice, templates that fail on a sample."""
+    found: list[TextViolation] = []
+    locales: set[str] = set()
+    for position, group in enumerate(texts.locales):
+        path = f"locales[{position}]"
+        if group.locale in locales:
+            found.append(TextViolation(f"{path}.locale", f"{group.locale!r} is there twice"))
+        locales.add(group.locale)
+        found += _group_violations(group, path)
+    return found
+
+
+def _group_violations(group: LocaleTexts, path: str) -> list[TextViolation]:
+    found: list[TextViolation] = []
+    kinds: set[Kind] = set()
+    for position, each in enumerate(group.templates):
+        at = f"{path}.templates[{position}]"
+        if each.kind in kinds:
+            found.append(TextViolation(f"{at}.kind", f"{each.kind.name} is there twice"))
+        kinds.add(each.kind)
+        for name, source in (("title", each.title), ("body", each.body)):
+            try:
+                _try(source, each.kind, group.locale)
+            except TemplateProblemError as error:
+                found.append(TextViolation(f"{at}.{name}", str(error)))
+    return found
+
+
+def _try(source: str, kind: Kind, locale: str) -> None:
+    template = compile_template(source, locale)
+    for sample in samples(kind):
+        if not render(template, variables(sample, "sample", locale)).strip():
+            raise TemplateProblemError(1, f"says nothing for an entry of level {sample.level}")
+
+
+def _one_line(text: str) -> str:
+    return _LINE_ENDS.sub(" ", text).strip()
+
+
+BUILT_IN_TEXTS = compile_texts(BUILT_IN)
+_BUILT_IN = BUILT_IN_TEXTS.own

@@ -1,0 +1,65 @@
+"""Amounts, dates and plurals as a language writes them (CLDR, through Babel)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from babel import Locale
+from babel.dates import format_date
+from babel.lists import format_list
+from babel.numbers import format_currency, format_decimal, get_currency_precision
+from iso4217 import Currency
+
+from services.notify.domain.cause import Asset
+
+_CLDR_ORDER = ("zero", "one", "two", "few", "many", "other")
+
+_ASSET_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+    "en": {"points": ("point", "points"), "bonus": ("bonus", "bonuses")},
+    "ru": {"points": ("балл", "балла", "баллов"), "bonus": ("бонус", "бонуса", "бонусов")},
+}
+"""Names of assets whose code is an English word people know; any other asset is named by its code."""
+
+
+def quantity(asset: Asset, amount_minor: int) -> Decimal:
+    """The amount in whole units, exact."""
+    digits = (Currency(asset.code).exponent or 0) if asset.is_money else asset.minor_digits
+    return Decimal(amount_minor).scaleb(-digits)
+
+
+def amount_text(asset: Asset, amount_minor: int, locale: str) -> str:
+    """`$3.17`, `3,17 ₽`, `21 балл`."""
+    value = quantity(asset, amount_minor)
+    if asset.is_money:
+        # CLDR drops the minor unit of some currencies that still count it (ISO 4217); money is never rounded here.
+        same = get_currency_precision(asset.code) == -int(value.as_tuple().exponent)
+        return format_currency(value, asset.code, locale=locale, currency_digits=same, decimal_quantization=same)
+    number = format_decimal(value, locale=locale, decimal_quantization=False)
+    forms = _ASSET_NAMES[locale].get(asset.code)
+    return f"{number} {plural(value, forms, locale) if forms else asset.code}"
+
+
+def list_text(parts: Sequence[str], locale: str) -> str:
+    """`a, b and c`."""
+    return format_list(list(parts), locale=locale)
+
+
+def day_text(moment: datetime, locale: str) -> str:
+    """The day, in UTC: `March 5, 2026`, `5 марта 2026 г.`."""
+    return format_date(moment.astimezone(UTC), format="long", locale=locale)
+
+
+def plural(number: Decimal | int, forms: Sequence[str], locale: str) -> str:
+    """The form that goes with the number, by CLDR's plural rules. `forms` in CLDR's order: en one, other; ru one, few, many.
+
+    Raises ValueError if there are too few or too many forms.
+    """
+    rule = Locale.parse(locale).plural_form
+    # The form of fractions may be left out where it is spelt as the one of few (`1,5 балла`).
+    tags = [tag for tag in _CLDR_ORDER if tag in rule.tags or (tag == "other" and "few" not in rule.tags)]
+    if len(forms) != len(tags):
+        raise ValueError(f"plural takes {len(tags)} forms in {locale!r} ({', '.join(tags)}), not {len(forms)}")
+    exact = Decimal(number)
+    # Trailing zeros are not written, so they must not count: CLDR has another form for `2.00` than for `2`.
+    tag = rule(int(exact) if exact == exact.to_integral_value() else exact.normalize())
+    return forms[tags.index(tag if tag in tags else "few")]

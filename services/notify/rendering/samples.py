@@ -1,0 +1,43 @@
+"""Entries that every new text is tried on before it is published: what a reader will meet, meets the author first."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.notify.domain.cause import Amount, Asset, Kind
+from services.notify.domain.inbox import Entry, Inbox
+
+_POINTS = Asset("points", is_money=False, minor_digits=1)
+_RUB = Asset("RUB", is_money=True, minor_digits=2)
+_MOMENT = datetime(2026, 3, 5, 12, tzinfo=UTC)
+_QUANTITIES_MINOR = (10, 20, 50, 210, 15)
+
+
+def samples(kind: Kind) -> Iterator[Entry]:
+    """Own and others' conversions, one and two assets, every plural, with and without a part on hold."""
+    for level in (0, 1, 2):
+        for minor in _QUANTITIES_MINOR:
+            yield _entry(kind, level, (Amount("points", minor, minor if kind is Kind.HELD else 0),))
+        held = {Kind.HELD: 317, Kind.EARNED: 100}.get(kind, 0)
+        yield _entry(kind, level, (Amount("points", 10, 10 if kind is Kind.HELD else 0), Amount("RUB", 317, held)))
+
+
+def _entry(kind: Kind, level: int, amounts: tuple[Amount, ...]) -> Entry:
+    return Entry(
+        inbox=Inbox("sample", "olga"),
+        entry_id=UUID(int=0),
+        kind=kind,
+        cause_id="sample",
+        conversion_id="sample",
+        event_type="order",
+        buyer_id="olga" if level == 0 else "vera",
+        level=level,
+        assets={each.code: each for each in (_POINTS, _RUB)},
+        amounts=amounts,
+        hold_until=_MOMENT if any(each.held_minor for each in amounts) else None,
+        occurred_at=_MOMENT,
+        create_time=_MOMENT,
+        read=False,
+        texts_version=0,
+        chosen_locale="",
+    )

@@ -1,0 +1,65 @@
+"""What a template can name. Everything is always defined, so that a template that renders once renders always.
+
+| name | what it is |
+|---|---|
+| `program` | the program's title; its id if it has none |
+| `amount` | all amounts as one phrase: `21 points and $3.00` |
+| `amounts` | a list, an item by asset: `asset` (code), `number` (whole units, for `plural`), `text`, `held` (text, empty for none) |
+| `held` | the part on hold as one phrase; empty for none |
+| `hold_until` | the day the last hold ends; empty for none |
+| `own` | whether it was the reader's own conversion |
+| `level` | distance from the buyer: 0 for himself, 1 for a friend, … |
+| `buyer` | the buyer's id |
+| `event_type` | `order`, `sign_up`, … |
+| `event` | the same as a word of the language |
+| `occurred_at` | the day it happened |
+
+Filter `plural`: `{{ amounts[0].number|plural('балл', 'балла', 'баллов') }}`, forms in CLDR's order.
+Days are in UTC.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.notify.domain.inbox import Entry
+from services.notify.rendering.builtin import EVENT_NAMES
+from services.notify.rendering.formats import amount_text, day_text, list_text, quantity
+
+
+@dataclass(frozen=True, slots=True)
+class AmountVariable:
+    """One item of `amounts`."""
+
+    asset: str
+    number: Decimal
+    text: str
+    held: str
+
+
+def variables(entry: Entry, program: str, locale: str) -> dict[str, object]:
+    """What the templates of `locale` see of an entry."""
+    amounts = [_amount(entry, position, locale) for position in range(len(entry.amounts))]
+    return {
+        "program": program,
+        "amount": list_text([each.text for each in amounts], locale),
+        "amounts": amounts,
+        "held": list_text([each.held for each in amounts if each.held], locale),
+        "hold_until": day_text(entry.hold_until, locale) if entry.hold_until else "",
+        "own": entry.level == 0,
+        "level": entry.level,
+        "buyer": entry.buyer_id,
+        "event_type": entry.event_type,
+        "event": EVENT_NAMES[locale].get(entry.event_type, entry.event_type.replace("_", " ")),
+        "occurred_at": day_text(entry.occurred_at, locale),
+    }
+
+
+def _amount(entry: Entry, position: int, locale: str) -> AmountVariable:
+    amount = entry.amounts[position]
+    asset = entry.assets[amount.asset]
+    return AmountVariable(
+        asset=asset.code,
+        number=quantity(asset, amount.total_minor),
+        text=amount_text(asset, amount.total_minor, locale),
+        held=amount_text(asset, amount.held_minor, locale) if amount.held_minor else "",
+    )

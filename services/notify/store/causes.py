@@ -1,0 +1,58 @@
+"""Causes: claimed once, and with them everyone's entries."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.notify.domain.cause import Cause
+
+# Whoever inserts the row owns the cause; another transaction with the same event waits here, then leaves it alone.
+_CLAIM = text("""
+    INSERT INTO cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
+                       texts_version, create_time)
+    SELECT fresh.entry_id, fresh.program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
+           coalesce(program.texts_version, 0), :create_time
+    FROM unnest(CAST(:entry_ids AS uuid[]), CAST(:program_ids AS text[]), CAST(:event_ids AS text[]),
+                CAST(:conversion_ids AS text[]), CAST(:event_types AS text[]), CAST(:buyer_ids AS text[]),
+                CAST(:occurred_ats AS timestamptz[]), CAST(:assets AS jsonb[]))
+         AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets)
+    LEFT JOIN program USING (program_id)
+    ORDER BY fresh.program_id, event_id
+    ON CONFLICT (program_id, event_id) DO NOTHING
+    RETURNING entry_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedCause:
+    """A cause with the id its entries would get."""
+
+    entry_id: UUID
+    cause: Cause
+
+
+async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_time: datetime) -> set[UUID]:
+    """The ids of the causes nobody wrote before. They are inserted in one order, so that racing consumers cannot deadlock."""
+    claimed = await conn.execute(
+        _CLAIM,
+        {
+            "entry_ids": [each.entry_id for each in causes],
+            "program_ids": [each.cause.program_id for each in causes],
+            "event_ids": [each.cause.event_id for each in causes],
+            "conversion_ids": [each.cause.conversion_id for each in causes],
+            "event_types": [each.cause.event_type for each in causes],
+            "buyer_ids": [each.cause.buyer_id for each in causes],
+            "occurred_ats": [each.cause.occurred_at for each in causes],
+            "assets": [
+                json.dumps([[asset.code, asset.is_money, asset.minor_digits] for asset in each.cause.assets])
+                for each in causes
+            ],
+            "create_time": create_time,
+        },
+    )
+    return set(claimed.scalars())

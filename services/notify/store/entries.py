@@ -1,0 +1,117 @@
+"""Inbox entries."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import psycopg_connection
+from services.notify.domain.cause import Amount, Asset, Kind, Notice
+from services.notify.domain.inbox import Entry, Inbox
+
+_COPY = """
+    COPY inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, hold_until) FROM STDIN
+"""
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+_SELECT = """
+    SELECT program_id, participant_id, entry_id, kind, event_id, conversion_id, event_type, buyer_id, level, assets,
+           amounts, hold_until, occurred_at, cause.create_time, read, texts_version, coalesce(locale, '') AS locale
+    FROM inbox_entry JOIN cause USING (entry_id, program_id) LEFT JOIN preference USING (program_id, participant_id)
+"""
+_PAGE = f"""
+    {_SELECT}
+    WHERE program_id = :program_id AND participant_id = :participant_id
+      AND entry_id < coalesce(CAST(:before AS uuid), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      {{unread}}
+    ORDER BY entry_id DESC LIMIT :limit
+"""
+_PAGE_OF_ALL = text(_PAGE.format(unread=""))
+_PAGE_OF_UNREAD = text(_PAGE.format(unread="AND NOT read"))
+_UNREAD_COUNT = text("""
+    SELECT count(*) FROM inbox_entry WHERE program_id = :program_id AND participant_id = :participant_id AND NOT read
+""")
+_MARK_READ = text("""
+    UPDATE inbox_entry SET read = true
+    WHERE program_id = :program_id AND participant_id = :participant_id AND entry_id <= :up_to AND NOT read
+""")
+
+
+async def write(conn: AsyncConnection, told: Iterable[tuple[Inbox, UUID, Notice]]) -> None:
+    """Writes entries whose cause this transaction claimed. Sorted by inbox: neighbours share index pages."""
+    rows = sorted(_copy_line(*each) for each in told)
+    if not rows:
+        return
+    raw = await psycopg_connection(conn)
+    async with raw.cursor() as cursor, cursor.copy(_COPY) as copy:
+        await copy.write("".join(rows))
+
+
+def _copy_line(inbox: Inbox, entry_id: UUID, notice: Notice) -> str:
+    amounts = json.dumps([[each.asset, each.total_minor, each.held_minor] for each in notice.amounts])
+    hold_until = notice.hold_until.isoformat() if notice.hold_until else "\\N"
+    return (
+        f"{inbox.program_id.translate(_ESCAPES)}\t{inbox.participant_id.translate(_ESCAPES)}\t{entry_id}"
+        f"\t{notice.kind.value}\t{notice.level}\t{amounts.translate(_ESCAPES)}\t{hold_until}\n"
+    )
+
+
+async def page(
+    conn: AsyncConnection, inbox: Inbox, before: UUID | None, limit: int, *, unread_only: bool
+) -> list[Entry]:
+    """Entries older than `before`, newest first."""
+    return await read(
+        conn,
+        _PAGE_OF_UNREAD if unread_only else _PAGE_OF_ALL,
+        {**_key(inbox), "before": before, "limit": limit},
+    )
+
+
+async def unread_count(conn: AsyncConnection, inbox: Inbox) -> int:
+    """How many entries are not read yet."""
+    return int((await conn.execute(_UNREAD_COUNT, _key(inbox))).scalar_one())
+
+
+async def mark_read(conn: AsyncConnection, inbox: Inbox, up_to: UUID) -> int:
+    """Marks entries up to and including one; returns how many were not marked before."""
+    return (await conn.execute(_MARK_READ, {**_key(inbox), "up_to": up_to})).rowcount
+
+
+async def read(conn: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> list[Entry]:
+    """The entries a statement built on `selected` finds."""
+    return [_entry(row) for row in (await conn.execute(statement, parameters)).all()]
+
+
+def selected(tail: str) -> TextClause:
+    """A statement that reads entries: joins and conditions go in `tail`."""
+    return text(f"{_SELECT} {tail}")
+
+
+def _entry(row: Row[Any]) -> Entry:
+    amounts: Sequence[list[Any]] = row.amounts
+    assets: Sequence[list[Any]] = row.assets
+    return Entry(
+        inbox=Inbox(row.program_id, row.participant_id),
+        entry_id=row.entry_id,
+        kind=Kind(row.kind),
+        cause_id=row.event_id,
+        conversion_id=row.conversion_id,
+        event_type=row.event_type,
+        buyer_id=row.buyer_id,
+        level=row.level,
+        assets={code: Asset(code, is_money, digits) for code, is_money, digits in assets},
+        amounts=tuple(Amount(asset, total, held) for asset, total, held in amounts),
+        hold_until=row.hold_until,
+        occurred_at=row.occurred_at,
+        create_time=row.create_time,
+        read=row.read,
+        texts_version=row.texts_version,
+        chosen_locale=row.locale,
+    )
+
+
+def _key(inbox: Inbox) -> dict[str, str]:
+    return {"program_id": inbox.program_id, "participant_id": inbox.participant_id}

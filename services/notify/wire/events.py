@@ -1,0 +1,44 @@
+"""Reward events as they come from the stream."""
+
+from upline.rewards.v1 import events_pb2
+from upline.type.v1 import asset_pb2
+
+from chassis.times import to_datetime
+from services.notify.domain.cause import Asset, Cause, Change, Earning, UnusableEventError
+
+
+def cause(event: events_pb2.RewardEvent) -> Cause:
+    """The event as the domain knows it. Raises UnusableEventError if it breaks its contract."""
+    if not (event.event_id and event.program_id):
+        raise UnusableEventError("an event has no event_id or no program_id")
+    try:
+        return Cause(
+            event_id=event.event_id,
+            program_id=event.program_id,
+            conversion_id=event.conversion_id,
+            event_type=event.event_type,
+            buyer_id=event.buyer_id,
+            change=Change(event.change),
+            occurred_at=to_datetime(event.occurred_at),
+            assets=tuple(_asset(each) for each in event.assets),
+            earnings=_earnings(event),
+        )
+    except ValueError as error:
+        raise UnusableEventError(f"event {event.event_id!r}: {error}") from error
+
+
+def _asset(asset: asset_pb2.Asset) -> Asset:
+    return Asset(asset.code, asset.kind == asset_pb2.ASSET_KIND_MONEY, asset.minor_digits)
+
+
+def _earnings(event: events_pb2.RewardEvent) -> tuple[Earning, ...]:
+    known = {each.code for each in event.assets}
+    earnings = []
+    for each in event.earnings:
+        if not each.beneficiary_id or each.amount_minor <= 0 or each.asset not in known:
+            raise UnusableEventError(
+                f"earning {each.reward_id!r} has no beneficiary, no amount or an asset not described"
+            )
+        hold_until = to_datetime(each.hold_until) if each.HasField("hold_until") else None
+        earnings.append(Earning(each.beneficiary_id, each.level, each.asset, each.amount_minor, hold_until))
+    return tuple(earnings)

@@ -1,0 +1,41 @@
+"""Texts of a program."""
+
+from upline.notify.v1 import notify_pb2
+
+from services.notify.domain.cause import Kind
+from services.notify.domain.texts import LocaleTexts, ProgramTexts, TextTemplate
+
+
+def texts_from(message: notify_pb2.ProgramTexts) -> ProgramTexts:
+    """The texts in a message that passed the contract's rules."""
+    return ProgramTexts(
+        program_title=message.program_title,
+        default_locale=message.default_locale,
+        locales=tuple(
+            LocaleTexts(
+                group.locale,
+                tuple(TextTemplate(Kind(each.kind), each.title, each.body) for each in group.templates),
+            )
+            for group in message.locales
+        ),
+    )
+
+
+def texts_to(texts: ProgramTexts) -> notify_pb2.ProgramTexts:
+    """The texts as a message."""
+    return notify_pb2.ProgramTexts(
+        program_title=texts.program_title,
+        default_locale=texts.default_locale,
+        locales=[
+            notify_pb2.LocaleTexts(
+                locale=group.locale,
+                templates=[
+                    notify_pb2.TextTemplate(
+                        kind=notify_pb2.NotificationKind.ValueType(each.kind), title=each.title, body=each.body
+                    )
+                    for each in group.templates
+                ],
+            )
+            for group in texts.locales
+        ],
+    )

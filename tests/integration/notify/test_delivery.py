@@ -1,0 +1,172 @@
+"""Everyone who earned hears of it, once."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import psycopg
+from upline.notify.v1 import notify_pb2, notify_pb2_grpc
+from upline.rewards.v1 import events_pb2
+
+from chassis.ids import new_id
+from chassis.stream import Message, Stream
+from chassis.topology import REWARDS
+from tests.conftest import Servers
+from tests.integration.notify.conftest import (
+    MOMENT,
+    NotifyFactory,
+    Publish,
+    earning,
+    listed,
+    reward_event,
+    when_settled,
+    when_there,
+)
+from tests.running import DEADLINE_SECONDS
+
+Inboxes = notify_pb2_grpc.InboxServiceStub
+NewProgram = Callable[[str], str]
+
+
+async def test_the_whole_upline_is_told(inboxes: Inboxes, publish: Publish, new_program_id: NewProgram) -> None:
+    program = new_program_id("told")
+    await publish(
+        reward_event(program, [earning("vera", 0, 50), earning("maria", 1, 21), earning("olga", 2, 5)], event_id="e-1")
+    )
+    for level, (person, amount) in enumerate([("vera", 50), ("maria", 21), ("olga", 5)]):
+        [entry] = await when_there(inboxes, program, person, 1)
+        assert (entry.level, entry.cause_id, entry.buyer_id, entry.conversion_id) == (level, "e-1", "vera", "order-1")
+        assert [(each.asset, each.amount_minor) for each in entry.amounts] == [("points", amount)]
+        assert entry.kind == notify_pb2.NOTIFICATION_KIND_REWARD_EARNED
+        assert not entry.read
+
+
+async def test_several_amounts_for_one_person_make_one_entry(
+    inboxes: Inboxes, publish: Publish, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("summed")
+    later = MOMENT + timedelta(days=14)
+    await publish(
+        reward_event(
+            program,
+            [
+                earning("maria", 1, 20),
+                earning("maria", 1, 1, hold_until=later),
+                earning("maria", 2, 317, "RUB", MOMENT + timedelta(days=7)),
+            ],
+        )
+    )
+    [entry] = await when_there(inboxes, program, "maria", 1)
+    assert [(each.asset, each.amount_minor) for each in entry.amounts] == [("points", 21), ("RUB", 317)]
+    assert (entry.kind, entry.level) == (notify_pb2.NOTIFICATION_KIND_REWARD_EARNED, 1)
+    assert entry.hold_until.ToDatetime(MOMENT.tzinfo) == later
+    assert "On hold until March 19, 2026: 1 point and RUB3.17." in entry.body
+
+
+async def test_each_change_of_a_conversion_is_told(
+    inboxes: Inboxes, publish: Publish, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("changes")
+    await publish(
+        reward_event(program, [earning("maria", 1, 5, hold_until=MOMENT + timedelta(days=14))]),
+        reward_event(program, [earning("maria", 1, 5)], events_pb2.REWARD_CHANGE_RELEASED),
+        reward_event(program, [earning("maria", 1, 5)], events_pb2.REWARD_CHANGE_REVERSED),
+    )
+    entries = await when_there(inboxes, program, "maria", 3)
+    assert [each.kind for each in entries] == [
+        notify_pb2.NOTIFICATION_KIND_REWARD_REVERSED,
+        notify_pb2.NOTIFICATION_KIND_REWARD_RELEASED,
+        notify_pb2.NOTIFICATION_KIND_REWARD_HELD,
+    ]
+    assert [each.entry_id for each in entries] == sorted((each.entry_id for each in entries), reverse=True)
+
+
+async def test_duplicates_and_reordering_change_nothing(
+    inboxes: Inboxes, publish: Publish, broker: Stream, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("dup")
+    events = [reward_event(program, [earning("maria", 1, n + 1), earning("olga", 2, n + 1)]) for n in range(20)]
+    await publish(*events, *events)
+    await publish(*reversed(events))
+    for each in events:
+        await publish(each)
+    await when_settled(broker)
+    for person in ("maria", "olga"):
+        entries = (await listed(inboxes, program, person)).entries
+        assert sorted(each.cause_id for each in entries) == sorted(each.event_id for each in events)
+
+
+async def test_two_instances_race_for_the_same_events(
+    inboxes: Inboxes, publish: Publish, broker: Stream, notify_factory: NotifyFactory, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("race")
+    events = [reward_event(program, [earning("maria", 1, 1), earning(f"p{n}", 2, 1)]) for n in range(200)]
+    async with notify_factory():
+        for start in range(0, 200, 20):
+            portion = events[start : start + 40]
+            await asyncio.gather(publish(*portion), publish(*reversed(portion)), *(publish(each) for each in portion))
+        await when_settled(broker)
+    entries = (await listed(inboxes, program, "maria", page_size=1000)).entries
+    assert sorted(each.cause_id for each in entries) == sorted(each.event_id for each in events)
+    for n in (0, 100, 199):
+        assert len((await listed(inboxes, program, f"p{n}")).entries) == 1
+
+
+async def test_the_same_commands_at_once_write_once(servers: Servers, new_program_id: NewProgram) -> None:
+    """Not through the broker, which would hardly hand the same message to two workers at the same instant."""
+    from chassis.clock import SystemClock
+    from chassis.database import Database
+    from services.notify.commands.deliver import deliver
+    from services.notify.commands.deps import Deps
+    from services.notify.wire.events import cause
+
+    program = new_program_id("instant")
+    settings = servers.settings("notify")
+    databases = [Database(settings.database_url, "notify") for _ in range(4)]
+    stream = await Stream.connect(settings.nats_url, "race")
+    causes = [cause(reward_event(program, [earning("maria", 1, 1)])) for _ in range(300)]
+    orders = [causes, causes[::-1], causes[150:] + causes[:150], causes[::2] + causes[1::2]]
+    await asyncio.gather(
+        *(
+            deliver(Deps(database, stream, SystemClock()), order)
+            for database, order in zip(databases, orders, strict=True)
+        )
+    )
+    with psycopg.connect(servers.postgres.url) as conn:
+        found = conn.execute(
+            "SELECT count(*), count(DISTINCT entry_id) FROM notify.inbox_entry WHERE program_id = %s", [program]
+        ).fetchone()
+    assert found == (300, 300)
+    for database in databases:
+        await database.close()
+    await stream.close()
+
+
+async def test_a_broken_event_harms_only_itself(
+    inboxes: Inboxes, publish: Publish, broker: Stream, servers: Servers, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("broken")
+    broken = reward_event(program, [earning("maria", 1, 7, asset="unheard_of")])
+    await publish(
+        reward_event(program, [earning("maria", 1, 1)]), broken, reward_event(program, [earning("olga", 2, 1)])
+    )
+    await broker.publish(Message(REWARDS.subject, str(new_id()), "upline.rewards.v1.RewardEventBatch", b"\xff\xff"))
+    assert len(await when_there(inboxes, program, "maria", 1)) == 1
+    assert len(await when_there(inboxes, program, "olga", 1)) == 1
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            with psycopg.connect(servers.postgres.url) as conn:
+                failures = [row[0] for row in conn.execute("SELECT error FROM notify.dead_letter")]
+            if any(broken.event_id in each for each in failures) and any("DecodeError" in each for each in failures):
+                break
+            await asyncio.sleep(0.05)
+    assert len((await listed(inboxes, program, "maria")).entries) == 1
+
+
+async def test_names_with_any_character_arrive_whole(
+    inboxes: Inboxes, publish: Publish, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("names")
+    name = 'a\\N\tb\nc"\\.\r{}'
+    await publish(reward_event(program, [earning(name, 1, 1)]))
+    assert len(await when_there(inboxes, program, name, 1)) == 1
