@@ -53,16 +53,25 @@ def decode(content: bytes, name: str) -> Bundle:
     found = _sections(root, decoder)
     if "program" not in found:
         decoder.note(root, "program", "is missing: every file names its program")
-    # The rules of the contracts speak of what was decoded; a field that could not be decoded has its own mistake already.
-    wrong = [each.path for each in decoder.problems]
+    wrong = {each.path for each in decoder.problems}
     for section, message in found.items():
         for path, text in broken_rules(message):
             whole = f"{section}.{path}" if path else section
-            if not any(other == whole or other.startswith((f"{whole}.", f"{whole}[")) for other in wrong):
+            if not _follows(whole, wrong, decoder.places):
                 decoder.problems.append(Problem(nearest(decoder.places, whole), whole, text))
     if decoder.problems:
         raise BundleError(name, decoder.problems)
     return Bundle(name, places=decoder.places, **found)  # type: ignore[arg-type]
+
+
+def _follows(path: str, wrong: set[str], places: dict[str, Place]) -> bool:
+    """Whether a broken rule only follows from a mistake that is told already: there, inside it, or in a misspelt neighbour."""
+    inside = (f"{path}.", f"{path}[")
+    parent = path.rpartition(".")[0]
+    return any(
+        each == path or each.startswith(inside) or (path not in places and each.rpartition(".")[0] == parent)
+        for each in wrong
+    )
 
 
 def _sections(root: yaml.MappingNode, decoder: Decoder) -> dict[str, Message]:
@@ -94,12 +103,19 @@ def encode(bundle: Bundle) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that this reader would take for something else."""
+    """Writes text so that it comes back as it was, with paragraphs readable."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # PyYAML quotes what YAML 1.1 would misread, which is more than this reader's YAML 1.2 does.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value.strip() else None)
+    lines = value.split("\n")
+    if not all(line.isprintable() for line in lines):
+        style = '"'  # other kinds of line ends would be folded into spaces
+    elif len(lines) == 1:
+        style = None
+    else:
+        # A block cannot begin or end with what YAML takes for layout.
+        style = "|" if value == value.strip() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)
