@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from upline.attribution.v1 import conversion_pb2, events_pb2
+from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_grpc, wallet_pb2, wallet_pb2_grpc
+from upline.type.v1 import asset_pb2, money_pb2
 
 from chassis.times import to_timestamp
 from services.rewards.commands.settle import settle
 from tests.running import DEADLINE_SECONDS, Running
-from upline.attribution.v1 import conversion_pb2, events_pb2
-from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_grpc, wallet_pb2, wallet_pb2_grpc
-from upline.type.v1 import asset_pb2, money_pb2
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 UPLINE = ("maria", "olga", "petr")

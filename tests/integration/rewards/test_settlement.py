@@ -5,6 +5,8 @@ import random
 from itertools import permutations
 
 import pytest
+from upline.rewards.v1 import plan_pb2, reward_pb2
+from upline.type.v1 import asset_pb2
 
 from chassis.clock import ManualClock
 from services.rewards.__main__ import Rewards
@@ -21,8 +23,6 @@ from tests.integration.rewards.conftest import (
     three_levels,
 )
 from tests.running import running
-from upline.rewards.v1 import plan_pb2, reward_pb2
-from upline.type.v1 import asset_pb2
 
 
 async def test_a_conversion_pays_the_whole_upline(ledger: Ledger, published: Published) -> None:

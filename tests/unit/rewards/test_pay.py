@@ -1,0 +1,197 @@
+"""The decision, by example and by property."""
+
+from datetime import timedelta
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
+from services.rewards.domain.ledger import Place, deltas
+from services.rewards.domain.pay import Outcome, decide, pay
+from services.rewards.domain.plan import Plan, in_force
+from services.rewards.domain.rounding import Rounding, round_fraction
+from services.rewards.domain.settlement import Posted, accrue, claw_back, id_prefix
+from tests.unit.rewards.plans import (
+    MOMENT,
+    buyer,
+    conversion,
+    conversions,
+    percent,
+    plan,
+    plans,
+    points,
+    rule,
+    upline,
+)
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "half_even", "half_up", "down"),
+    [
+        (5, 2, 2, 3, 2),
+        (7, 2, 4, 4, 3),
+        (9, 4, 2, 2, 2),
+        (11, 4, 3, 3, 2),
+        (0, 3, 0, 0, 0),
+        (1, 2, 0, 1, 0),
+        (6, 3, 2, 2, 2),
+    ],
+)
+def test_rounding(numerator: int, denominator: int, half_even: int, half_up: int, down: int) -> None:
+    assert round_fraction(numerator, denominator, Rounding.HALF_EVEN) == half_even
+    assert round_fraction(numerator, denominator, Rounding.HALF_UP) == half_up
+    assert round_fraction(numerator, denominator, Rounding.DOWN) == down
+
+
+@given(st.integers(0, 10**18), st.integers(1, 10**9), st.sampled_from(Rounding))
+def test_rounding_errs_by_half_a_unit_at_most(numerator: int, denominator: int, mode: Rounding) -> None:
+    error = round_fraction(numerator, denominator, mode) - Fraction(numerator, denominator)
+    bound = Fraction(1) if mode is Rounding.DOWN else Fraction(1, 2)
+    assert -bound <= error <= (0 if mode is Rounding.DOWN else bound)
+
+
+def amounts(subject: Plan, **fields: object) -> list[tuple[str, int]]:
+    """(beneficiary, amount) of each paid decision."""
+    return [(each.beneficiary_id, each.amount_minor) for each in pay(subject, conversion(**fields))]
+
+
+def test_per_level_percentages() -> None:
+    subject = plan(
+        rule(to=upline(1, 3), amount=plan_pb2.Amount(per_level=plan_pb2.PerLevelAmount(percents=["5", "0", "1"])))
+    )
+    assert amounts(subject, amount_minor=1177) == [("maria", 58), ("petr", 11)]
+
+
+def test_per_level_fixed() -> None:
+    per_level = plan_pb2.PerLevelAmount(amounts_minor=[300, 200])
+    subject = plan(rule(to=upline(2, 3), amount=plan_pb2.Amount(per_level=per_level)))
+    assert amounts(subject) == [("olga", 300), ("petr", 200)]
+
+
+def test_geometric_halves_from_level_to_level() -> None:
+    # The inviter's chain of the 2009 red-balloon challenge: 2,000 to the finder, then half of the level before.
+    geometric = plan_pb2.GeometricAmount(amount_minor=200_000, ratio="0.5")
+    subject = plan(rule(to=upline(1, 20), amount=plan_pb2.Amount(geometric=geometric)))
+    chain = tuple(f"p{level}" for level in range(20))
+    paid = [amount for _, amount in amounts(subject, upline=chain)]
+    assert paid[:4] == [200_000, 100_000, 50_000, 25_000]
+    assert sum(paid) < 400_000
+
+
+def test_geometric_percentage() -> None:
+    geometric = plan_pb2.GeometricAmount(percent="10", ratio="0.1")
+    subject = plan(rule(to=upline(1, 3), amount=plan_pb2.Amount(geometric=geometric)))
+    assert amounts(subject, amount_minor=12_345) == [("maria", 1234), ("olga", 123), ("petr", 12)]
+
+
+def test_cashback_in_points_follows_the_rate() -> None:
+    subject = plan(
+        rule(to=buyer(), amount=percent("5"), asset="points"),
+        assets=[points(digits=1, per_unit="0.5")],
+    )
+    # 5 % of 11.77 USD is 0.5885; half a point a dollar is 0.29425 points: 2 tenths, rounded down.
+    assert amounts(subject, amount_minor=1177) == [("vera", 2)]
+
+
+def test_yen_have_no_minor_unit() -> None:
+    subject = plan(rule(amount=percent("10"), asset="points"), assets=[points()], currency="JPY")
+    assert amounts(subject, amount_minor=1_234, currency_code="JPY") == [("maria", 123)]
+
+
+def test_margin_shrinks_with_the_order() -> None:
+    subject = plan(rule(amount=percent("50", plan_pb2.AMOUNT_BASE_MARGIN)))
+    assert amounts(subject, margin_minor=333) == [("maria", 166)]
+    assert amounts(subject, margin_minor=333, remaining_minor=5_000) == [("maria", 83)]
+    outcomes = [each.outcome for each in decide(subject, conversion())]
+    assert outcomes == [Outcome.NO_BASE]
+
+
+def test_outcomes_say_why_nothing_is_paid() -> None:
+    subject = plan(rule(to=upline(1, 4)), rule("cash", to=buyer(), amount=percent("0.001")))
+    reasons = [(each.amount.level, each.outcome) for each in decide(subject, conversion(100))]
+    assert reasons == [
+        (1, Outcome.PAID),
+        (2, Outcome.PAID),
+        (3, Outcome.PAID),
+        (4, Outcome.NO_ANCESTOR),
+        (0, Outcome.ROUNDS_TO_ZERO),
+    ]
+    assert {each.outcome for each in decide(subject, conversion(currency_code="EUR", upline=("a",) * 4))} == {
+        Outcome.CURRENCY_MISMATCH
+    }
+    assert decide(subject, conversion(event_type="deposit")) == []
+
+
+def test_the_version_in_force_is_the_last_that_has_begun() -> None:
+    versions = tuple(
+        Plan("shop", number, "USD", Rounding.DOWN, (), (), moment)
+        for number, moment in [(1, None), (2, MOMENT), (3, MOMENT + timedelta(days=1))]
+    )
+    assert in_force(versions, MOMENT - timedelta(microseconds=1)) is versions[0]
+    assert in_force(versions, MOMENT) is versions[1]
+    assert in_force(versions, MOMENT + timedelta(days=2)) is versions[2]
+    assert in_force(versions[1:], MOMENT - timedelta(days=1)) is None
+
+
+@settings(max_examples=500)
+@given(plans(), conversions(), st.data())
+def test_any_refunds_that_add_up_to_the_whole_end_at_zero(
+    subject: Plan, order: Conversion, data: st.DataObject
+) -> None:
+    accrual = accrue(subject, order)
+    net = {each.reward_id: each.amount_minor for each in accrual.rewards}
+    ledger = deltas(accrual.transfers)
+    left = order.amount_minor
+    earlier: list[Reversal] = []
+    while True:
+        part = data.draw(st.integers(min(left, 1), left)) if left else 0
+        left -= part
+        reversal = Reversal("shop", f"r{len(earlier)}", "c1", part, left == 0, MOMENT + timedelta(minutes=len(earlier)))
+        posted = [Posted(each, net[each.reward_id], Place.AVAILABLE) for each in accrual.rewards]
+        clawback = claw_back(subject, order, earlier, reversal, posted)
+        for revision in clawback.revisions:
+            net[revision.reward.reward_id] += revision.delta_minor
+        for account, delta in deltas(clawback.transfers).items():
+            ledger[account] = ledger.get(account, 0) + delta
+        wanted = {
+            (each.rule.rule_id, each.amount.level): each.amount_minor for each in pay(subject, clawback.conversion)
+        }
+        assert all(net[each.reward_id] == wanted.get((each.rule_id, each.level), 0) for each in accrual.rewards)
+        earlier.append(reversal)
+        if left == 0:
+            break
+    assert set(net.values()) <= {0}
+    assert set(ledger.values()) <= {0}
+
+
+@settings(max_examples=300)
+@given(plans(), conversions())
+def test_every_accrual_balances_and_has_ids_of_its_own(subject: Plan, order: Conversion) -> None:
+    accrual = accrue(subject, order)
+    assert sum(deltas(accrual.transfers).values()) == 0
+    assert all(0 < each.amount_minor < 2**63 for each in accrual.transfers)
+    assert len({each.transfer_id for each in accrual.transfers}) == len(accrual.transfers)
+    assert accrue(subject, order) == accrual
+
+
+def test_taking_back_more_than_there_was_is_refused() -> None:
+    reversal = Reversal("shop", "r1", "c1", 10_001, True, MOMENT)
+    with pytest.raises(OverReversedError):
+        after(conversion(), [reversal])
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_ids_of_different_names_differ(left: str, right: str) -> None:
+    same = id_prefix(MOMENT, "p", left) == id_prefix(MOMENT, "p", right)
+    assert same == (left == right)
+
+
+def test_ids_grow_with_time_and_are_version_8() -> None:
+    early, late = id_prefix(MOMENT, "x"), id_prefix(MOMENT + timedelta(milliseconds=1), "a")
+    assert early < late
+    assert early >> 76 & 0xF == 8
+    assert early >> 62 & 0b11 == 0b10
+    assert early & 0xFFFF == 0
