@@ -20,6 +20,7 @@ def demo(
     state: Annotated[
         Path, typer.Option("--state", help="Where the demo keeps its data; apart from that of `upline up`.")
     ] = DEMO_STATE,
+    quick: Annotated[bool, typer.Option("--quick", help="Leaves the real purchases out.")] = False,
     target: Targets = [],  # noqa: B006
 ) -> None:
     """Start everything and do the main job on real purchases.
@@ -32,7 +33,7 @@ def demo(
     began = time.monotonic()
 
     async def work(client: Client) -> bool:
-        return await Demonstration(client).run()
+        return await Demonstration(client).run(with_purchases=not quick)
 
     well = call(Where(state, tuple(target)), work)
     took = timedelta(seconds=round(time.monotonic() - began))

@@ -1,0 +1,238 @@
+"""Every command against a running stack, as a script would use it."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.stacks import Up, up, upline
+
+THREE_LEVELS = Path("programs/three-levels.yaml")
+SPONSORS = [("a", ""), ("b", "a"), ("c", "b"), ("d", "c"), ("e", "d"), ("x", "")]
+PURCHASES = [
+    ("o1", "e", 10_001),
+    ("o2", "e", 99),
+    ("o3", "b", 1_000),
+    ("o4", "x", 5_000),
+    ("o5", "d", 0),
+    ("o6", "new", 700),
+]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One stack for the module; each test has programs of its own."""
+    with up(Path(tmp_path_factory.mktemp("cli")) / "upline") as running:
+        yield running
+        assert running.stop() == 0
+
+
+def program_file(folder: Path, program_id: str, **changes: Any) -> Path:
+    """The three-level program under another name."""
+    content = yaml.load(THREE_LEVELS.read_text().replace("on:", "'on':"), Loader=yaml.SafeLoader)
+    content["program"]["program_id"] = program_id
+    file = folder / f"{program_id}.yaml"
+    file.write_text(yaml.safe_dump(content | changes, sort_keys=False))
+    return file
+
+
+def as_json(stack: Up, *arguments: str, check: bool = True) -> Any:
+    """The value on the last line of stdout."""
+    return json.loads(upline(*arguments, "--json", state=stack.state, check=check).stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def replayed(stack: Up, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
+    """A program with a few purchases of which the sums are known by hand; the arguments replay them again."""
+    folder = Path(tmp_path_factory.mktemp("input"))
+    with (folder / "sponsors.csv").open("w") as stream:
+        csv.writer(stream).writerows([("participant", "sponsor"), *SPONSORS])
+    with (folder / "purchases.csv").open("w") as stream:
+        rows = [(order, buyer, "1997-01-01T12:00:00Z", minor, "USD") for order, buyer, minor in PURCHASES]
+        csv.writer(stream).writerows([("conversion_id", "buyer", "occurred_at", "amount_minor", "currency"), *rows])
+    file = program_file(folder, "cli-replayed")
+    arguments = [
+        "replay",
+        "--program",
+        str(file),
+        "--purchases",
+        str(folder / "purchases.csv"),
+        "--sponsors",
+        str(folder / "sponsors.csv"),
+    ]
+    result = as_json(stack, *arguments)
+    # o1: 500 to d, 200 to c, 100 to b; o2: 4 to d, 1 to c, 0 to b; o3: 50 to a; the others have no upline or no amount.
+    assert {name: result[name] for name in ("orders", "gross_minor", "rewards", "rewarded_minor", "earners")} == {
+        "orders": 6, "gross_minor": 16_800, "rewards": 6, "rewarded_minor": 855, "earners": 4,
+    }  # fmt: skip
+    assert result["top"] == [
+        {"participant": "d", "amount_minor": 504},
+        {"participant": "c", "amount_minor": 201},
+        {"participant": "b", "amount_minor": 100},
+    ]
+    assert result["ledger_balanced"] is True
+    return "cli-replayed", arguments
+
+
+def test_a_second_replay_changes_nothing(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    result = as_json(stack, *replayed[1])
+    assert (result["recorded_now"], result["enrolled_now"]) == (0, 0)
+    assert (result["orders"], result["rewards"], result["rewarded_minor"]) == (6, 6, 855)
+
+
+def test_wallets(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    answer = as_json(stack, "wallet", replayed[0], "d", "--transfers", "10")
+    assert [each["available_minor"] for each in answer["balances"]] == [504]
+    assert sorted(each["amount_minor"] for each in answer["transfers"]) == [4, 500]
+    assert "5.04 USD" in upline("wallet", replayed[0], "d", "--transfers", "10", state=stack.state).stdout
+
+
+def test_trees(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    answer = as_json(stack, "tree", replayed[0], "c")
+    assert [each["participant_id"] for each in answer["upline"]] == ["b", "a"]
+    assert [(each["participant_id"], each["level"]) for each in answer["downline"]] == [("d", 1), ("e", 2)]
+    drawn = upline("tree", replayed[0], "c", state=stack.state).stdout
+    assert [line.strip(" │├└─") for line in drawn.splitlines()] == ["a", "b", "c", "d", "e"]
+    assert as_json(stack, "tree", replayed[0], "a", "--depth", "0", "--limit", "2")["truncated"] is True
+
+
+def test_explanations(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    answer = as_json(stack, "explain", "conversion", replayed[0], "o2")
+    outcomes = [(each["level"], each["outcome"], each["exact_minor"]) for each in answer["derivations"]]
+    assert outcomes == [(1, "PAID", "4.95"), (2, "PAID", "1.98"), (3, "ROUNDS_TO_ZERO", "0.99")]
+    assert "o2" in upline("explain", "conversion", replayed[0], "o2", state=stack.state).stdout or answer["sentence"]
+    reward = as_json(stack, "wallet", replayed[0], "d", "--transfers", "10")["transfers"][0]["reward_id"]
+    told = as_json(stack, "explain", "reward", replayed[0], reward)
+    assert told["reward"]["beneficiary_id"] == "d"
+    russian = as_json(stack, "explain", "conversion", replayed[0], "o2", "--locale", "ru")
+    assert re.search("[а-я]", russian["sentence"] + russian["derivations"][0]["sentence"])
+
+
+def test_the_audit_covers_the_program(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    answer = as_json(stack, "audit", replayed[0])
+    assert (answer["balanced"], answer["reward_count"], answer["findings"]) == (True, 6, [])
+    assert upline("audit", state=stack.state).stdout.startswith("the ledger balances: ")
+
+
+def test_taking_everything_back_leaves_nothing(stack: Up, tmp_path: Path, replayed: tuple[str, list[str]]) -> None:
+    file = program_file(tmp_path, "cli-reversed")
+    arguments = [str(file) if each.endswith("cli-replayed.yaml") else each for each in replayed[1]]
+    for _run in range(2):
+        result = as_json(stack, *arguments, "--reverse-in-parts", "2")
+        reversal = result["reversal"]
+        assert (reversal["wallets_not_zero"], reversal["wallets_checked"], reversal["reversed_minor"]) == (0, 7, 855)
+        assert reversal["reversals"] == 11  # two of each order but the one of 0
+        assert result["ledger_balanced"] is True
+    assert reversal["recorded_now"] == 0
+
+
+def test_everyone_who_earned_was_told(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    output = upline("inbox", replayed[0], "a", "--json", state=stack.state).stdout
+    (entry,) = [json.loads(line) for line in output.splitlines()]
+    assert (entry["conversion_id"], entry["kind"], entry["amounts"][0]["amount_minor"]) == ("o3", "REWARD_EARNED", 50)
+    assert "not told anything" in upline("inbox", replayed[0], "x", state=stack.state).stdout
+
+
+def test_applying_twice_changes_nothing(stack: Up, tmp_path: Path) -> None:
+    file = program_file(tmp_path, "cli-applied")
+    first, second = (as_json(stack, "apply", str(file)) for _ in range(2))
+    assert (first["program"], first["plan"], first["changed"]) == ("created", "created", True)
+    assert (second["program"], second["plan"], second["plan_version"], second["changed"]) == (
+        "unchanged",
+        "unchanged",
+        1,
+        False,
+    )
+    assert "nothing changed" in upline("apply", str(file), state=stack.state).stdout
+    file.write_text(file.read_text().replace("title: Three levels", "title: Three").replace("- '5'", "- '6'"))
+    third = as_json(stack, "apply", str(file))
+    assert (third["program"], third["plan"], third["plan_version"]) == ("updated", "updated", 2)
+
+
+def test_what_is_exported_applies_without_a_change(stack: Up, tmp_path: Path) -> None:
+    upline("apply", "programs/uds.yaml", state=stack.state)
+    file = tmp_path / "uds.yaml"
+    file.write_text(upline("export", "uds", state=stack.state).stdout)
+    assert as_json(stack, "apply", str(file))["changed"] is False
+
+
+def test_what_a_service_refuses_is_told_with_its_line(stack: Up, tmp_path: Path) -> None:
+    file = program_file(tmp_path, "cli-refused")
+    file.write_text(file.read_text().replace("asset: USD", "asset: EUR"))
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if "asset: EUR" in text)
+    refused = upline("apply", str(file), state=stack.state, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"{file}:{line}:3: plan.rules[0].asset: ")
+    assert upline("wallet", "cli-refused", "olga", state=stack.state, check=False).returncode == 1
+
+
+def test_a_file_is_checked_without_any_service(tmp_path: Path) -> None:
+    assert "is valid" in upline("apply", "--check", "programs/uds.yaml", state=tmp_path / "none").stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_errors_are_sentences(stack: Up) -> None:
+    unknown = upline("wallet", "no-such-program", "olga", state=stack.state, check=False)
+    assert unknown.returncode == 1
+    assert "no-such-program" in unknown.stderr
+    assert "Traceback" not in unknown.stderr
+    absent = upline("apply", "no-such-file.yaml", state=stack.state, check=False)
+    assert (absent.returncode, absent.stderr) == (1, "no-such-file.yaml: No such file or directory\n")
+    partial = upline("audit", "--target", "rewards=127.0.0.1:1", state=stack.state, check=False)
+    assert partial.returncode == 2
+    assert "--target attribution=HOST:PORT (or UPLINE_ATTRIBUTION_ADDR)" in partial.stderr
+
+
+def test_services_elsewhere_are_named_by_target(stack: Up, tmp_path: Path) -> None:
+    targets = [
+        text for name, address in stack.published["services"].items() for text in ("--target", f"{name}={address}")
+    ]
+    assert upline("audit", *targets, state=tmp_path / "none").returncode == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_demo_plays_three_people_and_a_second_run_finds_them(stack: Up) -> None:
+    arguments = [
+        "demo",
+        "--quick",
+        *(text for name, address in stack.published["services"].items() for text in ("--target", f"{name}={address}")),
+    ]
+    first = upline(*arguments, state=stack.state)
+    second = upline(*arguments, state=stack.state)
+    for output in (first.stdout, second.stdout):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", output), "control characters in a pipe"
+        wallets = {line.split()[0]: line for line in output.splitlines() if re.match(r"(olga|maria|vera) +[0-9]", line)}
+        assert "25.00 points" in wallets["olga"]
+        assert "100.00 points" in wallets["olga"]
+        assert "75.00 points" in wallets["maria"]
+        assert "125.00 points" in wallets["vera"]
+        assert "Спасибо" in output
+    assert "they are here already" in second.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "up",
+        "demo",
+        "apply",
+        "export",
+        "replay",
+        "wallet",
+        "tree",
+        "inbox",
+        "audit",
+        "doctor",
+        "migrate",
+        "health",
+        "explain conversion",
+        "explain reward",
+    ],
+)
+def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+    assert "Example" in upline(*command.split(), "--help", state=tmp_path).stdout

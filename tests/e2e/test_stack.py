@@ -1,0 +1,143 @@
+"""The supervisor behind `upline up`: nothing is left behind, nothing is lost, nothing starts twice."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from chassis.embedded.state import StateDirectory
+from cli.stack.health import health
+from cli.stack.layout import DEFAULT_PORTS, Layout, PortTaken
+from tests.e2e.stacks import GONE_SECONDS, READY_SECONDS, Up, alive, environment, until, up, upline
+
+APPLY = ("apply", "programs/three-levels.yaml", "--json")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for the module: each test starts on what the one before left."""
+    return Path(tmp_path_factory.mktemp("state")) / "upline"
+
+
+def serving(stack: Up) -> bool:
+    """Whether every service says so."""
+    return all(health(address) == "SERVING" for address in stack.published["services"].values())
+
+
+def test_it_comes_up_and_stops_cleanly(state: Path) -> None:
+    with up(state) as stack:
+        assert serving(stack)
+        for address in stack.published["services"].values():
+            assert upline("health", address, state=state).stdout == "SERVING\n"
+        children = stack.children()
+        assert len(children) == 5, children
+        assert stack.stop() == 0
+        assert not any(alive(pid) for pid in children)
+    assert not (state / "stack.json").exists()
+
+
+def test_kill_9_takes_every_child_along_and_the_next_start_keeps_everything(state: Path) -> None:
+    with up(state) as stack:
+        assert '"changed": true' in upline(*APPLY, state=state).stdout
+        children = stack.children()
+        os.kill(stack.process.pid, signal.SIGKILL)
+        stack.process.wait()
+        until(lambda: not any(alive(pid) for pid in children), GONE_SECONDS)
+    with up(state) as stack:
+        assert '"changed": false' in upline(*APPLY, state=state).stdout
+        stack.stop()
+
+
+def test_a_second_stack_on_the_same_directory_is_refused(state: Path) -> None:
+    with up(state) as stack:
+        second = upline("up", "--attribution-port", "0", state=state, check=False)
+        assert second.returncode == 1
+        assert "in use by another stack" in second.stderr
+        assert "--state" in second.stderr
+        assert serving(stack)
+        stack.stop()
+
+
+def test_whatever_is_killed_comes_back_where_it_was(state: Path) -> None:
+    with up(state, "--workers", "2") as stack:
+        assert sorted(word for each in stack.children().values() for word in each.split() if word.startswith("services.")) == [
+            "services.attribution", "services.attribution", "services.notify", "services.rewards", "services.rewards",
+        ]  # fmt: skip
+        before = stack.published
+        for word in ("bin/postgres", "nats-server", "services.notify"):
+            killed = stack.child(word)
+            os.kill(killed, signal.SIGKILL)
+            until(
+                lambda word=word, killed=killed: any(
+                    word in command and pid != killed for pid, command in stack.children().items()
+                ),
+                READY_SECONDS,
+            )  # type: ignore[misc]
+        until(lambda: serving(stack) and _applied(state), READY_SECONDS)
+        assert stack.published == before
+        stack.stop()
+
+
+def _applied(state: Path) -> bool:
+    return upline(*APPLY, state=state, check=False).returncode == 0
+
+
+def test_a_taken_port_is_refused_with_the_option_that_changes_it(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = upline("up", "--rewards-port", str(port), state=tmp_path / "state", check=False)
+    assert refused.returncode == 1
+    assert f"port {port}" in refused.stderr
+    assert "--rewards-port" in refused.stderr
+
+
+def test_the_same_port_twice_is_refused() -> None:
+    with pytest.raises(PortTaken, match="--rewards-port"):
+        Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0) | {"attribution": 47_101, "rewards": 47_101}).resolved()
+
+
+def test_the_doctor_finds_a_running_stack_well(state: Path) -> None:
+    with up(state) as stack:
+        answer = upline("doctor", "--json", state=state)
+        assert '"ok": true' in answer.stdout
+        assert '"check": "sync_interval", "ok": true, "found": "always"' in answer.stdout
+        stack.stop()
+
+
+def test_migrate_serves_an_external_database(servers: object) -> None:
+    import subprocess
+    import sys
+
+    from sqlalchemy import make_url
+
+    url = make_url(servers.postgres.url)  # type: ignore[attr-defined]
+    with psycopg.connect(servers.postgres.url, autocommit=True) as conn:  # type: ignore[attr-defined]
+        conn.execute("CREATE DATABASE elsewhere")
+    settings = {
+        "UPLINE_DATABASE_URL": url.set(database="elsewhere").render_as_string(hide_password=False),
+        "UPLINE_ROLE_PASSWORD": "suite-role-password",
+    }
+    command = [sys.executable, "-m", "cli", "migrate"]
+    first = subprocess.run(command, env=environment() | settings, capture_output=True, text=True, check=True)
+    second = subprocess.run(command, env=environment() | settings, capture_output=True, text=True, check=True)
+    assert first.stdout.count("migrated from nothing") == 3
+    assert second.stdout.count("already") == 3
+    missing = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert missing.returncode == 2
+    assert "UPLINE_DATABASE_URL" in missing.stderr
+
+
+def test_a_state_directory_is_locked_by_its_first_user(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    try:
+        refused = upline("apply", "programs/uds.yaml", state=tmp_path, check=False)
+        assert refused.returncode == 1
+        assert "in use by another stack" in refused.stderr
+    finally:
+        directory.close()

@@ -1,0 +1,81 @@
+"""Reading purchases and sponsors, and the made-up tree."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.times import to_datetime
+from cli.failures import CommandFailed
+from cli.replay.data import Enrolment, Purchase, made_up_sponsors, read_purchases, read_sponsors
+from cli.replay.run import reversal_drafts
+
+SHIPPED = Path(__file__).parents[3] / "programs" / "data" / "purchases.csv.gz"
+HEAD = "conversion_id,buyer,occurred_at,amount_minor,currency\n"
+
+
+def test_the_shipped_purchases_are_whole() -> None:
+    purchases = read_purchases(SHIPPED)
+    assert len(purchases) == 69_659
+    assert sum(each.amount_minor for each in purchases) == 250_031_563
+    assert len({each.conversion_id for each in purchases}) == len(purchases)
+    assert {each.currency for each in purchases} == {"USD"}
+
+
+def test_the_made_up_tree_is_a_tree_and_always_the_same() -> None:
+    enrolments = made_up_sponsors(read_purchases(SHIPPED))
+    depth: dict[str, int] = {}
+    for each in enrolments:
+        assert each.participant not in depth
+        depth[each.participant] = depth[each.sponsor] + 1 if each.sponsor else 0
+    assert len(enrolments) == 5_598
+    assert (sum(not each.sponsor for each in enrolments), max(depth.values())) == (702, 15)
+
+
+def test_a_wrong_row_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    file.write_text(HEAD + "a,u1,1997-01-01T12:00:00Z,100,USD\nb,u1,1997-01-01T12:00:00Z,1.5,USD\n")
+    with pytest.raises(CommandFailed, match=r"p\.csv:3: "):
+        read_purchases(file)
+    file.write_text(HEAD + "a,u1,1997-01-01T12:00:00Z\n")
+    with pytest.raises(CommandFailed, match=r"p\.csv:2: has too few columns"):
+        read_purchases(file)
+    file.write_text("id,buyer\n")
+    with pytest.raises(CommandFailed, match="columns conversion_id, occurred_at, amount_minor, currency are missing"):
+        read_purchases(file)
+    file.write_text(HEAD)
+    with pytest.raises(CommandFailed, match="holds no purchases"):
+        read_purchases(file)
+
+
+def test_a_file_that_is_not_what_its_name_says(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv.gz"
+    file.write_text(HEAD)
+    with pytest.raises(CommandFailed, match="cannot be read"):
+        read_purchases(file)
+    file.write_bytes(gzip.compress((HEAD + "a,u1,1997-01-01T12:00:00Z,100,USD\n").encode()))
+    assert len(read_purchases(file)) == 1
+
+
+def test_sponsors_stand_before_those_they_invited(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    file.write_text("participant,sponsor\nolga,\nmaria,olga\n")
+    assert read_sponsors(file) == [Enrolment("olga", ""), Enrolment("maria", "olga")]
+    file.write_text("participant,sponsor\nmaria,olga\nolga,\n")
+    with pytest.raises(CommandFailed, match=r"s\.csv:2: sponsor olga is not listed before maria"):
+        read_sponsors(file)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 100))
+def test_parts_of_a_reversal_leave_a_rest_for_the_last(amount_minor: int, parts: int) -> None:
+    from datetime import UTC, datetime
+
+    moment = datetime(1997, 1, 1, tzinfo=UTC)
+    drafts = reversal_drafts(Purchase("a", "u1", moment, amount_minor, "USD"), parts)
+    assert drafts[-1].WhichOneof("extent") == "whole"
+    assert all(each.amount.amount_minor > 0 for each in drafts[:-1])
+    assert sum(each.amount.amount_minor for each in drafts[:-1]) <= amount_minor - (amount_minor // parts)
+    assert len({each.reversal_id for each in drafts}) == len(drafts) == (parts if amount_minor // parts else 1)
+    assert to_datetime(drafts[-1].occurred_at) == moment
