@@ -7,6 +7,7 @@ from typing import Final
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.pay import Decision, Outcome
 from services.rewards.domain.plan import BUYER_LEVEL, Base, Plan
+from services.rewards.domain.settlement import hold_end
 
 LOCALES: Final = ("en", "ru")
 _DIGITS: Final = 12
@@ -93,7 +94,7 @@ def explain_decision(plan: Plan, conversion: Conversion, decision: Decision, cur
                 exact=exact,
                 rounding=rounding,
             )
-        if rule.hold is not None and (until := conversion.occurred_at + rule.hold) > conversion.record_time:
+        if (until := hold_end(rule, conversion)) is not None:
             sentence += words["hold"].format(until=f"{until:%Y-%m-%d %H:%M} UTC")
         return sentence
     return words[decision.outcome.value].format(

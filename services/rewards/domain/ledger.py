@@ -1,7 +1,6 @@
 """The ledger's vocabulary: value moves from one account to another, by one transfer, never by a change of a balance."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
@@ -44,17 +43,11 @@ class Transfer(NamedTuple):
     cause_id: str
 
 
-class Account(NamedTuple):
-    """The key of a balance. `participant_id` is empty for the program's own accounts."""
-
-    program_id: str
-    participant_id: str
-    place: Place
-    asset: str
+Account = tuple[str, str, Place, str]
+"""The key of a balance: program, participant (empty for the program's own accounts), place, asset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reward:
+class Reward(NamedTuple):
     """A reward as posted; its net amount is `amount_minor` plus its revisions."""
 
     reward_id: int
@@ -73,16 +66,9 @@ class Reward:
 def deltas(transfers: Iterable[Transfer]) -> dict[Account, int]:
     """What transfers change, by account. Always sums to zero for each program and asset."""
     changes: dict[Account, int] = {}
-    for transfer in transfers:
-        amount = transfer.amount_minor
-        debit = account(transfer, transfer.debit)
-        credit = account(transfer, transfer.credit)
-        changes[debit] = changes.get(debit, 0) - amount
-        changes[credit] = changes.get(credit, 0) + amount
+    for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
+        source = (program_id, "" if debit is Place.ISSUANCE else participant_id, debit, asset)
+        target = (program_id, "" if credit is Place.ISSUANCE else participant_id, credit, asset)
+        changes[source] = changes.get(source, 0) - amount_minor
+        changes[target] = changes.get(target, 0) + amount_minor
     return changes
-
-
-def account(transfer: Transfer, place: Place) -> Account:
-    """The account at one end of a transfer."""
-    owner = "" if place is Place.ISSUANCE else transfer.participant_id
-    return Account(transfer.program_id, owner, place, transfer.asset)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
 from services.rewards.domain.pay import pay
-from services.rewards.domain.plan import Plan
+from services.rewards.domain.plan import Plan, Rule
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -88,45 +88,37 @@ def release_cause(program_id: str, conversion_id: str, due_time: datetime) -> st
 
 def accrue(plan: Plan, conversion: Conversion) -> Accrual:
     """The rewards of a conversion, as if nothing had been taken back yet: reversals follow as revisions."""
+    program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
-    cause = conversion_cause(conversion.program_id, conversion.conversion_id)
+    cause = conversion_cause(program_id, conversion_id)
     rewards = []
     transfers = []
-    for decision in pay(plan, conversion):
-        rule = decision.rule
-        hold_until = None if rule.hold is None else conversion.occurred_at + rule.hold
-        held = hold_until is not None and hold_until > conversion.record_time
-        reward_id = prefix | rule.ordinal << 8 | decision.amount.level
+    for rule, amount, beneficiary_id, _, _, _, _, amount_minor in pay(plan, conversion):
+        hold_until = hold_end(rule, conversion)
+        place = Place.AVAILABLE if hold_until is None else Place.HELD
+        reward_id = prefix | rule.ordinal << 8 | amount.level
+        asset = rule.asset.code
         rewards.append(
             Reward(
-                reward_id,
-                conversion.program_id,
-                conversion.conversion_id,
-                rule.rule_id,
-                decision.beneficiary_id,
-                decision.amount.level,
-                rule.asset.code,
-                decision.amount_minor,
-                hold_until if held else None,
-                plan.version,
-                conversion.record_time,
+                reward_id, program_id, conversion_id, rule.rule_id, beneficiary_id, amount.level, asset, amount_minor,
+                hold_until, plan.version, record_time,
             )
-        )
+        )  # fmt: skip
         transfers.append(
             Transfer(
-                reward_id,
-                conversion.program_id,
-                TransferKind.ACCRUAL,
-                decision.beneficiary_id,
-                Place.ISSUANCE,
-                Place.HELD if held else Place.AVAILABLE,
-                rule.asset.code,
-                decision.amount_minor,
-                reward_id,
-                cause,
+                reward_id, program_id, TransferKind.ACCRUAL, beneficiary_id, Place.ISSUANCE, place, asset, amount_minor,
+                reward_id, cause,
             )
-        )
+        )  # fmt: skip
     return Accrual(conversion, tuple(rewards), tuple(transfers))
+
+
+def hold_end(rule: Rule, conversion: Conversion) -> datetime | None:
+    """When a rule's hold on a conversion ends; None if there is none, or it had ended when the conversion was recorded."""
+    if rule.hold is None:
+        return None
+    end = conversion.occurred_at + rule.hold
+    return end if end > conversion.record_time else None
 
 
 def claw_back(

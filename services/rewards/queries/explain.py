@@ -14,6 +14,7 @@ from services.rewards.domain.explain import LOCALES, explain_conversion, explain
 from services.rewards.domain.pay import Decision, Outcome, decide, silent
 from services.rewards.domain.plan import Base, Plan
 from services.rewards.domain.rounding import Rounding
+from services.rewards.domain.settlement import hold_end
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
 from services.rewards.store import conversions, reading
@@ -127,6 +128,6 @@ def _derivation(plan: Plan, conversion: Conversion, decision: Decision, locale: 
         message.base = _BASE[rule.base]
         message.base_minor = decision.base_minor
         message.percent = fraction_text(level.percent)
-    if rule.hold is not None and (until := conversion.occurred_at + rule.hold) > conversion.record_time:
+    if (until := hold_end(rule, conversion)) is not None:
         message.hold_until.CopyFrom(to_timestamp(until))
     return message

@@ -18,9 +18,7 @@ class WalletServicer:
     deps: Deps
     queries: QueryDeps
 
-    async def GetWallet(
-        self, request: wallet_pb2.GetWalletRequest, _context: Context
-    ) -> wallet_pb2.GetWalletResponse:
+    async def GetWallet(self, request: wallet_pb2.GetWalletRequest, _context: Context) -> wallet_pb2.GetWalletResponse:
         return await get_wallet(self.queries, request)
 
     async def ListTransfers(

@@ -12,7 +12,9 @@ NULL = "\\N"
 
 def escape(text: str) -> str:
     """A string as COPY's text format wants it (PostgreSQL manual, COPY, "Text Format")."""
-    return text.translate(_ESCAPES) if not text.isalnum() else text
+    if "\\" not in text and text.isprintable():
+        return text
+    return text.translate(_ESCAPES)
 
 
 async def copy_lines(conn: AsyncConnection, statement: str, lines: Iterable[str]) -> None:

@@ -93,8 +93,8 @@ async def post(
             conn,
             _COPY_DELTAS,
             (
-                f"{escape(account.program_id)}\t{escape(account.participant_id)}\t{int(account.place)}\t{account.asset}\t{delta}\n"
-                for account, delta in sorted(deltas(transfers).items())
+                f"{program_id}\t{escape(participant_id)}\t{place:d}\t{asset}\t{delta}\n"
+                for (program_id, participant_id, place, asset), delta in sorted(deltas(transfers).items())
             ),
         )
     if revisions:
@@ -195,19 +195,31 @@ def _by_participant(transfer: Transfer) -> tuple[str, str, int]:
 
 
 def _reward_line(reward: Reward) -> str:
-    hold_until = NULL if reward.hold_until is None else reward.hold_until.isoformat()
+    (
+        reward_id,
+        program_id,
+        conversion_id,
+        rule_id,
+        beneficiary_id,
+        level,
+        asset,
+        amount_minor,
+        hold_until,
+        version,
+        _,
+    ) = reward
+    held = NULL if hold_until is None else hold_until.isoformat()
     return (
-        f"{reward.reward_id:032x}\t{reward.program_id}\t{escape(reward.conversion_id)}\t{reward.rule_id}"
-        f"\t{escape(reward.beneficiary_id)}\t{reward.level}\t{reward.asset}\t{reward.amount_minor}\t{hold_until}"
-        f"\t{reward.plan_version}\n"
+        f"{reward_id:032x}\t{program_id}\t{escape(conversion_id)}\t{rule_id}\t{escape(beneficiary_id)}\t{level}\t{asset}"
+        f"\t{amount_minor}\t{held}\t{version}\n"
     )
 
 
 def _transfer_line(transfer: Transfer) -> str:
+    transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id, cause_id = transfer
     return (
-        f"{transfer.transfer_id:032x}\t{transfer.program_id}\t{int(transfer.kind)}\t{escape(transfer.participant_id)}"
-        f"\t{int(transfer.debit)}\t{int(transfer.credit)}\t{transfer.asset}\t{transfer.amount_minor}"
-        f"\t{transfer.reward_id:032x}\t{escape(transfer.cause_id)}\n"
+        f"{transfer_id:032x}\t{program_id}\t{kind:d}\t{escape(participant_id)}\t{debit:d}\t{credit:d}\t{asset}"
+        f"\t{amount_minor}\t{reward_id:032x}\t{escape(cause_id)}\n"
     )
 
 

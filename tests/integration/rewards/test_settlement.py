@@ -137,7 +137,8 @@ async def test_two_services_racing_for_the_same_events_pay_once(
 ) -> None:
     program = await published(three_levels())
     events = [recorded(program, f"c{number}", 1000) for number in range(40)]
-    events += [reversed_(program, f"c{number}", f"r{number}", 400) for number in range(40)]
+    for name, amount_minor in [("a", 300), ("b", 77), ("c", 23)]:
+        events += [reversed_(program, f"c{number}", f"r{number}{name}", amount_minor) for number in range(40)]
     deliveries = [event for event in events for _ in range(3)]
     random.Random(7).shuffle(deliveries)
     async with running(Rewards(servers.settings("rewards"), clock)) as other:
