@@ -21,6 +21,8 @@ POLL_SECONDS = 0.5
 """Fallback for rows another process committed before it died; the usual wake-up is in-process."""
 RETENTION = timedelta(days=7)
 """How long published rows are kept, so that a lost broker can be fed again."""
+MERGE_BYTES = 256 * 1024
+"""Rows of one subject are joined into one message up to this size: the broker syncs each message, whatever its size."""
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 5_000
 
@@ -76,6 +78,34 @@ async def append(conn: AsyncConnection, messages: Sequence[Message]) -> None:
         )
 
 
+def merge(messages: Sequence[Message]) -> list[Message]:
+    """Joins neighbours of one subject and type, up to MERGE_BYTES.
+
+    Every payload is a protobuf message with one repeated field, and such messages joined end to end are one message with
+    all the entries (protobuf encoding guide, "Last One Wins", on merging). A joined message is named after its first and last
+    part; consumers know each event by its own id, so parts may be joined otherwise when they are published again.
+    """
+    merged: list[list[Message]] = []
+    size = 0
+    for each in messages:
+        size += len(each.payload)
+        last = merged[-1][-1] if merged else None
+        if last and (last.subject, last.message_type) == (each.subject, each.message_type) and size <= MERGE_BYTES:
+            merged[-1].append(each)
+        else:
+            merged.append([each])
+            size = len(each.payload)
+    return [_joined(parts) for parts in merged]
+
+
+def _joined(parts: list[Message]) -> Message:
+    if len(parts) == 1:
+        return parts[0]
+    first, last = parts[0], parts[-1]
+    name = f"{first.message_id}..{last.message_id}"
+    return Message(first.subject, name, first.message_type, b"".join(each.payload for each in parts))
+
+
 @dataclass
 class Relay:
     """Publishes what the outbox holds. Any number of relays may run: rows are claimed with SKIP LOCKED."""
@@ -116,7 +146,7 @@ class Relay:
             rows = (await conn.execute(_CLAIM, {"limit": RELAY_BATCH})).all()
             if rows:
                 await self.stream.publish_all(
-                    [Message(row.subject, row.message_id, row.message_type, row.payload) for row in rows]
+                    merge([Message(row.subject, row.message_id, row.message_type, bytes(row.payload)) for row in rows])
                 )
                 await conn.execute(_MARK, {"ids": [row.outbox_id for row in rows]})
         return len(rows)

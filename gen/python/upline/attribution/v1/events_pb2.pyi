@@ -29,7 +29,7 @@ class ConversionEventBatch(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionEvent]:
-        """1 to 500 events, in the order of recording."""
+        """At least one event, in the order of recording. No other field may be added: batches are joined end to end."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class RewardEventBatch(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___RewardEvent]:
-        """1 to 500 events."""
+        """At least one event. No other field may be added: batches are joined end to end."""
 
     def __init__(
         self,
