@@ -1,0 +1,123 @@
+"""Where links may lead, and what the redirect adds."""
+
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.attribution.domain.destination import DestinationError, Utm, canonical, leads_to, with_parameters
+
+HOSTS = ("shop.example", "*.shop.example", "dev.example:3000", "xn--e1afmkfd.xn--p1ai")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("HTTPS://Shop.Example/A?b=%20c#D", "https://shop.example/A?b=%20c#D"),
+        ("http://shop.example:80/", "http://shop.example:80/"),
+        ("https://a.b.shop.example/", "https://a.b.shop.example/"),
+        ("http://dev.example:3000/x", "http://dev.example:3000/x"),
+        ("https://пример.рф/путь?и=1", "https://xn--e1afmkfd.xn--p1ai/%D0%BF%D1%83%D1%82%D1%8C?%D0%B8=1"),
+        ("https://shop.example/?next=https://evil.example", "https://shop.example/?next=https://evil.example"),
+    ],
+)
+def test_what_is_allowed(url: str, expected: str) -> None:
+    assert canonical(url, HOSTS) == expected
+    assert leads_to(expected, HOSTS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/",
+        "https://shop.example.evil.example/",
+        "https://evilshop.example/",
+        "https://.shop.example/",
+        "https://shop.example@evil.example/",
+        "https://shop.example:pass@shop.example/",
+        "https://evil.example#@shop.example",
+        "https://evil.example?@shop.example",
+        "https://evil.example\\@shop.example",
+        "https://shop.example\\.evil.example",
+        "https://shop.example\t.evil.example",
+        "https://shop.example\n",
+        " https://shop.example",
+        "https:///shop.example",
+        "https:shop.example",
+        "//shop.example",
+        "/shop.example",
+        "javascript:alert(1)//shop.example",
+        "data:text/html,shop.example",
+        "ftp://shop.example/",
+        "https://shop.example:81/",
+        "http://shop.example:443/",
+        "https://dev.example/",
+        "https://shop.example.",
+        "https://shop%2eexample/",
+        "https://[::1]/",
+        "https://shop.example:99999/",
+        "https://" + "ш" * 3000 + ".shop.example",
+        "https://shop.example/" + "ш" * 500,
+        "",
+    ],
+)
+def test_what_is_refused(url: str) -> None:
+    with pytest.raises(DestinationError):
+        canonical(url, HOSTS)
+
+
+def test_a_wildcard_is_for_what_is_below_it() -> None:
+    with pytest.raises(DestinationError):
+        canonical("https://shop.example/", ["*.shop.example"])
+
+
+@given(st.text("abc.:/?#@\\%[]-*ш \t01", max_size=40).map(lambda tail: f"https://{tail}"))
+def test_nothing_leads_elsewhere(url: str) -> None:
+    try:
+        found = canonical(url, ["abc.a", "*.c.b"])
+    except DestinationError:
+        return
+    parts = urlsplit(found)
+    assert parts.hostname is not None
+    assert parts.hostname == "abc.a" or parts.hostname.endswith(".c.b")
+    assert "@" not in parts.netloc
+    assert found.isascii()
+    assert canonical(found, ["abc.a", "*.c.b"]) == found
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=4),
+    st.text(max_size=10),
+    st.text(max_size=10),
+)
+def test_parameters_are_added_and_the_rest_is_kept(query: list[tuple[str, str]], campaign: str, fragment: str) -> None:
+    url = f"https://shop.example/p?{urlencode(query)}#{quote(fragment)}"
+    found = with_parameters(url, Utm(source="s&=#", campaign=campaign), "TOKEN")
+    parts = urlsplit(found)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    assert pairs[: len(query)] == query
+    assert pairs[len(query) :] == [
+        ("utm_source", "s&=#"),
+        *([("utm_campaign", campaign)] if campaign else []),
+        ("upline_click", "TOKEN"),
+    ]
+    assert parts.fragment == quote(fragment)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a/p?x=1&&y=%20", "https://a/p?x=1&&y=%20&utm_source=vk&upline_click=T"),
+        ("https://a/p?utm_source=own", "https://a/p?utm_source=own&upline_click=T"),
+        ("https://a?upline_click=old&b", "https://a?b&utm_source=vk&upline_click=T"),
+        ("https://a?upline%5Fclick=old#f?g", "https://a?utm_source=vk&upline_click=T#f?g"),
+    ],
+)
+def test_a_query_of_its_own_wins(url: str, expected: str) -> None:
+    assert with_parameters(url, Utm(source="vk"), "T") == expected
+
+
+def test_without_token_and_utm_nothing_changes() -> None:
+    assert with_parameters("https://a/p#x", Utm(), "") == "https://a/p#x"

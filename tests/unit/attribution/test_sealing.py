@@ -1,0 +1,117 @@
+"""Clicks on their way to the stream, and from there to the table."""
+
+from uuid import UUID
+
+import protovalidate
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from upline.attribution.v1.click_pb2 import Click, ClickBatch
+
+from chassis.errors import UplineError
+from chassis.ids import id_time
+from services.attribution.domain.referrer import referrer_host
+from services.attribution.wire.click_rows import encode
+from services.attribution.wire.clicks import Sealer, conforms, new_click_id
+
+NOW_MS = 1_780_000_000_000
+DAY_MS = 86_400_000
+
+
+def lengths(limit: int) -> st.SearchStrategy[int]:
+    return st.sampled_from([0, 1, limit - 1, limit, limit + 1])
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "click_id": lengths(16).map(bytes),
+            "program_id": lengths(63).map(lambda n: "п" * n),
+            "link_id": lengths(64).map(lambda n: "l" * n),
+            "visitor_id": lengths(128).map(lambda n: "😀" * n),
+            "ip_address": lengths(45).map(lambda n: "1" * n),
+            "user_agent": lengths(1024).map(lambda n: "u" * n),
+            "referrer_url": lengths(2048).map(lambda n: "r" * n),
+            "ip_hash": lengths(16).map(bytes),
+            "user_agent_hash": lengths(16).map(bytes),
+        }
+    )
+)
+def test_the_quick_check_says_what_the_contract_says(fields: dict[str, object]) -> None:
+    click = Click(**fields)  # type: ignore[arg-type]
+    assert conforms(click) == (not protovalidate.collect_violations(click))
+
+
+def test_the_quick_check_knows_every_field() -> None:
+    checked = {"click_id", "program_id", "link_id", "visitor_id", "ip_address", "user_agent", "referrer_url"}
+    checked |= {"ip_hash", "user_agent_hash"}
+    assert {field.name for field in Click.DESCRIPTOR.fields} == checked | {"occurred_at"}
+
+
+@given(st.integers(0, (1 << 48) - 1))
+def test_a_made_id_is_a_uuid_of_its_time(unix_ms: int) -> None:
+    made = UUID(bytes=new_click_id(unix_ms))
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert made.int >> 80 == unix_ms
+    if unix_ms < 253_000_000_000_000:
+        assert id_time(made).timestamp() == pytest.approx(unix_ms / 1000)
+
+
+def test_hashes_tell_keys_and_fields_apart() -> None:
+    one, other = Click(ip_address="x", user_agent="x"), Click(ip_address="x", user_agent="x")
+    Sealer(b"a" * 32).seal(one, "click", NOW_MS)
+    Sealer(b"b" * 32).seal(other, "click", NOW_MS)
+    assert len({one.ip_hash, one.user_agent_hash, other.ip_hash, other.user_agent_hash}) == 4
+    assert one.ip_address == one.user_agent == ""
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "accepted"),
+    [(2 * DAY_MS, True), (2 * DAY_MS + 1, False), (-3_600_000, True), (-3_600_001, False)],
+)
+def test_the_limits_of_a_clicks_time(age_ms: int, accepted: bool) -> None:
+    sealer = Sealer(b"k" * 32)
+    by_id = Click(click_id=new_click_id(NOW_MS - age_ms))
+    by_time = Click(click_id=new_click_id(NOW_MS))
+    by_time.occurred_at.FromMilliseconds(NOW_MS - age_ms)
+    for click in (by_id, by_time):
+        if accepted:
+            assert sealer.seal(click, "click", NOW_MS) == (NOW_MS - age_ms) * 1000
+        else:
+            with pytest.raises(UplineError, match="2 days ago"):
+                sealer.seal(click, "click", NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://user:pw@News.Example:8080/p?q=1", "news.example"),
+        ("android-app://com.google.android.gm/", "com.google.android.gm"),
+        ("https://xn--e1afmkfd.xn--p1ai", "xn--e1afmkfd.xn--p1ai"),
+        ("https://[::1]/", ""),
+        ("vera@example.com", ""),
+        ("//host/", ""),
+        ("https://\x00", ""),
+        ("", ""),
+    ],
+)
+def test_of_a_referrer_only_the_host_is_kept(url: str, host: str) -> None:
+    assert referrer_host(url) == host
+
+
+@given(st.text(max_size=50))
+def test_a_host_is_plain(url: str) -> None:
+    assert referrer_host(f"https://{url}").replace(".", "").replace("-", "").replace(
+        "_", ""
+    ).isalnum() or not referrer_host(f"https://{url}")
+
+
+def test_rows_name_the_days_they_need() -> None:
+    made = [Click(click_id=new_click_id(day * DAY_MS), program_id="p", link_id="l") for day in (20_000, 20_001, 20_001)]
+    found = encode(ClickBatch(clicks=made))
+    assert (found.click_count, found.days) == (3, {20_000, 20_001})
+
+
+def test_an_unsealed_click_makes_no_row() -> None:
+    with pytest.raises(ValueError, match="without an id"):
+        encode(ClickBatch(clicks=[Click(program_id="p")]))
