@@ -92,7 +92,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('{schema}.click partitions', 0));
-    IF to_regclass(format('{schema}.%I', partition)) IS NOT NULL THEN
+    -- Asked of the table itself: to_regclass would repeat what it remembers from before the wait for the lock.
+    IF EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace = '{schema}'::regnamespace) THEN
         RETURN;
     END IF;
     -- Made on its own and attached then: CREATE TABLE … PARTITION OF would lock all readers and writers out meanwhile.

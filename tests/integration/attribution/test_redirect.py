@@ -1,0 +1,198 @@
+"""The HTTP redirect."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+import pytest
+from nats.errors import TimeoutError as BrokerTimeout
+from pydantic import SecretStr
+
+from chassis.clock import ManualClock
+from chassis.secrets import derive_key
+from services.attribution import redirect
+from services.attribution.commands.clicks import ClickDeps
+from services.attribution.domain.click_token import read
+from services.attribution.intake import Intake
+from services.attribution.store.link_cache import LinkCache
+from services.attribution.wire.clicks import Sealer
+from tests.conftest import SECRET, Servers
+from tests.integration.attribution.clicking import HOST, Shop, open_shop, rows, stored, until
+from tests.running import Running
+
+KEY = derive_key(SecretStr(SECRET), "click-token")
+
+
+@pytest.fixture
+async def shop(servers: Servers, attribution: Running, new_program_id: Callable[[str], str]) -> Shop:
+    return await open_shop(servers, attribution, new_program_id("redirect"))
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+async def follow(browser: aiohttp.ClientSession, url: str, **options: Any) -> aiohttp.ClientResponse:
+    async with browser.get(url, allow_redirects=False, **options) as response:
+        await response.read()
+        return response
+
+
+def token_of(location: str) -> str:
+    return dict(parse_qsl(urlsplit(location).query)).get("upline_click", "")
+
+
+async def test_a_visitor_is_led_on_and_recorded(servers: Servers, shop: Shop, browser: aiohttp.ClientSession) -> None:
+    headers = {"Referer": "https://news.example/x?y", "User-Agent": "Firefox"}
+    response = await follow(browser, shop.link.url, headers=headers)
+    assert response.status == 302
+    location = response.headers["Location"]
+    parts = urlsplit(location)
+    assert (parts.scheme, parts.netloc, parts.path, parts.fragment) == ("https", HOST, "/spring", "shoes")
+    token_text = token_of(location)
+    assert parts.query == f"size=m&utm_source=upline&utm_medium=referral&upline_click={token_text}"
+    token = read(KEY, token_text)
+    assert (token.program_id, token.link_id) == (shop.program_id, shop.link.link_id)
+    cookie = SimpleCookie(response.headers["Set-Cookie"])[redirect.VISITOR_COOKIE]
+    assert (bool(cookie["httponly"]), cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    await until(lambda: bool(stored(servers, shop.program_id)))
+    ((click_id, _, visitor_id, _, ip_hash, _, referrer_host),) = stored(servers, shop.program_id)
+    assert (click_id, visitor_id, referrer_host) == (token.click_id, cookie.value, "news.example")
+    assert len(ip_hash) == 16
+
+
+async def test_a_visitor_keeps_his_name(servers: Servers, shop: Shop, browser: aiohttp.ClientSession) -> None:
+    first = await follow(browser, shop.link.url)
+    name = SimpleCookie(first.headers["Set-Cookie"])[redirect.VISITOR_COOKIE].value
+    second = await follow(browser, shop.link.url, headers={"Cookie": f"{redirect.VISITOR_COOKIE}={name}"})
+    assert SimpleCookie(second.headers["Set-Cookie"])[redirect.VISITOR_COOKIE].value == name
+    odd = await follow(browser, shop.link.url, headers={"Cookie": f"{redirect.VISITOR_COOKIE}={'x' * 200}"})
+    assert SimpleCookie(odd.headers["Set-Cookie"])[redirect.VISITOR_COOKIE].value not in {name, "x" * 200}
+    await until(lambda: len(stored(servers, shop.program_id)) == 3)
+    assert [row[2] for row in stored(servers, shop.program_id)].count(name) == 2
+
+
+async def test_unknown_links_lead_nowhere(shop: Shop, browser: aiohttp.ClientSession, attribution: Running) -> None:
+    base = f"http://127.0.0.1:{attribution.service.redirect_port}"
+    for path in (
+        f"/r/{shop.program_id}/{'0' * 18}",
+        f"/r/{shop.program_id}/https:%2F%2Fevil.example",
+        f"/r/nowhere/{shop.link.link_id}",
+        f"/r/{shop.program_id}/a%00b",
+        f"/r/{shop.program_id}/%ff",
+        "/r//",
+        "/",
+    ):
+        response = await follow(browser, base + path)
+        assert response.status == 404, path
+        assert "Location" not in response.headers
+
+
+async def test_parameters_of_the_visit_do_not_change_where_it_leads(shop: Shop, browser: aiohttp.ClientSession) -> None:
+    response = await follow(browser, f"{shop.link.url}?destination_url=https://evil.example&upline_click=forged")
+    location = urlsplit(response.headers["Location"])
+    assert location.netloc == HOST
+    assert "evil" not in location.query
+    assert read(KEY, token_of(response.headers["Location"])).link_id == shop.link.link_id
+
+
+async def test_a_look_without_a_visit_is_no_click(servers: Servers, shop: Shop, browser: aiohttp.ClientSession) -> None:
+    async with browser.head(shop.link.url, allow_redirects=False) as response:
+        assert (response.status, token_of(response.headers["Location"])) == (302, "")
+    seen = await follow(browser, shop.link.url)
+    await until(lambda: bool(stored(servers, shop.program_id)))
+    assert [row[0] for row in stored(servers, shop.program_id)] == [
+        read(KEY, token_of(seen.headers["Location"])).click_id
+    ]
+
+
+async def test_health(browser: aiohttp.ClientSession, attribution: Running) -> None:
+    response = await follow(browser, f"http://127.0.0.1:{attribution.service.redirect_port}/healthz")
+    assert (response.status, await response.text()) == (200, "ok")
+
+
+class OtherRedirect:
+    """A redirect of its own, with an intake that behaves as told."""
+
+    def __init__(self, attribution: Running, publish: Callable[[bytes], Any], **settings: Any) -> None:
+        options: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "reuse_port": False,
+            "trusted_proxies": 0,
+            "secure_cookie": True,
+            **settings,
+        }
+        clock: ManualClock = attribution.service._clock
+        deps = ClickDeps(clock, LinkCache(attribution.service._database), Intake(publish), Sealer(KEY), KEY)
+        self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps, healthy=lambda: False)
+
+    async def __aenter__(self) -> str:
+        return f"http://127.0.0.1:{await self.server.start()}"
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.server.stop()
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_without_the_stream_a_visitor_is_led_on_without_token(
+    attribution: Running, shop: Shop, browser: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setattr(redirect, "RECORD_SECONDS", 0.1)
+
+    async def publish(_payload: bytes) -> None:
+        if hangs:
+            await asyncio.sleep(1)
+        raise BrokerTimeout
+
+    async with OtherRedirect(attribution, publish) as base:
+        response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}")
+        assert response.status == 302
+        assert response.headers["Location"] == (
+            f"https://{HOST}/spring?size=m&utm_source=upline&utm_medium=referral#shoes"
+        )
+        assert "secure" in response.headers["Set-Cookie"].lower()
+        assert (await follow(browser, f"{base}/healthz")).status == 503
+
+
+async def test_a_host_that_the_program_took_back_is_not_led_to(
+    servers: Servers, attribution: Running, shop: Shop, browser: aiohttp.ClientSession
+) -> None:
+    rows(servers, "UPDATE program SET allowed_hosts = '{other.example}' WHERE program_id = %s", shop.program_id)
+
+    async def publish(_payload: bytes) -> None:
+        raise AssertionError("nothing is recorded")
+
+    async with OtherRedirect(attribution, publish) as base:
+        response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}")
+    assert response.status == 404
+
+
+async def test_an_address_is_believed_from_as_many_proxies_as_are_set(
+    attribution: Running, shop: Shop, browser: aiohttp.ClientSession
+) -> None:
+    from upline.attribution.v1.click_pb2 import Click, ClickBatch
+
+    seen: list[Click] = []
+
+    async def publish(payload: bytes) -> None:
+        seen.extend(ClickBatch.FromString(payload).clicks)
+
+    hashes = []
+    for trusted, forwarded in (
+        (0, "198.51.100.9"),
+        (0, ""),
+        (1, "198.51.100.9, 203.0.113.7"),
+        (2, "203.0.113.7, 10.0.0.1"),
+    ):
+        async with OtherRedirect(attribution, publish, trusted_proxies=trusted) as base:
+            headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+            await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}", headers=headers)
+        hashes.append(seen[-1].ip_hash)
+    direct, also_direct, through_one, through_two = hashes
+    assert direct == also_direct != through_one == through_two
