@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from upline.attribution.v1 import click_pb2, link_pb2
+from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2, program_pb2
 
 from chassis import process, telemetry
 from chassis.clock import Clock, SystemClock
@@ -26,7 +26,10 @@ from services.attribution.queries import Reader
 from services.attribution.queries.links import LinkReader
 from services.attribution.redirect import Redirect, RedirectSettings
 from services.attribution.rpc.clicks import SELF_VALIDATING, ClickServicer
+from services.attribution.rpc.conversions import Conversions
 from services.attribution.rpc.links import LinkServicer
+from services.attribution.rpc.participants import Participants
+from services.attribution.rpc.programs import Programs
 from services.attribution.settings import AttributionSettings
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.wire.clicks import Sealer
@@ -62,12 +65,20 @@ class Attribution:
         await self._stream.ensure(CONVERSIONS)
         self._probes.append(Probe("stream", self._stream.ready))
         self._relay = Relay(self._database, self._stream)
+        self._serve_people()
         await self._serve_clicks()
-        deps = Deps(self._database, self._clock, self._relay, derive_key(self._settings.secret, "click-token"))
-        reader = Reader(self._database, Pager(derive_key(self._settings.secret, "page-token")))
-
         await self.server.start()
         self._open.push_async_callback(self.server.stop)
+
+    def _serve_people(self) -> None:
+        """Puts together what keeps programs, participants and conversions."""
+        settings = self._settings
+        deps = Deps(self._database, self._clock, self._relay, derive_key(settings.secret, "click-token"))
+        reader = Reader(self._database, Pager(derive_key(settings.secret, "page-token")))
+        add = self.server.add
+        add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], Programs(deps, reader))
+        add(participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], Participants(deps, reader))
+        add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], Conversions(deps, reader))
 
     async def _serve_clicks(self) -> None:
         """Puts together what records clicks, writes them and leads visitors on."""

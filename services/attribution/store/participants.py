@@ -1,18 +1,187 @@
-"""Participants and their bindings."""
+"""Participants and their bonds."""
 
-from sqlalchemy import text
+import json
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.database import psycopg_connection
 from chassis.errors import not_found
+from services.attribution.domain.attribution import BindSource, Bond
+from services.attribution.domain.participant import Enrolment, NewBond, Participant
 
-_KEY = text("SELECT participant_key FROM participant WHERE program_id = :program_id AND participant_id = :participant_id")
+_COLUMNS = """person.participant_key, person.participant_id, person.attributes, person.draft_hash,
+    sponsor.participant_id AS sponsor_id, person.bind_time, person.bind_source, person.bind_link_id, person.bind_code,
+    person.bind_channel, person.bind_campaign, person.create_time"""
+_FROM = "FROM participant AS person LEFT JOIN participant AS sponsor ON sponsor.participant_key = person.sponsor_key"
+_KEY = text(
+    "SELECT participant_key FROM participant WHERE program_id = :program_id AND participant_id = :participant_id"
+)
+_LOAD = text(f"""
+    SELECT {_COLUMNS} {_FROM}
+    WHERE person.program_id = :program_id AND person.participant_id = ANY(CAST(:participant_ids AS text[]))
+""")
+_REFERRALS = text(f"""
+    SELECT {_COLUMNS} {_FROM}
+    WHERE person.sponsor_key = :sponsor_key
+      AND (person.bind_time, person.participant_key) > (CAST(:after_time AS timestamptz), CAST(:after_key AS bigint))
+    ORDER BY person.bind_time, person.participant_key LIMIT :limit
+""")
+_NEW_KEYS = text("SELECT nextval('participant_key_seq') FROM generate_series(1, :count)")
+_COPY = """
+    COPY participant (participant_key, program_id, participant_id, attributes, draft_hash, sponsor_key, upline, bind_time,
+        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, create_time) FROM STDIN
+"""
+_BIND = text("""
+    UPDATE participant SET sponsor_key = :sponsor_key, upline = :upline, bind_time = :bind_time,
+        bind_source = :bind_source, bind_link_id = :bind_link_id, bind_code = :bind_code, bind_channel = :bind_channel,
+        bind_campaign = :bind_campaign
+    WHERE participant_key = :participant_key AND sponsor_key IS NULL
+""")
+_ADOPT = text("""
+    UPDATE participant SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash
+    WHERE participant_key = :participant_key AND draft_hash IS NULL
+""")
+_SET_ATTRIBUTES = text("""
+    UPDATE participant SET attributes = CAST(:attributes AS jsonb)
+    WHERE program_id = :program_id AND participant_id = :participant_id
+""")
 
 
 async def require_participant(conn: AsyncConnection, program_id: str, participant_id: str) -> int:
     """The internal key of a participant. NOT_FOUND if he is not enrolled."""
     key: int | None = (
-        await conn.execute(_KEY, {"program_id": program_id, "participant_id": participant_id})
-    ).scalar_one_or_none()
+        (await conn.execute(_KEY, {"program_id": program_id, "participant_id": participant_id})).scalar_one_or_none()
+        if "\x00" not in participant_id
+        else None
+    )
     if key is None:
         raise not_found("participant", participant_id)
     return key
+
+
+async def load_participant(conn: AsyncConnection, program_id: str, participant_id: str) -> Participant:
+    """One participant. NOT_FOUND if he is not enrolled."""
+    found = await load_participants(conn, program_id, [participant_id])
+    if participant_id not in found:
+        raise not_found("participant", participant_id)
+    return found[participant_id]
+
+
+async def load_participants(
+    conn: AsyncConnection, program_id: str, participant_ids: Collection[str]
+) -> dict[str, Participant]:
+    """Participants by id; those not enrolled are absent."""
+    wanted = sorted({each for each in participant_ids if each and "\x00" not in each})
+    if not wanted:
+        return {}
+    rows = await conn.execute(_LOAD, {"program_id": program_id, "participant_ids": wanted})
+    return {row.participant_id: _participant(row) for row in rows}
+
+
+async def list_referrals(
+    conn: AsyncConnection, sponsor_key: int, after: tuple[datetime, int], limit: int
+) -> list[Participant]:
+    """Direct referees bound after (time, key), in the order of their binds."""
+    rows = await conn.execute(
+        _REFERRALS, {"sponsor_key": sponsor_key, "after_time": after[0], "after_key": after[1], "limit": limit}
+    )
+    return [_participant(row) for row in rows]
+
+
+async def new_keys(conn: AsyncConnection, count: int) -> list[int]:
+    """Keys for `count` new participants."""
+    return list((await conn.execute(_NEW_KEYS, {"count": count})).scalars()) if count else []
+
+
+async def insert_participants(conn: AsyncConnection, program_id: str, enrolments: Sequence[Enrolment]) -> None:
+    """Adds new participants. psycopg's UniqueViolation says that somebody else has just enrolled one of them.
+
+    Rows go in by id, so that two batches with the same people wait for one another and do not deadlock.
+    """
+    if not enrolments:
+        return
+    raw = await psycopg_connection(conn)
+    async with raw.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for each in sorted(enrolments, key=lambda enrolment: enrolment.participant_id):
+            await copy.write_row(
+                (
+                    each.key,
+                    program_id,
+                    each.participant_id,
+                    json.dumps(each.attributes),
+                    each.draft_hash,
+                    *_binding_values(each.binding),
+                    each.create_time,
+                )
+            )
+
+
+async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) -> None:
+    """Binds participants who exist; the caller holds the tree still and has seen that they are unbound."""
+    for each in sorted(bindings, key=lambda binding: binding.key):
+        sponsor_key, upline, bind_time, source, link_id, code, channel, campaign = _binding_values(each)
+        done = await conn.execute(
+            _BIND,
+            {
+                "participant_key": each.key,
+                "sponsor_key": sponsor_key,
+                "upline": upline,
+                "bind_time": bind_time,
+                "bind_source": source,
+                "bind_link_id": link_id,
+                "bind_code": code,
+                "bind_channel": channel,
+                "bind_campaign": campaign,
+            },
+        )
+        if done.rowcount != 1:
+            raise RuntimeError(f"participant {each.key} was bound while the tree was held still")
+
+
+async def adopt_participant(conn: AsyncConnection, key: int, attributes: dict[str, str], draft_hash: bytes) -> None:
+    """Gives somebody enrolled by a purchase what the caller says of him now."""
+    await conn.execute(_ADOPT, {"participant_key": key, "attributes": json.dumps(attributes), "draft_hash": draft_hash})
+
+
+async def set_attributes(
+    conn: AsyncConnection, program_id: str, participant_id: str, attributes: dict[str, str]
+) -> None:
+    """Replaces a participant's attributes."""
+    values = {"program_id": program_id, "participant_id": participant_id, "attributes": json.dumps(attributes)}
+    await conn.execute(_SET_ATTRIBUTES, values)
+
+
+def _binding_values(binding: NewBond | None) -> tuple[Any, ...]:
+    if binding is None:
+        return (None, [], None, int(BindSource.NONE), "", "", "", "")
+    bond = binding.bond
+    return (
+        binding.sponsor_key,
+        list(binding.upline),
+        bond.bound_at,
+        int(bond.source),
+        bond.link_id,
+        bond.code,
+        bond.channel,
+        bond.campaign,
+    )
+
+
+def _participant(row: Row[Any]) -> Participant:
+    bond = None
+    if row.sponsor_id is not None:
+        bond = Bond(
+            row.sponsor_id,
+            row.bind_time,
+            BindSource(row.bind_source),
+            row.bind_link_id,
+            row.bind_code,
+            row.bind_channel,
+            row.bind_campaign,
+        )
+    draft_hash = None if row.draft_hash is None else bytes(row.draft_hash)
+    return Participant(row.participant_key, row.participant_id, row.attributes, draft_hash, bond, row.create_time)

@@ -36,6 +36,8 @@ async def load_program(conn: AsyncConnection, program_id: str) -> Program:
 
 async def find_program(conn: AsyncConnection, program_id: str) -> Program | None:
     """One program, or None."""
+    if "\x00" in program_id:
+        return None
     row = (await conn.execute(_READ, {"program_id": program_id})).one_or_none()
     return None if row is None else _program(row)
 

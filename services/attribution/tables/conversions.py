@@ -41,7 +41,8 @@ conversion = Table(
     Column("code", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("campaign", Text, nullable=False),
-    Column("losers", JSONB),
+    # The losing candidates as an encoded `Attribution`; null for none.
+    Column("losers", LargeBinary),
     Column("reversed_minor", BigInteger, nullable=False, server_default="0"),
     Column("reversed", Boolean, nullable=False, server_default="false"),
     Column("create_time", DateTime(timezone=True), nullable=False),

@@ -58,5 +58,5 @@ participant = Table(
     Column("bind_campaign", Text, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Unique("program_id", "participant_id"),
-    Index("participant_by_sponsor", "sponsor_key", "participant_key"),
+    Index("participant_by_sponsor", "sponsor_key", "bind_time", "participant_key"),
 )

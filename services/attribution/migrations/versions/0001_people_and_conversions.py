@@ -48,7 +48,7 @@ CREATE TABLE participant (
     CHECK (cardinality(upline) <= 64),
     CHECK (sponsor_key IS NULL AND cardinality(upline) = 0 OR sponsor_key = upline[1])
 );
-CREATE INDEX participant_by_sponsor ON participant (sponsor_key, participant_key);
+CREATE INDEX participant_by_sponsor ON participant (sponsor_key, bind_time, participant_key);
 
 CREATE SEQUENCE conversion_key_seq;
 CREATE TABLE conversion (
@@ -67,7 +67,7 @@ CREATE TABLE conversion (
     code text NOT NULL,
     channel text NOT NULL,
     campaign text NOT NULL,
-    losers jsonb,
+    losers bytea,
     reversed_minor bigint NOT NULL DEFAULT 0,
     reversed boolean NOT NULL DEFAULT false,
     create_time timestamptz NOT NULL,

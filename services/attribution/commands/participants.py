@@ -1,0 +1,353 @@
+"""Enrolling participants and binding them to their sponsors."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from google.protobuf.message import Message as ProtoMessage
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.attribution.v1 import participant_pb2
+
+from chassis.errors import FieldViolation, UplineError, already_exists, failed_precondition, invalid, not_found
+from chassis.idempotency import Response, once
+from services.attribution.commands import Deps
+from services.attribution.commands.races import in_transaction
+from services.attribution.commands.recording import keep
+from services.attribution.commands.touches import Named, load_candidates
+from services.attribution.domain.attribution import (
+    Attribution,
+    BindSource,
+    Bond,
+    Buyer,
+    Candidate,
+    Reason,
+    bond_of,
+    decide,
+)
+from services.attribution.domain.conversion import Decided
+from services.attribution.domain.participant import Enrolment, EnrolmentDraft, NewBond, Participant
+from services.attribution.domain.policy import Bindable, Program
+from services.attribution.domain.tree import PATH_LEVELS, CycleError, Forest
+from services.attribution.store import locks
+from services.attribution.store.conversions import find_earlier_buyers, load_hashes
+from services.attribution.store.participants import (
+    adopt_participant,
+    bind_participants,
+    insert_participants,
+    load_participant,
+    load_participants,
+    new_keys,
+    set_attributes,
+)
+from services.attribution.store.programs import load_program
+from services.attribution.store.tree import find_roots, lengthen, walk_up
+from services.attribution.wire.conversions import sign_up
+from services.attribution.wire.participants import read_enrolment, write_participant
+from services.attribution.wire.plain import require_plain_map
+
+
+async def enroll_participant(
+    deps: Deps, request: participant_pb2.EnrollParticipantRequest
+) -> participant_pb2.EnrollParticipantResponse:
+    """Enrols one participant; enrolled before with the same data, he is returned as he is."""
+    draft = read_enrolment(request.participant, "participant")
+
+    async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantResponse:
+        await _enroll(conn, deps, request.program_id, [draft])
+        person = await load_participant(conn, request.program_id, draft.participant_id)
+        return participant_pb2.EnrollParticipantResponse(participant=write_participant(request.program_id, person))
+
+    return await _once(deps, request, participant_pb2.EnrollParticipantResponse, carry_out)
+
+
+async def enroll_participants(
+    deps: Deps, request: participant_pb2.EnrollParticipantsRequest
+) -> participant_pb2.EnrollParticipantsResponse:
+    """Enrols participants in their order: all or none."""
+    drafts = [read_enrolment(each, f"participants[{place}]") for place, each in enumerate(request.participants)]
+
+    async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantsResponse:
+        enrolled_count = await _enroll(conn, deps, request.program_id, drafts)
+        return participant_pb2.EnrollParticipantsResponse(
+            enrolled_count=enrolled_count, existing_count=len(drafts) - enrolled_count
+        )
+
+    return await _once(deps, request, participant_pb2.EnrollParticipantsResponse, carry_out)
+
+
+async def update_participant(
+    deps: Deps, request: participant_pb2.UpdateParticipantRequest
+) -> participant_pb2.UpdateParticipantResponse:
+    """Replaces a participant's attributes."""
+    require_plain_map("attributes", request.attributes)
+
+    async def carry_out(conn: AsyncConnection) -> participant_pb2.UpdateParticipantResponse:
+        await load_program(conn, request.program_id)
+        await load_participant(conn, request.program_id, request.participant_id)
+        await set_attributes(conn, request.program_id, request.participant_id, dict(request.attributes))
+        person = await load_participant(conn, request.program_id, request.participant_id)
+        return participant_pb2.UpdateParticipantResponse(participant=write_participant(request.program_id, person))
+
+    return await _once(deps, request, participant_pb2.UpdateParticipantResponse, carry_out)
+
+
+async def bind_sponsor(deps: Deps, request: participant_pb2.BindSponsorRequest) -> participant_pb2.BindSponsorResponse:
+    """Binds somebody enrolled, with whoever stands below him."""
+    now = deps.clock.now()
+    if request.participant_id == request.sponsor_id:
+        raise invalid("sponsor_id", "nobody can be his own sponsor", "SELF_REFERRAL")
+
+    async def carry_out(conn: AsyncConnection) -> participant_pb2.BindSponsorResponse:
+        await load_program(conn, request.program_id)
+        await locks.tree_stands_still(conn, request.program_id)
+        person = await load_participant(conn, request.program_id, request.participant_id)
+        sponsor = await load_participant(conn, request.program_id, request.sponsor_id)
+        if person.bond is not None:
+            raise failed_precondition(
+                "ALREADY_BOUND", f"his sponsor is {person.bond.sponsor_id!r}, for life", "participant_id"
+            )
+        walks = await walk_up(conn, [sponsor.key])
+        forest = Forest({**walks.paths, person.key: ()}, await find_roots(conn, [sponsor.key]))
+        bond = Bond(request.sponsor_id, now, BindSource.CALLER)
+        _bind(forest, person.key, sponsor.key, "sponsor_id")
+        await bind_participants(conn, [NewBond(person.key, sponsor.key, forest.path(person.key), bond)])
+        person = await load_participant(conn, request.program_id, request.participant_id)
+        await lengthen(conn, walks.short)
+        return participant_pb2.BindSponsorResponse(participant=write_participant(request.program_id, person))
+
+    return await _once(deps, request, participant_pb2.BindSponsorResponse, carry_out)
+
+
+async def _once(
+    deps: Deps,
+    request: ProtoMessage,
+    answer_type: type[Response],
+    carry_out: Callable[[AsyncConnection], Awaitable[Response]],
+) -> Response:
+    """Carries a request out once, in a transaction of its own, and sends its events on their way."""
+
+    async def work(conn: AsyncConnection) -> Response:
+        return await once(conn, request, answer_type, lambda: carry_out(conn))
+
+    answer = await in_transaction(deps.database, work)
+    deps.relay.wake()
+    return answer
+
+
+@dataclass(slots=True)
+class _Roll:
+    """What a batch of enrolments looks at, as it changes while they are decided one after the other."""
+
+    program: Program
+    people: dict[str, Participant]
+    """Everybody the batch speaks of who was enrolled before it."""
+    forest: Forest
+    buyers: set[str]
+    """Those enrolled by a purchase, or unknown, who bought before."""
+    keys: dict[str, int]
+    """Of everybody enrolled, by this batch too."""
+    signed_up: set[str]
+    """Conversion ids of sign-ups that are recorded already."""
+    short: dict[int, tuple[int, ...]]
+    enrolments: list[Enrolment] = field(default_factory=list)
+    adopted: list[EnrolmentDraft] = field(default_factory=list)
+    bonds: list[NewBond] = field(default_factory=list)
+    """Of those enrolled before."""
+    sign_ups: list[Decided] = field(default_factory=list)
+
+
+async def _enroll(conn: AsyncConnection, deps: Deps, program_id: str, drafts: Sequence[EnrolmentDraft]) -> int:
+    """Enrols those who are not; returns how many."""
+    now = deps.clock.now()
+    program = await load_program(conn, program_id)
+    if any(each.record_sign_up for each in drafts):
+        await locks.conversions_may_arrive(conn, program_id)
+    fresh = await _not_enrolled(conn, program_id, drafts)
+    named = await load_candidates(conn, deps.click_token_key, program, [_named(each, now) for each in fresh])
+    roll = await _load(conn, program, fresh, named)
+    keys = await new_keys(conn, len(fresh))
+    for draft, candidates, key in zip(fresh, named, keys, strict=True):
+        _admit(roll, draft, candidates, key, now)
+    await insert_participants(conn, program_id, roll.enrolments)
+    for draft in roll.adopted:
+        await adopt_participant(conn, roll.keys[draft.participant_id], draft.attributes, draft.draft_hash)
+    await bind_participants(conn, roll.bonds)
+    await keep(conn, program, roll.sign_ups, now)
+    await lengthen(conn, roll.short)
+    return len(fresh)
+
+
+def _named(draft: EnrolmentDraft, now: datetime) -> Named:
+    """The one touch that counts: what the caller knows outranks the code, the code the click, the click the visitor."""
+    if draft.sponsor_id:
+        return Named("", "", "", now)
+    if draft.code:
+        return Named(draft.code, "", "", now)
+    if draft.click_token:
+        return Named("", draft.click_token, "", now)
+    return Named("", "", draft.visitor_id, now)
+
+
+async def _not_enrolled(
+    conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]
+) -> list[EnrolmentDraft]:
+    """The drafts to carry out, each person once. ALREADY_EXISTS where somebody was enrolled with other data."""
+    people = await load_participants(conn, program_id, [each.participant_id for each in drafts])
+    seen = {each.participant_id: each.draft_hash for each in people.values() if each.draft_hash is not None}
+    fresh = []
+    for draft in drafts:
+        known = seen.setdefault(draft.participant_id, draft.draft_hash)
+        if known != draft.draft_hash:
+            raise already_exists(
+                "PARTICIPANT_EXISTS",
+                f"participant {draft.participant_id!r} was enrolled with other data",
+                f"{draft.path}.participant_id",
+            )
+        if known is draft.draft_hash:
+            fresh.append(draft)
+    return fresh
+
+
+async def _load(
+    conn: AsyncConnection, program: Program, drafts: Sequence[EnrolmentDraft], named: Sequence[Sequence[Candidate]]
+) -> _Roll:
+    ids = {each.participant_id for each in drafts}
+    sponsor_ids = {each.sponsor_id for each in drafts} | {each.referrer_id for some in named for each in some}
+    wanted = ids | sponsor_ids | {program.policy.default_sponsor_id}
+    people = await load_participants(conn, program.program_id, wanted)
+    if any(each in people and people[each].bond is None for each in ids):
+        await locks.tree_stands_still(conn, program.program_id)
+        people = await load_participants(conn, program.program_id, wanted)
+    walks = await walk_up(conn, {each.key for each in people.values()})
+    unbound = any(each in people and people[each].bond is None for each in ids)
+    roots = await find_roots(conn, {each.key for each in people.values()}) if unbound else {}
+    buyers: set[str] = set()
+    if program.policy.bindable is Bindable.NEW_ONLY:
+        buyers = await find_earlier_buyers(conn, program.program_id, ids)
+    signed_up: set[str] = set()
+    if sign_ups := [f"sign_up:{each.participant_id}" for each in drafts if each.record_sign_up]:
+        signed_up = set(await load_hashes(conn, program.program_id, sign_ups))
+    keys = {each.participant_id: each.key for each in people.values()}
+    return _Roll(program, people, Forest(walks.paths, roots), buyers, keys, signed_up, walks.short)
+
+
+def _admit(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], key: int, now: datetime) -> None:
+    """Decides on one person and writes him into the roll."""
+    person = roll.people.get(draft.participant_id)
+    attribution = _attribute(roll, draft, candidates, person, now)
+    if attribution.reason is Reason.CALLER:
+        made: Bond | None = Bond(attribution.referrer_id, now, BindSource.CALLER)
+    else:
+        made = bond_of(roll.program.policy, attribution, now)
+    new_bond = None
+    if person is None:
+        roll.keys[draft.participant_id] = key
+        roll.forest.plant(key)
+        if made is not None:
+            roll.forest.graft(key, roll.keys[made.sponsor_id])
+            new_bond = NewBond(key, roll.keys[made.sponsor_id], roll.forest.path(key), made)
+        roll.enrolments.append(Enrolment(key, draft.participant_id, draft.attributes, draft.draft_hash, new_bond, now))
+    else:
+        key = person.key
+        roll.adopted.append(draft)
+        if made is not None and person.bond is None:
+            sponsor_key = roll.keys[made.sponsor_id]
+            _bind(roll.forest, key, sponsor_key, _field(draft))
+            roll.bonds.append(NewBond(key, sponsor_key, roll.forest.path(key), made))
+    bond = person.bond if person and person.bond else made
+    if draft.record_sign_up and f"sign_up:{draft.participant_id}" not in roll.signed_up:
+        roll.sign_ups.append(
+            Decided(
+                draft=sign_up(draft.participant_id, now),
+                attribution=attribution,
+                buyer_attributes=draft.attributes,
+                bound_at=bond.bound_at if bond else None,
+                upline=_upline(roll, key, attribution),
+            )
+        )
+
+
+def _attribute(
+    roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], person: Participant | None, now: datetime
+) -> Attribution:
+    """Who referred a person. What the caller names has to be right; visitor ids and defaults are tried."""
+    if draft.sponsor_id:
+        return _attribute_to_caller(roll, draft, person)
+    default_sponsor_id = roll.program.policy.default_sponsor_id
+    buyer = Buyer(
+        draft.participant_id,
+        person.bond if person else None,
+        is_new=person is None and draft.participant_id not in roll.buyers,
+    )
+    attribution = decide(
+        roll.program.policy,
+        buyer,
+        now,
+        candidates,
+        default_sponsor_id if default_sponsor_id in roll.keys else "",
+        lambda referrer_id: _closes_cycle(roll, draft.participant_id, referrer_id),
+    )
+    if draft.code or draft.click_token:
+        for loser in attribution.losers:
+            if error := _refusal(draft, loser.reason):
+                raise error
+    return attribution
+
+
+def _attribute_to_caller(roll: _Roll, draft: EnrolmentDraft, person: Participant | None) -> Attribution:
+    path = f"{draft.path}.sponsor_id"
+    if draft.sponsor_id == draft.participant_id:
+        raise invalid(path, "nobody can be his own sponsor", "SELF_REFERRAL")
+    if draft.sponsor_id not in roll.keys:
+        error = not_found("sponsor", draft.sponsor_id)
+        error.violations = (FieldViolation(path, "is not enrolled in the program"),)
+        raise error
+    if person is not None and person.bond is not None and person.bond.sponsor_id != draft.sponsor_id:
+        raise already_exists("ALREADY_BOUND", f"his sponsor is {person.bond.sponsor_id!r}, for life", path)
+    return Attribution(draft.sponsor_id, Reason.CALLER)
+
+
+def _refusal(draft: EnrolmentDraft, reason: Reason) -> UplineError | None:
+    path = _field(draft)
+    match reason:
+        case Reason.UNKNOWN_CODE:
+            return invalid(path, "there is no such code", "UNKNOWN_CODE")
+        case Reason.INVALID_TOKEN:
+            return invalid(path, "is not a click token of this program", "INVALID_TOKEN")
+        case Reason.WINDOW_PASSED:
+            return invalid(path, "the click is older than the program's window", "WINDOW_PASSED")
+        case Reason.SELF_REFERRAL:
+            return invalid(path, "nobody can be his own sponsor", "SELF_REFERRAL")
+        case Reason.CYCLE:
+            return failed_precondition("CYCLE", "its owner stands in the participant's own downline", path)
+    return None
+
+
+def _field(draft: EnrolmentDraft) -> str:
+    """Path of the field that decides who the sponsor is."""
+    name = "sponsor_id" if draft.sponsor_id else "code" if draft.code else "click_token" if draft.click_token else ""
+    return f"{draft.path}.{name or 'visitor_id'}"
+
+
+def _bind(forest: Forest, key: int, sponsor_key: int, path: str) -> None:
+    try:
+        forest.bind(key, sponsor_key)
+    except CycleError as error:
+        raise failed_precondition("CYCLE", str(error), path) from error
+
+
+def _closes_cycle(roll: _Roll, participant_id: str, referrer_id: str) -> bool:
+    """Whether the referrer stands below somebody enrolled before and unbound; nobody else can have anyone below."""
+    person = roll.people.get(participant_id)
+    if person is None or person.bond is not None:
+        return False
+    return roll.forest.is_above(person.key, roll.keys[referrer_id])
+
+
+def _upline(roll: _Roll, key: int, attribution: Attribution) -> tuple[int, ...]:
+    if not attribution.referrer_id:
+        return ()
+    if attribution.reason is Reason.BOUND:
+        return roll.forest.path(key)
+    referrer_key = roll.keys[attribution.referrer_id]
+    return (referrer_key, *roll.forest.path(referrer_key))[:PATH_LEVELS]

@@ -1,0 +1,84 @@
+"""Keeping decided conversions: rows, early reversals and events in the caller's transaction."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from google.rpc import code_pb2
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis import outbox
+from chassis.errors import UplineError
+from services.attribution import events
+from services.attribution.domain.conversion import Conversion, Decided
+from services.attribution.domain.policy import Program
+from services.attribution.domain.reversal import Left, Reversal, Taken, after, take_what_is_there
+from services.attribution.store.conversions import insert_conversions, new_keys
+from services.attribution.store.reversals import load_reversals_of, settle_pending
+from services.attribution.store.tree import load_members
+from services.attribution.wire.reversals import extent_of
+
+
+async def keep(conn: AsyncConnection, program: Program, decided: Sequence[Decided], now: datetime) -> list[Conversion]:
+    """Stores conversions that are not recorded yet, in their order, and puts their events into the outbox.
+
+    The caller holds `locks.conversions_may_arrive`.
+    """
+    if not decided:
+        return []
+    members = await load_members(conn, {key for each in decided for key in each.upline})
+    keys = await new_keys(conn, len(decided))
+    fresh = [_conversion(each, key, now) for each, key in zip(decided, keys, strict=True)]
+    facts = [
+        events.conversion_recorded(program, each, conversion, members, now)
+        for each, conversion in zip(decided, fresh, strict=True)
+    ]
+    for each, fact in zip(decided, facts, strict=True):
+        if fact.ByteSize() > events.MAX_EVENT_BYTES:
+            raise UplineError(
+                code_pb2.INVALID_ARGUMENT,
+                "CONVERSION_TOO_LARGE",
+                f"{each.draft.path or each.draft.conversion_id} and its upline's attributes exceed"
+                f" {events.MAX_EVENT_BYTES} bytes",
+            )
+    stored, reversals = await _apply_early(conn, program, decided, fresh)
+    facts += [events.conversion_reversed(program, each, now) for each in reversals]
+    await insert_conversions(conn, program.program_id, [(d.draft, c) for d, c in zip(decided, stored, strict=True)])
+    await outbox.append(conn, events.messages(facts))
+    return stored
+
+
+def _conversion(decided: Decided, key: int, now: datetime) -> Conversion:
+    draft = decided.draft
+    return Conversion(
+        key, draft.conversion_id, draft.amount_minor, draft.content, draft.body_hash, decided.attribution, 0, False, now
+    )
+
+
+async def _apply_early(
+    conn: AsyncConnection, program: Program, decided: Sequence[Decided], fresh: Sequence[Conversion]
+) -> tuple[list[Conversion], list[Reversal]]:
+    """Applies reversals that came before their conversions; returns conversions after them, and those that took something."""
+    waiting: dict[str, list[Reversal]] = defaultdict(list)
+    ids = [each.conversion_id for each in fresh]
+    for early in await load_reversals_of(conn, program.program_id, ids, pending=True):
+        waiting[early.conversion_id].append(early)
+    if not waiting:
+        return list(fresh), []
+    stored, settled = [], []
+    for each, conversion in zip(decided, fresh, strict=True):
+        left = Left(conversion.amount_minor, each.draft.line_amounts)
+        for reversal in waiting.get(conversion.conversion_id, ()):
+            taken = take_what_is_there(left, extent_of(reversal))
+            settled.append(replace(reversal, taken=taken or Taken(0), pending=False))
+            left = after(left, taken) if taken else left
+        stored.append(
+            replace(
+                conversion,
+                reversed_minor=conversion.amount_minor - left.amount_minor,
+                is_reversed=left.is_reversed,
+            )
+        )
+    await settle_pending(conn, settled)
+    return stored, [each for each in settled if each.taken.amount_minor or each.taken.completes]

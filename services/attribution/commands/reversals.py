@@ -1,0 +1,141 @@
+"""Taking conversions back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis import outbox
+from chassis.errors import already_exists, invalid
+from services.attribution import events
+from services.attribution.commands import Deps
+from services.attribution.commands.races import in_transaction
+from services.attribution.domain.conversion import Conversion
+from services.attribution.domain.policy import Program
+from services.attribution.domain.reversal import Left, Reversal, ReversalDraft, ReversalError, Taken, after, take
+from services.attribution.store import locks
+from services.attribution.store.conversions import load_conversions, lock_conversions, set_reversed
+from services.attribution.store.programs import load_program
+from services.attribution.store.reversals import insert_reversals, load_reversals, load_reversals_of, new_keys
+from services.attribution.wire.conversions import line_amounts
+
+
+@dataclass(frozen=True, slots=True)
+class Reversed:
+    """What a call did."""
+
+    fresh: list[Reversal]
+    """Recorded by this call."""
+    existing: list[Reversal]
+    """There already, with the same content."""
+
+
+async def reverse_conversions(
+    deps: Deps, program_id: str, read_drafts: Callable[[datetime], Sequence[ReversalDraft]]
+) -> Reversed:
+    """Takes conversions of one program back, in the order given: all or none.
+
+    NOT_FOUND (program), INVALID_ARGUMENT (more than is left, unknown line, currency), ALREADY_EXISTS (same id, other
+    content). A reversal whose conversion is not there is put aside until it comes.
+    """
+    now = deps.clock.now()
+    drafts = read_drafts(now)
+
+    async def work(conn: AsyncConnection) -> Reversed:
+        program = await load_program(conn, program_id)
+        _check_currencies(program, drafts)
+        conversions = await _lock(conn, program_id, {each.conversion_id for each in drafts})
+        fresh, existing = await _not_recorded(conn, program_id, drafts)
+        return Reversed(await _apply(conn, program, fresh, conversions, now), existing)
+
+    done = await in_transaction(deps.database, work)
+    deps.relay.wake()
+    return done
+
+
+def _check_currencies(program: Program, drafts: Sequence[ReversalDraft]) -> None:
+    for draft in drafts:
+        if draft.currency_code not in ("", program.currency_code):
+            raise invalid(f"{draft.path}.amount.currency_code", f"the program counts in {program.currency_code}")
+
+
+async def _lock(conn: AsyncConnection, program_id: str, conversion_ids: set[str]) -> Mapping[str, Conversion]:
+    """The conversions that are there, held. Where one is missing, none arrives until the transaction ends."""
+    there = await load_conversions(conn, program_id, conversion_ids)
+    if there.keys() != conversion_ids:
+        await locks.no_conversion_arrives(conn, program_id)
+    return await lock_conversions(conn, program_id, conversion_ids)
+
+
+async def _not_recorded(
+    conn: AsyncConnection, program_id: str, drafts: Sequence[ReversalDraft]
+) -> tuple[list[ReversalDraft], list[Reversal]]:
+    """The drafts to record, each id once, and what was recorded before under the other ids."""
+    stored = await load_reversals(conn, program_id, [each.reversal_id for each in drafts])
+    seen = {reversal_id: each.body_hash for reversal_id, each in stored.items()}
+    fresh = []
+    for draft in drafts:
+        known = seen.setdefault(draft.reversal_id, draft.body_hash)
+        if known != draft.body_hash:
+            raise already_exists(
+                "REVERSAL_EXISTS",
+                f"reversal {draft.reversal_id!r} is recorded with another content",
+                f"{draft.path}.reversal_id",
+            )
+        if known is draft.body_hash:
+            fresh.append(draft)
+    return fresh, list(stored.values())
+
+
+async def _apply(
+    conn: AsyncConnection,
+    program: Program,
+    drafts: Sequence[ReversalDraft],
+    conversions: Mapping[str, Conversion],
+    now: datetime,
+) -> list[Reversal]:
+    if not drafts:
+        return []
+    lefts = await _load_left(conn, program, {each.conversion_id for each in drafts}, conversions)
+    keys = await new_keys(conn, len(drafts))
+    done = []
+    for draft, key in zip(drafts, keys, strict=True):
+        taken = Taken(0)
+        pending = draft.conversion_id not in conversions
+        if not pending:
+            taken = _take(draft, lefts[draft.conversion_id])
+            lefts[draft.conversion_id] = after(lefts[draft.conversion_id], taken)
+        done.append(
+            Reversal(key, draft.reversal_id, draft.conversion_id, draft.content, draft.body_hash, taken, pending, now)
+        )
+    await insert_reversals(conn, program.program_id, done)
+    await set_reversed(conn, [_after(conversions[each], left) for each, left in lefts.items()])
+    facts = [events.conversion_reversed(program, each, now) for each in done if not each.pending]
+    await outbox.append(conn, events.messages(facts))
+    return done
+
+
+def _take(draft: ReversalDraft, left: Left) -> Taken:
+    try:
+        return take(left, draft.extent)
+    except ReversalError as error:
+        raise invalid(f"{draft.path}.{error.field_path}", str(error), "NOT_LEFT") from error
+
+
+async def _load_left(
+    conn: AsyncConnection, program: Program, conversion_ids: set[str], conversions: Mapping[str, Conversion]
+) -> dict[str, Left]:
+    """What is left of each conversion that is there."""
+    lefts = {
+        each: Left(conversions[each].amount_minor, line_amounts(conversions[each].content))
+        for each in sorted(conversion_ids)
+        if each in conversions
+    }
+    for reversal in await load_reversals_of(conn, program.program_id, list(lefts), pending=False):
+        lefts[reversal.conversion_id] = after(lefts[reversal.conversion_id], reversal.taken)
+    return {each: replace(left, is_reversed=conversions[each].is_reversed) for each, left in lefts.items()}
+
+
+def _after(conversion: Conversion, left: Left) -> Conversion:
+    return replace(conversion, reversed_minor=conversion.amount_minor - left.amount_minor, is_reversed=left.is_reversed)

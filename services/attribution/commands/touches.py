@@ -1,0 +1,86 @@
+"""What codes, click tokens and visitor ids lead to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.attribution.domain import click_token
+from services.attribution.domain.attribution import Candidate, Reason
+from services.attribution.domain.codes import normalise
+from services.attribution.domain.policy import Program
+from services.attribution.store.clicks import VisitorTouch, load_visitor_touches
+from services.attribution.store.links import TouchSource, load_code_sources, load_link_sources
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The touches that one conversion or enrolment names; empty where it names none."""
+
+    code: str
+    click_token: str
+    visitor_id: str
+    at: datetime
+
+
+async def load_candidates(
+    conn: AsyncConnection, key: bytes, program: Program, wanted: Sequence[Named]
+) -> list[tuple[Candidate, ...]]:
+    """Candidates of each, in its order: code, token, then the visitor's clicks, oldest first."""
+    codes = {each.code for each in wanted if each.code}
+    visitors = {each.visitor_id for each in wanted if each.visitor_id}
+    tokens = {each.click_token: _read(key, program, each.click_token) for each in wanted if each.click_token}
+    touches: Mapping[str, list[VisitorTouch]] = {}
+    if visitors:
+        since = min(each.at for each in wanted if each.visitor_id) - program.policy.window
+        touches = await load_visitor_touches(conn, program.program_id, visitors, since)
+    links = {token.link_id for token in tokens.values() if token is not None}
+    links |= {touch.link_id for each in touches.values() for touch in each}
+    by_code = await load_code_sources(conn, program.program_id, codes) if codes else {}
+    by_link = await load_link_sources(conn, program.program_id, links) if links else {}
+    return [tuple(_candidates(each, tokens, touches, by_code, by_link)) for each in wanted]
+
+
+def _read(key: bytes, program: Program, text: str) -> click_token.ClickToken | None:
+    try:
+        token = click_token.read(key, text)
+    except click_token.InvalidTokenError:
+        return None
+    return token if token.program_id == program.program_id else None
+
+
+def _candidates(
+    named: Named,
+    tokens: Mapping[str, click_token.ClickToken | None],
+    touches: Mapping[str, list[VisitorTouch]],
+    by_code: Mapping[str, TouchSource],
+    by_link: Mapping[str, TouchSource],
+) -> list[Candidate]:
+    found = []
+    if named.code:
+        code = normalise(named.code)
+        source = by_code.get(code)
+        found.append(_typed(source) if source else Candidate("", code=code, flaw=Reason.UNKNOWN_CODE))
+    if named.click_token:
+        token = tokens[named.click_token]
+        source = by_link.get(token.link_id) if token else None
+        if token and source:
+            found.append(_clicked(source, token.clicked_at))
+        else:
+            found.append(Candidate("", flaw=Reason.INVALID_TOKEN))
+    # A click that came after the conversion did not bring the buyer, however late the conversion is reported.
+    found += [
+        _clicked(by_link[touch.link_id], touch.clicked_at)
+        for touch in touches.get(named.visitor_id, ())
+        if touch.link_id in by_link and touch.clicked_at <= named.at
+    ]
+    return found
+
+
+def _typed(source: TouchSource) -> Candidate:
+    return Candidate(source.participant_id, source.link_id, source.code, source.channel, source.campaign)
+
+
+def _clicked(source: TouchSource, clicked_at: datetime) -> Candidate:
+    return Candidate(source.participant_id, source.link_id, "", source.channel, source.campaign, clicked_at)

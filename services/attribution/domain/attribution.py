@@ -1,0 +1,213 @@
+"""Who gets credit for a conversion, and why: one pure decision."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from services.attribution.domain.policy import Bindable, Binding, Policy, Touch
+
+MAX_LOSERS = 20
+"""Losing candidates kept with a conversion; a visitor who followed more links than that is a machine."""
+
+
+class Reason(IntEnum):
+    """Why somebody was credited, or not. Numbers as in the contract."""
+
+    BOUND = 1
+    CODE = 2
+    CLICK = 3
+    DEFAULT_SPONSOR = 4
+    NO_TOUCH = 20
+    WINDOW_PASSED = 21
+    SELF_REFERRAL = 22
+    UNKNOWN_CODE = 23
+    INVALID_TOKEN = 24
+    NOT_NEW = 25
+    CYCLE = 26
+    OUTRANKED = 27
+    CALLER = 28
+
+
+class BindSource(IntEnum):
+    """What brought a referee to his sponsor. Numbers as in the contract."""
+
+    NONE = 0
+    CODE = 1
+    CLICK = 2
+    CALLER = 3
+    DEFAULT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One touch that a conversion or an enrolment names."""
+
+    referrer_id: str
+    """Empty where the touch leads to nobody."""
+    link_id: str = ""
+    code: str = ""
+    channel: str = ""
+    campaign: str = ""
+    touched_at: datetime | None = None
+    """None for codes: they are typed now."""
+    flaw: Reason | None = None
+    """Why it leads to nobody: UNKNOWN_CODE or INVALID_TOKEN."""
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it was typed rather than clicked."""
+        return bool(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Loser:
+    """A candidate that got no credit."""
+
+    candidate: Candidate
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """How somebody is bound to his sponsor."""
+
+    sponsor_id: str
+    bound_at: datetime
+    source: BindSource
+    link_id: str = ""
+    code: str = ""
+    channel: str = ""
+    campaign: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who gets credit, and why."""
+
+    referrer_id: str
+    """Empty if nobody."""
+    reason: Reason
+    link_id: str = ""
+    code: str = ""
+    channel: str = ""
+    campaign: str = ""
+    losers: tuple[Loser, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """What matters of whoever converts."""
+
+    participant_id: str
+    bond: Bond | None
+    is_new: bool
+
+
+def decide(
+    policy: Policy,
+    buyer: Buyer,
+    converted_at: datetime,
+    candidates: Sequence[Candidate],
+    default_sponsor_id: str,
+    closes_cycle: Callable[[str], bool],
+) -> Attribution:
+    """Credits a conversion.
+
+    `default_sponsor_id` is empty where there is none or he is not enrolled; `closes_cycle` tells whether a referrer
+    stands in the buyer's downline. Somebody bound for life keeps his sponsor whatever he touches.
+    """
+    if policy.binding is Binding.LIFETIME and buyer.bond is not None:
+        bond = buyer.bond
+        losers = tuple(Loser(each, each.flaw or Reason.OUTRANKED) for each in candidates[:MAX_LOSERS])
+        return Attribution(bond.sponsor_id, Reason.BOUND, bond.link_id, bond.code, bond.channel, bond.campaign, losers)
+    flaws = [_flaw(policy, buyer, converted_at, each, closes_cycle) for each in candidates]
+    valid = [each for each, flaw in zip(candidates, flaws, strict=True) if flaw is None]
+    winner = _winner(policy, valid)
+    losers = tuple(
+        Loser(each, flaw or Reason.OUTRANKED)
+        for each, flaw in zip(candidates, flaws, strict=True)
+        if each is not winner
+    )[:MAX_LOSERS]
+    if winner is not None:
+        reason = Reason.CODE if winner.is_code else Reason.CLICK
+        return Attribution(
+            winner.referrer_id, reason, winner.link_id, winner.code, winner.channel, winner.campaign, losers
+        )
+    if default_sponsor_id and default_sponsor_id != buyer.participant_id and not closes_cycle(default_sponsor_id):
+        if _may_be_bound(policy, buyer):
+            return Attribution(default_sponsor_id, Reason.DEFAULT_SPONSOR, losers=losers)
+        return Attribution("", Reason.NOT_NEW, losers=losers)
+    return Attribution("", _why_nobody([flaw for flaw in flaws if flaw is not None]), losers=losers)
+
+
+def bond_of(policy: Policy, attribution: Attribution, bound_at: datetime) -> Bond | None:
+    """The bond that a credit makes, None if it makes none: PER_CONVERSION credits bind nobody, old bonds stay."""
+    source = _SOURCES.get(attribution.reason)
+    if source is None or policy.binding is not Binding.LIFETIME:
+        return None
+    return Bond(
+        attribution.referrer_id,
+        bound_at,
+        source,
+        attribution.link_id,
+        attribution.code,
+        attribution.channel,
+        attribution.campaign,
+    )
+
+
+_SOURCES = {
+    Reason.CODE: BindSource.CODE,
+    Reason.CLICK: BindSource.CLICK,
+    Reason.DEFAULT_SPONSOR: BindSource.DEFAULT,
+}
+
+# What says most about a conversion that nobody is credited for comes first.
+_TELLING = (
+    Reason.NOT_NEW,
+    Reason.SELF_REFERRAL,
+    Reason.CYCLE,
+    Reason.UNKNOWN_CODE,
+    Reason.WINDOW_PASSED,
+    Reason.INVALID_TOKEN,
+)
+
+
+def _may_be_bound(policy: Policy, buyer: Buyer) -> bool:
+    return buyer.is_new or policy.bindable is Bindable.UNBOUND
+
+
+def _flaw(
+    policy: Policy,
+    buyer: Buyer,
+    converted_at: datetime,
+    candidate: Candidate,
+    closes_cycle: Callable[[str], bool],
+) -> Reason | None:
+    if candidate.flaw is not None:
+        return candidate.flaw
+    if candidate.referrer_id == buyer.participant_id:
+        return Reason.SELF_REFERRAL
+    if candidate.touched_at is not None and not policy.counts(candidate.touched_at, converted_at):
+        return Reason.WINDOW_PASSED
+    if closes_cycle(candidate.referrer_id):
+        return Reason.CYCLE
+    return None if _may_be_bound(policy, buyer) else Reason.NOT_NEW
+
+
+def _winner(policy: Policy, valid: Sequence[Candidate]) -> Candidate | None:
+    clicks: list[tuple[datetime, Candidate]] = []
+    for each in valid:
+        if each.touched_at is None:
+            return each
+        clicks.append((each.touched_at, each))
+    if not clicks:
+        return None
+    # Link ids break ties, so that the same touches always give the same referrer.
+    earliest_first = sorted(clicks, key=lambda click: (click[0], click[1].link_id))
+    return earliest_first[0 if policy.touch is Touch.FIRST else -1][1]
+
+
+def _why_nobody(flaws: Sequence[Reason]) -> Reason:
+    return next((reason for reason in _TELLING if reason in flaws), Reason.NO_TOUCH)

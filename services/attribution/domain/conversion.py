@@ -1,0 +1,69 @@
+"""Conversions as reported and as recorded."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.attribution.domain.attribution import Attribution
+
+MAX_AHEAD = timedelta(minutes=5)
+"""How far a caller's clock may be ahead of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A conversion as the caller reports it."""
+
+    path: str
+    """Where it stands in the request, for errors."""
+    conversion_id: str
+    event_type: str
+    buyer_id: str
+    currency_code: str
+    """Empty where no amount was given."""
+    amount_minor: int
+    line_amounts: dict[str, int]
+    """Minor units by line id; sums to `amount_minor` unless empty."""
+    click_token: str
+    code: str
+    visitor_id: str
+    occurred_at: datetime
+    new_customer: bool | None
+    content: bytes
+    """The whole report as an encoded message, defaults filled in."""
+    body_hash: bytes
+    """Hash of what the caller sent, before defaults were filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A conversion with its attribution, and what a payout needs to know of the tree at that time."""
+
+    draft: Draft
+    attribution: Attribution
+    buyer_attributes: dict[str, str]
+    bound_at: datetime | None
+    upline: tuple[int, ...]
+    """Keys, level 1 first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A conversion as recorded."""
+
+    key: int
+    conversion_id: str
+    amount_minor: int
+    content: bytes
+    body_hash: bytes
+    attribution: Attribution
+    reversed_minor: int
+    is_reversed: bool
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UplineMember:
+    """One ancestor of a buyer at the time of a conversion."""
+
+    participant_id: str
+    attributes: dict[str, str]

@@ -1,0 +1,70 @@
+"""Anyone enrolled in a program."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.attribution.domain.attribution import Bond
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A participant as stored."""
+
+    key: int
+    """The store's own name for him."""
+    participant_id: str
+    attributes: dict[str, str]
+    draft_hash: bytes | None
+    """Hash of what the caller said at enrolment; None for those enrolled by a purchase."""
+    bond: Bond | None
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentDraft:
+    """What the caller says of somebody to be enrolled."""
+
+    path: str
+    """Where it stands in the request, for errors."""
+    participant_id: str
+    attributes: dict[str, str]
+    sponsor_id: str
+    code: str
+    click_token: str
+    visitor_id: str
+    record_sign_up: bool
+    draft_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewBond:
+    """A bond on its way into the store."""
+
+    key: int
+    sponsor_key: int
+    upline: tuple[int, ...]
+    bond: Bond
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A participant on his way into the store."""
+
+    key: int
+    participant_id: str
+    attributes: dict[str, str]
+    draft_hash: bytes | None
+    binding: NewBond | None
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One ancestor or descendant."""
+
+    key: int
+    participant_id: str
+    sponsor_id: str
+    """Empty for a root."""
+    attributes: dict[str, str]
+    level: int

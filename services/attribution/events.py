@@ -1,0 +1,72 @@
+"""Facts about conversions as they go to the stream."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from upline.attribution.v1 import events_pb2
+
+from chassis.ids import new_id
+from chassis.stream import Message
+from chassis.times import to_timestamp
+from chassis.topology import CONVERSIONS
+from services.attribution.domain.conversion import Conversion, Decided, UplineMember
+from services.attribution.domain.policy import Program
+from services.attribution.domain.reversal import Reversal
+from services.attribution.wire.conversions import write_conversion
+from services.attribution.wire.reversals import write_reversal
+
+MAX_EVENTS = 500
+"""Events of one message: the broker's price is by message, and a consumer's transaction takes one at least."""
+MAX_PAYLOAD_BYTES = 512 * 1024
+"""Half of what a broker accepts by default, so that a batch of unusually big conversions is cut in time."""
+MAX_EVENT_BYTES = 960 * 1024
+"""One event goes into one message, and a broker accepts 1 MiB by default, headers included."""
+
+
+def conversion_recorded(
+    program: Program,
+    decided: Decided,
+    conversion: Conversion,
+    members: Mapping[int, UplineMember],
+    record_time: datetime,
+) -> events_pb2.ConversionEvent:
+    """The event of one conversion. Losing candidates stay behind: no payout depends on them."""
+    event = events_pb2.ConversionEvent(
+        event_id=f"conversion:{program.program_id}/{conversion.conversion_id}", record_time=to_timestamp(record_time)
+    )
+    recorded = event.recorded
+    recorded.conversion.CopyFrom(write_conversion(program.program_id, program.currency_code, conversion))
+    recorded.conversion.attribution.ClearField("losers")
+    recorded.buyer_attributes.update(decided.buyer_attributes)
+    if decided.bound_at is not None:
+        recorded.bind_time.CopyFrom(to_timestamp(decided.bound_at))
+    for key in decided.upline:
+        member = members[key]
+        recorded.upline.add(participant_id=member.participant_id, attributes=member.attributes)
+    return event
+
+
+def conversion_reversed(program: Program, reversal: Reversal, record_time: datetime) -> events_pb2.ConversionEvent:
+    """The event of one reversal."""
+    return events_pb2.ConversionEvent(
+        event_id=f"reversal:{program.program_id}/{reversal.reversal_id}",
+        record_time=to_timestamp(record_time),
+        reversed=events_pb2.ConversionReversed(reversal=write_reversal(program.program_id, reversal)),
+    )
+
+
+def messages(events: Sequence[events_pb2.ConversionEvent]) -> list[Message]:
+    """Stream messages that hold the events in their order."""
+    cut: list[events_pb2.ConversionEventBatch] = []
+    batch_bytes = 0
+    for event in events:
+        size = event.ByteSize()
+        if not cut or len(cut[-1].events) == MAX_EVENTS or batch_bytes + size > MAX_PAYLOAD_BYTES:
+            cut.append(events_pb2.ConversionEventBatch())
+            batch_bytes = 0
+        cut[-1].events.append(event)
+        batch_bytes += size
+    return [
+        Message(CONVERSIONS.subject, new_id().hex, batch.DESCRIPTOR.full_name, batch.SerializeToString())
+        for batch in cut
+    ]

@@ -1,0 +1,153 @@
+"""Reading participants and the tree."""
+
+from datetime import UTC, datetime
+
+from google.rpc import code_pb2
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.attribution.v1 import participant_pb2
+from upline.type.v1 import money_pb2
+
+from chassis.errors import UplineError
+from chassis.pages import page_size
+from services.attribution.domain.participant import Participant
+from services.attribution.domain.policy import Program
+from services.attribution.domain.tree import PATH_LEVELS
+from services.attribution.queries import Reader
+from services.attribution.store.conversions import Purchases, load_purchases, load_recent
+from services.attribution.store.participants import list_referrals as load_referrals
+from services.attribution.store.participants import load_participant
+from services.attribution.store.programs import load_program
+from services.attribution.store.tree import load_nodes, walk_down, walk_up
+from services.attribution.wire.conversions import write_conversion
+from services.attribution.wire.participants import write_bond, write_node, write_participant
+
+RECENT_CONVERSIONS = 20
+MAX_ANCHORS = 40
+"""Keys of a narrow level that a page token carries: 40 of 19 digits fit into its 1,024 characters."""
+MAX_SPAN = 1_024
+"""Levels looked at in one statement: a chain has one node a level."""
+MAX_LEVEL = 2**31 - 1
+INT64_MAX = 2**63 - 1
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+async def get_participant(
+    reader: Reader, request: participant_pb2.GetParticipantRequest
+) -> participant_pb2.GetParticipantResponse:
+    """One participant. NOT_FOUND if he is not enrolled."""
+    async with reader.database.transaction() as conn:
+        await load_program(conn, request.program_id)
+        person = await load_participant(conn, request.program_id, request.participant_id)
+    return participant_pb2.GetParticipantResponse(participant=write_participant(request.program_id, person))
+
+
+async def list_upline(reader: Reader, request: participant_pb2.ListUplineRequest) -> participant_pb2.ListUplineResponse:
+    """Ancestors, nearest first; a page goes on from the last one, so deep pages cost no more than the first."""
+    position = reader.pager.position(request, request.page_token)
+    size = page_size(request.page_size, PATH_LEVELS)
+    async with reader.database.transaction() as conn:
+        await load_program(conn, request.program_id)
+        person = await load_participant(conn, request.program_id, request.participant_id)
+        start, level = position or (person.key, 0)
+        path = (await walk_up(conn, [start], size + 1)).paths[start]
+        nodes = await load_nodes(conn, {key: level + 1 + place for place, key in enumerate(path[:size])})
+    return participant_pb2.ListUplineResponse(
+        ancestors=[write_node(nodes[key]) for key in path[:size]],
+        next_page_token=reader.pager.token(request, [path[size - 1], level + size]) if len(path) > size else "",
+    )
+
+
+async def list_downline(
+    reader: Reader, request: participant_pb2.ListDownlineRequest
+) -> participant_pb2.ListDownlineResponse:
+    """Descendants by level, then in the order of enrolment."""
+    position = reader.pager.position(request, request.page_token)
+    size = page_size(request.page_size)
+    async with reader.database.transaction() as conn:
+        await load_program(conn, request.program_id)
+        person = await load_participant(conn, request.program_id, request.participant_id)
+        anchors, top, level, after = position or ([person.key], 0, 1, 0)
+        found, anchors, top = await _descend(
+            conn, anchors, top, (level, after), request.max_level or MAX_LEVEL, size + 1
+        )
+        page = found[:size]
+        nodes = await load_nodes(conn, {key: level for level, key in page})
+    token = reader.pager.token(request, [anchors, top, *page[-1]]) if len(found) > size else ""
+    return participant_pb2.ListDownlineResponse(
+        descendants=[write_node(nodes[key]) for _, key in page], next_page_token=token
+    )
+
+
+async def list_referrals(
+    reader: Reader, request: participant_pb2.ListReferralsRequest
+) -> participant_pb2.ListReferralsResponse:
+    """Direct referees in the order of their binds, and what each bought."""
+    position = reader.pager.position(request, request.page_token)
+    size = page_size(request.page_size)
+    after = (datetime.fromisoformat(position[0]), position[1]) if position else (_BEFORE_ALL, 0)
+    async with reader.database.transaction() as conn:
+        program = await load_program(conn, request.program_id)
+        person = await load_participant(conn, request.program_id, request.participant_id)
+        found = await load_referrals(conn, person.key, after, size + 1)
+        page = found[:size]
+        referrals = await _referrals(conn, program, page)
+    token = ""
+    if len(found) > size and (bond := page[-1].bond):
+        token = reader.pager.token(request, [bond.bound_at.isoformat(), page[-1].key])
+    return participant_pb2.ListReferralsResponse(referrals=referrals, next_page_token=token)
+
+
+async def _descend(
+    conn: AsyncConnection, anchors: list[int], top: int, after: tuple[int, int], max_level: int, limit: int
+) -> tuple[list[tuple[int, int]], list[int], int]:
+    """The next `limit` descendants as (level, key), and the lowest level above the page's last one known whole and narrow.
+
+    `anchors` are all nodes of level `top`. Statements look at one level where levels are wide, and at twice as many
+    as before where they are narrow, so that neither a broad tree nor a long chain costs more than what is returned.
+    """
+    found: list[tuple[int, int]] = []
+    span = 1
+    level = after[0]
+    while len(found) < limit and level <= max_level:
+        bottom = min(level + span - 1, max_level)
+        some = await walk_down(conn, anchors, top, after, bottom, limit - len(found))
+        found += some
+        lowest = [key for at, key in some if at == bottom]
+        # A page may begin inside a level, after its last node: then the level is over, not the tree.
+        started_there = after[0] == bottom and after[1] > 0
+        if len(found) == limit or not (lowest or started_there):
+            break
+        narrow = len(lowest) <= MAX_ANCHORS and not started_there
+        if narrow:
+            anchors, top = lowest, bottom
+        span = min(span * 2, MAX_SPAN) if narrow else 1
+        level, after = bottom + 1, (bottom + 1, 0)
+    return found, anchors, top
+
+
+async def _referrals(
+    conn: AsyncConnection, program: Program, people: list[Participant]
+) -> list[participant_pb2.Referral]:
+    ids = [each.participant_id for each in people]
+    bought = await load_purchases(conn, program.program_id, ids)
+    recent = await load_recent(conn, program.program_id, ids, RECENT_CONVERSIONS)
+    referrals = []
+    for each in people:
+        purchases = bought.get(each.participant_id, Purchases(0, 0))
+        if purchases.amount_minor > INT64_MAX:
+            raise UplineError(
+                code_pb2.OUT_OF_RANGE, "SUM_TOO_LARGE", f"purchases of {each.participant_id!r} exceed 64 bits"
+            )
+        referrals.append(
+            participant_pb2.Referral(
+                participant_id=each.participant_id,
+                binding=write_bond(each.bond) if each.bond else None,
+                conversion_count=purchases.conversion_count,
+                amount=money_pb2.Money(currency_code=program.currency_code, amount_minor=purchases.amount_minor),
+                recent_conversions=[
+                    write_conversion(program.program_id, program.currency_code, conversion)
+                    for conversion in recent.get(each.participant_id, ())
+                ],
+            )
+        )
+    return referrals

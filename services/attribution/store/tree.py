@@ -1,0 +1,172 @@
+"""Walks up and down the tree of sponsors: a few statements for a whole batch, whatever the size of the tree.
+
+A row's `upline` is a prefix of its list of ancestors. A walk takes the prefix, goes on with that of the last one in it,
+and so on: 64 levels a hop where prefixes are full. Binds of somebody with a downline leave short prefixes below him;
+who walks over them writes the longer one back.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.attribution.domain.conversion import UplineMember
+from services.attribution.domain.participant import Node
+from services.attribution.domain.tree import PATH_LEVELS
+
+_FEW_HOPS = 2
+"""A walk with more hops than that meets short prefixes; a chain of full ones reaches 64 levels in two."""
+
+_WALK = text("""
+    WITH RECURSIVE walk (start, hop, levels, path) AS (
+        SELECT participant_key, 1, cardinality(upline), upline FROM participant
+        WHERE participant_key = ANY(CAST(:keys AS bigint[])) AND sponsor_key IS NOT NULL
+        UNION ALL
+        SELECT walk.start, walk.hop + 1, walk.levels + cardinality(next.upline), next.upline
+        FROM walk JOIN participant AS next ON next.participant_key = walk.path[cardinality(walk.path)]
+        WHERE walk.levels < :levels AND next.sponsor_key IS NOT NULL
+    )
+    SELECT start, hop, path FROM walk ORDER BY start, hop
+""")
+_ROOTS = text("""
+    WITH RECURSIVE walk (start, last) AS (
+        SELECT participant_key, coalesce(upline[cardinality(upline)], participant_key) FROM participant
+        WHERE participant_key = ANY(CAST(:keys AS bigint[]))
+        UNION ALL
+        SELECT walk.start, next.upline[cardinality(next.upline)]
+        FROM walk JOIN participant AS next ON next.participant_key = walk.last
+        WHERE next.sponsor_key IS NOT NULL
+    )
+    SELECT walk.start, walk.last FROM walk JOIN participant AS root ON root.participant_key = walk.last
+    WHERE root.sponsor_key IS NULL
+""")
+# Whoever has no referee is nobody's ancestor, which settles most pairs without a walk.
+_ABOVE = text("""
+    WITH RECURSIVE walk (upper, lower, path) AS (
+        SELECT pair.upper, pair.lower, start.upline
+        FROM unnest(CAST(:uppers AS bigint[]), CAST(:lowers AS bigint[])) AS pair (upper, lower)
+        JOIN participant AS start ON start.participant_key = pair.lower
+        WHERE EXISTS (SELECT FROM participant AS referee WHERE referee.sponsor_key = pair.upper)
+        UNION ALL
+        SELECT walk.upper, walk.lower, next.upline
+        FROM walk JOIN participant AS next ON next.participant_key = walk.path[cardinality(walk.path)]
+        WHERE NOT walk.upper = ANY(walk.path)
+    )
+    SELECT upper, lower FROM walk WHERE upper = ANY(path)
+""")
+# Skips rows that somebody else holds: the prefix there is right as it is, only shorter.
+_LENGTHEN = text("""
+    UPDATE participant SET upline = CAST(longer.path AS bigint[])
+    FROM (
+        SELECT participant_key, path FROM participant
+        JOIN unnest(CAST(:keys AS bigint[]), CAST(:paths AS text[])) AS given (key, path) ON given.key = participant_key
+        WHERE cardinality(upline) < cardinality(CAST(path AS bigint[]))
+        ORDER BY participant_key FOR NO KEY UPDATE OF participant SKIP LOCKED
+    ) AS longer
+    WHERE participant.participant_key = longer.participant_key
+""")
+_MEMBERS = text("""
+    SELECT participant_key, participant_id, attributes FROM participant
+    WHERE participant_key = ANY(CAST(:keys AS bigint[]))
+""")
+_NODES = text("""
+    SELECT node.participant_key, node.participant_id, node.attributes, coalesce(sponsor.participant_id, '') AS sponsor_id
+    FROM participant AS node LEFT JOIN participant AS sponsor ON sponsor.participant_key = node.sponsor_key
+    WHERE node.participant_key = ANY(CAST(:keys AS bigint[]))
+""")
+_DOWN = text("""
+    WITH RECURSIVE down (participant_key, level) AS (
+        SELECT key, CAST(:top AS integer) FROM unnest(CAST(:keys AS bigint[])) AS start (key)
+        UNION ALL
+        SELECT referee.participant_key, down.level + 1
+        FROM down JOIN participant AS referee ON referee.sponsor_key = down.participant_key
+        WHERE down.level < :bottom
+    )
+    SELECT participant_key, level FROM down
+    WHERE level > :level OR level = :level AND participant_key > :after
+    ORDER BY level, participant_key LIMIT :limit
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Walks:
+    """Uplines of a batch."""
+
+    paths: dict[int, tuple[int, ...]]
+    """Ancestors by key, nearest first, to the root or to the number of levels asked for."""
+    short: dict[int, tuple[int, ...]]
+    """Those of `paths` whose row holds less than it could."""
+
+
+async def walk_up(conn: AsyncConnection, keys: Collection[int], levels: int = PATH_LEVELS) -> Walks:
+    """The nearest `levels` ancestors of each."""
+    paths: dict[int, list[int]] = {key: [] for key in keys}
+    hops: dict[int, int] = {}
+    if keys:
+        for start, hop, path in await conn.execute(_WALK, {"keys": sorted(paths), "levels": levels}):
+            paths[start].extend(path)
+            hops[start] = hop
+    found = {key: tuple(path[:levels]) for key, path in paths.items()}
+    short = {key: found[key][:PATH_LEVELS] for key, hop in hops.items() if hop > _FEW_HOPS and levels == PATH_LEVELS}
+    return Walks(found, short)
+
+
+async def lengthen(conn: AsyncConnection, paths: Mapping[int, tuple[int, ...]]) -> None:
+    """Writes longer prefixes back. The last statement of a transaction, so that nothing waits while it holds rows."""
+    if paths:
+        keys = sorted(paths)
+        arrays = ["{" + ",".join(map(str, paths[key])) + "}" for key in keys]
+        await conn.execute(_LENGTHEN, {"keys": keys, "paths": arrays})
+
+
+async def find_roots(conn: AsyncConnection, keys: Collection[int]) -> dict[int, int]:
+    """The root above each (itself for a root), however far up."""
+    if not keys:
+        return {}
+    rows = await conn.execute(_ROOTS, {"keys": sorted(keys)})
+    return {row.start: row.last for row in rows}
+
+
+async def find_above(conn: AsyncConnection, pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of the pairs (upper, lower) in which upper is an ancestor of lower, however far up."""
+    if not pairs:
+        return set()
+    uppers, lowers = zip(*sorted(pairs), strict=True)
+    rows = await conn.execute(_ABOVE, {"uppers": list(uppers), "lowers": list(lowers)})
+    return {(upper, lower) for upper, lower in rows}
+
+
+async def load_members(conn: AsyncConnection, keys: Collection[int]) -> dict[int, UplineMember]:
+    """Names and attributes by key."""
+    if not keys:
+        return {}
+    rows = await conn.execute(_MEMBERS, {"keys": sorted(keys)})
+    return {key: UplineMember(participant_id, attributes) for key, participant_id, attributes in rows}
+
+
+async def load_nodes(conn: AsyncConnection, levels: Mapping[int, int]) -> dict[int, Node]:
+    """Nodes by key; `levels` maps the keys to their levels."""
+    if not levels:
+        return {}
+    rows = await conn.execute(_NODES, {"keys": sorted(levels)})
+    return {
+        row.participant_key: Node(
+            row.participant_key, row.participant_id, row.sponsor_id, row.attributes, levels[row.participant_key]
+        )
+        for row in rows
+    }
+
+
+async def walk_down(
+    conn: AsyncConnection, keys: Collection[int], top: int, after: tuple[int, int], bottom: int, limit: int
+) -> list[tuple[int, int]]:
+    """Descendants as (level, key), in that order, after `after` and not below level `bottom`.
+
+    `keys` are all nodes of level `top`; the cost is that of the levels between `top` and `bottom`.
+    """
+    rows = await conn.execute(
+        _DOWN,
+        {"keys": sorted(keys), "top": top, "level": after[0], "after": after[1], "bottom": bottom, "limit": limit},
+    )
+    return [(level, key) for key, level in rows]

@@ -1,0 +1,58 @@
+"""Participants between contract and domain."""
+
+from upline.attribution.v1 import participant_pb2
+
+from chassis.idempotency import body_hash
+from chassis.times import to_timestamp
+from services.attribution.domain.attribution import Bond
+from services.attribution.domain.participant import EnrolmentDraft, Node, Participant
+from services.attribution.wire.plain import require_plain, require_plain_map
+
+
+def read_enrolment(message: participant_pb2.ParticipantDraft, path: str) -> EnrolmentDraft:
+    """What the caller says; `path` is where it stands in the request."""
+    attributes = dict(message.attributes)
+    require_plain_map(f"{path}.attributes", attributes)
+    require_plain(f"{path}.sponsor_id", message.sponsor_id)
+    return EnrolmentDraft(
+        path=path,
+        participant_id=message.participant_id,
+        attributes=attributes,
+        sponsor_id=message.sponsor_id,
+        code=message.code,
+        click_token=message.click_token,
+        visitor_id=message.visitor_id,
+        record_sign_up=message.record_sign_up,
+        draft_hash=body_hash(message),
+    )
+
+
+def write_participant(program_id: str, participant: Participant) -> participant_pb2.Participant:
+    """The participant as the contract has it."""
+    return participant_pb2.Participant(
+        program_id=program_id,
+        participant_id=participant.participant_id,
+        attributes=participant.attributes,
+        binding=None if participant.bond is None else write_bond(participant.bond),
+        create_time=to_timestamp(participant.create_time),
+    )
+
+
+def write_bond(bond: Bond) -> participant_pb2.SponsorBinding:
+    """The bond as the contract has it."""
+    return participant_pb2.SponsorBinding(
+        sponsor_id=bond.sponsor_id,
+        bind_time=to_timestamp(bond.bound_at),
+        source=int(bond.source),  # type: ignore[arg-type]
+        link_id=bond.link_id,
+        code=bond.code,
+        channel=bond.channel,
+        campaign=bond.campaign,
+    )
+
+
+def write_node(node: Node) -> participant_pb2.TreeNode:
+    """The node as the contract has it."""
+    return participant_pb2.TreeNode(
+        participant_id=node.participant_id, level=node.level, sponsor_id=node.sponsor_id, attributes=node.attributes
+    )

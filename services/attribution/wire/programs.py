@@ -1,0 +1,117 @@
+"""Programs between contract and domain."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from google.protobuf.message import Message as ProtoMessage
+from iso4217 import Currency
+from upline.attribution.v1 import program_pb2
+
+from chassis.errors import invalid
+from chassis.times import to_duration, to_timedelta, to_timestamp
+from services.attribution.domain.policy import MAX_WINDOW, Bindable, Binding, Policy, Program, Touch
+from services.attribution.wire.plain import require_plain
+
+_POLICY_FIELDS = tuple(field.name for field in program_pb2.AttributionPolicy.DESCRIPTOR.fields)
+_WHOLE = ("title", "policy", "allowed_hosts")
+_FIXED = ("program_id", "currency_code")
+_OUTPUT_ONLY = ("create_time", "update_time")
+
+
+def is_currency(code: str) -> bool:
+    """Whether `code` is an ISO 4217 currency with a minor unit; gold and testing codes have none."""
+    return code in _CURRENCIES
+
+
+def read_program(message: program_pb2.Program, now: datetime) -> Program:
+    """A new program. INVALID_ARGUMENT for an unknown currency or an impossible window."""
+    if not is_currency(message.currency_code):
+        raise invalid("program.currency_code", f"{message.currency_code!r} is not a currency of ISO 4217")
+    require_plain("program.title", message.title)
+    return Program(
+        program_id=message.program_id,
+        title=message.title,
+        currency_code=message.currency_code,
+        policy=_read_policy(message.policy),
+        allowed_hosts=tuple(message.allowed_hosts),
+        create_time=now,
+        update_time=now,
+    )
+
+
+def read_changes(old: Program, message: program_pb2.Program, paths: Iterable[str], now: datetime) -> Program:
+    """The program with the fields named by `paths` (none: all that may change) taken from `message`."""
+    named = list(paths) or list(_WHOLE)
+    merged = write_program(old)
+    for path in named:
+        _merge(merged, message, path)
+    if not list(paths) and message.currency_code not in ("", old.currency_code):
+        raise invalid("program.currency_code", "the currency of a program cannot change")
+    changed = read_program(merged, now)
+    return replace(changed, create_time=old.create_time, update_time=now)
+
+
+def write_program(program: Program) -> program_pb2.Program:
+    """The program as the contract has it."""
+    policy = program.policy
+    return program_pb2.Program(
+        program_id=program.program_id,
+        title=program.title,
+        currency_code=program.currency_code,
+        policy=program_pb2.AttributionPolicy(
+            touch=int(policy.touch),  # type: ignore[arg-type]
+            window=to_duration(policy.window),
+            binding=int(policy.binding),  # type: ignore[arg-type]
+            bindable=int(policy.bindable),  # type: ignore[arg-type]
+            enroll_buyers=policy.enroll_buyers,
+            default_sponsor_id=policy.default_sponsor_id,
+        ),
+        allowed_hosts=program.allowed_hosts,
+        create_time=to_timestamp(program.create_time),
+        update_time=to_timestamp(program.update_time),
+    )
+
+
+def _read_policy(message: program_pb2.AttributionPolicy) -> Policy:
+    try:
+        window = to_timedelta(message.window)
+    except ValueError as error:
+        raise invalid("program.policy.window", str(error)) from error
+    if not timedelta(0) < window <= MAX_WINDOW:
+        raise invalid("program.policy.window", f"must be more than 0 and at most {MAX_WINDOW.days} days")
+    require_plain("program.policy.default_sponsor_id", message.default_sponsor_id)
+    return Policy(
+        touch=Touch(message.touch),
+        window=window,
+        binding=Binding(message.binding),
+        bindable=Bindable(message.bindable),
+        enroll_buyers=message.enroll_buyers,
+        default_sponsor_id=message.default_sponsor_id,
+    )
+
+
+def _merge(target: program_pb2.Program, source: program_pb2.Program, path: str) -> None:
+    """Copies one field of a mask (AIP-134: a named field that is not set is cleared)."""
+    head, _, rest = path.partition(".")
+    if head in _FIXED or head in _OUTPUT_ONLY:
+        raise invalid("update_mask", f"{head!r} cannot change")
+    if (rest and (head != "policy" or rest not in _POLICY_FIELDS)) or head not in _WHOLE:
+        raise invalid("update_mask", f"{path!r} is not a field of a program")
+    if rest:
+        _copy_field(target.policy, source.policy, rest)
+    else:
+        _copy_field(target, source, head)
+
+
+def _copy_field(target: ProtoMessage, source: ProtoMessage, name: str) -> None:
+    target.ClearField(name)
+    only = type(source)()
+    only.CopyFrom(source)
+    for field in only.DESCRIPTOR.fields:
+        if field.name != name:
+            only.ClearField(field.name)
+    target.MergeFrom(only)
+
+
+_CURRENCIES = frozenset(each.code for each in Currency if each.exponent is not None)

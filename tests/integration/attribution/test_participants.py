@@ -1,0 +1,334 @@
+"""Enrolment, binds and the tree."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import grpc
+import pytest
+from upline.attribution.v1 import participant_pb2
+
+from chassis.clock import ManualClock
+from tests.integration.attribution.people import (
+    NEW_ONLY,
+    PER_CONVERSION,
+    TIMEOUT,
+    Caller,
+    order,
+    refused,
+    request_id,
+)
+from tests.running import Running
+
+Program = Callable[..., Awaitable[Caller]]
+CODE = grpc.StatusCode
+
+
+async def test_three_in_a_line(program: Program) -> None:
+    caller = await program()
+    await caller.enroll("olga", attributes={"tier": "gold"})
+    await caller.enroll("maria", sponsor_id="olga")
+    vera = await caller.enroll("vera", sponsor_id="maria")
+    assert (vera.binding.sponsor_id, vera.binding.source) == ("maria", participant_pb2.BIND_SOURCE_CALLER)
+    assert await caller.upline("vera") == ["maria", "olga"]
+    assert await caller.downline("olga") == [(1, "maria"), (2, "vera")]
+    assert await caller.downline("olga", max_level=1) == [(1, "maria")]
+
+
+async def test_same_data_again_is_the_same_person_and_other_data_is_refused(program: Program) -> None:
+    caller = await program()
+    first = await caller.enroll("olga", attributes={"tier": "gold"})
+    assert await caller.enroll("olga", attributes={"tier": "gold"}) == first
+    async with refused() as told:
+        await caller.enroll("olga", attributes={"tier": "iron"})
+    assert (told[0].code, told[0].fields) == (CODE.ALREADY_EXISTS, ["participant.participant_id"])
+
+
+async def test_request_id_answers_twice_alike(program: Program) -> None:
+    caller = await program()
+    request = participant_pb2.EnrollParticipantsRequest(
+        request_id=request_id(),
+        program_id=caller.program_id,
+        participants=[participant_pb2.ParticipantDraft(participant_id="olga")],
+    )
+    first = await caller.people.EnrollParticipants(request, timeout=TIMEOUT)
+    assert await caller.people.EnrollParticipants(request, timeout=TIMEOUT) == first
+    assert (first.enrolled_count, first.existing_count) == (1, 0)
+    request.participants[0].attributes["tier"] = "gold"
+    async with refused() as told:
+        await caller.people.EnrollParticipants(request, timeout=TIMEOUT)
+    assert told[0].reason == "REQUEST_ID_REUSED"
+
+
+async def test_batch_enrols_sponsors_before_their_referees_only(program: Program) -> None:
+    caller = await program()
+    request = participant_pb2.EnrollParticipantsRequest(
+        request_id=request_id(),
+        program_id=caller.program_id,
+        participants=[
+            participant_pb2.ParticipantDraft(participant_id="maria", sponsor_id="olga"),
+            participant_pb2.ParticipantDraft(participant_id="olga"),
+        ],
+    )
+    async with refused() as told:
+        await caller.people.EnrollParticipants(request, timeout=TIMEOUT)
+    assert (told[0].code, told[0].fields) == (CODE.NOT_FOUND, ["participants[0].sponsor_id"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"sponsor_id": "nobody"}, CODE.NOT_FOUND, "participant.sponsor_id"),
+        ({"sponsor_id": "vera"}, CODE.INVALID_ARGUMENT, "participant.sponsor_id"),
+        ({"code": "NOSUCHCODE"}, CODE.INVALID_ARGUMENT, "participant.code"),
+        ({"click_token": "forged"}, CODE.INVALID_ARGUMENT, "participant.click_token"),
+        ({"attributes": {"a": "\x00"}}, CODE.INVALID_ARGUMENT, "participant.attributes"),
+        ({"attributes": {"a": "x" * 257}}, CODE.INVALID_ARGUMENT, "participant.attributes[a]"),
+    ],
+)
+async def test_bad_enrolment_names_the_field(
+    program: Program, fields: dict[str, object], code: grpc.StatusCode, field: str
+) -> None:
+    caller = await program()
+    async with refused() as told:
+        await caller.enroll("vera", **fields)
+    assert (told[0].code, told[0].fields) == (code, [field])
+
+
+async def test_code_and_click_bind_at_enrolment(program: Program, clock: ManualClock) -> None:
+    caller = await program(days=1)
+    await caller.enroll("olga")
+    code, now = await caller.code("olga"), clock.now()
+    by_code = await caller.enroll("maria", code=code.lower())
+    assert (by_code.binding.sponsor_id, by_code.binding.code) == ("olga", code)
+    by_click = await caller.enroll("vera", click_token=await caller.token("maria", now))
+    assert (by_click.binding.sponsor_id, by_click.binding.channel) == ("maria", "chat")
+    assert by_click.binding.campaign == "spring"
+    old = await caller.token("maria", now.replace(year=now.year - 1))
+    async with refused() as told:
+        await caller.enroll("late", click_token=old)
+    assert (told[0].reason, told[0].fields) == ("WINDOW_PASSED", ["participant.click_token"])
+
+
+async def test_per_conversion_binds_by_the_caller_only(program: Program) -> None:
+    caller = await program(binding=PER_CONVERSION)
+    await caller.enroll("olga")
+    assert not (await caller.enroll("maria", code=await caller.code("olga"))).HasField("binding")
+    assert (await caller.enroll("vera", sponsor_id="olga")).binding.sponsor_id == "olga"
+
+
+async def test_default_sponsor_takes_orphans(program: Program) -> None:
+    caller = await program(default_sponsor_id="house")
+    before = await caller.enroll("early")
+    assert not before.HasField("binding")
+    assert not (await caller.enroll("house")).HasField("binding")
+    assert (await caller.enroll("late")).binding.source == participant_pb2.BIND_SOURCE_DEFAULT
+
+
+async def test_sign_up_is_recorded_in_the_same_breath(program: Program) -> None:
+    caller = await program()
+    await caller.enroll("olga")
+    await caller.enroll("maria", sponsor_id="olga", record_sign_up=True, attributes={"tier": "gold"})
+    (event,) = await caller.events()
+    recorded = event.recorded
+    assert event.event_id == f"conversion:{caller.program_id}/sign_up:maria"
+    assert recorded.conversion.draft.event_type == "sign_up"
+    assert recorded.conversion.attribution.referrer_id == "olga"
+    assert [each.participant_id for each in recorded.upline] == ["olga"]
+    assert dict(recorded.buyer_attributes) == {"tier": "gold"}
+    assert recorded.HasField("bind_time")
+
+
+async def test_somebody_enrolled_by_a_purchase_is_adopted(program: Program) -> None:
+    caller = await program()
+    await caller.record(order("1", "vera"))
+    await caller.enroll("olga")
+    vera = await caller.enroll("vera", sponsor_id="olga", attributes={"tier": "gold"})
+    assert (vera.binding.sponsor_id, dict(vera.attributes)) == ("olga", {"tier": "gold"})
+    assert await caller.enroll("vera", sponsor_id="olga", attributes={"tier": "gold"}) == vera
+
+
+async def test_new_only_does_not_bind_old_buyers_by_code(program: Program) -> None:
+    caller = await program(bindable=NEW_ONLY)
+    await caller.record(order("1", "vera"))
+    await caller.enroll("olga")
+    assert not (await caller.enroll("vera", code=await caller.code("olga"))).HasField("binding")
+
+
+async def test_bind_refusals(program: Program) -> None:
+    caller = await program()
+    await caller.enroll_line(["a", "b", "c"])
+    for participant_id, sponsor_id, code, reason, fields in [
+        ("a", "a", CODE.INVALID_ARGUMENT, "SELF_REFERRAL", ["sponsor_id"]),
+        ("a", "c", CODE.FAILED_PRECONDITION, "CYCLE", ["sponsor_id"]),
+        ("b", "c", CODE.FAILED_PRECONDITION, "ALREADY_BOUND", ["participant_id"]),
+        ("a", "nobody", CODE.NOT_FOUND, "PARTICIPANT_NOT_FOUND", []),
+    ]:
+        async with refused() as told:
+            await caller.bind(participant_id, sponsor_id)
+        assert (told[0].code, told[0].reason, told[0].fields) == (code, reason, fields)
+
+
+async def test_late_bind_takes_the_downline_along(program: Program) -> None:
+    caller = await program()
+    await caller.enroll_line(["top", "middle"])
+    await caller.enroll_line(["root", *(f"n{i}" for i in range(200))])
+    await caller.bind("root", "middle")
+    wanted = [*(f"n{i}" for i in range(198, -1, -1)), "root", "middle", "top"]
+    assert await caller.upline("n199", page_size=50) == wanted
+    await caller.record(order("1", "n30"))
+    (event,) = await caller.events()
+    names = [each.participant_id for each in event.recorded.upline]
+    assert names == [*(f"n{i}" for i in range(29, -1, -1)), "root", "middle", "top"]
+
+
+async def test_uplines_built_by_binds_from_below_are_whole(program: Program) -> None:
+    """Every bind leaves a prefix of one ancestor; walks over them must not stop there, and leave longer ones."""
+    caller = await program()
+    ids = [f"p{i}" for i in range(90)]
+    for each in ids:
+        await caller.enroll(each)
+    for i in range(89, 0, -1):
+        await caller.bind(ids[i], ids[i - 1])
+    for number in range(2):
+        await caller.record(order(str(number), "p89"))
+        events = await caller.events()
+        assert [each.participant_id for each in events[-1].recorded.upline] == [f"p{i}" for i in range(88, 24, -1)]
+    assert await caller.upline("p89") == [f"p{i}" for i in range(88, -1, -1)]
+
+
+async def test_two_binds_at_once_never_close_a_cycle(program: Program, second_attribution: Running) -> None:
+    caller = await program()
+    other = Caller(second_attribution, caller.program_id)
+    for turn in range(25):
+        a, b = f"a{turn}", f"b{turn}"
+        await caller.enroll_line([a])
+        await caller.enroll_line([b])
+        results = await asyncio.gather(caller.bind(a, b), other.bind(b, a), return_exceptions=True)
+        failures = [each for each in results if isinstance(each, grpc.aio.AioRpcError)]
+        assert [each.code() for each in failures] == [CODE.FAILED_PRECONDITION]
+        assert sorted([len(await caller.upline(a)), len(await caller.upline(b))]) == [0, 1]
+
+
+async def test_first_bind_wins(program: Program, second_attribution: Running) -> None:
+    caller = await program()
+    other = Caller(second_attribution, caller.program_id)
+    await caller.enroll_line(["s1"])
+    await caller.enroll_line(["s2"])
+    for turn in range(10):
+        await caller.enroll(f"p{turn}")
+        results = await asyncio.gather(
+            caller.bind(f"p{turn}", "s1"), other.bind(f"p{turn}", "s2"), return_exceptions=True
+        )
+        won = [each for each in results if isinstance(each, participant_pb2.Participant)]
+        assert len(won) == 1
+        assert (await caller.get(f"p{turn}")).binding == won[0].binding
+
+
+async def test_same_enrolment_from_two_places(program: Program, second_attribution: Running) -> None:
+    caller = await program()
+    other = Caller(second_attribution, caller.program_id)
+    ids = [f"p{i}" for i in range(200)]
+    await asyncio.gather(*(each.enroll_line(ids) for each in (caller, other, caller, other)))
+    assert len(await caller.downline("p0")) == 199
+
+
+async def test_chain_of_a_hundred_thousand(program: Program) -> None:
+    caller = await program()
+    ids = [f"p{i}" for i in range(100_000)]
+    began = time.perf_counter()
+    await caller.enroll_line(ids)
+    built = time.perf_counter()
+    assert await caller.upline("p99999") == ids[-2::-1]
+    walked_up = time.perf_counter()
+    assert await caller.downline("p0") == [(i, f"p{i}") for i in range(1, 100_000)]
+    walked_down = time.perf_counter()
+    async with refused() as told:
+        await caller.bind("p0", "p99999")
+    assert told[0].reason == "CYCLE"
+    await caller.enroll("above")
+    await caller.bind("p0", "above")
+    assert (await caller.upline("p99999"))[-1] == "above"
+    await caller.record(order("1", "p99999"))
+    (event,) = await caller.events()
+    assert [each.participant_id for each in event.recorded.upline] == ids[-2:-66:-1]
+    rest = time.perf_counter()
+    print(
+        f"build {built - began:.1f} up {walked_up - built:.1f} down {walked_down - walked_up:.1f} rest {rest - walked_down:.1f}"
+    )
+
+
+async def test_downline_of_a_broad_tree_page_by_page(program: Program) -> None:
+    caller = await program()
+    await caller.enroll("root")
+    wanted = []
+    for level, parents in enumerate([["root"], [f"1-{i}" for i in range(30)]], start=1):
+        drafts = [
+            participant_pb2.ParticipantDraft(participant_id=f"{level}-{i}", sponsor_id=parents[i % len(parents)])
+            for i in range(30**level)
+        ]
+        await caller.people.EnrollParticipants(
+            participant_pb2.EnrollParticipantsRequest(
+                request_id=request_id(), program_id=caller.program_id, participants=drafts
+            ),
+            timeout=TIMEOUT,
+        )
+        wanted += [(level, each.participant_id) for each in drafts]
+    assert await caller.downline("root", page_size=7) == wanted
+    assert await caller.downline("root", page_size=1000) == wanted
+    assert await caller.downline("root", max_level=1, page_size=7) == wanted[:30]
+
+
+async def test_referrals_say_what_was_bought(program: Program) -> None:
+    caller = await program()
+    await caller.enroll("olga")
+    for name in ("maria", "vera"):
+        await caller.enroll(name, sponsor_id="olga")
+    for number in range(25):
+        await caller.record(order(str(number), "vera", 100))
+    await caller.reverse("r1", "0")
+    await caller.reverse("r2", "1", amount={"currency_code": "RUB", "amount_minor": 40})
+    request = participant_pb2.ListReferralsRequest(program_id=caller.program_id, participant_id="olga", page_size=1)
+    first = await caller.people.ListReferrals(request, timeout=TIMEOUT)
+    assert [each.participant_id for each in first.referrals] == ["maria"]
+    request.page_token = first.next_page_token
+    second = await caller.people.ListReferrals(request, timeout=TIMEOUT)
+    (vera,) = second.referrals
+    assert (vera.participant_id, vera.conversion_count, vera.amount.amount_minor) == ("vera", 24, 2_360)
+    assert [each.draft.conversion_id for each in vera.recent_conversions] == [str(i) for i in range(24, 4, -1)]
+    assert not second.next_page_token
+
+
+async def test_attributes_are_replaced(program: Program) -> None:
+    caller = await program()
+    await caller.enroll("olga", attributes={"a": "1"})
+    answer = await caller.people.UpdateParticipant(
+        participant_pb2.UpdateParticipantRequest(
+            request_id=request_id(), program_id=caller.program_id, participant_id="olga", attributes={"b": "2"}
+        ),
+        timeout=TIMEOUT,
+    )
+    assert dict(answer.participant.attributes) == {"b": "2"}
+
+
+async def test_batch_over_the_limit_and_call_without_a_deadline(program: Program) -> None:
+    caller = await program()
+    drafts = [participant_pb2.ParticipantDraft(participant_id=str(i)) for i in range(1001)]
+    request = participant_pb2.EnrollParticipantsRequest(
+        request_id=request_id(), program_id=caller.program_id, participants=drafts
+    )
+    async with refused() as told:
+        await caller.people.EnrollParticipants(request, timeout=TIMEOUT)
+    assert (told[0].code, told[0].fields) == (CODE.INVALID_ARGUMENT, ["participants"])
+    async with refused() as told:
+        await caller.people.GetParticipant(
+            participant_pb2.GetParticipantRequest(program_id=caller.program_id, participant_id="0")
+        )
+    assert told[0].reason == "DEADLINE_REQUIRED"
+
+
+async def test_unknown_program(program: Program) -> None:
+    caller = Caller((await program()).running, "no-such-program")
+    async with refused() as told:
+        await caller.enroll("olga")
+    assert (told[0].code, told[0].reason) == (CODE.NOT_FOUND, "PROGRAM_NOT_FOUND")
