@@ -13,7 +13,10 @@ from rich.table import Table
 
 from cli.bundle.encode import plain
 
-out = Console(highlight=False, soft_wrap=True)
+PIPED_WIDTH = 120
+"""Tables need some width where there is no terminal to ask."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

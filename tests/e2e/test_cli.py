@@ -167,7 +167,7 @@ def test_what_a_service_refuses_is_told_with_its_line(stack: Up, tmp_path: Path)
     line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if "asset: EUR" in text)
     refused = upline("apply", str(file), state=stack.state, check=False)
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"{file}:{line}:3: plan.rules[0].asset: ")
+    assert refused.stderr.startswith(f"{file}:{line}:5: plan.rules[0].asset: ")
     assert upline("wallet", "cli-refused", "olga", state=stack.state, check=False).returncode == 1
 
 
