@@ -1,6 +1,6 @@
 """Everyone who earned hears of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import structlog
 
@@ -13,14 +13,11 @@ from services.notify.store import causes as cause_store
 from services.notify.store import entries as entry_store
 from services.notify.store.causes import NumberedCause
 
-CAUSES_PER_TRANSACTION = 1_000
-"""With ten beneficiaries each, 10,000 rows: a few hundred milliseconds, far from any timeout."""
-
 log = structlog.get_logger(__name__)
 
 
 async def deliver(deps: Deps, causes: Iterable[Cause]) -> None:
-    """Writes an entry for every beneficiary of every cause that nobody wrote before.
+    """Writes, in one transaction, an entry for every beneficiary of every cause that nobody wrote before.
 
     Causes may come again, in any order, in several processes at once. If some break their contract, the others are
     delivered, and UnusableEventError is raised for the first.
@@ -34,26 +31,22 @@ async def deliver(deps: Deps, causes: Iterable[Cause]) -> None:
             told[key] = (cause, notices(cause))
         except UnusableEventError as error:
             unusable.append(error)
-    pending = list(told.values())
-    for start in range(0, len(pending), CAUSES_PER_TRANSACTION):
-        await _announce(deps, await _write(deps, pending[start : start + CAUSES_PER_TRANSACTION]))
+    if told:
+        await _announce(deps, await _write(deps, told.values()))
     if unusable:
         raise unusable[0]
 
 
-async def _write(deps: Deps, told: Sequence[tuple[Cause, list[Notice]]]) -> set[Inbox]:
+async def _write(deps: Deps, told: Iterable[tuple[Cause, list[Notice]]]) -> set[Inbox]:
     """One transaction; returns the inboxes that got something new."""
     numbered = [(NumberedCause(new_id(), cause), notices) for cause, notices in told]
     async with deps.database.transaction() as conn:
         fresh = await cause_store.claim(conn, [cause for cause, _ in numbered], deps.clock.now())
-        rows = [
-            (Inbox(each.cause.program_id, notice.participant_id), each.entry_id, notice)
-            for each, told_of in numbered
-            if each.entry_id in fresh
-            for notice in told_of
+        told_of = [
+            (each.entry_id, each.cause.program_id, notices) for each, notices in numbered if each.entry_id in fresh
         ]
-        await entry_store.write(conn, rows)
-    return {inbox for inbox, _, _ in rows}
+        await entry_store.write(conn, told_of)
+    return {Inbox(program_id, notice.participant_id) for _, program_id, notices in told_of for notice in notices}
 
 
 async def _announce(deps: Deps, inboxes: set[Inbox]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 MAX_AMOUNT_MINOR = 2**63 - 1
 
@@ -38,9 +39,8 @@ class Asset:
     """Of anything but money, whose currency decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Earning:
-    """One amount of one beneficiary."""
+class Earning(NamedTuple):
+    """One amount of one beneficiary. Like amounts and notices a tuple: a payout makes tens of thousands a second."""
 
     beneficiary_id: str
     level: int
@@ -64,8 +64,7 @@ class Cause:
     earnings: tuple[Earning, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """The sum in one asset."""
 
     asset: str
@@ -74,8 +73,7 @@ class Amount:
     """The part of the total that is on hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What one participant is told of one cause."""
 
     participant_id: str
@@ -99,26 +97,21 @@ def notices(cause: Cause) -> list[Notice]:
 
 
 def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
-    accrued = change is Change.ACCRUED
-    totals: dict[str, int] = {}
-    held: dict[str, int] = {}
-    hold_until: datetime | None = None
-    held_count = 0
-    for each in earnings:
-        totals[each.asset] = totals.get(each.asset, 0) + each.amount_minor
-        if accrued and each.hold_until is not None:
-            held_count += 1
-            held[each.asset] = held.get(each.asset, 0) + each.amount_minor
-            hold_until = max(hold_until, each.hold_until) if hold_until else each.hold_until
-    if max(totals.values()) > MAX_AMOUNT_MINOR:
-        raise UnusableEventError(f"the amounts of {person!r} sum to more than {MAX_AMOUNT_MINOR}")
-    return Notice(
-        participant_id=person,
-        kind=_kind(change, all_held=held_count == len(earnings)),
-        level=min(each.level for each in earnings),
-        amounts=tuple(Amount(asset, total, held.get(asset, 0)) for asset, total in totals.items()),
-        hold_until=hold_until,
-    )
+    sums: dict[str, tuple[int, int]] = {}
+    holds: list[datetime] = []
+    for _, _, asset, amount_minor, hold_until in earnings:
+        total, held = sums.get(asset, (0, 0))
+        if hold_until is not None and change is Change.ACCRUED:
+            holds.append(hold_until)
+            held += amount_minor
+        sums[asset] = (total + amount_minor, held)
+    amounts = tuple([Amount(asset, total, held) for asset, (total, held) in sums.items()])
+    for each in amounts:
+        if each.total_minor > MAX_AMOUNT_MINOR:
+            raise UnusableEventError(f"the amounts of {person!r} sum to more than {MAX_AMOUNT_MINOR}")
+    level = earnings[0].level if len(earnings) == 1 else min(each.level for each in earnings)
+    kind = _kind(change, all_held=len(holds) == len(earnings))
+    return Notice(person, kind, level, amounts, max(holds) if holds else None)
 
 
 def _kind(change: Change, *, all_held: bool) -> Kind:

@@ -1,7 +1,9 @@
 """Inbox entries."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,8 @@ from services.notify.domain.inbox import Entry, Inbox
 _COPY = """
     COPY inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, hold_until) FROM STDIN
 """
+_NULL = "\\N"
+_SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _SELECT = """
@@ -40,9 +44,12 @@ _MARK_READ = text("""
 """)
 
 
-async def write(conn: AsyncConnection, told: Iterable[tuple[Inbox, UUID, Notice]]) -> None:
-    """Writes entries whose cause this transaction claimed. Sorted by inbox: neighbours share index pages."""
-    rows = sorted(_copy_line(*each) for each in told)
+async def write(conn: AsyncConnection, told: Iterable[tuple[UUID, str, Sequence[Notice]]]) -> None:
+    """Writes the entries of causes this transaction claimed: entry id, program and notices of each.
+
+    Sorted by inbox, because neighbours share index pages.
+    """
+    rows = sorted(line for each in told for line in _copy_lines(*each))
     if not rows:
         return
     raw = await psycopg_connection(conn)
@@ -50,13 +57,24 @@ async def write(conn: AsyncConnection, told: Iterable[tuple[Inbox, UUID, Notice]
         await copy.write("".join(rows))
 
 
-def _copy_line(inbox: Inbox, entry_id: UUID, notice: Notice) -> str:
-    amounts = json.dumps([[each.asset, each.total_minor, each.held_minor] for each in notice.amounts])
-    hold_until = notice.hold_until.isoformat() if notice.hold_until else "\\N"
-    return (
-        f"{inbox.program_id.translate(_ESCAPES)}\t{inbox.participant_id.translate(_ESCAPES)}\t{entry_id}"
-        f"\t{notice.kind.value}\t{notice.level}\t{amounts.translate(_ESCAPES)}\t{hold_until}\n"
-    )
+def _copy_lines(entry_id: UUID, program_id: str, notices: Sequence[Notice]) -> Iterator[str]:
+    program, entry = _escaped(program_id), str(entry_id)
+    for participant_id, kind, level, amounts, hold_until in notices:
+        sums = ",".join([f"[{_json_escaped(asset)},{total},{held}]" for asset, total, held in amounts])
+        yield (
+            f"{program}\t{_escaped(participant_id)}\t{entry}\t{kind:d}\t{level}\t[{sums}]"
+            f"\t{hold_until.isoformat() if hold_until else _NULL}\n"
+        )
+
+
+def _escaped(value: str) -> str:
+    """The value as COPY's text format wants it."""
+    return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
+
+
+@lru_cache(maxsize=1024)
+def _json_escaped(asset: str) -> str:
+    return _escaped(json.dumps(asset))
 
 
 async def page(

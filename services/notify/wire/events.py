@@ -35,10 +35,11 @@ def _earnings(event: events_pb2.RewardEvent) -> tuple[Earning, ...]:
     known = {each.code for each in event.assets}
     earnings = []
     for each in event.earnings:
-        if not each.beneficiary_id or each.amount_minor <= 0 or each.asset not in known:
+        beneficiary, asset, amount_minor = each.beneficiary_id, each.asset, each.amount_minor
+        if not beneficiary or amount_minor <= 0 or asset not in known:
             raise UnusableEventError(
-                f"earning {each.reward_id!r} has no beneficiary, no amount or an asset not described"
+                f"earning {each.reward_id!r} has no beneficiary, no amount or an asset that is not described"
             )
         hold_until = to_datetime(each.hold_until) if each.HasField("hold_until") else None
-        earnings.append(Earning(each.beneficiary_id, each.level, each.asset, each.amount_minor, hold_until))
+        earnings.append(Earning(beneficiary, each.level, asset, amount_minor, hold_until))
     return tuple(earnings)

@@ -111,7 +111,7 @@ class Writer:
         entry_id = UUID(int=(0x0198_0000_0000 + number) << 80 | new_id().int & (1 << 80) - 1)
         async with self._database.transaction() as conn:
             await cause_store.claim(conn, [NumberedCause(entry_id, told)], datetime.now(UTC))
-            await entry_store.write(conn, [(self._inbox, entry_id, notice) for notice in notices(told)])
+            await entry_store.write(conn, [(entry_id, self._inbox.program_id, notices(told))])
             written.set()
             await go.wait()
         return entry_id
