@@ -4,6 +4,7 @@ The relay asks for *unpublished* rows. A cursor (`id > last`) would lose rows wh
 """
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -82,8 +83,9 @@ def merge(messages: Sequence[Message]) -> list[Message]:
     """Joins neighbours of one subject and type, up to MERGE_BYTES.
 
     Every payload is a protobuf message with one repeated field, and such messages joined end to end are one message with
-    all the entries (protobuf encoding guide, "Last One Wins", on merging). A joined message is named after its first and last
-    part; consumers know each event by its own id, so parts may be joined otherwise when they are published again.
+    all the entries (protobuf encoding guide, "Last One Wins", on merging). A joined message is named after all of its parts:
+    after a crash between publishing and marking they may be joined otherwise, with a row between them that was committed
+    late. Named after the first and last part only, that message would be taken for the one before, and the row be lost.
     """
     merged: list[list[Message]] = []
     size = 0
@@ -101,9 +103,9 @@ def merge(messages: Sequence[Message]) -> list[Message]:
 def _joined(parts: list[Message]) -> Message:
     if len(parts) == 1:
         return parts[0]
-    first, last = parts[0], parts[-1]
-    name = f"{first.message_id}..{last.message_id}"
-    return Message(first.subject, name, first.message_type, b"".join(each.payload for each in parts))
+    names = hashlib.blake2b("\x1f".join(each.message_id for each in parts).encode(), digest_size=16)
+    first = parts[0]
+    return Message(first.subject, names.hexdigest(), first.message_type, b"".join(each.payload for each in parts))
 
 
 @dataclass
