@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chassis.embedded.state import StateDirectory, running_stack
 from cli.client import Addresses, Client
 from cli.failures import USAGE, CommandFailed
 from cli.output import err
 from cli.stack.layout import SERVICES, External, ephemeral
-from cli.stack.supervisor import Stack
+
+if TYPE_CHECKING:
+    from cli.stack.supervisor import Stack
 
 Result = TypeVar("Result")
 
@@ -57,8 +59,10 @@ def services(where: Where) -> Iterator[Addresses]:
 
 
 @contextmanager
-def embedded(state_path: Path) -> Iterator[Stack]:
+def embedded(state_path: Path) -> "Iterator[Stack]":
     """A quiet stack of one's own on free ports."""
+    from cli.stack.supervisor import Stack  # and the migrations with it: most commands need neither
+
     state = StateDirectory(state_path)
     try:
         with err.status("starting the stack") as status:

@@ -20,8 +20,9 @@ import psycopg
 from chassis.embedded import nats, postgres
 from chassis.embedded.state import running_stack
 from chassis.migrate import head_revision
+from cli.stack.errors import PortTaken
 from cli.stack.health import health
-from cli.stack.layout import DEFAULT_PORTS, SERVICES, PortTaken, refuse_taken
+from cli.stack.layout import DEFAULT_PORTS, SERVICES, refuse_taken
 
 OLDEST_PYTHON = (3, 11)
 MIN_FREE_BYTES = 2 * 1024**3

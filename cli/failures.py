@@ -8,8 +8,7 @@ from grpc_status import rpc_status
 
 from chassis.embedded.state import StateLockedError
 from cli.bundle.problems import BundleError
-from cli.stack.layout import PortTaken
-from cli.stack.supervisor import StackFailed
+from cli.stack.errors import PortTaken, StackFailed
 
 REFUSED, NOT_REACHED, USAGE = 1, 3, 2
 

@@ -9,7 +9,6 @@ import typer
 
 from cli.client import Client
 from cli.connection import Where, call
-from cli.demonstration import Demonstration
 from cli.options import Targets
 from cli.output import out
 
@@ -30,6 +29,8 @@ def demo(
 
     Examples: upline demo; upline demo --state /tmp/upline-demo
     """
+    from cli.demonstration import Demonstration
+
     began = time.monotonic()
 
     async def work(client: Client) -> bool:

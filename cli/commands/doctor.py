@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import typer
 
-from cli.doctoring import examine
 from cli.options import DEFAULT_STATE, Json, State
 from cli.output import out, print_json
 
@@ -17,6 +16,8 @@ def doctor(state: State = DEFAULT_STATE, as_json: Json = False) -> None:
 
     Examples: upline doctor; upline doctor --state /var/lib/upline --json
     """
+    from cli.doctoring import examine
+
     findings = examine(state)
     well = all(each.ok for each in findings)
     if as_json:

@@ -2,7 +2,6 @@
 
 import os
 
-from chassis.migrate import migrate as run_migrations
 from cli.failures import USAGE, CommandFailed
 from cli.stack.layout import SERVICES
 
@@ -15,6 +14,8 @@ def migrate() -> None:
 
     Example: UPLINE_DATABASE_URL=postgresql://upline:…@db/upline UPLINE_ROLE_PASSWORD=… upline migrate
     """
+    from chassis.migrate import migrate as run_migrations
+
     settings = {name: os.environ.get(name, "") for name in ("UPLINE_DATABASE_URL", "UPLINE_ROLE_PASSWORD")}
     if missing := [name for name, text in settings.items() if not text]:
         raise CommandFailed(f"set {' and '.join(missing)}", USAGE)

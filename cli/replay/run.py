@@ -154,9 +154,10 @@ class Replay:
         async def one(part: Sequence[Item]) -> None:
             nonlocal total
             try:
-                total += await send(part)
+                count = await send(part)
             finally:
                 gate.release()
+            total += count  # not across the await above: several of these run at once
             self.bars.advance(bar, len(part))
 
         try:

@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chassis.embedded.state import free_port
+from cli.stack.errors import PortTaken
 
 SERVICES = ("attribution", "rewards", "notify")
 DEFAULT_PORTS = {"attribution": 7101, "rewards": 7102, "notify": 7103, "redirect": 7180}
 SCALED = ("attribution", "rewards")
 """The services that `--workers` multiplies: intake and payout. One notify keeps up with both."""
-
-
-class PortTaken(RuntimeError):
-    """Something else listens on a port the stack was told to use."""
 
 
 @dataclass(frozen=True, slots=True)

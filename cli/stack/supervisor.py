@@ -14,6 +14,7 @@ from chassis.embedded.nats import Nats
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory
 from chassis.migrate import migrate, role_name
+from cli.stack.errors import StackFailed
 from cli.stack.health import health
 from cli.stack.layout import SCALED, SERVICES, Layout
 from cli.stack.logs import Follower, Show, rotate
@@ -25,10 +26,6 @@ SERVING_SECONDS = 90.0
 SERVER_RETRIES = 5
 
 Say = Callable[[str], None]
-
-
-class StackFailed(RuntimeError):
-    """The stack cannot start, or cannot be kept up."""
 
 
 class Stack:

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from chassis.embedded.state import StateDirectory
+from cli.stack.errors import PortTaken
 from cli.stack.health import health
-from cli.stack.layout import DEFAULT_PORTS, Layout, PortTaken
+from cli.stack.layout import DEFAULT_PORTS, Layout
 from tests.e2e.stacks import GONE_SECONDS, READY_SECONDS, Up, alive, environment, until, up, upline
 
 APPLY = ("apply", "programs/three-levels.yaml", "--json")
