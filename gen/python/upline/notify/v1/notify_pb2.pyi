@@ -215,7 +215,7 @@ class InboxEntry(_message.Message):
     READ_FIELD_NUMBER: _builtins.int
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
-    """The entry's id; ids grow with time within an inbox."""
+    """The entry's id, unique within an inbox; ids grow with time within an inbox."""
     kind: Global___NotificationKind.ValueType
     """What it tells of."""
     cause_id: _builtins.str
@@ -574,7 +574,9 @@ class WatchInboxRequest(_message.Message):
     participant_id: _builtins.str
     """The participant."""
     after_entry_id: _builtins.str
-    """Starts after this entry; empty for only what is written from now on."""
+    """Starts after this entry; empty for only what is written from now on. An entry written at the same moment as this
+    one may be sent though an earlier stream sent it: its id tells. One stream sends no entry twice.
+    """
     def __init__(
         self,
         *,
