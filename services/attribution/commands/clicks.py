@@ -21,7 +21,7 @@ from services.attribution.domain.click_token import sign_parts
 from services.attribution.intake import MAX_BATCH_CLICKS, Intake
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.store.links import Absent, LinkKey
-from services.attribution.wire.clicks import Sealer, conforms
+from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms
 
 MAX_REQUEST_CLICKS = 1_000
 """As in the contract."""
@@ -44,12 +44,12 @@ async def record_click(deps: ClickDeps, request: RecordClickRequest) -> str:
     if not request.HasField("click") or not conforms(click):
         check(request)
     request.DiscardUnknownFields()
-    clicked_at_us = deps.sealer.seal(click, "click", unix_ms(deps.clock.now()))
+    deps.sealer.seal(click, "click", unix_ms(deps.clock.now()))
     if deps.links.peek((click.program_id, click.link_id)) is None:
         await _require_links(deps, [click], "click")
     # A request with one click and a batch with one click are the same bytes.
     await deps.intake.record(request.SerializeToString(), 1)
-    return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us)
+    return _token(deps, click)
 
 
 async def record_clicks(
@@ -60,26 +60,33 @@ async def record_clicks(
     Where the stream fails in the middle some may be on disk: the same clicks sent again are the same clicks.
     """
     clicks = request.clicks
-    if not 0 < len(clicks) <= MAX_REQUEST_CLICKS or not all(map(conforms, clicks)):
+    if not 0 < len(clicks) <= MAX_REQUEST_CLICKS:
         check(request)
     request.DiscardUnknownFields()
-    now_ms = unix_ms(deps.clock.now())
-    seal, peek = deps.sealer.seal, deps.links.peek
-    times_us = []
-    keys: set[LinkKey] = set()
-    for index, click in enumerate(clicks):
-        times_us.append(seal(click, f"clicks[{index}]", now_ms))
-        keys.add((click.program_id, click.link_id))
-    if any(peek(key) is None for key in keys):
+    if any(deps.links.peek(key) is None for key in _seal(deps, request)):
         await _require_links(deps, clicks, "clicks[{}]")
     await _append(deps.intake, request)
     if not return_tokens:
         return []
-    key = deps.click_token_key
-    return [
-        sign_parts(key, click.program_id, click.link_id, click.click_id, time_us)
-        for click, time_us in zip(clicks, times_us, strict=True)
-    ]
+    return [_token(deps, click) for click in clicks]
+
+
+def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest) -> set[LinkKey]:
+    """Seals all clicks and returns the links that they name."""
+    clicks = request.clicks
+    now_ms = unix_ms(deps.clock.now())
+    keys = deps.sealer.seal_regular(clicks, now_ms)
+    if keys is not None:
+        return keys
+    if not all(map(conforms, clicks)):
+        check(request)
+    for index, click in enumerate(clicks):
+        deps.sealer.seal(click, f"clicks[{index}]", now_ms)
+    return {(click.program_id, click.link_id) for click in clicks}
+
+
+def _token(deps: ClickDeps, click: Click) -> str:
+    return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us(click))
 
 
 async def _append(intake: Intake, request: RecordClicksRequest | StreamClicksRequest) -> None:

@@ -22,21 +22,21 @@ class ClickServicer:
 
     deps: ClickDeps
 
-    async def RecordClick(  # noqa: N802 - the contract's name
+    async def RecordClick(
         self, request: click_pb2.RecordClickRequest, _context: Context
     ) -> click_pb2.RecordClickResponse:
         """Records one click."""
         token = await record_click(self.deps, request)
         return click_pb2.RecordClickResponse(click_id=request.click.click_id, click_token=token)
 
-    async def RecordClicks(  # noqa: N802
+    async def RecordClicks(
         self, request: click_pb2.RecordClicksRequest, _context: Context
     ) -> click_pb2.RecordClicksResponse:
         """Records one batch."""
         tokens = await record_clicks(self.deps, request, request.return_tokens)
         return click_pb2.RecordClicksResponse(recorded_count=len(request.clicks), click_tokens=tokens)
 
-    async def StreamClicks(  # noqa: N802
+    async def StreamClicks(
         self, requests: AsyncIterator[click_pb2.StreamClicksRequest], _context: Context
     ) -> AsyncIterator[click_pb2.StreamClicksResponse]:
         """Records batch after batch; answers in their order."""

@@ -1,11 +1,14 @@
 """Clicks as they come in, made fit to be stored: an id, a time, and nothing that says who the visitor is.
 
-All of it runs for every click, so it is written for speed: a click costs about 4 µs here.
+All of it runs for every click, so it is written for speed. A batch whose clicks are all regular is looked at column by
+column (2 µs a click); one that is not is gone through click by click (5 µs), which also finds the click at fault.
 """
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b
+from struct import unpack
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from upline.attribution.v1.click_pb2 import Click
@@ -17,12 +20,22 @@ MAX_AGE = timedelta(days=2)
 """How late a click may come in: an edge that was cut off for a week-end's day keeps its clicks."""
 MAX_SKEW = timedelta(hours=1)
 """How far ahead of this clock the caller's may be."""
+ID_BYTES = 16
 HASH_BYTES = 16
-MAX_HELD_HASHES = 10_000
-"""Browsers repeat; their hashes are held."""
+# As in click.proto.
+MAX_PROGRAM_ID_CHARS = 63
+MAX_LINK_ID_CHARS = 64
+MAX_VISITOR_ID_CHARS = 128
+MAX_IP_ADDRESS_CHARS = 45
+MAX_USER_AGENT_CHARS = 1_024
+MAX_REFERRER_URL_CHARS = 2_048
+MAX_HELD = 10_000
+"""Browsers and referrers repeat; what was made of them is held."""
 
 _MAX_AGE_MS = MAX_AGE // timedelta(milliseconds=1)
 _MAX_SKEW_MS = MAX_SKEW // timedelta(milliseconds=1)
+_OF_VERSION_7 = bytes(range(0x70, 0x80))
+_OF_VARIANT = bytes(range(0x80, 0xC0))
 _ID_RULE = "must be a UUIDv7 of 16 bytes"
 _TIME_RULE = f"must lie between {MAX_AGE.days} days ago and an hour from now"
 _ZERO_RULE = "must not contain a zero character"
@@ -38,19 +51,61 @@ class Sealer:
         self._ip = blake2b(key=key, digest_size=HASH_BYTES, person=b"upline ip")
         self._user_agent = blake2b(key=key, digest_size=HASH_BYTES, person=b"upline browser")
         self._user_agents: dict[str, bytes] = {}
+        self._referrer_hosts: dict[str, str] = {}
 
-    def seal(self, click: Click, path: str, now_ms: int) -> int:
-        """Changes `click`, which keeps to the contract's rules, to what is stored; returns its time in microseconds
-        since 1970. INVALID_ARGUMENT, with the field's path below `path`, if it cannot be stored."""
+    def seal_regular(self, clicks: Sequence[Click], now_ms: int) -> set[tuple[str, str]] | None:
+        """Does what `seal` does for all clicks and returns the links they name, by program; or None, with nothing changed,
+        if one of them breaks a rule, has no id or has a time or hash of its own."""
+        columns = zip(
+            *[
+                (
+                    click.click_id,
+                    click.program_id,
+                    click.link_id,
+                    click.visitor_id,
+                    click.ip_address,
+                    click.user_agent,
+                    click.referrer_url,
+                    click.ip_hash or click.user_agent_hash or click.HasField("occurred_at"),
+                )
+                for click in clicks
+            ],
+            strict=True,
+        )
+        ids, program_ids, link_ids, visitor_ids, addresses, user_agents, referrers, irregular = columns
+        if (
+            any(irregular)
+            or not _are_regular(ids, now_ms)
+            or not all(program_ids)
+            or not all(link_ids)
+            or max(map(len, program_ids)) > MAX_PROGRAM_ID_CHARS
+            or max(map(len, link_ids)) > MAX_LINK_ID_CHARS
+            or max(map(len, visitor_ids)) > MAX_VISITOR_ID_CHARS
+            or max(map(len, addresses)) > MAX_IP_ADDRESS_CHARS
+            or max(map(len, user_agents)) > MAX_USER_AGENT_CHARS
+            or max(map(len, referrers)) > MAX_REFERRER_URL_CHARS
+            or "\x00" in "".join(visitor_ids)
+        ):
+            return None
+        keys = set(zip(program_ids, link_ids, strict=True))
+        if any("\x00" in part for key in keys for part in key):
+            return None
+        for click, address, user_agent, referrer in zip(clicks, addresses, user_agents, referrers, strict=True):
+            if address or user_agent or referrer:
+                self._hide(click, address, user_agent, referrer)
+        return keys
+
+    def seal(self, click: Click, path: str, now_ms: int) -> None:
+        """Changes `click`, which keeps to the contract's rules, to what is stored. INVALID_ARGUMENT, with the field's path
+        below `path`, if it cannot be stored."""
         click_id = click.click_id
         if click_id:
             id_ms = int.from_bytes(click_id[:6])
-            if len(click_id) != 16 or click_id[6] >> 4 != 7 or click_id[8] >> 6 != 2:
+            if len(click_id) != ID_BYTES or click_id[6] >> 4 != 7 or click_id[8] >> 6 != 2:
                 raise invalid(f"{path}.click_id", _ID_RULE)
             if not now_ms - _MAX_AGE_MS <= id_ms <= now_ms + _MAX_SKEW_MS:
                 raise invalid(f"{path}.click_id", f"the time in it {_TIME_RULE}")
         else:
-            id_ms = now_ms
             click.click_id = new_click_id(now_ms)
         for name, value in (
             ("program_id", click.program_id),
@@ -59,34 +114,44 @@ class Sealer:
         ):
             if "\x00" in value:
                 raise invalid(f"{path}.{name}", _ZERO_RULE)
-        ip_address = click.ip_address
+        if click.HasField("occurred_at"):
+            _check_time(click.occurred_at, path, now_ms)
+        click.ip_hash = click.user_agent_hash = b""
+        self._hide(click, click.ip_address, click.user_agent, click.referrer_url)
+
+    def _hide(self, click: Click, ip_address: str, user_agent: str, referrer_url: str) -> None:
         if ip_address:
             hasher = self._ip.copy()
             hasher.update(ip_address.encode())
             click.ip_hash = hasher.digest()
             click.ip_address = ""
-        elif click.ip_hash:
-            click.ip_hash = b""
-        user_agent = click.user_agent
         if user_agent:
             click.user_agent_hash = self._user_agents.get(user_agent) or self._hash_user_agent(user_agent)
             click.user_agent = ""
-        elif click.user_agent_hash:
-            click.user_agent_hash = b""
-        referrer_url = click.referrer_url
         if referrer_url:
-            click.referrer_url = referrer_host(referrer_url)
-        if click.HasField("occurred_at"):
-            return _checked_time(click.occurred_at, path, now_ms)
-        return id_ms * 1000
+            host = self._referrer_hosts.get(referrer_url)
+            click.referrer_url = self._find_host(referrer_url) if host is None else host
 
     def _hash_user_agent(self, user_agent: str) -> bytes:
         hasher = self._user_agent.copy()
         hasher.update(user_agent.encode())
-        if len(self._user_agents) >= MAX_HELD_HASHES:
+        if len(self._user_agents) >= MAX_HELD:
             self._user_agents.clear()
         digest = self._user_agents[user_agent] = hasher.digest()
         return digest
+
+    def _find_host(self, referrer_url: str) -> str:
+        if len(self._referrer_hosts) >= MAX_HELD:
+            self._referrer_hosts.clear()
+        host = self._referrer_hosts[referrer_url] = referrer_host(referrer_url)
+        return host
+
+
+def clicked_at_us(click: Click) -> int:
+    """When a sealed click happened, in microseconds since 1970."""
+    if click.HasField("occurred_at"):
+        return click.occurred_at.seconds * 1_000_000 + click.occurred_at.nanos // 1000
+    return int.from_bytes(click.click_id[:6]) * 1000
 
 
 def new_click_id(now_ms: int) -> bytes:
@@ -97,22 +162,32 @@ def new_click_id(now_ms: int) -> bytes:
 
 
 def conforms(click: Click) -> bool:
-    """Whether a click keeps to the rules of click.proto. Says the same as the general check, at a tenth of its cost."""
+    """Whether a click keeps to the rules of click.proto. Says the same as the general check, at a third of its cost."""
     return (
-        0 < len(click.program_id) <= 63
-        and 0 < len(click.link_id) <= 64
-        and len(click.click_id) <= 16
-        and len(click.visitor_id) <= 128
-        and len(click.ip_address) <= 45
-        and len(click.user_agent) <= 1024
-        and len(click.referrer_url) <= 2048
-        and len(click.ip_hash) <= 16
-        and len(click.user_agent_hash) <= 16
+        0 < len(click.program_id) <= MAX_PROGRAM_ID_CHARS
+        and 0 < len(click.link_id) <= MAX_LINK_ID_CHARS
+        and len(click.click_id) <= ID_BYTES
+        and len(click.visitor_id) <= MAX_VISITOR_ID_CHARS
+        and len(click.ip_address) <= MAX_IP_ADDRESS_CHARS
+        and len(click.user_agent) <= MAX_USER_AGENT_CHARS
+        and len(click.referrer_url) <= MAX_REFERRER_URL_CHARS
+        and len(click.ip_hash) <= HASH_BYTES
+        and len(click.user_agent_hash) <= HASH_BYTES
     )
 
 
-def _checked_time(occurred_at: Timestamp, path: str, now_ms: int) -> int:
+def _are_regular(click_ids: Sequence[bytes], now_ms: int) -> bool:
+    """Whether all are UUIDv7 of the accepted time."""
+    if set(map(len, click_ids)) != {ID_BYTES}:
+        return False
+    joined = b"".join(click_ids)
+    if joined[6::ID_BYTES].translate(None, _OF_VERSION_7) or joined[8::ID_BYTES].translate(None, _OF_VARIANT):
+        return False
+    times = unpack(f">{2 * len(click_ids)}Q", joined)[::2]
+    return now_ms - _MAX_AGE_MS <= min(times) >> 16 and max(times) >> 16 <= now_ms + _MAX_SKEW_MS
+
+
+def _check_time(occurred_at: Timestamp, path: str, now_ms: int) -> None:
     occurred_ms = occurred_at.seconds * 1000 + occurred_at.nanos // 1_000_000
     if not now_ms - _MAX_AGE_MS <= occurred_ms <= now_ms + _MAX_SKEW_MS:
         raise invalid(f"{path}.occurred_at", _TIME_RULE)
-    return occurred_at.seconds * 1_000_000 + occurred_at.nanos // 1000

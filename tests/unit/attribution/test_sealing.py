@@ -1,5 +1,6 @@
 """Clicks on their way to the stream, and from there to the table."""
 
+from string import ascii_lowercase, digits
 from uuid import UUID
 
 import protovalidate
@@ -12,7 +13,7 @@ from chassis.errors import UplineError
 from chassis.ids import id_time
 from services.attribution.domain.referrer import referrer_host
 from services.attribution.wire.click_rows import encode
-from services.attribution.wire.clicks import Sealer, conforms, new_click_id
+from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id
 
 NOW_MS = 1_780_000_000_000
 DAY_MS = 86_400_000
@@ -76,7 +77,8 @@ def test_the_limits_of_a_clicks_time(age_ms: int, accepted: bool) -> None:
     by_time.occurred_at.FromMilliseconds(NOW_MS - age_ms)
     for click in (by_id, by_time):
         if accepted:
-            assert sealer.seal(click, "click", NOW_MS) == (NOW_MS - age_ms) * 1000
+            sealer.seal(click, "click", NOW_MS)
+            assert clicked_at_us(click) == (NOW_MS - age_ms) * 1000
         else:
             with pytest.raises(UplineError, match="2 days ago"):
                 sealer.seal(click, "click", NOW_MS)
@@ -101,9 +103,7 @@ def test_of_a_referrer_only_the_host_is_kept(url: str, host: str) -> None:
 
 @given(st.text(max_size=50))
 def test_a_host_is_plain(url: str) -> None:
-    assert referrer_host(f"https://{url}").replace(".", "").replace("-", "").replace(
-        "_", ""
-    ).isalnum() or not referrer_host(f"https://{url}")
+    assert set(referrer_host(f"https://{url}")) <= set(ascii_lowercase + digits + ".-_")
 
 
 def test_rows_name_the_days_they_need() -> None:
@@ -115,3 +115,51 @@ def test_rows_name_the_days_they_need() -> None:
 def test_an_unsealed_click_makes_no_row() -> None:
     with pytest.raises(ValueError, match="without an id"):
         encode(ClickBatch(clicks=[Click(program_id="p")]))
+
+
+plain_clicks = st.builds(
+    Click,
+    click_id=st.sampled_from(
+        [b"", b"short", bytes(16), *(new_click_id(NOW_MS + each) for each in (0, -DAY_MS, DAY_MS))]
+    ),
+    program_id=st.sampled_from(["p", "q", "", "p" * 64, "p\x00"]),
+    link_id=st.sampled_from(["l", "m", "", "l" * 65]),
+    visitor_id=st.sampled_from(["", "v", "v" * 129, "\x00"]),
+    ip_address=st.sampled_from(["", "203.0.113.7", "1" * 46]),
+    user_agent=st.sampled_from(["", "Firefox", "u" * 1025]),
+    referrer_url=st.sampled_from(["", "https://news.example/x", "nowhere", "r" * 2049]),
+    ip_hash=st.sampled_from([b"", b"forged"]),
+)
+good_clicks = st.builds(
+    Click,
+    click_id=st.integers(-DAY_MS, 0).map(lambda age: new_click_id(NOW_MS + age)),
+    program_id=st.sampled_from("pq"),
+    link_id=st.sampled_from("lm"),
+    visitor_id=st.sampled_from(["", "v"]),
+    ip_address=st.sampled_from(["", "203.0.113.7"]),
+    user_agent=st.sampled_from(["", "Firefox"]),
+    referrer_url=st.sampled_from(["", "https://news.example/x", "nowhere"]),
+)
+
+
+@given(st.lists(good_clicks, min_size=1, max_size=20))
+def test_regular_clicks_are_sealed_together_as_one_by_one(clicks: list[Click]) -> None:
+    sealer = Sealer(b"k" * 32)
+    together, alone = ClickBatch(clicks=clicks), ClickBatch(clicks=clicks)
+    assert sealer.seal_regular(together.clicks, NOW_MS) == {(each.program_id, each.link_id) for each in clicks}
+    for click in alone.clicks:
+        sealer.seal(click, "click", NOW_MS)
+    assert together == alone
+
+
+@given(st.lists(good_clicks, max_size=3), plain_clicks, st.lists(good_clicks, max_size=3))
+def test_an_irregular_click_is_left_to_the_careful_way(before: list[Click], odd: Click, after: list[Click]) -> None:
+    sealer = Sealer(b"k" * 32)
+    batch = ClickBatch(clicks=[*before, odd, *after])
+    untouched = batch.SerializeToString()
+    if sealer.seal_regular(batch.clicks, NOW_MS) is None:
+        assert batch.SerializeToString() == untouched
+    else:
+        assert conforms(odd)
+        sealer.seal(odd, "click", NOW_MS)
+        assert batch.clicks[len(before)] == odd
