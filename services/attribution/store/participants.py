@@ -12,6 +12,7 @@ from chassis.database import psycopg_connection
 from chassis.errors import not_found
 from services.attribution.domain.attribution import BindSource, Bond
 from services.attribution.domain.participant import Enrolment, NewBond, Participant
+from services.attribution.store.tree import array_literal
 
 _COLUMNS = """person.participant_key, person.participant_id, person.attributes, person.draft_hash,
     sponsor.participant_id AS sponsor_id, person.bind_time, person.bind_source, person.bind_link_id, person.bind_code,
@@ -36,7 +37,7 @@ _COPY = """
         bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, create_time) FROM STDIN
 """
 _BIND = text("""
-    UPDATE participant SET sponsor_key = :sponsor_key, upline = :upline, bind_time = :bind_time,
+    UPDATE participant SET sponsor_key = :sponsor_key, upline = CAST(CAST(:upline AS text) AS bigint[]), bind_time = :bind_time,
         bind_source = :bind_source, bind_link_id = :bind_link_id, bind_code = :bind_code, bind_channel = :bind_channel,
         bind_campaign = :bind_campaign
     WHERE participant_key = :participant_key AND sponsor_key IS NULL
@@ -157,11 +158,11 @@ async def set_attributes(
 
 def _binding_values(binding: NewBond | None) -> tuple[Any, ...]:
     if binding is None:
-        return (None, [], None, int(BindSource.NONE), "", "", "", "")
+        return (None, "{}", None, int(BindSource.NONE), "", "", "", "")
     bond = binding.bond
     return (
         binding.sponsor_key,
-        list(binding.upline),
+        array_literal(binding.upline),
         bond.bound_at,
         int(bond.source),
         bond.link_id,

@@ -1,5 +1,6 @@
 """A caller of the attribution service, with short names for what the tests say often."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from sqlalchemy import text
 from upline.attribution.v1 import (
+    click_pb2,
+    click_pb2_grpc,
     conversion_pb2,
     conversion_pb2_grpc,
     events_pb2,
@@ -263,8 +266,8 @@ class Caller:
         )
         return answer.code.code
 
-    async def token(self, participant_id: str, clicked_at: datetime) -> str:
-        """The token of a click at that time on a fresh link of a participant."""
+    async def link(self, participant_id: str) -> link_pb2.Link:
+        """A fresh link of a participant."""
         answer = await link_pb2_grpc.LinkServiceStub(self.running.channel).CreateLink(
             link_pb2.CreateLinkRequest(
                 request_id=request_id(),
@@ -276,8 +279,35 @@ class Caller:
             ),
             timeout=TIMEOUT,
         )
+        return answer.link
+
+    async def token(self, participant_id: str, clicked_at: datetime) -> str:
+        """The token of a click at that time on a fresh link of a participant."""
         key = derive_key(self.running.service._settings.secret, "click-token")
-        return sign(key, ClickToken(self.program_id, answer.link.link_id, new_id(), clicked_at))
+        link = await self.link(participant_id)
+        return sign(key, ClickToken(self.program_id, link.link_id, new_id(), clicked_at))
+
+    async def click(self, link_id: str, visitor_id: str, clicked_at: datetime) -> None:
+        """Records a click of a visitor."""
+        click = click_pb2.Click(
+            program_id=self.program_id, link_id=link_id, visitor_id=visitor_id, occurred_at=to_timestamp(clicked_at)
+        )
+        await click_pb2_grpc.ClickServiceStub(self.running.channel).RecordClick(
+            click_pb2.RecordClickRequest(click=click), timeout=TIMEOUT
+        )
+
+    async def clicks_written(self, count: int) -> None:
+        """Returns when so many clicks are in the database."""
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                async with self.running.service._database.transaction() as conn:
+                    values = {"program_id": self.program_id}
+                    found = await conn.execute(
+                        text("SELECT count(*) FROM click WHERE program_id = :program_id"), values
+                    )
+                    if found.scalar_one() == count:
+                        return
+                await asyncio.sleep(0.02)
 
     async def events(self) -> list[events_pb2.ConversionEvent]:
         """What the outbox ever held of this program, in order."""

@@ -1,0 +1,190 @@
+"""Who gets credit: the pure decision."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.attribution.domain.attribution import (
+    MAX_LOSERS,
+    Attribution,
+    BindSource,
+    Bond,
+    Buyer,
+    Candidate,
+    Reason,
+    bond_of,
+    decide,
+)
+from services.attribution.domain.policy import Bindable, Binding, Policy, Touch
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WINDOW = timedelta(days=30)
+CODE = Candidate("olga", code="SPRING")
+CLICK = Candidate("maria", link_id="L1", channel="chat", campaign="spring", touched_at=NOW - timedelta(days=1))
+OLDER_CLICK = Candidate("anna", link_id="L2", touched_at=NOW - timedelta(days=2))
+
+
+def policy(
+    touch: Touch = Touch.LAST,
+    binding: Binding = Binding.LIFETIME,
+    bindable: Bindable = Bindable.UNBOUND,
+) -> Policy:
+    return Policy(touch, WINDOW, binding, bindable, enroll_buyers=True, default_sponsor_id="")
+
+
+def outcome(
+    *candidates: Candidate,
+    policy: Policy = policy(),  # noqa: B008 - frozen
+    bond: Bond | None = None,
+    is_new: bool = True,
+    default_sponsor_id: str = "",
+    below: tuple[str, ...] = (),
+) -> Attribution:
+    buyer = Buyer("vera", bond, is_new)
+    return decide(policy, buyer, NOW, candidates, default_sponsor_id, lambda referrer_id: referrer_id in below)
+
+
+def losers(attribution: Attribution) -> list[tuple[str, Reason]]:
+    return [(each.candidate.referrer_id, each.reason) for each in attribution.losers]
+
+
+def test_code_outranks_click() -> None:
+    found = outcome(CLICK, CODE)
+    assert (found.referrer_id, found.reason, found.code) == ("olga", Reason.CODE, "SPRING")
+    assert losers(found) == [("maria", Reason.OUTRANKED)]
+
+
+@pytest.mark.parametrize(("touch", "wanted"), [(Touch.FIRST, "anna"), (Touch.LAST, "maria")])
+@pytest.mark.parametrize("candidates", [(CLICK, OLDER_CLICK), (OLDER_CLICK, CLICK)])
+def test_touch(touch: Touch, wanted: str, candidates: tuple[Candidate, ...]) -> None:
+    assert outcome(*candidates, policy=policy(touch=touch)).referrer_id == wanted
+
+
+def test_a_click_hands_on_its_link_channel_and_campaign() -> None:
+    found = outcome(CLICK)
+    assert (found.link_id, found.channel, found.campaign) == ("L1", "chat", "spring")
+
+
+def test_window_is_half_open() -> None:
+    edge = Candidate("maria", link_id="L", touched_at=NOW - WINDOW)
+    inside = Candidate("maria", link_id="L", touched_at=NOW - WINDOW + timedelta(microseconds=1))
+    assert outcome(edge).reason is Reason.WINDOW_PASSED
+    assert outcome(inside).reason is Reason.CLICK
+
+
+def test_first_touch_is_the_first_inside_the_window() -> None:
+    outside = Candidate("old", link_id="L0", touched_at=NOW - WINDOW)
+    found = outcome(outside, OLDER_CLICK, CLICK, policy=policy(touch=Touch.FIRST))
+    assert found.referrer_id == "anna"
+    assert losers(found) == [("old", Reason.WINDOW_PASSED), ("maria", Reason.OUTRANKED)]
+
+
+BOND = Bond("olga", NOW - timedelta(days=4000), BindSource.CLICK, link_id="L9", channel="mail")
+
+
+def test_bound_for_life_stays_bound_whatever_is_touched() -> None:
+    found = outcome(CODE, CLICK, bond=BOND, is_new=False, policy=policy(bindable=Bindable.NEW_ONLY))
+    assert (found.referrer_id, found.reason, found.link_id, found.channel) == ("olga", Reason.BOUND, "L9", "mail")
+    assert {reason for _, reason in losers(found)} == {Reason.OUTRANKED}
+
+
+def test_per_conversion_looks_at_touches_only() -> None:
+    by_itself = policy(binding=Binding.PER_CONVERSION)
+    assert outcome(CLICK, bond=BOND, policy=by_itself).referrer_id == "maria"
+    assert outcome(bond=BOND, policy=by_itself).reason is Reason.NO_TOUCH
+
+
+@pytest.mark.parametrize("binding", list(Binding))
+def test_new_only(binding: Binding) -> None:
+    new_only = policy(binding=binding, bindable=Bindable.NEW_ONLY)
+    assert outcome(CODE, policy=new_only).reason is Reason.CODE
+    assert outcome(CODE, policy=new_only, is_new=False).reason is Reason.NOT_NEW
+    assert outcome(policy=new_only, is_new=False, default_sponsor_id="house").reason is Reason.NOT_NEW
+    assert outcome(policy=new_only, is_new=False).reason is Reason.NO_TOUCH
+    assert outcome(CODE, policy=policy(binding=binding), is_new=False).reason is Reason.CODE
+
+
+def test_default_sponsor_takes_those_whom_nobody_referred() -> None:
+    forged = Candidate("", flaw=Reason.INVALID_TOKEN)
+    found = outcome(forged, default_sponsor_id="house")
+    assert (found.referrer_id, found.reason) == ("house", Reason.DEFAULT_SPONSOR)
+    assert losers(found) == [("", Reason.INVALID_TOKEN)]
+    assert outcome(default_sponsor_id="vera").reason is Reason.NO_TOUCH
+    assert outcome(default_sponsor_id="house", below=("house",)).reason is Reason.NO_TOUCH
+
+
+@pytest.mark.parametrize(
+    ("candidates", "wanted"),
+    [
+        ([], Reason.NO_TOUCH),
+        ([Candidate("vera", code="MINE")], Reason.SELF_REFERRAL),
+        ([Candidate("", code="X", flaw=Reason.UNKNOWN_CODE)], Reason.UNKNOWN_CODE),
+        ([Candidate("", flaw=Reason.INVALID_TOKEN)], Reason.INVALID_TOKEN),
+        ([Candidate("below", code="C")], Reason.CYCLE),
+        ([Candidate("", flaw=Reason.INVALID_TOKEN), Candidate("vera", code="MINE")], Reason.SELF_REFERRAL),
+    ],
+)
+def test_why_nobody(candidates: list[Candidate], wanted: Reason) -> None:
+    found = outcome(*candidates, below=("below",))
+    assert (found.referrer_id, found.reason) == ("", wanted)
+    assert len(found.losers) == len(candidates)
+
+
+def test_a_click_wins_where_the_code_fails() -> None:
+    found = outcome(Candidate("", code="X", flaw=Reason.UNKNOWN_CODE), CLICK)
+    assert (found.referrer_id, found.reason) == ("maria", Reason.CLICK)
+    assert losers(found) == [("", Reason.UNKNOWN_CODE)]
+
+
+def test_bonds() -> None:
+    assert bond_of(policy(), outcome(CLICK), NOW) == Bond("maria", NOW, BindSource.CLICK, "L1", "", "chat", "spring")
+    assert bond_of(policy(), outcome(bond=BOND), NOW) is None
+    assert bond_of(policy(), outcome(), NOW) is None
+    assert bond_of(policy(binding=Binding.PER_CONVERSION), outcome(CLICK), NOW) is None
+
+
+NAMES = st.sampled_from(["vera", "olga", "maria", "anna", "below"])
+CANDIDATES = st.one_of(
+    st.builds(Candidate, NAMES, code=st.sampled_from(["A", "B"])),
+    st.builds(
+        Candidate,
+        NAMES,
+        link_id=st.sampled_from(["L1", "L2"]),
+        touched_at=st.integers(-1, 40).map(lambda days: NOW - timedelta(days=days)),
+    ),
+    st.just(Candidate("", flaw=Reason.INVALID_TOKEN)),
+)
+POLICIES = st.builds(policy, st.sampled_from(Touch), st.sampled_from(Binding), st.sampled_from(Bindable))
+
+
+@settings(deadline=None)
+@given(
+    candidates=st.lists(CANDIDATES, max_size=30),
+    policy=POLICIES,
+    bond=st.none() | st.just(BOND),
+    is_new=st.booleans(),
+    default_sponsor_id=st.sampled_from(["", "vera", "below", "house"]),
+)
+def test_credit_is_always_fair(
+    candidates: list[Candidate], policy: Policy, bond: Bond | None, is_new: bool, default_sponsor_id: str
+) -> None:
+    found = outcome(
+        *candidates,
+        policy=policy,
+        bond=bond,
+        is_new=is_new,
+        default_sponsor_id=default_sponsor_id,
+        below=("below",),
+    )
+    assert found.referrer_id not in ("vera", "below")
+    credited = {Reason.BOUND, Reason.CODE, Reason.CLICK, Reason.DEFAULT_SPONSOR}
+    assert bool(found.referrer_id) == (found.reason in credited)
+    won = found.reason in (Reason.CODE, Reason.CLICK)
+    assert len(found.losers) == min(len(candidates) - won, MAX_LOSERS)
+    assert not credited & {each.reason for each in found.losers}
+    if won:
+        assert is_new or policy.bindable is Bindable.UNBOUND
+        reversed_order = outcome(*reversed(candidates), policy=policy, bond=bond, is_new=is_new, below=("below",))
+        assert reversed_order.reason == found.reason

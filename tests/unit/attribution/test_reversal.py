@@ -1,0 +1,109 @@
+"""How much a reversal takes back."""
+
+from functools import reduce
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.attribution.domain.reversal import (
+    Amount,
+    Left,
+    Lines,
+    ReversalError,
+    Taken,
+    Whole,
+    after,
+    spread,
+    take,
+    take_what_is_there,
+)
+
+INT64_MAX = 2**63 - 1
+RESTS = st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, INT64_MAX // 500), min_size=1, max_size=50)
+
+
+@settings(deadline=None)
+@given(data=st.data(), rests=RESTS)
+def test_spread_sums_exactly_and_never_exceeds_a_rest(data: st.DataObject, rests: dict[str, int]) -> None:
+    amount_minor = data.draw(st.integers(0, sum(rests.values())))
+    parts = spread(amount_minor, rests)
+    assert sum(parts.values()) == amount_minor
+    assert all(0 < part <= rests[line_id] for line_id, part in parts.items())
+    exact = {line_id: amount_minor * rest for line_id, rest in rests.items()}
+    assert all(
+        abs(parts.get(line_id, 0) * sum(rests.values()) - exact[line_id]) < max(sum(rests.values()), 1)
+        for line_id in rests
+    )
+
+
+def test_spread_by_largest_remainder() -> None:
+    assert spread(33, {"a": 70, "b": 30}) == {"a": 23, "b": 10}
+    assert spread(1, {"a": 5, "b": 5}) == {"a": 1}
+    assert spread(0, {"a": 0}) == {}
+
+
+@settings(deadline=None)
+@given(data=st.data(), rests=RESTS)
+def test_any_split_of_refunds_ends_at_zero(data: st.DataObject, rests: dict[str, int]) -> None:
+    left = Left(sum(rests.values()), rests)
+    taken = []
+    while not left.is_reversed:
+        kind = data.draw(st.sampled_from(["whole", "amount", "lines"]))
+        there = [line_id for line_id, amount in left.lines.items() if amount]
+        if kind == "whole" or left.amount_minor == 0:
+            extent: Whole | Amount | Lines = Whole()
+        elif kind == "amount":
+            extent = Amount(data.draw(st.integers(1, left.amount_minor)))
+        else:
+            line_id = data.draw(st.sampled_from(there))
+            extent = Lines({line_id: data.draw(st.integers(1, left.lines[line_id]))})
+        taken.append(take(left, extent))
+        left = after(left, taken[-1])
+        assert sum(left.lines.values()) == left.amount_minor
+    assert left.amount_minor == 0
+    assert [each.completes for each in taken] == [False] * (len(taken) - 1) + [True]
+    assert sum(each.amount_minor for each in taken) == sum(rests.values())
+
+
+@pytest.mark.parametrize(
+    ("left", "extent", "field"),
+    [
+        (Left(5, {}), Amount(6), "amount.amount_minor"),
+        (Left(0, {}), Amount(1), "amount.amount_minor"),
+        (Left(5, {"a": 5}), Lines({"a": 6}), "lines.lines[0].amount_minor"),
+        (Left(5, {"a": 5}), Lines({"a": 1, "b": 1}), "lines.lines[1].line_id"),
+        (Left(0, {}, is_reversed=True), Whole(), "whole"),
+        (Left(0, {}, is_reversed=True), Amount(1), "amount"),
+    ],
+)
+def test_more_than_is_there(left: Left, extent: Whole | Amount | Lines, field: str) -> None:
+    with pytest.raises(ReversalError) as caught:
+        take(left, extent)
+    assert caught.value.field_path == field
+
+
+def test_an_event_without_value_is_taken_back_whole_once() -> None:
+    left = Left(0, {})
+    taken = take(left, Whole())
+    assert taken == Taken(0, {}, True)
+    assert take_what_is_there(after(left, taken), Whole()) is None
+
+
+def test_early_reversals_are_cut_to_what_there_is() -> None:
+    left = Left(10, {"a": 6, "b": 4})
+    assert take_what_is_there(left, Amount(11)) == Taken(10, {"a": 6, "b": 4}, True)
+    assert take_what_is_there(left, Lines({"a": 7, "z": 3})) == Taken(6, {"a": 6}, False)
+    assert take_what_is_there(left, Lines({"z": 3})) is None
+    assert take_what_is_there(Left(0, {}), Amount(1)) is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 100), max_size=6), st.integers(0, 200))
+def test_early_amounts_never_take_more_than_the_whole(amounts: list[int], total: int) -> None:
+    def step(left: Left, amount: int) -> Left:
+        taken = take_what_is_there(left, Amount(amount))
+        return after(left, taken) if taken else left
+
+    left = reduce(step, amounts, Left(total, {}))
+    assert left.amount_minor == max(total - sum(amounts), 0)
