@@ -1,0 +1,173 @@
+"""Payouts of ten levels: against a raw COPY of the same rows, against one tidy ORM transaction an event, and two workers
+against one."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bench import tidy_orm
+from bench.events import CONVERSIONS_A_BATCH, batch, ten_levels
+from bench.figures import Figure, interleaved, ratios
+from bench.servers import Servers, service_url
+from chassis.clock import SystemClock
+from chassis.database import Database
+from chassis.outbox import Relay
+from chassis.stream import Stream
+from services.rewards.commands.deps import Deps
+from services.rewards.commands.plans import publish_plan
+from services.rewards.commands.settle import settle
+from services.rewards.store import conversions, copying, ledger
+from services.rewards.store.plans import PlanShelf
+
+ROUNDS = 7
+BATCHES_A_ROUND = 4
+ORM_EVENTS = 40
+WORKER_BATCHES = 24
+WORKER_ROUNDS = 4
+
+
+async def measure(servers: Servers) -> list[Figure]:
+    """payout_vs_raw_copy, payout_vs_tidy_orm_per_event, payout_two_workers_vs_one."""
+    return [*await _against_copy_and_orm(servers), *await _workers(servers)]
+
+
+async def rewards_deps(servers: Servers, url: str) -> Deps:
+    """What the commands of rewards stand on; the relay is not run, so that only the payout is measured."""
+    database = Database(service_url(url, "rewards"), "rewards")
+    stream = await Stream.connect(servers.nats.url, "bench")
+    return Deps(database, SystemClock(), Relay(database, stream), PlanShelf())
+
+
+async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
+    url, twin_url = servers.database("payout"), servers.database("payout_twin")
+    deps = await rewards_deps(servers, url)
+    await publish_plan(deps, ten_levels())
+    rows: dict[int, list[tuple[str, str]]] = {}
+
+    async def pay(number: int) -> float:
+        payloads = [batch(f"pay-{number}-{part}").SerializeToString() for part in range(BATCHES_A_ROUND)]
+        with _recorded(rows.setdefault(number, [])):
+            began = time.perf_counter()
+            for payload in payloads:
+                await settle(deps, [payload])
+            return BATCHES_A_ROUND * CONVERSIONS_A_BATCH / (time.perf_counter() - began)
+
+    with psycopg.connect(twin_url) as twin, psycopg.connect(url) as source:
+        twin.execute("SET search_path = rewards")
+        twin.commit()
+
+        async def copy(number: int) -> float:
+            blocks = rows.pop(number)
+            outbox = source.execute(
+                "SELECT subject, message_id, message_type, payload FROM rewards.outbox ORDER BY outbox_id DESC LIMIT %s",
+                [BATCHES_A_ROUND],
+            ).fetchall()
+            source.commit()
+            began = time.perf_counter()
+            for statement, lines in blocks:
+                with twin.cursor().copy(statement.encode()) as out:
+                    out.write(lines)
+                if statement.startswith("COPY balance_delta"):  # the last block of a transaction
+                    with twin.cursor().copy(
+                        "COPY outbox (subject, message_id, message_type, payload) FROM STDIN"
+                    ) as out:
+                        out.write_row(outbox.pop())
+                    twin.commit()
+            return BATCHES_A_ROUND * CONVERSIONS_A_BATCH / (time.perf_counter() - began)
+
+        # A round of `copy` writes what the round of `pay` before it wrote, so the order within a round is fixed.
+        paid, copied = [], []
+        for number in range(ROUNDS + 1):
+            pair = await pay(number), await copy(number)
+            if number:
+                paid.append(pair[0])
+                copied.append(pair[1])
+
+        orm = tidy_orm.Payouts(twin_url)
+
+        async def per_event(number: int) -> float:
+            events = batch(f"orm-{number}", count=ORM_EVENTS).events
+            began = time.perf_counter()
+            for event in events:
+                orm.settle(event)
+            return ORM_EVENTS / (time.perf_counter() - began)
+
+        fast, slow = await interleaved(5, lambda number: pay(100 + number), per_event)
+        orm.close()
+    await deps.relay.stream.close()
+    await deps.database.close()
+    return [
+        Figure("payout_vs_raw_copy", ratios(paid, copied), "ratio", "≥ 0.4"),
+        Figure("payout_ten_levels", tuple(paid), "conversions/s"),
+        Figure("payout_vs_tidy_orm_per_event", ratios(fast, slow), "ratio", "≥ 40"),
+    ]
+
+
+class _recorded:  # noqa: N801 - used as a context
+    """Notes every block of rows that the payout copies, so that the same can be copied raw."""
+
+    def __init__(self, blocks: list[tuple[str, str]]) -> None:
+        self._blocks = blocks
+        self._original = copying.copy_lines
+
+    async def _note(self, conn: AsyncConnection, statement: str, lines: Iterable[str]) -> None:
+        block = "".join(lines)
+        self._blocks.append((statement, block))
+        await self._original(conn, statement, [block])
+
+    def __enter__(self) -> None:
+        ledger.copy_lines = self._note  # type: ignore[assignment]
+        conversions.copy_lines = self._note  # type: ignore[assignment]
+
+    def __exit__(self, *_: object) -> None:
+        ledger.copy_lines = conversions.copy_lines = self._original
+
+
+async def _workers(servers: Servers) -> list[Figure]:
+    url = servers.database("workers")
+    deps = await rewards_deps(servers, url)
+    await publish_plan(deps, ten_levels())
+    await deps.relay.stream.close()
+    await deps.database.close()
+    environment = servers.environment(url, "rewards")
+
+    async def one(number: int) -> float:
+        return await _run_workers(environment, number, 1)
+
+    async def two(number: int) -> float:
+        return await _run_workers(environment, number, 2)
+
+    single, double = await interleaved(WORKER_ROUNDS, one, two)
+    return [Figure("payout_two_workers_vs_one", ratios(double, single), "ratio", "≥ 1.4")]
+
+
+async def _run_workers(environment: dict[str, str], number: int, worker_count: int) -> float:
+    """Conversions a second of so many processes together, each with its share of the same number of batches."""
+    share = WORKER_BATCHES // worker_count
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.payout_worker", f"w{worker_count}-{number}-{index}", str(share)],
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(worker_count)
+    ]
+    for process in processes:  # each says when its batches are made
+        await asyncio.to_thread(process.stdout.readline)  # type: ignore[union-attr]
+    for process in processes:
+        process.stdin.write("go\n")  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+    spans = []
+    for process in processes:
+        out, _ = await asyncio.to_thread(process.communicate)
+        spans.append(json.loads(out))
+    return WORKER_BATCHES * CONVERSIONS_A_BATCH / (max(end for _, end in spans) - min(start for start, _ in spans))
