@@ -1,0 +1,72 @@
+"""How far events have flowed through outboxes and streams."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import nats
+import psycopg
+from nats.errors import Error as BrokerError
+from nats.js import JetStreamContext
+
+from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
+from tests.running import DEADLINE_SECONDS
+
+POLL_SECONDS = 0.05
+
+Value = TypeVar("Value")
+
+
+async def becomes(read: Callable[[], Awaitable[Value]], wanted: Value, seconds: float = DEADLINE_SECONDS) -> None:
+    """Returns when `read` tells `wanted`; fails with the difference when it has not within the deadline."""
+    found = await read()
+    deadline = asyncio.get_running_loop().time() + seconds
+    while found != wanted and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(POLL_SECONDS)
+        found = await read()
+    assert found == wanted
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The servers beneath the services, seen by their owner."""
+
+    postgres_url: str
+    nats_url: str
+
+    async def drained(self, seconds: float = DEADLINE_SECONDS) -> None:
+        """Returns when all that was recorded before this call was settled and told. Fails after `seconds`."""
+        client = await nats.connect(self.nats_url)
+        jetstream = client.jetstream()
+        try:
+            async with await psycopg.AsyncConnection.connect(self.postgres_url, autocommit=True) as conn:
+                # Events flow one way, so each stage is empty for good once those before it are.
+                for owner, spec in ((None, CLICKS), ("attribution", CONVERSIONS), ("rewards", REWARDS)):
+                    if owner:
+                        await becomes(partial(_unpublished, conn, owner), 0, seconds)
+                    for durable in spec.consumers:
+                        await becomes(partial(_behind, jetstream, spec, durable), 0, seconds)
+        finally:
+            await client.close()
+
+
+async def _unpublished(conn: psycopg.AsyncConnection[tuple[int]], owner: str) -> int:
+    cursor = await conn.execute(f"SELECT count(*) FROM {owner}.outbox WHERE publish_time IS NULL".encode())
+    row = await cursor.fetchone()
+    return row[0] if row else 0
+
+
+async def _behind(jetstream: JetStreamContext, spec: StreamSpec, durable: str) -> int:
+    """Messages that were not delivered yet, or not acknowledged.
+
+    Counted from sequence numbers: a consumer's own count of what is pending follows the stream with a delay.
+    """
+    try:
+        state = (await jetstream.stream_info(spec.name)).state
+        consumer = await jetstream.consumer_info(spec.name, durable)
+    except BrokerError:  # the broker is starting
+        return -1
+    delivered = consumer.delivered.stream_seq if consumer.delivered else 0
+    return state.last_seq - delivered + (consumer.num_ack_pending or 0)
