@@ -48,8 +48,9 @@ bench: setup ## Measure, in under ten minutes; prints a JSON line a figure
 protos: setup ## Generate gen/python from protos/
 	@$(BIN)/python tools/generate_stubs.py
 
-lock: setup ## Renew requirements.lock (needs uv)
+lock: setup ## Renew the locks of development and container (needs uv)
 	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock
+	uv pip compile pyproject.toml --universal --generate-hashes --no-header --upgrade -q -c requirements.lock -o deploy/requirements.lock
 
 replay: setup ## Replay the shipped purchases through a stack of its own
 	@$(BIN)/upline replay
