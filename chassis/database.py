@@ -86,6 +86,15 @@ async def psycopg_connection(conn: AsyncConnection) -> psycopg.AsyncConnection[A
     return raw
 
 
+def is_unstorable_text(error: BaseException) -> bool:
+    """Whether a text was refused for a zero character in it: protobuf allows that, PostgreSQL does not."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    if isinstance(error, psycopg.errors.UntranslatableCharacter):  # a JSON text, which the server reads
+        return True
+    return isinstance(error, psycopg.DataError) and "NUL (0x00)" in str(error)
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed when it is tried again: lost connection, deadlock, timeout, shutdown."""
     if isinstance(error, DBAPIError) and error.orig is not None:

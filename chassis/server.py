@@ -20,7 +20,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from chassis.database import is_transient
+from chassis.database import is_transient, is_unstorable_text
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.settings import ServiceSettings
 from chassis.telemetry import RPC_SECONDS
@@ -239,6 +239,10 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
             error = unavailable(
                 "TRY_AGAIN",
                 "a server behind this one did not answer; nothing was changed or the same call is safe to repeat",
+            )
+        elif is_unstorable_text(error):
+            error = UplineError(
+                code_pb2.INVALID_ARGUMENT, "ZERO_CHARACTER", "a text of the request contains a zero character (U+0000)"
             )
         else:
             log.error("internal error", method=method.full_name, exc_info=error)

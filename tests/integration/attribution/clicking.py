@@ -9,8 +9,16 @@ from typing import Any
 
 import grpc
 import psycopg
-from psycopg.types.json import Jsonb
-from upline.attribution.v1 import click_pb2, link_pb2, link_pb2_grpc
+from google.protobuf.duration_pb2 import Duration
+from upline.attribution.v1 import (
+    click_pb2,
+    link_pb2,
+    link_pb2_grpc,
+    participant_pb2,
+    participant_pb2_grpc,
+    program_pb2,
+    program_pb2_grpc,
+)
 
 from chassis.times import unix_ms
 from services.attribution.wire.clicks import new_click_id
@@ -40,10 +48,10 @@ class Shop:
         )
 
 
-async def open_shop(servers: Servers, attribution: Running, program_id: str) -> Shop:
+async def open_shop(attribution: Running, program_id: str) -> Shop:
     """Makes the program, the participant and the link."""
-    make_program(servers, program_id)
-    enroll(servers, program_id, MARIA)
+    await make_program(attribution, program_id)
+    await enroll(attribution, program_id, MARIA)
     created = await link_pb2_grpc.LinkServiceStub(attribution.channel).CreateLink(
         link_pb2.CreateLinkRequest(
             request_id=str(uuid.uuid4()),
@@ -59,28 +67,39 @@ async def open_shop(servers: Servers, attribution: Running, program_id: str) -> 
     return Shop(program_id, created.link)
 
 
-def make_program(servers: Servers, program_id: str, hosts: tuple[str, ...] = (HOST,)) -> None:
-    """Makes a program whose links may lead to `hosts`."""
-    rows(
-        servers,
-        "INSERT INTO program (program_id, title, currency_code, touch, touch_window, binding, bindable, enroll_buyers,"
-        " default_sponsor_id, allowed_hosts, create_time, update_time)"
-        " VALUES (%s, 'A shop', 'RUB', 2, interval '30 days', 1, 1, false, '', %s, now(), now())",
-        program_id,
-        list(hosts),
+async def make_program(attribution: Running, program_id: str) -> None:
+    """Makes a program whose links may lead to HOST."""
+    await program_pb2_grpc.ProgramServiceStub(attribution.channel).CreateProgram(
+        program_pb2.CreateProgramRequest(
+            request_id=str(uuid.uuid4()),
+            program=program_pb2.Program(
+                program_id=program_id,
+                title="A shop",
+                currency_code="RUB",
+                policy=program_pb2.AttributionPolicy(
+                    touch=program_pb2.TOUCH_LAST,
+                    window=Duration(seconds=30 * 86_400),
+                    binding=program_pb2.BINDING_LIFETIME,
+                    bindable=program_pb2.BINDABLE_NEW_ONLY,
+                ),
+                allowed_hosts=[HOST],
+            ),
+        ),
+        timeout=DEADLINE_SECONDS,
     )
 
 
-def enroll(servers: Servers, program_id: str, participant_id: str) -> None:
+async def enroll(attribution: Running, program_id: str, participant_id: str) -> None:
     """Enrols a participant."""
-    rows(
-        servers,
-        "INSERT INTO participant (participant_key, program_id, participant_id, attributes, upline, bind_source,"
-        " bind_link_id, bind_code, bind_channel, bind_campaign, create_time)"
-        " VALUES (nextval('participant_key_seq'), %s, %s, %s, '{}', 0, '', '', '', '', now())",
-        program_id,
-        participant_id,
-        Jsonb({"display_name": participant_id.title()}),
+    await participant_pb2_grpc.ParticipantServiceStub(attribution.channel).EnrollParticipant(
+        participant_pb2.EnrollParticipantRequest(
+            request_id=str(uuid.uuid4()),
+            program_id=program_id,
+            participant=participant_pb2.ParticipantDraft(
+                participant_id=participant_id, attributes={"display_name": participant_id.title()}
+            ),
+        ),
+        timeout=DEADLINE_SECONDS,
     )
 
 

@@ -31,8 +31,8 @@ def clicks(attribution: Running) -> click_pb2_grpc.ClickServiceStub:
 
 
 @pytest.fixture
-async def shop(servers: Servers, attribution: Running, new_program_id: Callable[[str], str]) -> Shop:
-    return await open_shop(servers, attribution, new_program_id("clicks"))
+async def shop(attribution: Running, new_program_id: Callable[[str], str]) -> Shop:
+    return await open_shop(attribution, new_program_id("clicks"))
 
 
 async def record(clicks: click_pb2_grpc.ClickServiceStub, click: click_pb2.Click) -> click_pb2.RecordClickResponse:

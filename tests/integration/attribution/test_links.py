@@ -26,8 +26,8 @@ def links(attribution: Running) -> link_pb2_grpc.LinkServiceStub:
 
 
 @pytest.fixture
-async def shop(servers: Servers, attribution: Running, new_program_id: NewProgramId) -> Shop:
-    return await open_shop(servers, attribution, new_program_id("links"))
+async def shop(attribution: Running, new_program_id: NewProgramId) -> Shop:
+    return await open_shop(attribution, new_program_id("links"))
 
 
 def ask(shop: Shop, **fields: object) -> link_pb2.CreateLinkRequest:
@@ -103,6 +103,14 @@ async def test_unknown_names_are_not_found(shop: Shop, links: link_pb2_grpc.Link
         assert (await refused(call)).code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_zero_character_is_refused(shop: Shop, links: link_pb2_grpc.LinkServiceStub) -> None:
+    for call in (
+        links.CreateLink(ask(shop, channel="a\x00b"), timeout=DEADLINE_SECONDS),
+        links.CreateLink(ask(shop, request_id="a\x00b"), timeout=DEADLINE_SECONDS),
+    ):
+        assert (await refused(call)).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_links_are_listed_page_by_page(shop: Shop, links: link_pb2_grpc.LinkServiceStub) -> None:
     made = [shop.link.link_id]
     for _ in range(4):
@@ -122,9 +130,9 @@ async def test_links_are_listed_page_by_page(shop: Shop, links: link_pb2_grpc.Li
 
 
 async def test_a_vanity_code_is_taken_once_whatever_its_case(
-    servers: Servers, shop: Shop, links: link_pb2_grpc.LinkServiceStub
+    attribution: Running, shop: Shop, links: link_pb2_grpc.LinkServiceStub
 ) -> None:
-    enroll(servers, shop.program_id, "olga")
+    await enroll(attribution, shop.program_id, "olga")
     outcomes = await asyncio.gather(
         *(
             links.CreateCode(ask_code(shop, code, participant), timeout=DEADLINE_SECONDS)
@@ -153,10 +161,10 @@ async def test_a_code_greets_with_its_owner(shop: Shop, links: link_pb2_grpc.Lin
 
 
 async def test_a_code_of_another_program_is_unknown(
-    servers: Servers, shop: Shop, links: link_pb2_grpc.LinkServiceStub, new_program_id: NewProgramId
+    attribution: Running, shop: Shop, links: link_pb2_grpc.LinkServiceStub, new_program_id: NewProgramId
 ) -> None:
     other = new_program_id("links")
-    make_program(servers, other)
+    await make_program(attribution, other)
     code = (await links.CreateCode(ask_code(shop), timeout=DEADLINE_SECONDS)).code.code
     call = links.ResolveCode(link_pb2.ResolveCodeRequest(program_id=other, code=code), timeout=DEADLINE_SECONDS)
     assert (await refused(call)).code() is grpc.StatusCode.NOT_FOUND

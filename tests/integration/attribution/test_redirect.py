@@ -27,8 +27,8 @@ KEY = derive_key(SecretStr(SECRET), "click-token")
 
 
 @pytest.fixture
-async def shop(servers: Servers, attribution: Running, new_program_id: Callable[[str], str]) -> Shop:
-    return await open_shop(servers, attribution, new_program_id("redirect"))
+async def shop(attribution: Running, new_program_id: Callable[[str], str]) -> Shop:
+    return await open_shop(attribution, new_program_id("redirect"))
 
 
 @pytest.fixture
