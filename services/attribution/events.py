@@ -23,11 +23,19 @@ MAX_EVENT_BYTES = 960 * 1024
 """One event goes into one message, and a broker accepts 1 MiB by default, headers included."""
 
 
+def upline_members(members: Mapping[int, UplineMember]) -> dict[int, events_pb2.UplineMember]:
+    """Ancestors as events have them, by key: made once a batch, for a sponsor stands in many an upline."""
+    return {
+        key: events_pb2.UplineMember(participant_id=each.participant_id, attributes=each.attributes)
+        for key, each in members.items()
+    }
+
+
 def conversion_recorded(
     program: Program,
     decided: Decided,
     conversion: Conversion,
-    members: Mapping[int, UplineMember],
+    members: Mapping[int, events_pb2.UplineMember],
     record_time: datetime,
 ) -> events_pb2.ConversionEvent:
     """The event of one conversion. Losing candidates stay behind: no payout depends on them."""
@@ -37,12 +45,11 @@ def conversion_recorded(
     recorded = event.recorded
     recorded.conversion.CopyFrom(write_conversion(program.program_id, program.currency_code, conversion))
     recorded.conversion.attribution.ClearField("losers")
-    recorded.buyer_attributes.update(decided.buyer_attributes)
+    if decided.buyer_attributes:
+        recorded.buyer_attributes.update(decided.buyer_attributes)
     if decided.bound_at is not None:
         recorded.bind_time.CopyFrom(to_timestamp(decided.bound_at))
-    for key in decided.upline:
-        member = members[key]
-        recorded.upline.add(participant_id=member.participant_id, attributes=member.attributes)
+    recorded.upline.extend([members[key] for key in decided.upline])
     return event
 
 

@@ -27,7 +27,7 @@ async def keep(conn: AsyncConnection, program: Program, decided: Sequence[Decide
     """
     if not decided:
         return []
-    members = await load_members(conn, {key for each in decided for key in each.upline})
+    members = events.upline_members(await load_members(conn, {key for each in decided for key in each.upline}))
     keys = await new_keys(conn, len(decided))
     fresh = [_conversion(each, key, now) for each, key in zip(decided, keys, strict=True)]
     facts = [

@@ -309,6 +309,12 @@ class Caller:
                         return
                 await asyncio.sleep(0.02)
 
+    async def unpublished(self) -> int:
+        """How many messages the outbox has still to send."""
+        async with self.running.service._database.transaction() as conn:
+            found = await conn.execute(text("SELECT count(*) FROM outbox WHERE publish_time IS NULL"))
+            return int(found.scalar_one())
+
     async def events(self) -> list[events_pb2.ConversionEvent]:
         """What the outbox ever held of this program, in order."""
         async with self.running.service._database.transaction() as conn:

@@ -262,6 +262,14 @@ async def test_an_event_without_an_amount_is_worth_zero(program: Program) -> Non
     assert recorded.draft.amount == rubles(0)
 
 
+async def test_events_leave_for_the_stream(program: Program) -> None:
+    caller = await program()
+    await caller.record(order("1", "vera"))
+    async with asyncio.timeout(TIMEOUT):
+        while await caller.unpublished():
+            await asyncio.sleep(0.02)
+
+
 async def test_batch_over_the_limit(program: Program) -> None:
     caller = await program()
     async with refused() as told:
