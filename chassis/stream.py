@@ -35,8 +35,9 @@ PUBLISHES_IN_FLIGHT = 256
 PUBLISH_TIMEOUT_SECONDS = 10.0
 DEDUPE_WINDOW_SECONDS = 600.0
 """Spares work after a lost acknowledgement; the tables' keys are the guarantee."""
-ACK_WAIT_SECONDS = 60.0
-"""Longer than any batch takes; a dead worker's messages come back after it."""
+ACK_WAIT_SECONDS = 15.0
+"""A dead worker's messages come back after it; a living one asks for more time, however long a batch takes."""
+HEARTBEAT_SECONDS = 5.0
 MAX_ACK_PENDING = 4_096
 FETCH_MESSAGES = 256
 FETCH_TIMEOUT_SECONDS = 5.0
@@ -197,6 +198,7 @@ class Consumer:
     handle: Callable[[Sequence[bytes]], Awaitable[None]]
     dead_letters: DeadLetters
     fetch_messages: int = FETCH_MESSAGES
+    retry_seconds: tuple[float, ...] = RETRY_SECONDS
 
     async def run(self) -> None:
         """Reads until cancelled."""
@@ -217,7 +219,11 @@ class Consumer:
                 subscription = None
                 await asyncio.sleep(RETRY_SECONDS[1])
                 continue
-            await self._settle(messages)
+            heartbeat = asyncio.create_task(_ask_for_time(messages))
+            try:
+                await self._settle(messages)
+            finally:
+                heartbeat.cancel()
 
     async def _recreate(self) -> None:
         """A broker that lost its disk has no stream; make it again rather than wait for an operator."""
@@ -267,8 +273,20 @@ class Consumer:
 
     async def _nak(self, message: Msg) -> None:
         delivered = message.metadata.num_delivered or 1
-        wait = RETRY_SECONDS[min(delivered, len(RETRY_SECONDS)) - 1]
+        wait = self.retry_seconds[min(delivered, len(self.retry_seconds)) - 1]
         try:
             await message.nak(delay=wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
         except Exception as error:
             log.warning("cannot nak", consumer=self.durable, error=str(error))
+
+
+async def _ask_for_time(messages: list[Msg]) -> None:
+    """Keeps messages that are worked on from being delivered again, until cancelled."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        try:
+            for message in messages:
+                if not message.is_acked:
+                    await message.in_progress()
+        except Exception as error:  # they may come again, which costs work and changes nothing
+            log.warning("cannot ask for more time", error=str(error) or type(error).__name__)
