@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 import uvloop
+from pydantic import ValidationError
 
 log = structlog.get_logger(__name__)
 
@@ -66,3 +67,7 @@ def main(build: Callable[[], Service]) -> None:
         uvloop.run(whole())
     except RuntimeError as error:
         sys.exit(f"cannot run: {error}")
+    except ValidationError as error:
+        # Names and reasons only: settings hold passwords.
+        wrong = "; ".join(f"UPLINE_{each['loc'][0]}".upper() + f": {each['msg']}" for each in error.errors())
+        sys.exit(f"cannot run with these settings: {wrong}")

@@ -10,7 +10,7 @@ MIN_SECRET_CHARACTERS = 32
 class ServiceSettings(BaseSettings):
     """What each service needs to know of the world. Every field is `UPLINE_` + its name in upper case."""
 
-    model_config = SettingsConfigDict(env_prefix="UPLINE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="UPLINE_", extra="ignore", hide_input_in_errors=True)
 
     database_url: str
     """`postgresql://user:password@host:port/database`, with the service's own role."""

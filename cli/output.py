@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cli.bundle.encode import plain
@@ -52,8 +52,15 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return made
 
 
+def begin(bars: Progress, title: str, total: int) -> TaskID:
+    """Adds a bar; where stderr is not a terminal, says in a line what has begun."""
+    if bars.disable:
+        err.print(f"{title}: {total}", markup=False)
+    return bars.add_task(title, total=total)
+
+
 def progress() -> Progress:
-    """Bars on stderr; nothing at all where stderr is not a terminal."""
+    """Bars on stderr; none where stderr is not a terminal."""
     return Progress(
         TextColumn("{task.description:<22}"),
         BarColumn(bar_width=30),

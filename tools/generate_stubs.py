@@ -55,6 +55,7 @@ def main() -> int:
             return 1 if stale else 0
         shutil.rmtree(STUBS, ignore_errors=True)
         shutil.copytree(fresh, STUBS)
+        STUBS.chmod(0o755)  # the temporary folder was for its owner only, and its mode came along
     return 0
 
 

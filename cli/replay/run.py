@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 from upline.attribution.v1 import conversion_pb2, participant_pb2
 from upline.rewards.v1 import reward_pb2, wallet_pb2
 from upline.type.v1.money_pb2 import Money
@@ -16,6 +16,7 @@ from chassis.times import to_timestamp
 from cli.client import CALL_SECONDS, Client
 from cli.commands.audit import read as audit
 from cli.failures import CommandFailed
+from cli.output import begin
 from cli.replay.data import Enrolment, Purchase
 
 ENROL_BATCH = 1_000
@@ -147,7 +148,7 @@ class Replay:
         in_flight: int = IN_FLIGHT,
     ) -> int:
         """Sends batches, a few at a time; returns the sum of the answers."""
-        bar = self.bars.add_task(title, total=len(items))
+        bar = begin(self.bars, title, len(items))
         gate = asyncio.Semaphore(in_flight)
         total = 0
 
@@ -171,7 +172,7 @@ class Replay:
 
     async def _settled(self, title: str, wanted: int, figure: str) -> None:
         """Returns when the figure has reached `wanted`. Raises CommandFailed when it has long stopped moving."""
-        bar: TaskID = self.bars.add_task(title, total=wanted)
+        bar = begin(self.bars, title, wanted)
         last, moved = -1, time.monotonic()
         async for totals in self._polled():
             count = getattr(totals, figure)

@@ -3,16 +3,20 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from chassis.embedded.state import StateDirectory
 from cli.stack.errors import PortTaken
 from cli.stack.health import health
 from cli.stack.layout import DEFAULT_PORTS, Layout
-from tests.e2e.stacks import GONE_SECONDS, READY_SECONDS, Up, alive, environment, until, up, upline
+from tests.conftest import Servers
+from tests.e2e.stacks import ANY_PORTS, GONE_SECONDS, READY_SECONDS, Up, alive, environment, until, up, upline
 
 APPLY = ("apply", "programs/three-levels.yaml", "--json")
 
@@ -98,6 +102,17 @@ def test_a_taken_port_is_refused_with_the_option_that_changes_it(tmp_path: Path)
     assert "--rewards-port" in refused.stderr
 
 
+def test_a_service_that_keeps_dying_is_given_up_with_the_reason(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli", "up", "--state", str(tmp_path / "state"), *ANY_PORTS]
+    settings = environment() | {"UPLINE_SECRET": "too-short"}
+    failed = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=READY_SECONDS, check=False)
+    assert failed.returncode == 1
+    assert "giving up" in failed.stderr
+    assert "UPLINE_SECRET: Value should have at least 32" in failed.stderr
+    assert "too-short" not in failed.stderr
+    assert "starting it again in 1 s" in failed.stdout
+
+
 def test_the_same_port_twice_is_refused() -> None:
     with pytest.raises(PortTaken, match="--rewards-port"):
         Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0) | {"attribution": 47_101, "rewards": 47_101}).resolved()
@@ -111,14 +126,9 @@ def test_the_doctor_finds_a_running_stack_well(state: Path) -> None:
         stack.stop()
 
 
-def test_migrate_serves_an_external_database(servers: object) -> None:
-    import subprocess
-    import sys
-
-    from sqlalchemy import make_url
-
-    url = make_url(servers.postgres.url)  # type: ignore[attr-defined]
-    with psycopg.connect(servers.postgres.url, autocommit=True) as conn:  # type: ignore[attr-defined]
+def test_migrate_serves_an_external_database(servers: Servers) -> None:
+    url = make_url(servers.postgres.url)
+    with psycopg.connect(servers.postgres.url, autocommit=True) as conn:
         conn.execute("CREATE DATABASE elsewhere")
     settings = {
         "UPLINE_DATABASE_URL": url.set(database="elsewhere").render_as_string(hide_password=False),
