@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import structlog
 from psycopg.errors import CheckViolation, UniqueViolation
-from upline.attribution.v1.click_pb2 import ClickBatch
 
 from chassis.clock import Clock
 from chassis.database import Database
@@ -44,8 +43,7 @@ class ClickWriter:
 
     async def write(self, payloads: Sequence[bytes]) -> None:
         """Writes what serialised ClickBatches hold, each click once, however often it comes."""
-        # Serialised batches, one after the other, are the serialised batch of all their clicks.
-        clicks = encode(ClickBatch.FromString(b"".join(payloads)))
+        clicks = encode(payloads)
         if missing := clicks.days - self._days:
             await self._ensure(missing)
         try:

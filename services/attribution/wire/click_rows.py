@@ -1,7 +1,8 @@
 """Clicks of the stream as rows of PostgreSQL's binary COPY, put together by hand: twice as fast as a library's dumpers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
 from struct import Struct
 
 from upline.attribution.v1.click_pb2 import ClickBatch
@@ -16,6 +17,9 @@ _LENGTHS = [length.to_bytes(4) for length in range(4_096)]
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01, from which PostgreSQL counts."""
 _DAY_MS = 86_400_000
+_FIELDS = 8
+_ID_BYTES = 16
+_ID_OF_ROW = itemgetter(slice(6, 6 + _ID_BYTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,42 +32,51 @@ class ClickRows:
     """Days of the ids, counted from 1970: the partitions that these clicks need."""
 
 
-def encode(batch: ClickBatch) -> ClickRows:
-    """The rows of a batch of sealed clicks, with the columns of `store.clicks`; equal ids stay in their order. Raises ValueError for one that is not sealed."""
-    parts = [_SIGNATURE]
+class _Texts(dict[str, bytes]):
+    """Fields of texts that many clicks of a batch share."""
+
+    def __missing__(self, text: str) -> bytes:
+        encoded = text.encode()
+        field = self[text] = _LENGTHS[len(encoded)] + encoded
+        return field
+
+
+def encode(payloads: Sequence[bytes]) -> ClickRows:
+    """The rows of sealed clicks, given as serialised ClickBatches, with the columns of `store.clicks`.
+
+    They are in the order of the ids, so that two writers with the same clicks wait for one another and never deadlock;
+    equal ids stay in the order of their arrival. Raises DecodeError for what is no ClickBatch, and ValueError for a
+    click that is not sealed.
+    """
+    rows: list[bytes] = []
     days = set()
-    lengths = _LENGTHS
-    # In the order of the ids, so that two writers with the same clicks wait for one another and never deadlock.
-    for click in sorted(batch.clicks, key=attrgetter("click_id")):
-        click_id = click.click_id
-        if len(click_id) != 16:
-            raise ValueError("a click without an id in the stream")
-        id_ms = int.from_bytes(click_id[:6])
-        days.add(id_ms // _DAY_MS)
-        occurred_us = id_ms * 1000
-        if click.HasField("occurred_at"):
-            occurred_us = click.occurred_at.seconds * 1_000_000 + click.occurred_at.nanos // 1000
-        program_id = click.program_id.encode()
-        link_id = click.link_id.encode()
-        visitor_id = click.visitor_id.encode()
-        ip_hash = click.ip_hash
-        user_agent_hash = click.user_agent_hash
-        referrer_host = click.referrer_url.encode()
-        parts += (
-            _HEAD(8, 16, click_id),
-            lengths[len(program_id)],
-            program_id,
-            lengths[len(link_id)],
-            link_id,
-            lengths[len(visitor_id)],
-            visitor_id,
-            _TIME(8, occurred_us - _POSTGRES_EPOCH_US),
-            lengths[len(ip_hash)],
-            ip_hash,
-            lengths[len(user_agent_hash)],
-            user_agent_hash,
-            lengths[len(referrer_host)],
-            referrer_host,
-        )
-    parts.append(_TRAILER)
-    return ClickRows(b"".join(parts), len(batch.clicks), frozenset(days))
+    lengths, texts = _LENGTHS, _Texts()
+    for payload in payloads:
+        for click in ClickBatch.FromString(payload).clicks:
+            click_id = click.click_id
+            if len(click_id) != _ID_BYTES:
+                raise ValueError("a click without an id in the stream")
+            id_ms = int.from_bytes(click_id[:6])
+            days.add(id_ms // _DAY_MS)
+            occurred_us = id_ms * 1000
+            if click.HasField("occurred_at"):
+                occurred_us = click.occurred_at.seconds * 1_000_000 + click.occurred_at.nanos // 1000
+            visitor_id = click.visitor_id.encode()
+            ip_hash = click.ip_hash
+            user_agent_hash = click.user_agent_hash
+            row = (
+                _HEAD(_FIELDS, _ID_BYTES, click_id),
+                texts[click.program_id],
+                texts[click.link_id],
+                lengths[len(visitor_id)],
+                visitor_id,
+                _TIME(8, occurred_us - _POSTGRES_EPOCH_US),
+                lengths[len(ip_hash)],
+                ip_hash,
+                lengths[len(user_agent_hash)],
+                user_agent_hash,
+                texts[click.referrer_url],
+            )
+            rows.append(b"".join(row))
+    rows.sort(key=_ID_OF_ROW)
+    return ClickRows(_SIGNATURE + b"".join(rows) + _TRAILER, len(rows), frozenset(days))
