@@ -8,7 +8,7 @@ from google.protobuf.message import Message as ProtoMessage
 from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, func, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.errors import already_exists
+from chassis.errors import already_exists, invalid
 
 Response = TypeVar("Response", bound=ProtoMessage)
 
@@ -49,7 +49,10 @@ async def once(
 
     The whole body counts, `program_id` with it, so ids need to be unique by method only.
     """
-    key = {"method": request.DESCRIPTOR.full_name, "request_id": getattr(request, "request_id")}  # noqa: B009
+    request_id: str = getattr(request, "request_id")  # noqa: B009
+    if "\x00" in request_id:  # PostgreSQL cannot store it
+        raise invalid("request_id", "must not contain the character U+0000")
+    key = {"method": request.DESCRIPTOR.full_name, "request_id": request_id}
     digest = body_hash(request)
     claimed = await conn.execute(_CLAIM, {**key, "body_hash": digest})
     if claimed.rowcount == 0:

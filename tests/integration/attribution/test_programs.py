@@ -79,6 +79,13 @@ async def test_bad_program_names_the_field(caller: Caller, changes: dict[str, ob
     assert (told[0].code, told[0].fields) == (CODE.INVALID_ARGUMENT, [field])
 
 
+async def test_request_id_that_cannot_be_stored(caller: Caller) -> None:
+    request = program_pb2.CreateProgramRequest(request_id="\x00", program=content(caller.program_id))
+    async with refused() as told:
+        await caller.programs.CreateProgram(request, timeout=TIMEOUT)
+    assert (told[0].code, told[0].fields) == (CODE.INVALID_ARGUMENT, ["request_id"])
+
+
 async def test_masks(caller: Caller) -> None:
     first = await create(caller, content(caller.program_id))
     wanted = content(caller.program_id, title="New", policy=policy(days=7, touch=program_pb2.TOUCH_FIRST))
