@@ -1,0 +1,175 @@
+"""Every method with a `request_id`: the same call twice is carried out once and answered alike; another call under the same id is refused."""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.message import Message
+from upline.attribution.v1 import link_pb2, participant_pb2, program_pb2
+from upline.notify.v1 import notify_pb2
+from upline.rewards.v1 import plan_pb2
+from upline.type.v1 import asset_pb2
+
+from tests.contract.conftest import Channels
+from tests.contract.surface import METHODS, call, owner
+from tests.errors import reason_of
+
+BY_NAME = {each.full_name.removeprefix("upline."): each for each in METHODS}
+REPEATABLE = sorted(name for name, each in BY_NAME.items() if "request_id" in each.input_type.fields_by_name)
+CALLS_AT_ONCE = 5
+
+
+def program(program_id: str, title: str = "One") -> program_pb2.Program:
+    """A program."""
+    policy = program_pb2.AttributionPolicy(
+        touch=program_pb2.TOUCH_LAST,
+        binding=program_pb2.BINDING_LIFETIME,
+        bindable=program_pb2.BINDABLE_UNBOUND,
+    )
+    policy.window.seconds = 86_400
+    return program_pb2.Program(
+        program_id=program_id, title=title, currency_code="EUR", policy=policy, allowed_hosts=["shop.example"]
+    )
+
+
+def plan(percent: str) -> plan_pb2.Plan:
+    """A plan of one rule."""
+    rule = plan_pb2.Rule(
+        rule_id="upline",
+        on=["order"],
+        to=plan_pb2.Beneficiary(upline=plan_pb2.UplineLevels(from_level=1, to_level=1)),
+        amount=plan_pb2.Amount(percent=plan_pb2.PercentAmount(percent=percent)),
+        asset="EUR",
+    )
+    return plan_pb2.Plan(assets=[asset_pb2.Asset(code="EUR", kind=asset_pb2.ASSET_KIND_MONEY)], rules=[rule])
+
+
+def draft(participant_id: str, region: str = "north") -> participant_pb2.ParticipantDraft:
+    """Somebody to enrol."""
+    return participant_pb2.ParticipantDraft(participant_id=participant_id, attributes={"region": region})
+
+
+ENTRY = "00000000-0000-7000-8000-000000000001"
+OTHER_ENTRY = "00000000-0000-7000-8000-000000000002"
+Pair = Callable[[str], tuple[Message, Message]]
+"""Of a program's id: a request, and another with the same `request_id`."""
+
+PAIRS: dict[str, Pair] = {
+    "attribution.v1.ProgramService.CreateProgram": lambda p: (
+        program_pb2.CreateProgramRequest(request_id=p, program=program(f"{p}-new")),
+        program_pb2.CreateProgramRequest(request_id=p, program=program(f"{p}-new", "Two")),
+    ),
+    "attribution.v1.ProgramService.UpdateProgram": lambda p: (
+        program_pb2.UpdateProgramRequest(request_id=p, program=program(p, "Three")),
+        program_pb2.UpdateProgramRequest(request_id=p, program=program(p, "Four")),
+    ),
+    "attribution.v1.ParticipantService.EnrollParticipant": lambda p: (
+        participant_pb2.EnrollParticipantRequest(request_id=p, program_id=p, participant=draft("carl")),
+        participant_pb2.EnrollParticipantRequest(request_id=p, program_id=p, participant=draft("dora")),
+    ),
+    "attribution.v1.ParticipantService.EnrollParticipants": lambda p: (
+        participant_pb2.EnrollParticipantsRequest(request_id=p, program_id=p, participants=[draft("emil")]),
+        participant_pb2.EnrollParticipantsRequest(request_id=p, program_id=p, participants=[draft("emil", "south")]),
+    ),
+    "attribution.v1.ParticipantService.UpdateParticipant": lambda p: (
+        participant_pb2.UpdateParticipantRequest(
+            request_id=p, program_id=p, participant_id="anna", attributes={"tier": "gold"}
+        ),
+        participant_pb2.UpdateParticipantRequest(
+            request_id=p, program_id=p, participant_id="anna", attributes={"tier": "iron"}
+        ),
+    ),
+    "attribution.v1.ParticipantService.BindSponsor": lambda p: (
+        participant_pb2.BindSponsorRequest(request_id=p, program_id=p, participant_id="ben", sponsor_id="anna"),
+        participant_pb2.BindSponsorRequest(request_id=p, program_id=p, participant_id="anna", sponsor_id="ben"),
+    ),
+    "attribution.v1.LinkService.CreateLink": lambda p: (
+        link_pb2.CreateLinkRequest(
+            request_id=p, program_id=p, participant_id="anna", destination_url="https://shop.example/a"
+        ),
+        link_pb2.CreateLinkRequest(
+            request_id=p, program_id=p, participant_id="anna", destination_url="https://shop.example/b"
+        ),
+    ),
+    "attribution.v1.LinkService.CreateCode": lambda p: (
+        link_pb2.CreateCodeRequest(request_id=p, program_id=p, participant_id="anna"),
+        link_pb2.CreateCodeRequest(request_id=p, program_id=p, participant_id="ben"),
+    ),
+    "attribution.v1.LinkService.RecordShare": lambda p: (
+        link_pb2.RecordShareRequest(request_id=p, program_id=p, participant_id="anna", channel="mail"),
+        link_pb2.RecordShareRequest(request_id=p, program_id=p, participant_id="anna", channel="phone"),
+    ),
+    "rewards.v1.PlanService.PublishPlan": lambda p: (
+        plan_pb2.PublishPlanRequest(request_id=p, program_id=p, plan=plan("5"), currency_code="EUR"),
+        plan_pb2.PublishPlanRequest(request_id=p, program_id=p, plan=plan("6"), currency_code="EUR"),
+    ),
+    "notify.v1.TextService.PublishTexts": lambda p: (
+        notify_pb2.PublishTextsRequest(request_id=p, program_id=p, texts=notify_pb2.ProgramTexts(program_title="One")),
+        notify_pb2.PublishTextsRequest(request_id=p, program_id=p, texts=notify_pb2.ProgramTexts(program_title="Two")),
+    ),
+    "notify.v1.PreferenceService.UpdatePreferences": lambda p: (
+        notify_pb2.UpdatePreferencesRequest(
+            request_id=p, program_id=p, participant_id="anna", preferences=notify_pb2.Preferences(locale="ru")
+        ),
+        notify_pb2.UpdatePreferencesRequest(
+            request_id=p, program_id=p, participant_id="anna", preferences=notify_pb2.Preferences(locale="en")
+        ),
+    ),
+    "notify.v1.InboxService.MarkInboxRead": lambda p: (
+        notify_pb2.MarkInboxReadRequest(request_id=p, program_id=p, participant_id="anna", up_to_entry_id=ENTRY),
+        notify_pb2.MarkInboxReadRequest(request_id=p, program_id=p, participant_id="anna", up_to_entry_id=OTHER_ENTRY),
+    ),
+}
+
+
+@pytest_asyncio.fixture
+async def program_id(channels: Channels, new_program_id: Callable[[str], str]) -> str:
+    """A program with two people who have no sponsor."""
+    made = new_program_id("repeated")
+    await perform(
+        channels,
+        "attribution.v1.ProgramService.CreateProgram",
+        program_pb2.CreateProgramRequest(request_id=f"{made}-setup", program=program(made)),
+    )
+    await perform(
+        channels,
+        "attribution.v1.ParticipantService.EnrollParticipants",
+        participant_pb2.EnrollParticipantsRequest(
+            request_id=f"{made}-setup", program_id=made, participants=[draft("anna"), draft("ben")]
+        ),
+    )
+    return made
+
+
+async def perform(channels: Channels, name: str, request: Message) -> Message:
+    """Calls a method by its name without `upline.`."""
+    method = BY_NAME[name]
+    return await call(channels[owner(method.containing_service)], method, request)
+
+
+def test_no_method_is_left_out() -> None:
+    assert sorted(PAIRS) == REPEATABLE
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_a_repeated_call_is_carried_out_once_and_answered_alike(
+    name: str, channels: Channels, program_id: str
+) -> None:
+    request, _ = PAIRS[name](program_id)
+    # At once: a caller that lost patience repeats while the first call still runs.
+    answers = await asyncio.gather(*(perform(channels, name, request) for _ in range(CALLS_AT_ONCE)))
+    answers.append(await perform(channels, name, request))
+    assert all(each == answers[0] for each in answers)
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_a_request_id_cannot_be_used_for_another_call(name: str, channels: Channels, program_id: str) -> None:
+    request, other = PAIRS[name](program_id)
+    answer = await perform(channels, name, request)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await perform(channels, name, other)
+    assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert reason_of(caught.value) == "REQUEST_ID_REUSED"
+    assert await perform(channels, name, request) == answer
