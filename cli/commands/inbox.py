@@ -1,5 +1,6 @@
 """`upline inbox`."""
 
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
@@ -44,7 +45,8 @@ def inbox(
             else:
                 err.print("watching; Ctrl-C ends", style="dim")
 
-    call(Where(state, tuple(target)), work)
+    with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is how a watch ends
+        call(Where(state, tuple(target)), work)
 
 
 async def read(client: Client, program: str, participant: str, limit: int) -> list[notify_pb2.InboxEntry]:

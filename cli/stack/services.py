@@ -13,7 +13,7 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 30.0
 """A process that lived this long was well: its earlier deaths no longer count."""
-MAX_DEATHS = 5
+MAX_DEATHS = 4
 
 
 @dataclass(slots=True)

@@ -3,6 +3,9 @@
 import csv
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.stacks import Up, up, upline
+from tests.e2e.stacks import Up, environment, up, upline
 
 THREE_LEVELS = Path("programs/three-levels.yaml")
 SPONSORS = [("a", ""), ("b", "a"), ("c", "b"), ("d", "c"), ("e", "d"), ("x", "")]
@@ -136,6 +139,40 @@ def test_everyone_who_earned_was_told(stack: Up, replayed: tuple[str, list[str]]
     (entry,) = [json.loads(line) for line in output.splitlines()]
     assert (entry["conversion_id"], entry["kind"], entry["amounts"][0]["amount_minor"]) == ("o3", "REWARD_EARNED", 50)
     assert "not told anything" in upline("inbox", replayed[0], "x", state=stack.state).stdout
+
+
+def test_a_watch_tells_what_is_written_from_now_on_and_ends_with_ctrl_c(stack: Up, tmp_path: Path) -> None:
+    file, purchases = program_file(tmp_path, "cli-watched"), tmp_path / "p.csv"
+    upline("apply", str(file), state=stack.state)
+    command = [sys.executable, "-m", "cli", "inbox", "cli-watched", "a", "--watch", "--json"]
+    with subprocess.Popen(
+        command,
+        env=environment() | {"UPLINE_STATE": str(stack.state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watch:
+        assert watch.stderr is not None
+        assert watch.stdout is not None
+        assert watch.stderr.readline() == "watching; Ctrl-C ends\n"
+        (tmp_path / "s.csv").write_text("participant,sponsor\na,\nb,a\n")
+        purchases.write_text(
+            "conversion_id,buyer,occurred_at,amount_minor,currency\no1,b,1997-01-01T12:00:00Z,1000,USD\n"
+        )
+        replay = [
+            "replay",
+            "--program",
+            str(file),
+            "--purchases",
+            str(purchases),
+            "--sponsors",
+            str(tmp_path / "s.csv"),
+        ]
+        upline(*replay, state=stack.state)
+        entry = json.loads(watch.stdout.readline())
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(30) == 0
+    assert (entry["conversion_id"], entry["amounts"][0]["amount_minor"]) == ("o1", 50)
 
 
 def test_applying_twice_changes_nothing(stack: Up, tmp_path: Path) -> None:
