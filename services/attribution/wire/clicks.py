@@ -183,7 +183,7 @@ def _are_regular(click_ids: Sequence[bytes], now_ms: int) -> bool:
     joined = b"".join(click_ids)
     if joined[6::ID_BYTES].translate(None, _OF_VERSION_7) or joined[8::ID_BYTES].translate(None, _OF_VARIANT):
         return False
-    times = unpack(f">{2 * len(click_ids)}Q", joined)[::2]
+    times: tuple[int, ...] = unpack(f">{2 * len(click_ids)}Q", joined)[::2]
     return now_ms - _MAX_AGE_MS <= min(times) >> 16 and max(times) >> 16 <= now_ms + _MAX_SKEW_MS
 
 
