@@ -32,7 +32,10 @@ from chassis.topology import StreamSpec
 
 PUBLISHES_IN_FLIGHT = 256
 """The broker slows every client down when one has more outstanding."""
-PUBLISH_TIMEOUT_SECONDS = 10.0
+PUBLISH_TIMEOUT_SECONDS = 2.0
+"""A healthy broker takes milliseconds."""
+PUBLISH_ATTEMPTS = 5
+"""What was in flight when a connection broke is never answered. It is sent again, and the broker knows it by its id."""
 DEDUPE_WINDOW_SECONDS = 600.0
 """Spares work after a lost acknowledgement; the tables' keys are the guarantee."""
 ACK_WAIT_SECONDS = 15.0
@@ -119,20 +122,24 @@ class Stream:
 
     async def publish(self, message: Message) -> None:
         """Returns when the broker has the message on disk."""
+        headers = {
+            "Nats-Msg-Id": message.message_id,
+            "ce-specversion": "1.0",
+            "ce-id": message.message_id,
+            "ce-source": f"/upline/{message.subject}",
+            "ce-type": message.message_type,
+            "ce-time": datetime.now(UTC).isoformat(),
+            "content-type": "application/protobuf",
+        }
         async with self._slots:
-            await self._jetstream.publish(
-                message.subject,
-                message.payload,
-                headers={
-                    "Nats-Msg-Id": message.message_id,
-                    "ce-specversion": "1.0",
-                    "ce-id": message.message_id,
-                    "ce-source": f"/upline/{message.subject}",
-                    "ce-type": message.message_type,
-                    "ce-time": datetime.now(UTC).isoformat(),
-                    "content-type": "application/protobuf",
-                },
-            )
+            for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+                try:
+                    await self._jetstream.publish(message.subject, message.payload, headers=headers)
+                except NatsTimeout:
+                    if attempt == PUBLISH_ATTEMPTS:
+                        raise
+                else:
+                    return
 
     async def publish_all(self, messages: Sequence[Message]) -> None:
         """Publishes all; raises if any one is not on disk (the others may be: ids make the retry safe)."""

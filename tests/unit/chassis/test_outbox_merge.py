@@ -1,11 +1,13 @@
 """Outbox rows joined into fewer stream messages."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
+from upline.rewards.v1 import events_pb2
 
 from chassis.outbox import MERGE_BYTES, merge
 from chassis.stream import Message
-from upline.rewards.v1 import events_pb2
 
 
 def batch(*ids: str) -> bytes:
@@ -26,7 +28,7 @@ def test_joined_messages_hold_the_same_events_in_order(rows: list[tuple[str, lis
     merged = merge(messages)
     told = [(each.subject, name) for each in merged for name in ids(each.payload)]
     assert told == [(subject, name) for subject, names in rows for name in names]
-    assert all(left.subject != right.subject for left, right in zip(merged, merged[1:], strict=False))
+    assert all(left.subject != right.subject for left, right in pairwise(merged))
 
 
 def test_a_message_does_not_grow_beyond_the_limit() -> None:
