@@ -43,8 +43,7 @@ class Verdict:
 
 def owed(order: Order, base_minor: int) -> Sums:
     """What the program owes for `base_minor` of an order; whole minor units, rounded down. A point is worth a dollar."""
-    sums: Value = TypeVar("Value")
-Sums = Counter()
+    sums: Sums = Counter()
     sums[order.buyer, "points"] += base_minor * CASHBACK_PERCENT // 100
     for person, percent in zip(order.upline, UPLINE_PERCENTS, strict=False):
         sums[person, "USD"] += base_minor * percent // 100
@@ -88,12 +87,10 @@ async def _check_counts(world: World, facts: Facts, verdict: Verdict) -> None:
 
 
 async def _check_wallets(world: World, facts: Facts, verdict: Verdict) -> None:
-    wanted: Value = TypeVar("Value")
-Sums = Counter()
+    wanted: Sums = Counter()
     for order in facts.orders.values():
         wanted.update(owed(order, order.left_minor))
-    found: Value = TypeVar("Value")
-Sums = Counter()
+    found: Sums = Counter()
     for person, wallet in (await _of_everybody(world.wallet, facts)).items():
         for asset, (held_minor, available_minor) in wallet.items():
             verdict.equal(f"held of {person}", 0, held_minor)
