@@ -13,14 +13,17 @@ from services.attribution.domain.conversion import MAX_AHEAD, Conversion, Draft
 from services.attribution.wire.plain import require_plain, require_plain_map
 from services.attribution.wire.programs import is_currency
 
+MAX_AMOUNT_MINOR = 10**15
+"""Ten trillion in a currency of cents. Plans bound their rates so that no reward on such an amount leaves int64."""
+
 
 def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: datetime) -> Draft:
     """What the caller reports, with `occurred_at` and `line_id` filled in. INVALID_ARGUMENT names the field."""
     digest = body_hash(message)
     if message.HasField("amount"):
         read_money_currency(message.amount.currency_code, f"{path}.amount.currency_code")
-        if message.amount.amount_minor < 0:
-            raise invalid(f"{path}.amount.amount_minor", "must not be negative")
+        if not 0 <= message.amount.amount_minor <= MAX_AMOUNT_MINOR:
+            raise invalid(f"{path}.amount.amount_minor", f"must not be negative, and at most {MAX_AMOUNT_MINOR}")
     require_plain(f"{path}.code", message.code)
     require_plain(f"{path}.visitor_id", message.visitor_id)
     require_plain_map(f"{path}.attributes", message.attributes)

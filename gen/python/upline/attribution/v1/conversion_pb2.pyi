@@ -280,7 +280,7 @@ class ConversionDraft(_message.Message):
     event_type: _builtins.str
     """What happened: `order`, `sign_up`, `deposit`, … Plans name it in `on`."""
     margin_minor: _builtins.int
-    """The caller's margin in minor units, not negative; absent if it has none to report."""
+    """The caller's margin in minor units, not negative, at most 10^15; absent if it has none to report."""
     buyer_id: _builtins.str
     """Who bought: the caller's own user id."""
     click_token: _builtins.str
@@ -293,7 +293,7 @@ class ConversionDraft(_message.Message):
     """Whether this is a new customer; absent if the caller does not know."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """What the buyer paid, not negative; required except for events without value. Its currency is the program's."""
+        """What the buyer paid: not negative, at most 10^15 minor units; absent for events without value. Its currency is the program's."""
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionLine]:
