@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -133,6 +133,6 @@ async def _of_everybody(read: Callable[[str], Awaitable[Value]], facts: Facts) -
     return dict(zip(people, await asyncio.gather(*map(one, people)), strict=True))
 
 
-async def _rows(world: World, statement: str) -> list[tuple[object, ...]]:
+async def _rows(world: World, statement: str) -> list[tuple[Any, ...]]:
     async with await psycopg.AsyncConnection.connect(world.flow.postgres_url, autocommit=True) as conn:
         return await (await conn.execute(statement.encode(), [world.program_id])).fetchall()
