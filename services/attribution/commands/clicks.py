@@ -21,7 +21,7 @@ from services.attribution.domain.click_token import sign_parts
 from services.attribution.intake import MAX_BATCH_CLICKS, Intake
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.store.links import Absent, LinkKey
-from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms
+from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, plain_links
 
 MAX_REQUEST_CLICKS = 1_000
 """As in the contract."""
@@ -62,19 +62,27 @@ async def record_clicks(
     clicks = request.clicks
     if not 0 < len(clicks) <= MAX_REQUEST_CLICKS:
         check(request)
-    request.DiscardUnknownFields()
-    if any(deps.links.peek(key) is None for key in _seal(deps, request)):
+    if isinstance(request, RecordClicksRequest):
+        request.ClearField("return_tokens")
+    # Without its other fields, the request is the same bytes as a ClickBatch.
+    frame = request.SerializeToString()
+    now_ms = unix_ms(deps.clock.now())
+    keys = plain_links(clicks, frame, now_ms)
+    if keys is None:
+        keys = _seal(deps, request, now_ms)
+        frame = request.SerializeToString()
+    if any(deps.links.peek(key) is None for key in keys):
         await _require_links(deps, clicks, "clicks[{}]")
-    await _append(deps.intake, request)
+    await _append(deps.intake, clicks, frame)
     if not return_tokens:
         return []
     return [_token(deps, click) for click in clicks]
 
 
-def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest) -> set[LinkKey]:
+def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, now_ms: int) -> set[LinkKey]:
     """Seals all clicks and returns the links that they name."""
+    request.DiscardUnknownFields()
     clicks = request.clicks
-    now_ms = unix_ms(deps.clock.now())
     keys = deps.sealer.seal_regular(clicks, now_ms)
     if keys is not None:
         return keys
@@ -89,13 +97,10 @@ def _token(deps: ClickDeps, click: Click) -> str:
     return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us(click))
 
 
-async def _append(intake: Intake, request: RecordClicksRequest | StreamClicksRequest) -> None:
-    clicks = request.clicks
+async def _append(intake: Intake, clicks: Sequence[Click], frame: bytes) -> None:
+    """Returns when the clicks are on disk; `frame` is their ClickBatch."""
     if len(clicks) <= MAX_BATCH_CLICKS:
-        if isinstance(request, RecordClicksRequest):
-            request.ClearField("return_tokens")
-        # Without its other fields, the request is the same bytes as a ClickBatch.
-        await intake.record(request.SerializeToString(), len(clicks))
+        await intake.record(frame, len(clicks))
         return
     parts = [clicks[first : first + MAX_BATCH_CLICKS] for first in range(0, len(clicks), MAX_BATCH_CLICKS)]
     outcomes = await asyncio.gather(

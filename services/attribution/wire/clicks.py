@@ -1,13 +1,15 @@
 """Clicks as they come in, made fit to be stored: an id, a time, and nothing that says who the visitor is.
 
-All of it runs for every click, so it is written for speed. A batch whose clicks are all regular is looked at column by
-column (2 µs a click); one that is not is gone through click by click (5 µs), which also finds the click at fault.
+All of it runs for every click, so it is written for speed. A batch of plain clicks, which hold an id, a program, a link and
+a visitor and nothing else, is only looked at (1 µs a click); one whose clicks are all regular is changed column by
+column (2 µs); one that is not is gone through click by click (5 µs), which also finds the click at fault.
 """
 
 import os
 from collections.abc import Sequence
 from datetime import timedelta
 from hashlib import blake2b
+from operator import attrgetter
 from struct import unpack
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,11 +36,43 @@ MAX_HELD = 10_000
 
 _MAX_AGE_MS = MAX_AGE // timedelta(milliseconds=1)
 _MAX_SKEW_MS = MAX_SKEW // timedelta(milliseconds=1)
+_PLAIN_FIELDS = attrgetter("click_id", "program_id", "link_id", "visitor_id")
+_LONG_BYTES = 128
+"""From here on protobuf needs two bytes to say a length (encoding guide, "Base 128 Varints")."""
+_PLAIN_OVERHEAD_BYTES = 2 + ID_BYTES + 2 + 2
+"""A tag and a length before each of id, program and link, and the id itself."""
 _OF_VERSION_7 = bytes(range(0x70, 0x80))
 _OF_VARIANT = bytes(range(0x80, 0xC0))
 _ID_RULE = "must be a UUIDv7 of 16 bytes"
 _TIME_RULE = f"must lie between {MAX_AGE.days} days ago and an hour from now"
 _ZERO_RULE = "must not contain a zero character"
+
+
+def plain_links(clicks: Sequence[Click], frame: bytes, now_ms: int) -> set[tuple[str, str]] | None:
+    """The links that clicks name, by program, if they keep to every rule and hold an id, a program, a link and perhaps a
+    visitor, and nothing else: such clicks are sealed as they are. None if one of them may be otherwise.
+
+    `frame` is their ClickBatch. Anything besides these four fields, known or not, would make it longer than they account for,
+    and so would characters beyond ASCII; nothing makes it shorter.
+    """
+    ids, program_ids, link_ids, visitor_ids = zip(*map(_PLAIN_FIELDS, clicks), strict=True)
+    if not _are_regular(ids, now_ms) or not all(program_ids) or not all(link_ids):
+        return None
+    sizes = [
+        _PLAIN_OVERHEAD_BYTES + program + link + (visitor and visitor + 2)
+        for program, link, visitor in zip(map(len, program_ids), map(len, link_ids), map(len, visitor_ids), strict=True)
+    ]
+    framing = sum([2 if size < _LONG_BYTES else 3 for size in sizes])
+    keys = set(zip(program_ids, link_ids, strict=True))
+    if (
+        sum(sizes) + framing != len(frame)
+        or max(map(len, visitor_ids)) >= _LONG_BYTES
+        or any(len(program) > MAX_PROGRAM_ID_CHARS or len(link) > MAX_LINK_ID_CHARS for program, link in keys)
+        or "\x00" in "".join(visitor_ids)
+        or any("\x00" in part for key in keys for part in key)
+    ):
+        return None
+    return keys
 
 
 class Sealer:

@@ -13,7 +13,7 @@ from chassis.errors import UplineError
 from chassis.ids import id_time
 from services.attribution.domain.referrer import referrer_host
 from services.attribution.wire.click_rows import encode
-from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id
+from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id, plain_links
 
 NOW_MS = 1_780_000_000_000
 DAY_MS = 86_400_000
@@ -163,3 +163,42 @@ def test_an_irregular_click_is_left_to_the_careful_way(before: list[Click], odd:
         assert conforms(odd)
         sealer.seal(odd, "click", NOW_MS)
         assert batch.clicks[len(before)] == odd
+
+
+@st.composite
+def nearly_plain(draw: st.DrawFn) -> Click:
+    """A click that is plain, or is so but for one thing."""
+    click = Click(
+        click_id=new_click_id(NOW_MS + draw(st.sampled_from([-3 * DAY_MS, -DAY_MS, 0, 2 * 3_600_000]))),
+        program_id=draw(st.sampled_from(["p" * 63, "p" * 64, "shop", "", "п"])),
+        link_id=draw(st.sampled_from(["l" * 64, "l" * 65, "link", "", "l\x00"])),
+        visitor_id=draw(st.sampled_from(["", "v", "v" * 100, "v" * 127, "v" * 128, "я", "\x00"])),
+    )
+    extra = draw(st.sampled_from([None, "ip_address", "referrer_url", "occurred_at", "ip_hash", "unknown"]))
+    if extra == "occurred_at":
+        click.occurred_at.FromMilliseconds(NOW_MS)
+    elif extra == "ip_hash":
+        click.ip_hash = b"x"
+    elif extra == "unknown":
+        click.MergeFromString(b"\xba\x06\x01x")  # field 103
+    elif extra:
+        setattr(click, extra, "1.2.3.4")
+    return click
+
+
+PLAIN = Click(click_id=new_click_id(NOW_MS), program_id="shop", link_id="link", visitor_id="v" * 32)
+
+
+@given(st.lists(st.one_of(st.just(PLAIN), nearly_plain()), min_size=1, max_size=6))
+def test_clicks_taken_as_plain_are_those_that_sealing_would_leave_alone(clicks: list[Click]) -> None:
+    batch = ClickBatch(clicks=clicks)
+    frame = batch.SerializeToString()
+    links = plain_links(batch.clicks, frame, NOW_MS)
+    sealed = ClickBatch(clicks=clicks)
+    sealed.DiscardUnknownFields()
+    regular = Sealer(b"key").seal_regular(sealed.clicks, NOW_MS)
+    if links is not None:
+        assert links == regular
+        assert sealed.SerializeToString() == frame
+    if all(each == PLAIN for each in clicks):
+        assert links == {("shop", "link")}
