@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from chassis.embedded.state import UNPRIVILEGED_UID
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 STOP_SECONDS = 20.0
+POLL_SECONDS = 0.03
 
 
 class Child:
@@ -63,3 +66,40 @@ class Child:
     def log_tail(self, lines: int = 20) -> str:
         """The end of its log, for an error message."""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+
+
+class EmbeddedServer(ABC):
+    """A server of the stack: what starting, stopping and killing have in common."""
+
+    name: str
+    start_seconds: float
+    _child: Child | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process lives."""
+        return self._child is not None and self._child.running
+
+    def stop(self) -> None:
+        """Stops the server."""
+        if self._child:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """kill -9 on the server; helper processes it has notice and leave."""
+        if self._child:
+            self._child.kill()
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Whether it answers now."""
+
+    def _await_answer(self) -> None:
+        """Returns when the server answers; raises RuntimeError with the end of its log if it does not."""
+        deadline = time.monotonic() + self.start_seconds
+        while time.monotonic() < deadline and self.running:
+            if self._answers():
+                return
+            time.sleep(POLL_SECONDS)
+        tail = self._child.log_tail() if self._child else ""
+        raise RuntimeError(f"the embedded {self.name} did not start; the end of its log:\n{tail}")

@@ -5,10 +5,9 @@ import os
 import signal
 import socket
 import sysconfig
-import time
 from pathlib import Path
 
-from chassis.embedded.child import Child
+from chassis.embedded.child import Child, EmbeddedServer
 from chassis.embedded.state import StateDirectory, free_port
 
 START_SECONDS = 30.0
@@ -24,8 +23,11 @@ def binary() -> Path:
     return program
 
 
-class Nats:
+class Nats(EmbeddedServer):
     """A running nats-server, with its streams in the state directory."""
+
+    name = "nats-server"
+    start_seconds = START_SECONDS
 
     def __init__(self, state: StateDirectory) -> None:
         self._state = state
@@ -33,7 +35,6 @@ class Nats:
         self._store = state.server_directory("nats")
         self.port = 0
         self.monitor_port = 0
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -61,22 +62,7 @@ class Nats:
             stop_signal=signal.SIGTERM,
             keep_open=(self._state.lock_fd,),
         )
-        self._wait()
-
-    def stop(self) -> None:
-        """Stops the server."""
-        if self._child:
-            self._child.stop()
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self._child:
-            self._child.kill()
-
-    @property
-    def running(self) -> bool:
-        """Whether the server process lives."""
-        return self._child is not None and self._child.running
+        self._await_answer()
 
     def _config(self) -> str:
         # JSON strings are valid in this format, and quote whatever the path or password holds.
@@ -92,14 +78,9 @@ jetstream {{
 }}
 """
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._child is not None and self._child.running:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return
-        tail = self._child.log_tail() if self._child else ""
-        raise RuntimeError(f"the embedded nats-server did not start; the end of its log:\n{tail}")
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True

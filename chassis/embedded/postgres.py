@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,8 +35,11 @@ def binaries() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-class Postgres:
+class Postgres(EmbeddedServer):
     """A running PostgreSQL, with its data in the state directory."""
+
+    name = "PostgreSQL"
+    start_seconds = START_SECONDS
 
     def __init__(self, state: StateDirectory, settings: dict[str, str] | None = None) -> None:
         self._state = state
@@ -45,7 +47,6 @@ class Postgres:
         self._data = state.server_directory("postgres")
         self._settings = SETTINGS | (settings or {})
         self.port = 0
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
@@ -66,40 +67,18 @@ class Postgres:
             environment=_environment(),
             keep_open=(self._state.lock_fd,),
         )
-        self._wait()
+        self._await_answer()
         self._create_database()
-
-    def stop(self) -> None:
-        """Stops the server."""
-        if self._child:
-            self._child.stop()
-
-    def kill(self) -> None:
-        """kill -9 on the server; its helper processes notice and leave."""
-        if self._child:
-            self._child.kill()
-
-    @property
-    def running(self) -> bool:
-        """Whether the server process lives."""
-        return self._child is not None and self._child.running
 
     def _admin_url(self) -> str:
         return self.url.removesuffix(f"/{DATABASE}") + "/postgres"
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._child is None or not self._child.running:
-                break
-            try:
-                psycopg.connect(self._admin_url(), connect_timeout=5).close()
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-            else:
-                return
-        tail = self._child.log_tail() if self._child else ""
-        raise RuntimeError(f"the embedded PostgreSQL did not start; the end of its log:\n{tail}")
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._admin_url(), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _create_cluster(self) -> None:
         """Runs initdb beside the final place and moves it there, so that an interrupted first start leaves no half cluster."""
