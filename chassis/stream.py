@@ -93,20 +93,15 @@ class Stream:
         return cls(client, monitor_url)
 
     async def ensure(self, spec: StreamSpec) -> None:
-        """Creates the stream and its consumers, or brings their settings up to date."""
-        config = StreamConfig(
-            name=spec.name,
-            subjects=[spec.subject],
-            retention=RetentionPolicy.INTEREST,
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            max_bytes=spec.max_bytes,
-            duplicate_window=DEDUPE_WINDOW_SECONDS,
-        )
+        """Creates the stream and its consumers, or brings their settings up to date.
+
+        A stream without consumers keeps nothing that is published to it (interest retention). So it listens to its
+        subject only when it has them all: until then the broker refuses, and whoever publishes tries again.
+        """
         try:
-            await self._jetstream.add_stream(config)
-        except BadRequestError:  # exists with other settings
-            await self._jetstream.update_stream(config)
+            await self._jetstream.stream_info(spec.name)
+        except NotFoundError:
+            await self._create(_config(spec, f"{spec.subject}.closed"))
         for durable in spec.consumers:
             await self._jetstream.add_consumer(
                 spec.name,
@@ -119,6 +114,14 @@ class Stream:
                     max_ack_pending=MAX_ACK_PENDING,
                 ),
             )
+        await self._jetstream.update_stream(_config(spec, spec.subject))
+
+    async def _create(self, config: StreamConfig) -> None:
+        try:
+            await self._jetstream.add_stream(config)
+        except BadRequestError:
+            # Another process was faster, and may have opened it already; if it is something else, the update says so.
+            await self._jetstream.stream_info(config.name or "")
 
     async def publish(self, message: Message) -> None:
         """Returns when the broker has the message on disk."""
@@ -183,6 +186,18 @@ class Stream:
     async def close(self) -> None:
         """Closes the connection."""
         await self._client.close()
+
+
+def _config(spec: StreamSpec, subject: str) -> StreamConfig:
+    return StreamConfig(
+        name=spec.name,
+        subjects=[subject],
+        retention=RetentionPolicy.INTEREST,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_bytes=spec.max_bytes,
+        duplicate_window=DEDUPE_WINDOW_SECONDS,
+    )
 
 
 def _assert_sync_always(monitor_url: str) -> None:
