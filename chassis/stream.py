@@ -275,16 +275,23 @@ class Consumer:
         try:
             await self.handle([message.data])
         except Exception as error:
-            if is_transient(error):
-                await self._nak(message)
-            elif await self.dead_letters.give_up(self.durable, message, error):
-                log.exception("message set aside as a dead letter", consumer=self.durable)
-                await message.term()
-            else:
-                log.exception("message failed, will retry", consumer=self.durable)
+            if is_transient(error) or not await self._give_up(message, error):
                 await self._nak(message)
             return
         await self._acknowledge([message])
+
+    async def _give_up(self, message: Msg, error: Exception) -> bool:
+        """Counts a failure; true when it was the last allowed one and the message is set aside."""
+        try:
+            if not await self.dead_letters.give_up(self.durable, message, error):
+                log.error("message failed, will retry", consumer=self.durable, exc_info=error)
+                return False
+            log.error("message set aside as a dead letter", consumer=self.durable, exc_info=error)
+            await message.term()
+        except Exception as fault:  # it is delivered again, and fails again, until this can be told
+            log.warning("cannot set a message aside, will retry", consumer=self.durable, error=str(fault))
+            return False
+        return True
 
     async def _acknowledge(self, messages: list[Msg]) -> None:
         try:

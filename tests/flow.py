@@ -15,6 +15,8 @@ from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
 from tests.running import DEADLINE_SECONDS
 
 POLL_SECONDS = 0.05
+DRAIN_SECONDS = 60.0
+"""Longer than all tries of a message that fails, which another test may have left in a stream."""
 
 Value = TypeVar("Value")
 
@@ -36,7 +38,7 @@ class Flow:
     postgres_url: str
     nats_url: str
 
-    async def drained(self, seconds: float = DEADLINE_SECONDS) -> None:
+    async def drained(self, seconds: float = DRAIN_SECONDS) -> None:
         """Returns when all that was recorded before this call was settled and told. Fails after `seconds`."""
         client = await nats.connect(self.nats_url)
         jetstream = client.jetstream()

@@ -50,6 +50,8 @@ async def outbox(servers: Servers) -> AsyncIterator[Database]:
     database = Database(servers.postgres.url, SCHEMA)
     yield database
     await database.close()
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        await conn.execute(f"DROP SCHEMA {SCHEMA} CASCADE".encode())
 
 
 async def test_rows_published_before_the_relay_died_come_again_and_late_rows_with_them(
