@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from chassis.embedded.child import LAUNCHER, Child
+from chassis.embedded.child import LAUNCHER, Child, EmbeddedServer
 from chassis.embedded.state import UNPRIVILEGED_UID, StateDirectory, free_port
 
 START_SECONDS = 60.0
