@@ -1,5 +1,6 @@
 """The suite's own servers: real PostgreSQL and real NATS from wheels, started once, in a directory of their own."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
@@ -18,6 +20,10 @@ from chassis.embedded.state import StateDirectory
 from chassis.migrate import migrate, role_name
 from chassis.settings import ServiceSettings
 from tests.running import Running, running
+
+# A slow machine is no failure; and what CI says must be about the change, not about the day's random numbers.
+settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("suite")
 
 SERVICES = ["attribution", "rewards", "notify"]
 ROLE_PASSWORD = "suite-role-password"
