@@ -1,6 +1,6 @@
 """What rewards tells the world: domain facts → messages of stream REWARDS."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from upline.rewards.v1 import events_pb2
@@ -17,6 +17,8 @@ from services.rewards.wire.plans import asset_message
 
 EVENTS_A_MESSAGE = 500
 """As the contract says; with ten earnings each, about 500 kB."""
+MAX_PAYLOAD_BYTES = 512 * 1024
+"""Half of what a broker accepts by default: a message it refuses would stop everything behind it in the outbox."""
 
 
 def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent:
@@ -58,16 +60,48 @@ def released(
 
 
 def messages(facts: Sequence[events_pb2.RewardEvent]) -> list[Message]:
-    """The messages that carry the facts."""
+    """The messages that carry the facts in their order."""
+    cut: list[events_pb2.RewardEventBatch] = []
+    batch_bytes = 0
+    for event in (part for fact in facts for part in _parts(fact)):
+        size = event.ByteSize()
+        if not cut or len(cut[-1].events) == EVENTS_A_MESSAGE or batch_bytes + size > MAX_PAYLOAD_BYTES:
+            cut.append(events_pb2.RewardEventBatch())
+            batch_bytes = 0
+        cut[-1].events.append(event)
+        batch_bytes += size
     return [
-        Message(
-            REWARDS.subject,
-            str(new_id()),
-            events_pb2.RewardEventBatch.DESCRIPTOR.full_name,
-            events_pb2.RewardEventBatch(events=facts[start : start + EVENTS_A_MESSAGE]).SerializeToString(),
-        )
-        for start in range(0, len(facts), EVENTS_A_MESSAGE)
+        Message(REWARDS.subject, str(new_id()), batch.DESCRIPTOR.full_name, batch.SerializeToString()) for batch in cut
     ]
+
+
+def _parts(fact: events_pb2.RewardEvent) -> Iterator[events_pb2.RewardEvent]:
+    """The fact as it is, or in several events where many rules pay many levels: whom it concerns stands in one of them."""
+    if fact.ByteSize() <= MAX_PAYLOAD_BYTES:
+        yield fact
+        return
+    by_person: dict[str, list[events_pb2.Earning]] = {}
+    for earning in fact.earnings:
+        by_person.setdefault(earning.beneficiary_id, []).append(earning)
+    kind, _, name = fact.event_id.partition(":")
+    number = 1
+    part = _without_earnings(fact, fact.event_id)
+    for earnings in by_person.values():
+        size = sum(each.ByteSize() for each in earnings)
+        if part.earnings and part.ByteSize() + size > MAX_PAYLOAD_BYTES // 2:
+            yield part
+            number += 1
+            part = _without_earnings(fact, f"{kind}.{number}:{name}")
+        part.earnings.extend(earnings)
+    yield part
+
+
+def _without_earnings(fact: events_pb2.RewardEvent, event_id: str) -> events_pb2.RewardEvent:
+    part = events_pb2.RewardEvent()
+    part.CopyFrom(fact)
+    part.event_id = event_id
+    part.ClearField("earnings")
+    return part
 
 
 def _event(

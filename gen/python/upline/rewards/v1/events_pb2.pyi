@@ -75,7 +75,9 @@ Global___RewardEventBatch: _TypeAlias = RewardEventBatch  # noqa: Y015
 
 @_typing.final
 class RewardEvent(_message.Message):
-    """A fact about the rewards of one conversion."""
+    """A fact about the rewards of one conversion. One with thousands of earnings comes in several events, each with an id of its
+    own and every beneficiary in one of them only.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
