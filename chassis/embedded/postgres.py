@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from chassis.embedded.child import LAUNCHER, Child, EmbeddedServer
 from chassis.embedded.state import UNPRIVILEGED_UID, StateDirectory, free_port
 
 START_SECONDS = 60.0
+ORPHAN_SECONDS = 10.0
 DATABASE = "upline"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -57,6 +60,7 @@ class Postgres(EmbeddedServer):
         """Starts the server, creating the cluster and database at the first time; returns when it answers."""
         if not (self._data / "PG_VERSION").exists():
             self._create_cluster()
+        self._end_orphans()
         self.port = self.port or free_port()
         options = [text for name, value in self._settings.items() for text in ("-c", f"{name}={value}")]
         self._child = Child(
@@ -69,6 +73,20 @@ class Postgres(EmbeddedServer):
         )
         self._await_answer()
         self._create_database()
+
+    def _end_orphans(self) -> None:
+        """Kills what is left of a server that was killed itself.
+
+        Its processes notice when they next wait for something; one that computes, or waits for a lock of one that left, may never. As long
+        as one lives, its shared memory keeps the next server from starting. The state directory's lock says that they are this stack's.
+        """
+        program = str((binaries() / "postgres").resolve())
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while (orphans := _processes(program, str(self._data))) and time.monotonic() < deadline:
+            for pid in orphans:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
 
     def _admin_url(self) -> str:
         return self.url.removesuffix(f"/{DATABASE}") + "/postgres"
@@ -110,6 +128,18 @@ class Postgres(EmbeddedServer):
         with psycopg.connect(self._admin_url(), autocommit=True) as conn:
             if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
                 conn.execute(f"CREATE DATABASE {DATABASE}".encode())
+
+
+def _processes(program: str, folder: str) -> list[int]:
+    """The processes that run `program` in `folder`, where the system tells (Linux)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(entry / "exe") == program and os.readlink(entry / "cwd") == folder:
+                found.append(int(entry.name))
+        except OSError:  # it ended, or is another user's
+            continue
+    return found
 
 
 def _environment() -> dict[str, str]:

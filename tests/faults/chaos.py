@@ -69,7 +69,7 @@ async def run(stack: Up, seed: int, rounds: int, pause_seconds: tuple[float, flo
     rng = random.Random(seed)
     began = time.monotonic()
     summary = Summary(seed)
-    killer = Killer(stack)
+    killer = Killer(stack, stack.published)
     async with Client(Addresses(**stack.published["services"])) as client:
         world = await open_program(client, stack, f"chaos-{seed}")
         facts = await enrol(world, rng)

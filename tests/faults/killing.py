@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from cli.stack.health import health
@@ -34,6 +35,8 @@ class Killer:
     """Knows the processes of one stack."""
 
     up: Up
+    published: dict[str, Any]
+    """Where everything answers; the same after a restart."""
 
     def pids(self, component: str) -> list[int]:
         """The processes of a component; several where the stack has several workers."""
@@ -63,10 +66,10 @@ class Killer:
             await asyncio.sleep(POLL_SECONDS)
 
     def _answers(self, component: str) -> bool:
-        published = self.up.published
-        if component in published["services"]:
-            return health(published["services"][component]) == "SERVING"
-        port = published["postgres_port"] if component == "postgres" else urlsplit(published["nats_monitor_url"]).port
+        if component in self.published["services"]:
+            return health(self.published["services"][component]) == "SERVING"
+        monitor_port = urlsplit(self.published["nats_monitor_url"]).port
+        port = self.published["postgres_port"] if component == "postgres" else monitor_port
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
