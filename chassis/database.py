@@ -95,10 +95,25 @@ def is_unstorable_text(error: BaseException) -> bool:
     return isinstance(error, psycopg.DataError) and "NUL (0x00)" in str(error)
 
 
+_NOT_THE_WORK = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+"""A database that is not migrated yet, or fails over: however long that takes, no event must be given up for it."""
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed when it is tried again: lost connection, deadlock, timeout, shutdown."""
+    """Whether the same work may succeed when it is tried again: lost connection, deadlock, timeout, shutdown, migration."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         if isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated:
             return True
         error = error.orig
-    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, TimeoutError))
+    return isinstance(
+        error,
+        (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError, TimeoutError, *_NOT_THE_WORK),
+    )
