@@ -1,6 +1,7 @@
 """Settling: conversions and reversals become postings, each exactly once, in whatever order and however often they arrive."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from psycopg.errors import UniqueViolation
@@ -8,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import events_pb2
 
 from chassis import outbox
+from chassis.database import is_transient
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Reversal
 from services.rewards.domain.ledger import Transfer
 from services.rewards.domain.plan import Plan, in_force
 from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, accrue, claw_back
-from services.rewards.store import conversions, ledger
+from services.rewards.store import conversions, ledger, plans
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts
 
@@ -26,16 +28,16 @@ Versions = dict[str, tuple[Plan, ...]]
 
 
 async def settle(deps: Deps, payloads: Sequence[bytes]) -> None:
-    """Settles messages of stream CONVERSIONS."""
-    recorded, reversals = read_facts(payloads)
-    for arrived in _parts(recorded):
-        try:
-            await _settle_recorded(deps, arrived, expect_all_new=True)
-        except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
-            await _settle_recorded(deps, arrived, expect_all_new=False)
-    for taken_back in _parts(reversals):
-        await _settle_reversals(deps, taken_back)
+    """Settles messages of stream CONVERSIONS. A fact that cannot be settled keeps no other from it; its error is raised after that."""
+    facts = read_facts(payloads)
+    failures: list[Exception] = [*facts.unreadable]
+    for arrived in _parts(facts.recorded):
+        failures += await _isolating(arrived, partial(_settle_arrived, deps))
+    for taken_back in _parts(facts.reversals):
+        failures += await _isolating(taken_back, partial(_settle_reversals, deps))
     deps.relay.wake()
+    if failures:
+        raise failures[0]
 
 
 def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
@@ -43,9 +45,35 @@ def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
         yield facts[start : start + FACTS_A_TRANSACTION]
 
 
+async def _isolating(facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]) -> list[Exception]:
+    """Works on all facts at once; where that fails for a reason of theirs, on each half, down to those at fault.
+
+    Returns the errors of these. Raises what may succeed later, for then all of them have to come again.
+    """
+    try:
+        await work(facts)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        if len(facts) == 1:
+            return [error]
+        middle: int = len(facts) // 2
+        return [*await _isolating(facts[:middle], work), *await _isolating(facts[middle:], work)]
+    return []
+
+
+async def _settle_arrived(deps: Deps, recorded: Sequence[Recorded]) -> None:
+    try:
+        await _settle_recorded(deps, recorded, expect_all_new=True)
+    except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
+        await _settle_recorded(deps, recorded, expect_all_new=False)
+
+
 async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_all_new: bool) -> None:
     async with deps.database.transaction() as conn:
-        versions = await deps.plans.load(conn, {each.conversion.program_id for each in recorded})
+        program_ids = {each.conversion.program_id for each in recorded}
+        await plans.hold_still(conn, program_ids)
+        versions = await deps.plans.load(conn, program_ids)
         paying = {
             key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.occurred_at)
             for each in recorded
@@ -68,9 +96,10 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
 
 async def _settle_reversals(deps: Deps, reversals: Sequence[Reversal]) -> None:
     async with deps.database.transaction() as conn:
-        versions = await deps.plans.load(conn, {each.program_id for each in reversals})
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         kept = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
+        # Read behind the lock: a conversion that another worker settled meanwhile may be paid by a version of meanwhile.
+        versions = await deps.plans.load(conn, {each.program_id for each in reversals})
         new = await conversions.insert_reversals(conn, reversals)
         touched = {
             (each.program_id, each.conversion_id) for each in reversals if (each.program_id, each.reversal_id) in new

@@ -28,6 +28,10 @@ _INSERT = text("""
     VALUES (:program_id, :version, :currency_code, :plan, :effective_time, :create_time)
 """)
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('plan:' || :program_id, 0))")
+_HOLD_STILL = text("""
+    SELECT pg_advisory_xact_lock_shared(hashtextextended('plan:' || program_id, 0))
+    FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class PlanShelf:
         counts = {
             row.program_id: row.version_count for row in await conn.execute(_COUNT, {"program_ids": list(program_ids)})
         }
-        stale = [each for each in program_ids if len(self._versions.get(each, ())) != counts.get(each, 0)]
+        stale = [each for each in program_ids if len(self._versions.get(each, ())) < counts.get(each, 0)]
         if stale:
             fresh: dict[str, list[Plan]] = {each: [] for each in stale}
             for row in await conn.execute(_LOAD, {"program_ids": stale}):
@@ -61,7 +65,9 @@ class PlanShelf:
                 fresh[row.program_id].append(
                     read_plan(row.program_id, row.version, row.currency_code, message, row.effective_time)
                 )
-            self._versions |= {program_id: tuple(plans) for program_id, plans in fresh.items()}
+            for program_id, plans in fresh.items():
+                if len(plans) > len(self._versions.get(program_id, ())):  # another task may have seen more meanwhile
+                    self._versions[program_id] = tuple(plans)
         return {each: self._versions.get(each, ()) for each in program_ids}
 
 
@@ -77,6 +83,14 @@ async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: i
 async def lock(conn: AsyncConnection, program_id: str) -> None:
     """Makes publishers of one program wait for one another until the transaction ends."""
     await conn.execute(_LOCK, {"program_id": program_id})
+
+
+async def hold_still(conn: AsyncConnection, program_ids: Collection[str]) -> None:
+    """Keeps new versions of the programs out until the transaction ends, and waits for those on their way in.
+
+    Without it, a conversion could be paid by the version before while the next one, in force already, is being committed.
+    """
+    await conn.execute(_HOLD_STILL, {"program_ids": sorted(program_ids)})
 
 
 async def insert(conn: AsyncConnection, row: PlanRow) -> None:

@@ -17,20 +17,41 @@ class Recorded:
     event: bytes
 
 
-def read_facts(payloads: Sequence[bytes]) -> tuple[list[Recorded], list[Reversal]]:
-    """Decodes messages of stream CONVERSIONS; a fact that stands in them twice comes once."""
+class UnknownFactError(ValueError):
+    """A fact of a kind this version does not know: to be set aside until a version comes that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What messages tell; a fact that stands in them twice comes once."""
+
+    recorded: list[Recorded]
+    reversals: list[Reversal]
+    unreadable: list[ValueError]
+    """Why other facts cannot be settled."""
+
+
+def read_facts(payloads: Sequence[bytes]) -> Facts:
+    """Decodes messages of stream CONVERSIONS. Raises google.protobuf.message.DecodeError for what is no message."""
     recorded: dict[tuple[str, str], Recorded] = {}
     reversals: dict[tuple[str, str], Reversal] = {}
+    unreadable: list[ValueError] = []
     for payload in payloads:
         for event in events_pb2.ConversionEventBatch.FromString(payload).events:
-            if event.WhichOneof("fact") == "recorded":
-                conversion = read_conversion(event.recorded)
-                key = (conversion.program_id, conversion.conversion_id)
-                recorded[key] = Recorded(conversion, event.recorded.SerializeToString())
-            else:
-                reversal = read_reversal(event.reversed)
-                reversals[reversal.program_id, reversal.reversal_id] = reversal
-    return list(recorded.values()), list(reversals.values())
+            try:
+                kind = event.WhichOneof("fact")
+                if kind == "recorded":
+                    conversion = read_conversion(event.recorded)
+                    key = (conversion.program_id, conversion.conversion_id)
+                    recorded[key] = Recorded(conversion, event.recorded.SerializeToString())
+                elif kind == "reversed":
+                    reversal = read_reversal(event.reversed)
+                    reversals[reversal.program_id, reversal.reversal_id] = reversal
+                else:
+                    unreadable.append(UnknownFactError(f"event {event.event_id!r} tells nothing this version knows"))
+            except ValueError as error:
+                unreadable.append(error)
+    return Facts(list(recorded.values()), list(reversals.values()), unreadable)
 
 
 def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:

@@ -1,0 +1,74 @@
+"""A version that is published while conversions are settled."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from sqlalchemy import text
+
+from chassis.database import Database
+from services.rewards.store import conversions, plans
+from services.rewards.store.plans import PlanRow
+from services.rewards.wire.events import read_facts
+from tests.integration.rewards.conftest import (
+    NOON,
+    Ledger,
+    Published,
+    message,
+    points_rule,
+    recorded,
+    reversed_,
+    three_levels,
+)
+from tests.running import DEADLINE_SECONDS
+
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = current_user")
+
+
+async def stopped(database: Database, work: Awaitable[None]) -> "asyncio.Future[None]":
+    """Starts the work; returns when it is done or waits for a lock."""
+    task = asyncio.ensure_future(work)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not task.done():
+            async with database.transaction() as conn:
+                if (await conn.execute(_WAITING)).scalar_one():
+                    break
+            await asyncio.sleep(0.01)
+    return task
+
+
+def second_version(program_id: str) -> PlanRow:
+    """A version that pays the buyer one point, in force since noon."""
+    plan = three_levels()
+    plan.assets.add(code="points", kind=2)
+    rule = points_rule()
+    rule.amount.fixed.amount_minor = 1
+    plan.rules.append(rule)
+    return PlanRow(program_id, 2, "USD", plan.SerializeToString(deterministic=True), NOON, NOON)
+
+
+async def test_a_conversion_waits_for_the_version_that_is_being_published(ledger: Ledger, published: Published) -> None:
+    program = await published(three_levels())
+    await ledger.settle(message(recorded(program, "warm", 1000, upline=())))
+    database: Database = ledger.rewards.service.deps.database
+    async with database.transaction() as publishing:
+        await plans.lock(publishing, program)
+        settling = await stopped(database, ledger.settle(message(recorded(program, "c1", 1000))))
+        await plans.insert(publishing, second_version(program))
+    await settling
+    assert (await ledger.explain(program, "c1")).plan_version == 2
+    assert await ledger.available(program, "vera", asset="points") == [1]
+
+
+async def test_a_reversal_knows_the_version_its_conversion_got_while_it_waited(
+    ledger: Ledger, published: Published
+) -> None:
+    program = await published(three_levels())
+    await ledger.settle(message(recorded(program, "warm", 1000, upline=())))
+    database: Database = ledger.rewards.service.deps.database
+    (arrived,) = read_facts([message(recorded(program, "c1", 1000))]).recorded
+    async with database.transaction() as other_worker:
+        await conversions.merge_new(other_worker, [(arrived, 2)])
+        taking_back = await stopped(database, ledger.settle(message(reversed_(program, "c1", "r1", 400))))
+        await plans.insert(other_worker, second_version(program))
+    await taking_back
+    assert (await ledger.explain(program, "c1")).remaining_minor == 600
