@@ -42,19 +42,28 @@ async def serve(service: Service) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    # A start that was cut short or failed has answered nobody: the end of the process closes what it opened.
+    if not await _unless(stopping, service.start()):
+        return
     try:
-        await service.start()
-        work = asyncio.create_task(service.run())
-        stop = asyncio.create_task(stopping.wait())
-        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not work.done():
-            work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        if not work.cancelled() and (error := work.exception()):
-            raise error
+        await _unless(stopping, service.run())
     finally:
         await service.stop()
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Awaits `work`, but cancels it as soon as `stopping` is set; returns whether it came to its end."""
+    task = asyncio.create_task(work)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    if task.cancelled():
+        return False
+    await task
+    return True
 
 
 def main(build: Callable[[], Service]) -> None:
