@@ -121,9 +121,12 @@ def stored(servers: Servers, program_id: str) -> list[tuple[Any, ...]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Waits until something is so."""
+    """Waits until something is so.
+
+    It is looked at from another thread: a query may wait for a lock of the service, which runs in this one.
+    """
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():
+        while not await asyncio.to_thread(condition):
             await asyncio.sleep(0.02)
 
 
