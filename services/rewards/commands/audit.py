@@ -8,4 +8,4 @@ from services.rewards.store.audits import Audit
 async def audit_ledger(deps: Deps, program_id: str) -> Audit:
     """Audits one program, or all for an empty id, on one snapshot of the database."""
     async with deps.database.transaction() as conn:
-        return await audits.run(conn, program_id)
+        return await audits.run(conn, program_id, deps.clock.now())

@@ -1,6 +1,7 @@
 """What must hold in the ledger, as queries for what does not."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,6 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 MAX_FINDINGS = 100
 AUDIT_TIMEOUT_MS = 15 * 60 * 1000
 """An audit reads every transfer; it may take longer than a request's statement."""
+OVERDUE = timedelta(minutes=10)
+"""What should happen within a second or two, and has not after this long, happens no more by itself."""
+MISSING = timedelta(hours=1)
+"""A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long after."""
 
 _SCOPE = "(:program_id = '' OR program_id = :program_id)"
 _ISSUANCE, _HELD, _AVAILABLE = 1, 2, 3
@@ -58,6 +63,46 @@ _REWARD_DIFFERS = text(f"""
     WHERE owed.net_minor IS DISTINCT FROM moved.net_minor OR owed.amount_minor IS DISTINCT FROM moved.accrued_minor OR owed.net_minor < 0
     LIMIT {MAX_FINDINGS}
 """)
+# Both sides of an account may be wrong alike, where a balance was written by the same hand as its transfer.
+_TRANSFER_DIFFERS = text(f"""
+    SELECT t.program_id, replace(t.transfer_id::text, '-', '') AS subject,
+        format('moves %s of %s from %s to %s (kind %s), for a reward of %s to %s', t.asset, t.participant_id, t.debit, t.credit,
+            t.kind, r.asset, r.beneficiary_id) AS detail
+    FROM transfer AS t JOIN reward AS r USING (reward_id)
+    WHERE (:program_id = '' OR t.program_id = :program_id)
+        AND ((t.program_id, t.participant_id, t.asset) <> (r.program_id, r.beneficiary_id, r.asset)
+            OR (t.kind, t.debit, t.credit) NOT IN ((1, {_ISSUANCE}, {_HELD}), (1, {_ISSUANCE}, {_AVAILABLE}),
+                (2, {_HELD}, {_AVAILABLE}), (3, {_HELD}, {_ISSUANCE}), (3, {_AVAILABLE}, {_ISSUANCE})))
+    LIMIT {MAX_FINDINGS}
+""")
+_REVERSAL_DIFFERS = text(f"""
+    WITH gone AS (
+        SELECT program_id, conversion_id FROM reversal AS v JOIN conversion AS c USING (program_id, conversion_id)
+        WHERE {_SCOPE} AND c.event IS NOT NULL GROUP BY 1, 2, c.amount_minor
+        HAVING sum(v.amount_minor) = c.amount_minor AND (c.amount_minor > 0 OR bool_or(v.completes))
+    )
+    SELECT r.program_id, replace(r.reward_id::text, '-', '') AS subject,
+        format('nothing is left of conversion %s, but %s of the reward', r.conversion_id, r.amount_minor + coalesce(v.delta_minor, 0)) AS detail
+    FROM reward AS r JOIN gone USING (program_id, conversion_id)
+    LEFT JOIN LATERAL (SELECT sum(delta_minor) AS delta_minor FROM reward_revision WHERE reward_id = r.reward_id) AS v ON true
+    WHERE r.amount_minor + coalesce(v.delta_minor, 0) <> 0
+    LIMIT {MAX_FINDINGS}
+""")
+_CONVERSION_MISSING = text(f"""
+    SELECT program_id, conversion_id AS subject, format('%s reversals wait for it, the first of %s', count(*), min(v.record_time)) AS detail
+    FROM conversion AS c JOIN reversal AS v USING (program_id, conversion_id)
+    WHERE {_SCOPE} AND c.event IS NULL AND v.record_time < :missing_since GROUP BY 1, 2
+    LIMIT {MAX_FINDINGS}
+""")
+_HOLD_OVERDUE = text(f"""
+    SELECT program_id, conversion_id AS subject, format('should have ended at %s', due_time) AS detail
+    FROM hold WHERE {_SCOPE} AND due_time < :overdue_since LIMIT {MAX_FINDINGS}
+""")
+_NOT_PUBLISHED = text(f"""
+    SELECT '' AS program_id, message_id AS subject, format('waits in the outbox since %s', create_time) AS detail
+    FROM outbox WHERE publish_time IS NULL AND create_time < now() - make_interval(secs => {OVERDUE.total_seconds()})
+    ORDER BY outbox_id LIMIT {MAX_FINDINGS}
+""")
 _HOLD_DIFFERS = text(f"""
     WITH held AS (
         SELECT r.program_id, r.beneficiary_id AS participant_id, r.asset, sum(r.amount_minor
@@ -82,7 +127,13 @@ _CHECKS = {
     "BALANCE_DIFFERS": _BALANCE_DIFFERS,
     "NEGATIVE_BALANCE": _NEGATIVE,
     "REWARD_DIFFERS": _REWARD_DIFFERS,
+    "TRANSFER_DIFFERS": _TRANSFER_DIFFERS,
+    "REVERSAL_DIFFERS": _REVERSAL_DIFFERS,
     "HOLD_DIFFERS": _HOLD_DIFFERS,
+    "HOLD_OVERDUE": _HOLD_OVERDUE,
+    "CONVERSION_MISSING": _CONVERSION_MISSING,
+    "NOT_PUBLISHED": _NOT_PUBLISHED,
+    "DEAD_LETTER": _DEAD_LETTERS,
 }
 _COUNTS = text(f"""
     SELECT (SELECT count(*) FROM transfer WHERE {_SCOPE}) AS transfer_count,
@@ -111,17 +162,17 @@ class Audit:
     findings: tuple[Finding, ...]
 
 
-async def run(conn: AsyncConnection, program_id: str) -> Audit:
-    """Runs every check on one snapshot. Must be the first thing in its transaction."""
+async def run(conn: AsyncConnection, program_id: str, now: datetime) -> Audit:
+    """Runs every check on one snapshot. Must be the first thing in its transaction.
+
+    What no program can be named for, dead letters and the outbox, is told whatever program is asked for.
+    """
     await conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     await conn.execute(text(f"SET LOCAL statement_timeout = {AUDIT_TIMEOUT_MS}"))
-    scope = {"program_id": program_id}
+    scope = {"program_id": program_id, "overdue_since": now - OVERDUE, "missing_since": now - MISSING}
     findings = []
     for name, statement in _CHECKS.items():
-        rows = await conn.execute(statement, scope)
+        rows = await conn.execute(statement, {each: scope[each] for each in statement.compile().params})
         findings += [Finding(name, row.program_id, row.subject, row.detail) for row in rows]
-    findings += [
-        Finding("DEAD_LETTER", row.program_id, row.subject, row.detail) for row in await conn.execute(_DEAD_LETTERS)
-    ]
-    counts = (await conn.execute(_COUNTS, scope)).one()
+    counts = (await conn.execute(_COUNTS, {"program_id": program_id})).one()
     return Audit(counts.transfer_count, counts.account_count, counts.reward_count, tuple(findings[:MAX_FINDINGS]))

@@ -283,7 +283,9 @@ class AuditFinding(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     check: _builtins.str
-    """Which check: `BALANCE_DIFFERS`, `REWARD_DIFFERS`, `NEGATIVE_BALANCE`, `HOLD_DIFFERS`, `DEAD_LETTER`."""
+    """Which check: `BALANCE_DIFFERS`, `REWARD_DIFFERS`, `TRANSFER_DIFFERS`, `REVERSAL_DIFFERS`, `NEGATIVE_BALANCE`, `HOLD_DIFFERS`,
+    `HOLD_OVERDUE`, `CONVERSION_MISSING`, `NOT_PUBLISHED`, `DEAD_LETTER`; others may be added.
+    """
     program_id: _builtins.str
     """The program."""
     subject: _builtins.str

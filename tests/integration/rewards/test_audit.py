@@ -1,0 +1,119 @@
+"""Whatever is done to the ledger by other hands than the service's, the audit tells of it."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from chassis.outbox import Relay
+from services.rewards.store import audits
+from tests.conftest import Servers
+from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
+
+Owner = psycopg.AsyncConnection[tuple[object, ...]]
+
+BALANCES = """
+    UPDATE rewards.balance SET {0} WHERE program_id = %(p)s;
+    UPDATE rewards.balance_delta SET {0} WHERE program_id = %(p)s
+"""
+TRANSFERS = "UPDATE rewards.transfer SET {} WHERE program_id = %(p)s"
+
+
+@pytest_asyncio.fixture
+async def owner(servers: Servers) -> AsyncIterator[Owner]:
+    """Somebody who may do everything with the tables; what he did is undone with the program's rows."""
+    async with await psycopg.AsyncConnection.connect(
+        servers.postgres.url, autocommit=True, cursor_factory=psycopg.AsyncClientCursor
+    ) as conn:
+        yield conn
+
+
+async def checks(ledger: Ledger, program: str) -> set[str]:
+    """The checks that do not hold."""
+    return {each.check for each in (await ledger.audit(program)).findings}
+
+
+async def forget(owner: Owner, program: str) -> None:
+    """Removes the program's rows, for an audit of all programs would find them."""
+    for table in ("transfer", "reward", "balance", "balance_delta", "hold", "conversion", "reversal"):
+        await owner.execute(f"DELETE FROM rewards.{table} WHERE program_id = %(p)s".encode(), {"p": program})
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (TRANSFERS.format("amount_minor = amount_minor + 1"), {"BALANCE_DIFFERS", "REWARD_DIFFERS"}),
+        ("DELETE FROM rewards.transfer WHERE program_id = %(p)s AND participant_id = 'maria'", {"BALANCE_DIFFERS", "REWARD_DIFFERS"}),
+        # Paid to somebody else, with balances to match.
+        (
+            TRANSFERS.format("participant_id = 'mallory'") + " AND participant_id = 'maria';"
+            + BALANCES.format("participant_id = 'mallory'").replace(";", " AND participant_id = 'maria';")
+            + " AND participant_id = 'maria'",
+            {"TRANSFER_DIFFERS", "HOLD_DIFFERS"},
+        ),
+        # Paid at once instead of on hold.
+        (
+            TRANSFERS.format("credit = 3") + ";" + BALANCES.format("place = 3").replace(";", " AND place = 2;")
+            + " AND place = 2",
+            {"HOLD_DIFFERS"},
+        ),
+        ("UPDATE rewards.reward SET amount_minor = 7 WHERE program_id = %(p)s AND level = 1", {"REWARD_DIFFERS", "HOLD_DIFFERS"}),
+        ("DELETE FROM rewards.hold WHERE program_id = %(p)s", {"HOLD_DIFFERS"}),
+        # A refund that was noted and took nothing back.
+        (
+            "INSERT INTO rewards.reversal VALUES (%(p)s, 'r1', 'c1', 1000, true, now())",
+            {"REVERSAL_DIFFERS"},
+        ),
+    ],
+)  # fmt: skip
+async def test_damage_is_found(
+    ledger: Ledger, published: Published, owner: Owner, damage: str, found: set[str]
+) -> None:
+    # A hold of ten years from an order of this year is not released while the test runs.
+    program = await published(three_levels(timedelta(days=3650)))
+    await ledger.settle(message(recorded(program, "c1", 1000)))
+    assert await checks(ledger, program) == set()
+    try:
+        for statement in damage.split(";"):
+            await owner.execute(statement.encode(), {"p": program})
+        assert await checks(ledger, program) == found
+    finally:
+        await forget(owner, program)
+
+
+async def test_a_conversion_that_never_comes_is_told_of(ledger: Ledger, published: Published) -> None:
+    program = await published(three_levels())
+    await ledger.settle(message(reversed_(program, "c1", "r1", 400)))
+    assert await checks(ledger, program) == {"CONVERSION_MISSING"}
+    await ledger.settle(message(recorded(program, "c1", 1000)))
+    assert await checks(ledger, program) == set()
+
+
+async def test_a_hold_that_nobody_ends_is_told_of(ledger: Ledger, published: Published) -> None:
+    program = await published(three_levels(timedelta(days=3650)))
+    await ledger.settle(message(recorded(program, "c1", 1000)))
+    for late, found in [(audits.OVERDUE, []), (audits.OVERDUE + timedelta(seconds=1), ["HOLD_OVERDUE"])]:
+        async with ledger.rewards.service.deps.database.transaction() as conn:
+            audit = await audits.run(conn, program, NOON + timedelta(days=3650) + late)
+        assert [each.check for each in audit.findings] == found
+
+
+async def test_events_that_nobody_publishes_are_told_of(
+    ledger: Ledger, published: Published, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def publish_nothing(_relay: Relay) -> int:
+        return 0
+
+    program = await published(three_levels())
+    monkeypatch.setattr(Relay, "publish_some", publish_nothing)
+    await owner.execute(
+        b"INSERT INTO rewards.outbox (subject, message_id, message_type, payload, create_time)"
+        b" VALUES ('nowhere', 'late-1', 'test', '', now() - interval '11 minutes')"
+    )
+    try:
+        assert await checks(ledger, program) == {"NOT_PUBLISHED"}
+    finally:
+        await owner.execute(b"DELETE FROM rewards.outbox WHERE subject = 'nowhere'")
+    assert await checks(ledger, program) == set()
