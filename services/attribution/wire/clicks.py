@@ -1,16 +1,18 @@
 """Clicks as they come in, made fit to be stored: an id, a time, and nothing that says who the visitor is.
 
-All of it runs for every click, so it is written for speed. A batch of plain clicks, which hold an id, a program, a link and
-a visitor and nothing else, is only looked at (1 µs a click); one whose clicks are all regular is changed column by
-column (2 µs); one that is not is gone through click by click (5 µs), which also finds the click at fault.
+All of it runs for every click, so it is written for speed. A batch of clicks that look alike is read from
+its bytes (0.4 µs a click); one whose clicks are all regular is changed column by column (2 µs); one that is not is gone
+through click by click (5 µs), which also finds the click at fault.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from hashlib import blake2b
-from operator import attrgetter
 from struct import unpack
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from upline.attribution.v1.click_pb2 import Click
@@ -36,11 +38,8 @@ MAX_HELD = 10_000
 
 _MAX_AGE_MS = MAX_AGE // timedelta(milliseconds=1)
 _MAX_SKEW_MS = MAX_SKEW // timedelta(milliseconds=1)
-_PLAIN_FIELDS = attrgetter("click_id", "program_id", "link_id", "visitor_id")
 _LONG_BYTES = 128
 """From here on protobuf needs two bytes to say a length (encoding guide, "Base 128 Varints")."""
-_PLAIN_OVERHEAD_BYTES = 2 + ID_BYTES + 2 + 2
-"""A tag and a length before each of id, program and link, and the id itself."""
 _OF_VERSION_7 = bytes(range(0x70, 0x80))
 _OF_VARIANT = bytes(range(0x80, 0xC0))
 _ID_RULE = "must be a UUIDv7 of 16 bytes"
@@ -49,30 +48,53 @@ _ZERO_RULE = "must not contain a zero character"
 
 
 def plain_links(clicks: Sequence[Click], frame: bytes, now_ms: int) -> set[tuple[str, str]] | None:
-    """The links that clicks name, by program, if they keep to every rule and hold an id, a program, a link and perhaps a
-    visitor, and nothing else: such clicks are sealed as they are. None if one of them may be otherwise.
+    """The links that clicks name, by program, if all look like the first one and that one is plain: one program, ids of one
+    length, visitors of one length, and nothing else in them. Such clicks are sealed as they are. None if one may be otherwise.
 
-    `frame` is their ClickBatch. Anything besides these four fields, known or not, would make it longer than they account for,
-    and so would characters beyond ASCII; nothing makes it shorter.
+    `frame` is their ClickBatch. A batch from one edge nearly always is of this kind, and is then read from its bytes in one go.
     """
-    ids, program_ids, link_ids, visitor_ids = zip(*map(_PLAIN_FIELDS, clicks), strict=True)
-    if not _are_regular(ids, now_ms) or not all(program_ids) or not all(link_ids):
+    first = clicks[0]
+    program_id = first.program_id
+    link_bytes = len(first.link_id.encode())  # no fewer than the characters of any link of that length
+    if not 0 < len(program_id) <= MAX_PROGRAM_ID_CHARS or not 0 < link_bytes <= MAX_LINK_ID_CHARS:
         return None
-    sizes = [
-        _PLAIN_OVERHEAD_BYTES + program + link + (visitor and visitor + 2)
-        for program, link, visitor in zip(map(len, program_ids), map(len, link_ids), map(len, visitor_ids), strict=True)
-    ]
-    framing = sum([2 if size < _LONG_BYTES else 3 for size in sizes])
-    keys = set(zip(program_ids, link_ids, strict=True))
-    if (
-        sum(sizes) + framing != len(frame)
-        or max(map(len, visitor_ids)) >= _LONG_BYTES
-        or any(len(program) > MAX_PROGRAM_ID_CHARS or len(link) > MAX_LINK_ID_CHARS for program, link in keys)
-        or "\x00" in "".join(visitor_ids)
-        or any("\x00" in part for key in keys for part in key)
-    ):
+    shape = _shape(program_id.encode(), link_bytes, len(first.visitor_id.encode()))
+    found = shape.pattern.findall(frame) if shape else []
+    # Matches are of one length and do not overlap: where they fill the frame, each is a click and there is nothing besides.
+    if shape is None or len(found) != len(clicks) or len(found) * shape.click_bytes != len(frame):
         return None
-    return keys
+    ids, link_ids = zip(*found, strict=True)
+    if not _are_regular(ids, now_ms):
+        return None
+    return {(program_id, link_id.decode()) for link_id in set(link_ids)}
+
+
+class _Shape(NamedTuple):
+    """What plain clicks of one program look like in a ClickBatch."""
+
+    pattern: re.Pattern[bytes]
+    click_bytes: int
+
+
+@lru_cache(maxsize=1_000)
+def _shape(program_id: bytes, link_bytes: int, visitor_bytes: int) -> _Shape | None:
+    """None for clicks whose fields are too long for lengths of one byte, or hold a zero character."""
+    if max(len(program_id), link_bytes, visitor_bytes) >= _LONG_BYTES or b"\x00" in program_id:
+        return None
+    fields = [b"\n\x10(.{16})", _field(2, len(program_id)) + re.escape(program_id)]
+    fields.append(_field(3, link_bytes) + b"([^\x00]{%d})" % link_bytes)
+    size = 2 + ID_BYTES + 2 + len(program_id) + 2 + link_bytes
+    if visitor_bytes:
+        fields.append(_field(4, visitor_bytes) + b"[^\x00]{%d}" % visitor_bytes)
+        size += 2 + visitor_bytes
+    length = bytes([size]) if size < _LONG_BYTES else bytes([size & 0x7F | 0x80, size >> 7])
+    pattern = re.compile(b"\n" + re.escape(length) + b"".join(fields), re.DOTALL)
+    return _Shape(pattern, 1 + len(length) + size)
+
+
+def _field(number: int, length: int) -> bytes:
+    """The tag of a field with a length, and that length (protobuf encoding guide, "Length-Delimited Records")."""
+    return re.escape(bytes([number << 3 | 2, length]))
 
 
 class Sealer:

@@ -170,9 +170,9 @@ def nearly_plain(draw: st.DrawFn) -> Click:
     """A click that is plain, or is so but for one thing."""
     click = Click(
         click_id=new_click_id(NOW_MS + draw(st.sampled_from([-3 * DAY_MS, -DAY_MS, 0, 2 * 3_600_000]))),
-        program_id=draw(st.sampled_from(["p" * 63, "p" * 64, "shop", "", "п"])),
-        link_id=draw(st.sampled_from(["l" * 64, "l" * 65, "link", "", "l\x00"])),
-        visitor_id=draw(st.sampled_from(["", "v", "v" * 100, "v" * 127, "v" * 128, "я", "\x00"])),
+        program_id=draw(st.sampled_from(["shop", "p" * 63, "p" * 64, "sh.p", "", "п", "s\x00"])),
+        link_id=draw(st.sampled_from(["link", "knil", "l" * 64, "l" * 65, "", "l\x00", "ль", "ы" * 33, "l" * 66])),
+        visitor_id=draw(st.sampled_from(["v" * 32, "w" * 32, "", "v", "v" * 127, "v" * 128, "я" * 16, "\x00" * 32])),
     )
     extra = draw(st.sampled_from([None, "ip_address", "referrer_url", "occurred_at", "ip_hash", "unknown"]))
     if extra == "occurred_at":
@@ -202,3 +202,14 @@ def test_clicks_taken_as_plain_are_those_that_sealing_would_leave_alone(clicks: 
         assert sealed.SerializeToString() == frame
     if all(each == PLAIN for each in clicks):
         assert links == {("shop", "link")}
+
+
+@given(nearly_plain(), st.integers(1, 5))
+def test_any_plain_click_is_taken_as_plain(click: Click, count: int) -> None:
+    batch = ClickBatch(clicks=[click] * count)
+    frame = batch.SerializeToString()
+    sealed = ClickBatch.FromString(frame)
+    regular = Sealer(b"key").seal_regular(sealed.clicks, NOW_MS)
+    untouched = regular is not None and sealed.SerializeToString() == frame
+    short = len(click.visitor_id.encode()) < 128 and len(click.link_id.encode()) <= 64 and b"\xba\x06\x01x" not in frame
+    assert (plain_links(batch.clicks, frame, NOW_MS) is not None) == (untouched and short)
