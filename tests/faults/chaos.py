@@ -23,6 +23,7 @@ from upline.type.v1 import asset_pb2
 from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import CALL_SECONDS, Addresses, Client
+from cli.stack.services import STEADY_SECONDS
 from tests.e2e.stacks import Up, up
 from tests.e2e.world import PROGRAMS, World
 from tests.faults.checking import CASHBACK_PERCENT, SPONSOR_PERCENT, check
@@ -77,10 +78,14 @@ async def run(stack: Up, seed: int, rounds: int, pause_seconds: tuple[float, flo
         calls.start()
         order = rng.sample(COMPONENTS, len(COMPONENTS))
         clicks = conversions = 0
+        # The stack gives up on what dies again and again before it was well; these are deaths of healthy processes.
+        began_again: dict[str, float] = {}
         for number in range(rounds):
             await asyncio.sleep(rng.uniform(*pause_seconds))
             component = order[number % len(order)]
+            await asyncio.sleep(began_again.get(component, 0.0) + STEADY_SECONDS + 1.0 - time.monotonic())
             back_after = await killer.kill(component, rng)
+            began_again[component] = time.monotonic()
             calls.check_alive()
             done = Round(
                 number + 1, component, round(back_after, 2),
