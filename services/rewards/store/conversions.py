@@ -26,17 +26,18 @@ _MERGE = text("""
     WHERE conversion.event IS NULL
     RETURNING program_id, conversion_id, xmax <> 0 AS was_expected
 """)
+# The update that never happens locks the rows that are there, in one order with those that are added (PostgreSQL manual,
+# INSERT, "ON CONFLICT Clause"): added first and locked afterwards, they would deadlock with conversions that arrive.
 _EXPECT = text("""
     INSERT INTO conversion (program_id, conversion_id, amount_minor, plan_version)
     SELECT program_id, conversion_id, 0, 0
     FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])) AS t (program_id, conversion_id)
-    ON CONFLICT (program_id, conversion_id) DO NOTHING
+    ON CONFLICT (program_id, conversion_id) DO UPDATE SET amount_minor = conversion.amount_minor WHERE false
 """)
-_LOCK = text("""
+_READ_LOCKED = text("""
     SELECT program_id, conversion_id, plan_version, event FROM conversion
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
-    ORDER BY program_id, conversion_id FOR UPDATE
 """)
 _READ = text("""
     SELECT plan_version, event FROM conversion
@@ -112,7 +113,7 @@ async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key,
     await conn.execute(_EXPECT, parameters)
     return {
         (row.program_id, row.conversion_id): _kept(row.event, row.plan_version)
-        for row in await conn.execute(_LOCK, parameters)
+        for row in await conn.execute(_READ_LOCKED, parameters)
     }
 
 

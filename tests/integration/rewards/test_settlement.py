@@ -9,8 +9,11 @@ from upline.rewards.v1 import plan_pb2, reward_pb2
 from upline.type.v1 import asset_pb2
 
 from chassis.clock import ManualClock
+from chassis.database import Database
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.settle import settle
+from services.rewards.store import conversions
+from services.rewards.wire.events import read_facts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import (
     UPLINE,
@@ -22,6 +25,7 @@ from tests.integration.rewards.conftest import (
     reversed_,
     three_levels,
 )
+from tests.integration.rewards.waiting import stopped
 from tests.running import running
 
 
@@ -153,6 +157,23 @@ async def test_two_services_racing_for_the_same_events_pay_once(
     audit = await ledger.audit(program)
     assert audit.balanced, audit.findings
     assert audit.reward_count == 120
+
+
+async def test_reversals_lock_new_and_old_conversions_in_the_order_in_which_conversions_arrive(
+    ledger: Ledger, published: Published
+) -> None:
+    program = await published(three_levels())
+    events = [recorded(program, name, 1000) for name in ("c1", "c2")]
+    first, second = read_facts([message(*events)]).recorded
+    await ledger.settle(message(events[0]))
+    database: Database = ledger.rewards.service.deps.database
+    async with database.transaction() as arriving:
+        await conversions.merge_new(arriving, [(first, 1)])  # delivered again
+        refunds = message(reversed_(program, "c1", "r1", 100), reversed_(program, "c2", "r2", 100))
+        taking_back = await stopped(database, ledger.settle(refunds))
+        await conversions.merge_new(arriving, [(second, 1)])  # a deadlock, if c2 were locked before c1
+    await taking_back
+    assert [(await ledger.explain(program, each)).remaining_minor for each in ("c1", "c2")] == [900, 900]
 
 
 async def test_explanations_are_exact(ledger: Ledger, published: Published) -> None:
