@@ -12,6 +12,7 @@ from services.rewards.domain.plan import Plan, Rule
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 _ORDINAL_BITS = 16
 _HASH_BITS = 58
 
@@ -83,7 +84,7 @@ def reversal_cause(program_id: str, reversal_id: str) -> str:
 
 def release_cause(program_id: str, conversion_id: str, due_time: datetime) -> str:
     """The id of the event that a hold ended."""
-    return f"release:{program_id}/{conversion_id}/{(due_time - _EPOCH) // _MILLISECOND}"
+    return f"release:{program_id}/{conversion_id}/{(due_time - _EPOCH) // _MICROSECOND}"
 
 
 def accrue(plan: Plan, conversion: Conversion) -> Accrual:
