@@ -130,7 +130,8 @@ class Relay:
                 while await self.publish_some() == RELAY_BATCH:
                     pass
                 if (now := asyncio.get_running_loop().time()) >= next_purge:
-                    await self._purge()
+                    while await self._purge() == PURGE_BATCH:
+                        pass
                     next_purge = now + PURGE_SECONDS
             except Exception as error:
                 log.warning("outbox relay failed, will retry", error=str(error))
@@ -153,6 +154,7 @@ class Relay:
                 await conn.execute(_MARK, {"ids": [row.outbox_id for row in rows]})
         return len(rows)
 
-    async def _purge(self) -> None:
+    async def _purge(self) -> int:
         async with self.database.transaction() as conn:
-            await conn.execute(_PURGE, {"seconds": RETENTION.total_seconds(), "limit": PURGE_BATCH})
+            purged = await conn.execute(_PURGE, {"seconds": RETENTION.total_seconds(), "limit": PURGE_BATCH})
+        return purged.rowcount
