@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -112,7 +113,7 @@ balance = Table(
     Column("participant_id", Text, primary_key=True),
     Column("place", SmallInteger, primary_key=True),
     Column("asset", Text, primary_key=True),
-    Column("amount_minor", BigInteger, nullable=False),
+    Column("amount_minor", Numeric(40, 0), nullable=False),
     comment="Rolled up; the balance is this row plus its pending deltas",
 )
 

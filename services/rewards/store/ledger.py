@@ -60,7 +60,7 @@ _ROLL_UP = text("""
             SELECT delta_id FROM balance_delta ORDER BY delta_id LIMIT :limit FOR UPDATE SKIP LOCKED)
         RETURNING program_id, participant_id, place, asset, delta_minor
     ), summed AS (
-        SELECT program_id, participant_id, place, asset, sum(delta_minor)::bigint AS amount_minor, count(*) AS delta_count
+        SELECT program_id, participant_id, place, asset, sum(delta_minor) AS amount_minor, count(*) AS delta_count
         FROM pending GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     ), rolled AS (
         INSERT INTO balance (program_id, participant_id, place, asset, amount_minor)

@@ -1,13 +1,18 @@
 """A fact that cannot be settled harms itself only: what came with it, of whatever program, is paid."""
 
+import asyncio
+
 import pytest
+from sqlalchemy import text
 from upline.attribution.v1 import events_pb2
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
+from services.rewards.commands.release import roll_up_balances
 from services.rewards.domain.conversion import OverReversedError
 from services.rewards.wire.events import UnknownFactError
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
+from tests.running import DEADLINE_SECONDS
 
 
 async def test_a_reversal_of_too_much_leaves_the_others_alone(ledger: Ledger, published: Published) -> None:
@@ -57,3 +62,32 @@ async def test_a_fact_of_a_later_version_is_set_aside_and_not_taken_for_another(
     assert await ledger.available(program, "maria") == [50]
     with pytest.raises(ValueError, match="timestamp"):
         await ledger.settle(message(late))
+
+
+async def test_a_program_that_owes_more_than_64_bits_hold_stops_nobody(ledger: Ledger, published: Published) -> None:
+    rule = plan_pb2.Rule(
+        rule_id="huge",
+        on=["order"],
+        asset="points",
+        to=plan_pb2.Beneficiary(buyer=plan_pb2.Buyer()),
+        amount=plan_pb2.Amount(percent=plan_pb2.PercentAmount(percent="900")),
+    )
+    points = asset_pb2.Asset(code="points", kind=asset_pb2.ASSET_KIND_POINTS, minor_digits=2, per_currency_unit="1000")
+    program = await published(plan_pb2.Plan(assets=[points], rules=[rule]))
+    buyers = ["vera", "maria", "olga"]
+    await ledger.settle(message(*(recorded(program, f"of-{each}", 10**15, buyer=each) for each in buyers)))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await roll_up_balances(ledger.rewards.service.deps) and await deltas(ledger, program):
+            await asyncio.sleep(0.05)  # the service's own job holds the lock
+    assert await deltas(ledger, program) == 0
+    assert await ledger.available(program, *buyers, asset="points") == [9 * 10**18] * 3
+    assert (await ledger.audit(program)).balanced
+
+
+async def deltas(ledger: Ledger, program: str) -> int:
+    """How many of the program's deltas are not in its balances yet."""
+    async with ledger.rewards.service.deps.database.transaction() as conn:
+        rows = await conn.execute(
+            text("SELECT count(*) FROM balance_delta WHERE program_id = :program_id"), {"program_id": program}
+        )
+        return int(rows.scalar_one())
