@@ -20,6 +20,7 @@ from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.outbox import Relay
 from chassis.stream import Stream
+from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.commands.settle import settle
@@ -42,7 +43,7 @@ async def rewards_deps(servers: Servers, url: str) -> Deps:
     """What the commands of rewards stand on; the relay is not run, so that only the payout is measured."""
     database = Database(service_url(url, "rewards"), "rewards")
     stream = await Stream.connect(servers.nats.url, "bench")
-    return Deps(database, SystemClock(), Relay(database, stream), PlanShelf())
+    return Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
 
 
 async def _against_copy_and_orm(servers: Servers) -> list[Figure]:

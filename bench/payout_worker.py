@@ -12,6 +12,7 @@ from chassis.database import Database
 from chassis.outbox import Relay
 from chassis.settings import ServiceSettings
 from chassis.stream import Stream
+from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
 from services.rewards.store.plans import PlanShelf
@@ -22,7 +23,7 @@ async def main(label: str, count: int) -> None:
     settings = ServiceSettings()
     database = Database(settings.database_url, "rewards")
     stream = await Stream.connect(settings.nats_url, "bench-worker")
-    deps = Deps(database, SystemClock(), Relay(database, stream), PlanShelf())
+    deps = Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
     payloads = [batch(f"{label}-{part}").SerializeToString() for part in range(count)]
     await settle(deps, [batch(f"{label}-warm", count=5).SerializeToString()])
     print("ready", flush=True)

@@ -116,6 +116,17 @@ class Stream:
             )
         await self._jetstream.update_stream(_config(spec, spec.subject))
 
+    async def made(self, spec: StreamSpec) -> datetime:
+        """When the stream was made; makes it if it is not there."""
+        try:
+            info = await self._jetstream.stream_info(spec.name)
+        except NotFoundError:
+            await self.ensure(spec)
+            info = await self._jetstream.stream_info(spec.name)
+        if info.created is None:
+            raise RuntimeError(f"the broker does not say when {spec.name} was made")
+        return info.created
+
     async def _create(self, config: StreamConfig) -> None:
         try:
             await self._jetstream.add_stream(config)

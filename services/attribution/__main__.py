@@ -64,7 +64,7 @@ class Attribution:
         await self._stream.ensure(CLICKS)
         await self._stream.ensure(CONVERSIONS)
         self._probes.append(Probe("stream", self._stream.ready))
-        self._relay = Relay(self._database, self._stream)
+        self._relay = Relay(self._database, self._stream, CONVERSIONS)
         self._serve_people()
         await self._serve_clicks()
         await self.server.start()

@@ -48,7 +48,7 @@ class Rewards:
         )
         await self._stream.ensure(CONVERSIONS)
         await self._stream.ensure(REWARDS)
-        self._relay = Relay(self._database, self._stream)
+        self._relay = Relay(self._database, self._stream, REWARDS)
         shelf = PlanShelf()
         self.deps = Deps(self._database, self._clock, self._relay, shelf)
         queries = QueryDeps(self._database, self._clock, shelf, Pager(derive_key(self._settings.secret, "page-token")))
