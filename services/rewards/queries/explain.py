@@ -45,6 +45,7 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
     if not _REWARD_ID.fullmatch(request.reward_id):
         raise invalid("reward_id", "is not a reward's id: 32 hexadecimal digits")
     async with deps.database.transaction() as conn:
+        await reading.on_one_snapshot(conn)
         versions = await require_plans(deps, conn, request.program_id)
         view = await reading.reward(conn, request.program_id, request.reward_id)
         if view is None:
@@ -77,6 +78,7 @@ async def explain_conversion_now(
     """One conversion as it stands: what every rule pays, and why it pays nothing where it does not."""
     locale = _locale(request.locale)
     async with deps.database.transaction() as conn:
+        await reading.on_one_snapshot(conn)
         versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
         kept = await _require_conversion(conn, request.program_id, request.conversion_id)
         left = await _left(conn, kept)

@@ -47,6 +47,7 @@ async def get_program_totals(
 ) -> reward_pb2.GetProgramTotalsResponse:
     """What a program has paid, and who holds most."""
     async with deps.database.transaction() as conn:
+        await reading.on_one_snapshot(conn)
         await require_plans(deps, conn, request.program_id)
         conversion = await reading.conversion_totals(conn, request.program_id)
         assets = await reading.asset_totals(conn, request.program_id)

@@ -67,6 +67,7 @@ _TOP = text("""
         ) AS b GROUP BY asset, participant_id
     ) AS ranked WHERE rank <= :top_count AND amount_minor <> 0 ORDER BY asset, rank
 """)
+_ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 LAST_ID = "f" * 32
 FIRST_ID = "0" * 32
@@ -88,6 +89,11 @@ class RewardView:
     hold_until: datetime | None
     plan_version: int
     held: bool
+
+
+async def on_one_snapshot(conn: AsyncConnection) -> None:
+    """Makes all that the transaction reads belong together, whatever is settled meanwhile. Must be its first statement."""
+    await conn.execute(_ONE_SNAPSHOT)
 
 
 async def rewards_of_beneficiary(

@@ -5,6 +5,7 @@ import random
 from itertools import permutations
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import plan_pb2, reward_pb2
 from upline.type.v1 import asset_pb2
 
@@ -13,6 +14,7 @@ from chassis.database import Database
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.settle import settle
 from services.rewards.store import conversions
+from services.rewards.store.conversions import Kept
 from services.rewards.wire.events import read_facts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import (
@@ -199,6 +201,29 @@ async def test_explanations_are_exact(ledger: Ledger, published: Published) -> N
     assert (reward.current.amount_minor, reward.current.exact_minor) == (8, "8.85")
     assert [(each.reversal_id, each.delta_minor) for each in reward.revisions] == [("r1", -50)]
     assert reward.reward.net_minor == 8
+
+
+async def test_an_explanation_is_whole_also_while_a_refund_is_settled(
+    ledger: Ledger, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = await published(three_levels())
+    await ledger.settle(message(recorded(program, "c1", 1000, upline=("maria",))))
+    rewards = await ledger.reader.ListRewards(
+        reward_pb2.ListRewardsRequest(program_id=program, conversion_id="c1"), timeout=10
+    )
+    load = conversions.load
+
+    async def load_and_be_overtaken(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept | None:
+        kept = await load(conn, program_id, conversion_id)
+        await ledger.settle(message(reversed_(program, "c1", "r1", 400)))
+        return kept
+
+    monkeypatch.setattr(conversions, "load", load_and_be_overtaken)
+    told = await ledger.reader.ExplainReward(
+        reward_pb2.ExplainRewardRequest(program_id=program, reward_id=rewards.rewards[0].reward_id), timeout=10
+    )
+    assert told.reward.net_minor == told.current.amount_minor == 50
+    assert not told.revisions
 
 
 async def test_names_with_strange_characters_survive(ledger: Ledger, published: Published) -> None:
