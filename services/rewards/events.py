@@ -12,7 +12,7 @@ from chassis.topology import REWARDS
 from services.rewards.domain.asset import Asset
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.settlement import Accrual, Clawback
+from services.rewards.domain.settlement import Accrual, Clawback, conversion_cause
 from services.rewards.wire.plans import asset_message
 
 EVENTS_A_MESSAGE = 500
@@ -23,13 +23,16 @@ MAX_PAYLOAD_BYTES = 512 * 1024
 
 def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent:
     """Rewards were earned."""
+    conversion = accrual.conversion
     event = _event(
-        accrual.conversion, events_pb2.REWARD_CHANGE_ACCRUED, accrual.transfers, accrual.conversion.record_time, assets
+        conversion,
+        events_pb2.REWARD_CHANGE_ACCRUED,
+        conversion_cause(conversion.program_id, conversion.conversion_id),
+        {each.asset for each in accrual.rewards},
+        conversion.record_time,
+        assets,
     )
-    event.earnings.extend(
-        _earning(reward, transfer.amount_minor, with_hold=True)
-        for reward, transfer in zip(accrual.rewards, accrual.transfers, strict=True)
-    )
+    event.earnings.extend([_earning(each, each.amount_minor, with_hold=True) for each in accrual.rewards])
     return event
 
 
@@ -38,7 +41,8 @@ def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.Reward
     event = _event(
         clawback.conversion,
         events_pb2.REWARD_CHANGE_REVERSED,
-        clawback.transfers,
+        clawback.transfers[0].cause_id,
+        {each.asset for each in clawback.transfers},
         clawback.reversal.record_time,
         assets,
     )
@@ -54,7 +58,9 @@ def released(
 ) -> events_pb2.RewardEvent:
     """A hold ended."""
     pairs = list(rewards)
-    event = _event(conversion, events_pb2.REWARD_CHANGE_RELEASED, [transfer for _, transfer in pairs], due_time, assets)
+    cause = pairs[0][1].cause_id
+    named = {transfer.asset for _, transfer in pairs}
+    event = _event(conversion, events_pb2.REWARD_CHANGE_RELEASED, cause, named, due_time, assets)
     event.earnings.extend(_earning(reward, transfer.amount_minor, with_hold=False) for reward, transfer in pairs)
     return event
 
@@ -107,13 +113,13 @@ def _without_earnings(fact: events_pb2.RewardEvent, event_id: str) -> events_pb2
 def _event(
     conversion: Conversion,
     change: events_pb2.RewardChange.ValueType,
-    transfers: Sequence[Transfer],
+    cause_id: str,
+    named: set[str],
     moment: datetime,
     assets: Iterable[Asset],
 ) -> events_pb2.RewardEvent:
-    named = {each.asset for each in transfers}
     return events_pb2.RewardEvent(
-        event_id=transfers[0].cause_id,
+        event_id=cause_id,
         occurred_at=to_timestamp(moment),
         program_id=conversion.program_id,
         conversion_id=conversion.conversion_id,

@@ -5,7 +5,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
-    Identity,
     Integer,
     LargeBinary,
     MetaData,
@@ -77,7 +76,7 @@ reward = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("hold_until", DateTime(timezone=True)),
     Column("plan_version", Integer, nullable=False),
-    comment="Immutable. Partitioned by range of the id, so by time",
+    comment="Immutable. A reward is its own accrual. Partitioned by range of the id, so by time",
 )
 
 reward_revision = Table(
@@ -103,7 +102,7 @@ transfer = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("reward_id", Uuid, nullable=False),
     Column("cause_id", Text, nullable=False),
-    comment="Immutable. Partitioned by range of the id, so by time",
+    comment="Immutable. What moves after the accrual. Partitioned by range of the id, so by time",
 )
 
 balance = Table(
@@ -120,7 +119,6 @@ balance = Table(
 balance_delta = Table(
     "balance_delta",
     metadata,
-    Column("delta_id", BigInteger, Identity(always=True), primary_key=True),
     Column("program_id", Text, nullable=False),
     Column("participant_id", Text, nullable=False),
     Column("place", SmallInteger, nullable=False),

@@ -109,7 +109,7 @@ async def _check_told(world: World, facts: Facts, verdict: Verdict) -> None:
         for order in facts.orders.values()
         for person, _ in owed(order, order.amount_minor)
     }
-    moved = await _rows(world, "SELECT DISTINCT cause_id, participant_id FROM rewards.transfer WHERE program_id = %s")
+    moved = await _rows(world, "SELECT DISTINCT cause_id, participant_id FROM rewards.movement WHERE program_id = %s")
     causes = {(str(row[0]), str(row[1])) for row in moved}
     verdict.same("causes of accruals", accrued, {each for each in causes if each[0].startswith("conversion:")})
     told = Counter(

@@ -1,6 +1,7 @@
 """Settling: conversions and reversals become postings, each exactly once, in whatever order and however often they arrive."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -13,15 +14,16 @@ from chassis.database import is_transient
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Reversal
-from services.rewards.domain.ledger import Transfer
 from services.rewards.domain.plan import Plan, in_force
 from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, accrue, claw_back
 from services.rewards.store import conversions, ledger, plans
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts
 
-FACTS_A_TRANSACTION = 1_000
+FACTS_A_TRANSACTION = 500
 """Above a few hundred the fixed cost of a transaction no longer shows; below a few thousand none holds locks for long."""
+PARTS_AT_ONCE = 2
+"""One is decided here while the other is written there; more would only wait for the same two."""
 
 Fact = TypeVar("Fact", Recorded, Reversal)
 Versions = dict[str, tuple[Plan, ...]]
@@ -31,18 +33,29 @@ async def settle(deps: Deps, payloads: Sequence[bytes]) -> None:
     """Settles messages of stream CONVERSIONS. A fact that cannot be settled keeps no other from it; its error is raised after that."""
     facts = read_facts(payloads)
     failures: list[Exception] = [*facts.unreadable]
-    for arrived in _parts(facts.recorded):
-        failures += await _isolating(arrived, partial(_settle_arrived, deps))
-    for taken_back in _parts(facts.reversals):
-        failures += await _isolating(taken_back, partial(_settle_reversals, deps))
+    failures += await _in_parts(facts.recorded, partial(_settle_arrived, deps))
+    failures += await _in_parts(facts.reversals, partial(_settle_reversals, deps))
     deps.relay.wake()
     if failures:
         raise failures[0]
 
 
-def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
-    for start in range(0, len(facts), FACTS_A_TRANSACTION):
-        yield facts[start : start + FACTS_A_TRANSACTION]
+async def _in_parts(facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]) -> list[Exception]:
+    """Works on all facts, a transaction for each part. While the database writes one part, the next is decided."""
+    slots = asyncio.Semaphore(PARTS_AT_ONCE)
+
+    async def one(part: Sequence[Fact]) -> list[Exception]:
+        async with slots:
+            return await _isolating(part, work)
+
+    parts = [facts[start : start + FACTS_A_TRANSACTION] for start in range(0, len(facts), FACTS_A_TRANSACTION)]
+    failures: list[Exception] = []
+    # Every part comes to its end before an error is raised: none may go on behind the caller's back.
+    for outcome in await asyncio.gather(*map(one, parts), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        failures += outcome
+    return failures
 
 
 async def _isolating(facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]) -> list[Exception]:
@@ -146,12 +159,12 @@ async def _post(
     await ledger.post(
         conn,
         [reward for each in accruals for reward in each.rewards],
-        [*_transfers(accruals), *_transfers(clawbacks)],
+        [transfer for each in clawbacks for transfer in each.transfers],
         [revision for each in clawbacks for revision in each.revisions],
     )
     facts: list[events_pb2.RewardEvent] = []
     for accrual in accruals:
-        if accrual.transfers:
+        if accrual.rewards:
             plan = versions[accrual.conversion.program_id][accrual.rewards[0].plan_version - 1]
             facts.append(events.accrued(accrual, plan.assets))
     for clawback in clawbacks:
@@ -159,10 +172,6 @@ async def _post(
             plan = versions[clawback.conversion.program_id][clawback.revisions[0].reward.plan_version - 1]
             facts.append(events.taken_back(clawback, plan.assets))
     await outbox.append(conn, events.messages(facts))
-
-
-def _transfers(settled: Sequence[Accrual] | Sequence[Clawback]) -> Iterator[Transfer]:
-    return (transfer for each in settled for transfer in each.transfers)
 
 
 def _after(posted: Sequence[Posted], revisions: Sequence[Revision]) -> list[Posted]:

@@ -29,7 +29,7 @@ class TransferKind(IntEnum):
 
 
 class Transfer(NamedTuple):
-    """One movement of value: `amount_minor` > 0 leaves `debit` and reaches `credit`."""
+    """One movement of value after the accrual: `amount_minor` > 0 leaves `debit` and reaches `credit`."""
 
     transfer_id: int
     program_id: str
@@ -48,7 +48,8 @@ Account = tuple[str, str, Place, str]
 
 
 class Reward(NamedTuple):
-    """A reward as posted; its net amount is `amount_minor` plus its revisions."""
+    """A reward as posted, and at once the transfer that accrues it: from issuance to `held` where a hold has to end first,
+    else to `available`. Its net amount is `amount_minor` plus its revisions."""
 
     reward_id: int
     program_id: str
@@ -63,9 +64,16 @@ class Reward(NamedTuple):
     cause_time: datetime
 
 
-def deltas(transfers: Iterable[Transfer]) -> dict[Account, int]:
-    """What transfers change, by account. Always sums to zero for each program and asset."""
+def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Account, int]:
+    """What accruals and transfers change, by account. Always sums to zero for each program and asset."""
     changes: dict[Account, int] = {}
+    issued: dict[tuple[str, str], int] = {}
+    for _, program_id, _, _, beneficiary_id, _, asset, amount_minor, hold_until, _, _ in rewards:
+        account = (program_id, beneficiary_id, Place.AVAILABLE if hold_until is None else Place.HELD, asset)
+        changes[account] = changes.get(account, 0) + amount_minor
+        issued[program_id, asset] = issued.get((program_id, asset), 0) + amount_minor
+    for (program_id, asset), amount_minor in issued.items():
+        changes[program_id, "", Place.ISSUANCE, asset] = -amount_minor
     for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
         source = (program_id, "" if debit is Place.ISSUANCE else participant_id, debit, asset)
         target = (program_id, "" if credit is Place.ISSUANCE else participant_id, credit, asset)

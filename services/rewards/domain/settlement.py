@@ -19,11 +19,10 @@ _HASH_BITS = 58
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """A conversion's rewards, with the transfers that post them."""
+    """A conversion's rewards."""
 
     conversion: Conversion
     rewards: tuple[Reward, ...]
-    transfers: tuple[Transfer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +90,18 @@ def accrue(plan: Plan, conversion: Conversion) -> Accrual:
     """The rewards of a conversion, as if nothing had been taken back yet: reversals follow as revisions."""
     program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
-    cause = conversion_cause(program_id, conversion_id)
     rewards = []
-    transfers = []
+    hold_until, ordinal = None, -1
     for rule, amount, beneficiary_id, _, _, _, _, amount_minor in pay(plan, conversion):
-        hold_until = hold_end(rule, conversion)
-        place = Place.AVAILABLE if hold_until is None else Place.HELD
-        reward_id = prefix | rule.ordinal << 8 | amount.level
-        asset = rule.asset.code
+        if rule.ordinal != ordinal:
+            hold_until, ordinal = hold_end(rule, conversion), rule.ordinal
         rewards.append(
             Reward(
-                reward_id, program_id, conversion_id, rule.rule_id, beneficiary_id, amount.level, asset, amount_minor,
-                hold_until, plan.version, record_time,
+                prefix | ordinal << 8 | amount.level, program_id, conversion_id, rule.rule_id, beneficiary_id, amount.level,
+                rule.asset.code, amount_minor, hold_until, plan.version, record_time,
             )
         )  # fmt: skip
-        transfers.append(
-            Transfer(
-                reward_id, program_id, TransferKind.ACCRUAL, beneficiary_id, Place.ISSUANCE, place, asset, amount_minor,
-                reward_id, cause,
-            )
-        )  # fmt: skip
-    return Accrual(conversion, tuple(rewards), tuple(transfers))
+    return Accrual(conversion, tuple(rewards))
 
 
 def hold_end(rule: Rule, conversion: Conversion) -> datetime | None:

@@ -27,9 +27,9 @@ _BALANCES = f"""
 _FROM_TRANSFERS = f"""
     SELECT program_id, CASE place WHEN {_ISSUANCE} THEN '' ELSE participant_id END AS participant_id, place, asset,
         sum(amount_minor) AS amount_minor FROM (
-        SELECT program_id, participant_id, debit AS place, asset, -amount_minor AS amount_minor FROM transfer WHERE {_SCOPE}
+        SELECT program_id, participant_id, debit AS place, asset, -amount_minor AS amount_minor FROM movement WHERE {_SCOPE}
         UNION ALL
-        SELECT program_id, participant_id, credit, asset, amount_minor FROM transfer WHERE {_SCOPE}
+        SELECT program_id, participant_id, credit, asset, amount_minor FROM movement WHERE {_SCOPE}
     ) AS t GROUP BY 1, 2, 3, 4
 """
 _BALANCE_DIFFERS = text(f"""
@@ -51,7 +51,7 @@ _REWARD_DIFFERS = text(f"""
     WITH moved AS (
         SELECT reward_id, sum(CASE WHEN kind = 1 THEN amount_minor WHEN kind = 3 THEN -amount_minor ELSE 0 END) AS net_minor,
             sum(CASE WHEN kind = 1 THEN amount_minor ELSE 0 END) AS accrued_minor
-        FROM transfer WHERE {_SCOPE} GROUP BY reward_id
+        FROM movement WHERE {_SCOPE} GROUP BY reward_id
     ), owed AS (
         SELECT reward_id, program_id, amount_minor, amount_minor
             + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor
@@ -68,7 +68,7 @@ _TRANSFER_DIFFERS = text(f"""
     SELECT t.program_id, replace(t.transfer_id::text, '-', '') AS subject,
         format('moves %s of %s from %s to %s (kind %s), for a reward of %s to %s', t.asset, t.participant_id, t.debit, t.credit,
             t.kind, r.asset, r.beneficiary_id) AS detail
-    FROM transfer AS t JOIN reward AS r USING (reward_id)
+    FROM movement AS t JOIN reward AS r USING (reward_id)
     WHERE (:program_id = '' OR t.program_id = :program_id)
         AND ((t.program_id, t.participant_id, t.asset) <> (r.program_id, r.beneficiary_id, r.asset)
             OR (t.kind, t.debit, t.credit) NOT IN ((1, {_ISSUANCE}, {_HELD}), (1, {_ISSUANCE}, {_AVAILABLE}),
@@ -136,7 +136,7 @@ _CHECKS = {
     "DEAD_LETTER": _DEAD_LETTERS,
 }
 _COUNTS = text(f"""
-    SELECT (SELECT count(*) FROM transfer WHERE {_SCOPE}) AS transfer_count,
+    SELECT (SELECT count(*) FROM movement WHERE {_SCOPE}) AS transfer_count,
         (SELECT count(*) FROM reward WHERE {_SCOPE}) AS reward_count,
         (SELECT count(*) FROM ({_BALANCES}) AS b) AS account_count
 """)

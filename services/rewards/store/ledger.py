@@ -56,8 +56,8 @@ _END_HOLDS = text("""
 # One statement, so that a delta is never lost between the two tables.
 _ROLL_UP = text("""
     WITH pending AS (
-        DELETE FROM balance_delta WHERE delta_id IN (
-            SELECT delta_id FROM balance_delta ORDER BY delta_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+        DELETE FROM balance_delta WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM balance_delta LIMIT :limit FOR UPDATE SKIP LOCKED))
         RETURNING program_id, participant_id, place, asset, delta_minor
     ), summed AS (
         SELECT program_id, participant_id, place, asset, sum(delta_minor) AS amount_minor, count(*) AS delta_count
@@ -78,7 +78,8 @@ async def post(
 ) -> None:
     """Writes postings in the caller's transaction: rewards, transfers, balance deltas, holds, revisions."""
     if rewards:
-        await copy_lines(conn, _COPY_REWARDS, map(_reward_line, rewards))
+        # Sorted by account, neighbouring rows of the index are written together.
+        await copy_lines(conn, _COPY_REWARDS, map(_reward_line, sorted(rewards, key=_by_beneficiary)))
         held = {
             (each.program_id, each.conversion_id, each.hold_until, each.cause_time)
             for each in rewards
@@ -87,14 +88,14 @@ async def post(
         if held:
             await copy_lines(conn, _COPY_HOLDS, map(_hold_line, sorted(held)))
     if transfers:
-        # Sorted by account, neighbouring rows of the index are written together.
         await copy_lines(conn, _COPY_TRANSFERS, map(_transfer_line, sorted(transfers, key=_by_participant)))
+    if rewards or transfers:
         await copy_lines(
             conn,
             _COPY_DELTAS,
             (
                 f"{program_id}\t{escape(participant_id)}\t{place:d}\t{asset}\t{delta}\n"
-                for (program_id, participant_id, place, asset), delta in sorted(deltas(transfers).items())
+                for (program_id, participant_id, place, asset), delta in sorted(deltas(rewards, transfers).items())
             ),
         )
     if revisions:
@@ -188,6 +189,10 @@ def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
         row.plan_version,
         cause_time,
     )
+
+
+def _by_beneficiary(reward: Reward) -> tuple[str, str]:
+    return reward.program_id, reward.beneficiary_id
 
 
 def _by_participant(transfer: Transfer) -> tuple[str, str, int]:

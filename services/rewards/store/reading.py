@@ -38,7 +38,7 @@ _BALANCES = text("""
     ) AS b GROUP BY asset, place
 """)
 _TRANSFERS = text("""
-    SELECT transfer_id, kind, debit, credit, asset, amount_minor, reward_id, cause_id FROM transfer
+    SELECT transfer_id, kind, debit, credit, asset, amount_minor, reward_id, cause_id FROM movement
     WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:before AS uuid)
     ORDER BY transfer_id DESC LIMIT :limit
 """)

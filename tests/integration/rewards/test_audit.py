@@ -45,25 +45,31 @@ async def forget(owner: Owner, program: str) -> None:
     ("damage", "found"),
     [
         (TRANSFERS.format("amount_minor = amount_minor + 1"), {"BALANCE_DIFFERS", "REWARD_DIFFERS"}),
-        ("DELETE FROM rewards.transfer WHERE program_id = %(p)s AND participant_id = 'maria'", {"BALANCE_DIFFERS", "REWARD_DIFFERS"}),
-        # Paid to somebody else, with balances to match.
+        (TRANSFERS.format("credit = 3"), {"BALANCE_DIFFERS", "TRANSFER_DIFFERS"}),
+        (
+            "DELETE FROM rewards.transfer WHERE program_id = %(p)s AND participant_id = 'maria'",
+            {"BALANCE_DIFFERS", "REWARD_DIFFERS"},
+        ),
+        # Taken from somebody else, with balances to match.
         (
             TRANSFERS.format("participant_id = 'mallory'") + " AND participant_id = 'maria';"
-            + BALANCES.format("participant_id = 'mallory'").replace(";", " AND participant_id = 'maria';")
-            + " AND participant_id = 'maria'",
-            {"TRANSFER_DIFFERS", "HOLD_DIFFERS"},
+            "INSERT INTO rewards.balance_delta VALUES (%(p)s, 'mallory', 2, 'USD', -5), (%(p)s, 'maria', 2, 'USD', 5)",
+            {"TRANSFER_DIFFERS", "HOLD_DIFFERS", "NEGATIVE_BALANCE"},
         ),
         # Paid at once instead of on hold.
         (
-            TRANSFERS.format("credit = 3") + ";" + BALANCES.format("place = 3").replace(";", " AND place = 2;")
-            + " AND place = 2",
-            {"HOLD_DIFFERS"},
+            "UPDATE rewards.reward SET hold_until = NULL WHERE program_id = %(p)s;"
+            + BALANCES.format("place = 3").replace(";", " AND place = 2;") + " AND place = 2",
+            {"BALANCE_DIFFERS"},
         ),
-        ("UPDATE rewards.reward SET amount_minor = 7 WHERE program_id = %(p)s AND level = 1", {"REWARD_DIFFERS", "HOLD_DIFFERS"}),
+        (
+            "UPDATE rewards.reward SET amount_minor = 7 WHERE program_id = %(p)s AND level = 1",
+            {"BALANCE_DIFFERS", "HOLD_DIFFERS"},
+        ),
         ("DELETE FROM rewards.hold WHERE program_id = %(p)s", {"HOLD_DIFFERS"}),
         # A refund that was noted and took nothing back.
         (
-            "INSERT INTO rewards.reversal VALUES (%(p)s, 'r1', 'c1', 1000, true, now())",
+            "INSERT INTO rewards.reversal VALUES (%(p)s, 'r1', 'c1', 900, true, now())",
             {"REVERSAL_DIFFERS"},
         ),
     ],
@@ -73,7 +79,7 @@ async def test_damage_is_found(
 ) -> None:
     # A hold of ten years from an order of this year is not released while the test runs.
     program = await published(three_levels(timedelta(days=3650)))
-    await ledger.settle(message(recorded(program, "c1", 1000)))
+    await ledger.settle(message(recorded(program, "c1", 1000), reversed_(program, "c1", "r0", 100)))
     assert await checks(ledger, program) == set()
     try:
         for statement in damage.split(";"):

@@ -76,7 +76,6 @@ CREATE TABLE balance (
     PRIMARY KEY (program_id, participant_id, place, asset)
 );
 CREATE TABLE balance_delta (
-    delta_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     program_id text NOT NULL,
     participant_id text NOT NULL,
     place smallint NOT NULL,
@@ -146,20 +145,29 @@ CREATE TABLE reward_default PARTITION OF reward DEFAULT;
 CREATE TABLE transfer_default PARTITION OF transfer DEFAULT;
 SELECT ensure_partitions(now() + make_interval(months => n)) FROM generate_series(0, 2) AS n;
 
+-- Every movement of value: a reward is its own accrual, and what moves later is a transfer.
+CREATE VIEW movement AS
+SELECT reward_id AS transfer_id, program_id, 1::smallint AS kind, beneficiary_id AS participant_id, 1::smallint AS debit,
+    CASE WHEN hold_until IS NULL THEN 3::smallint ELSE 2::smallint END AS credit, asset, amount_minor, reward_id,
+    'conversion:' || program_id || '/' || conversion_id AS cause_id
+FROM reward
+UNION ALL
+SELECT transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id, cause_id FROM transfer;
+
 -- The ledger for people: every account by name.
 CREATE VIEW ledger AS
 SELECT transfer_id, program_id, asset, amount_minor, cause_id, reward_id,
     (ARRAY['accrual', 'release', 'reversal'])[kind] AS kind,
     CASE debit WHEN 1 THEN 'issuance' WHEN 2 THEN 'held:' || participant_id ELSE 'available:' || participant_id END AS debit_account,
     CASE credit WHEN 1 THEN 'issuance' WHEN 2 THEN 'held:' || participant_id ELSE 'available:' || participant_id END AS credit_account
-FROM transfer;
+FROM movement;
 
 -- Transfers, rewards and their revisions are facts: the service may add to them, never change or remove one.
 GRANT SELECT, INSERT ON plan_version, reward, reward_revision, transfer, reversal TO upline_rewards;
 GRANT SELECT, INSERT, UPDATE ON conversion, balance, request, dead_letter TO upline_rewards;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO upline_rewards;
 GRANT SELECT, INSERT, DELETE, UPDATE ON balance_delta, hold TO upline_rewards;
-GRANT SELECT ON ledger TO upline_rewards;
+GRANT SELECT ON movement, ledger TO upline_rewards;
 REVOKE ALL ON FUNCTION ensure_partitions(timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_partitions(timestamptz) TO upline_rewards;
 """
