@@ -41,6 +41,8 @@ class _Base(NamedTuple):
 
     numerator: int
     denominator: int
+    minor: int
+    """The same, rounded down."""
     refusal: Outcome | None
 
 
@@ -70,17 +72,18 @@ def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
 
 def _base(plan: Plan, rule: Rule, conversion: Conversion) -> _Base:
     if conversion.void:
-        return _Base(0, 1, Outcome.REVERSED)
+        return _Base(0, 1, 0, Outcome.REVERSED)
     if conversion.currency_code != plan.currency_code:
-        return _Base(0, 1, Outcome.CURRENCY_MISMATCH)
+        return _Base(0, 1, 0, Outcome.CURRENCY_MISMATCH)
     if rule.base is Base.ORDER:
-        return _Base(conversion.remaining_minor, 1, None)
+        return _Base(conversion.remaining_minor, 1, conversion.remaining_minor, None)
     if conversion.margin_minor is None:
-        return _Base(0, 1, None)
+        return _Base(0, 1, 0, None)
     if conversion.amount_minor == 0:
-        return _Base(conversion.margin_minor, 1, None)
+        return _Base(conversion.margin_minor, 1, conversion.margin_minor, None)
     # The margin shrinks in proportion to the amount; kept as a fraction, so that rounding happens once, at the end.
-    return _Base(conversion.margin_minor * conversion.remaining_minor, conversion.amount_minor, None)
+    numerator = conversion.margin_minor * conversion.remaining_minor
+    return _Base(numerator, conversion.amount_minor, numerator // conversion.amount_minor, None)
 
 
 def _decide_level(rounding: Rounding, rule: Rule, level: LevelAmount, conversion: Conversion, base: _Base) -> Decision:
@@ -90,15 +93,15 @@ def _decide_level(rounding: Rounding, rule: Rule, level: LevelAmount, conversion
         beneficiary = conversion.upline[level.level - 1]
     else:
         return Decision(rule, level, "", Outcome.NO_ANCESTOR, 0, 0, 1, 0)
-    base_minor = base.numerator // base.denominator
-    if base.refusal is not None:
-        return Decision(rule, level, beneficiary, base.refusal, base_minor, 0, 1, 0)
-    numerator, denominator = level.numerator, level.denominator
-    if level.percent is not None:
-        numerator, denominator = numerator * base.numerator, denominator * base.denominator
+    base_numerator, base_denominator, base_minor, refusal = base
+    if refusal is not None:
+        return Decision(rule, level, beneficiary, refusal, base_minor, 0, 1, 0)
+    _, numerator, denominator, percent = level
+    if percent is not None:
+        numerator, denominator = numerator * base_numerator, denominator * base_denominator
     amount_minor = round_fraction(numerator, denominator, rounding)
     outcome = Outcome.PAID
     if amount_minor == 0:
-        has_base = level.percent is None or base.numerator > 0
+        has_base = percent is None or base_numerator > 0
         outcome = Outcome.ROUNDS_TO_ZERO if has_base else Outcome.NO_BASE
     return Decision(rule, level, beneficiary, outcome, base_minor, numerator, denominator, amount_minor)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from fractions import Fraction
+from typing import NamedTuple
 
 from services.rewards.domain.asset import Asset
 from services.rewards.domain.rounding import Rounding
@@ -22,8 +23,7 @@ class Base(Enum):
     MARGIN = "margin"
 
 
-@dataclass(frozen=True, slots=True)
-class LevelAmount:
+class LevelAmount(NamedTuple):
     """What one level gets: a share of the base, or a fixed amount."""
 
     level: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import Row, text
@@ -70,6 +71,7 @@ _ROLL_UP = text("""
     )
     SELECT coalesce(sum(delta_count), 0)::bigint FROM summed
 """)
+_BY_BENEFICIARY = attrgetter("program_id", "beneficiary_id")
 _TRY_ROLL_UP_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rewards.roll_up', 0))")
 
 
@@ -79,7 +81,7 @@ async def post(
     """Writes postings in the caller's transaction: rewards, transfers, balance deltas, holds, revisions."""
     if rewards:
         # Sorted by account, neighbouring rows of the index are written together.
-        await copy_lines(conn, _COPY_REWARDS, map(_reward_line, sorted(rewards, key=_by_beneficiary)))
+        await copy_lines(conn, _COPY_REWARDS, map(_reward_line, sorted(rewards, key=_BY_BENEFICIARY)))
         held = {
             (each.program_id, each.conversion_id, each.hold_until, each.cause_time)
             for each in rewards
@@ -189,10 +191,6 @@ def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
         row.plan_version,
         cause_time,
     )
-
-
-def _by_beneficiary(reward: Reward) -> tuple[str, str]:
-    return reward.program_id, reward.beneficiary_id
 
 
 def _by_participant(transfer: Transfer) -> tuple[str, str, int]:
