@@ -29,8 +29,7 @@ async def main(label: str, count: int) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.monotonic()
-    for payload in payloads:
-        await settle(deps, [payload])
+    await settle(deps, payloads)
     print(json.dumps([began, time.monotonic()]), flush=True)
     await stream.close()
     await database.close()
