@@ -32,7 +32,8 @@ def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent
         conversion.record_time,
         assets,
     )
-    event.earnings.extend([_earning(each, each.amount_minor, with_hold=True) for each in accrual.rewards])
+    for each in accrual.rewards:
+        _add_earning(event, each, each.amount_minor, each.hold_until)
     return event
 
 
@@ -46,7 +47,8 @@ def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.Reward
         clawback.reversal.record_time,
         assets,
     )
-    event.earnings.extend(_earning(each.reward, -each.delta_minor, with_hold=False) for each in clawback.revisions)
+    for each in clawback.revisions:
+        _add_earning(event, each.reward, -each.delta_minor, None)
     return event
 
 
@@ -61,7 +63,8 @@ def released(
     cause = pairs[0][1].cause_id
     named = {transfer.asset for _, transfer in pairs}
     event = _event(conversion, events_pb2.REWARD_CHANGE_RELEASED, cause, named, due_time, assets)
-    event.earnings.extend(_earning(reward, transfer.amount_minor, with_hold=False) for reward, transfer in pairs)
+    for reward, transfer in pairs:
+        _add_earning(event, reward, transfer.amount_minor, None)
     return event
 
 
@@ -130,14 +133,14 @@ def _event(
     )
 
 
-def _earning(reward: Reward, amount_minor: int, *, with_hold: bool) -> events_pb2.Earning:
-    hold_until = reward.hold_until if with_hold else None
-    return events_pb2.Earning(
+def _add_earning(event: events_pb2.RewardEvent, reward: Reward, amount_minor: int, hold_until: datetime | None) -> None:
+    earning = event.earnings.add(
         reward_id=f"{reward.reward_id:032x}",
         rule_id=reward.rule_id,
         beneficiary_id=reward.beneficiary_id,
         level=reward.level,
         asset=reward.asset,
         amount_minor=amount_minor,
-        hold_until=to_timestamp(hold_until) if hold_until else None,
     )
+    if hold_until is not None:
+        earning.hold_until.CopyFrom(to_timestamp(hold_until))
