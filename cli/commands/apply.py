@@ -15,14 +15,21 @@ from cli.output import print_json
 
 def apply(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A program file, YAML.")],
-    check: Annotated[bool, typer.Option("--check", help="Only check the file; needs no services.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Only check what the file shows by itself; needs no services. They check plan and texts further.",
+        ),
+    ] = False,
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006 - typer reads it, nobody changes it
     as_json: Json = False,
 ) -> None:
     """Apply a program file: attribution policy, plan and texts.
 
-    Every mistake is told with its line. A file that was applied already changes nothing; a changed plan becomes the next version.
+    Every mistake is told with its line. A file that was applied already changes nothing; a changed plan becomes the next version,
+    and pays for what happens from then on.
 
     Examples: upline apply programs/uds.yaml; upline apply --check programs/uds.yaml
     """

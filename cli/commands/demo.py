@@ -25,9 +25,10 @@ def demo(
     """Start everything and do the main job on real purchases.
 
     Three people in a line, olga, maria and vera: vera buys, and the two above her earn and are told. Then a real shop's 69,659 purchases
-    pay three levels each. A second run finds everything in place and is quick.
+    pay three levels each. A second run finds everything in place and is quick. `upline demo --quick --state .upline` plays the three people
+    in the stack of `upline up`.
 
-    Examples: upline demo; upline demo --state /tmp/upline-demo
+    Examples: upline demo; upline demo --state /tmp/upline-demo; upline demo --quick --state .upline
     """
     from cli.demonstration import Demonstration
 
@@ -39,7 +40,7 @@ def demo(
     well = call(Where(state, tuple(target)), work)
     took = timedelta(seconds=round(time.monotonic() - began))
     out.print(
-        f"\nDone in {took}. Everything is kept in {state}; `upline demo` again finds it there."
+        f"\nDone in {took}. Everything is kept in {state}; the same command finds it there."
         if well
         else "\nThe demo did not end well."
     )

@@ -41,7 +41,11 @@ def conversion(
 def reward(
     program: ProgramId,
     reward_id: Annotated[
-        str, typer.Argument(metavar="REWARD", help="The reward's id, as `upline wallet --transfers --json` tells it.")
+        str,
+        typer.Argument(
+            metavar="REWARD",
+            help="The reward's id, as `upline wallet PROGRAM PARTICIPANT --transfers 20 --json` tells it.",
+        ),
     ],
     locale: Locale = "en",
     state: State = DEFAULT_STATE,
@@ -50,7 +54,7 @@ def reward(
 ) -> None:
     """Explain one reward: how its first amount came about, what was taken back, and what is left.
 
-    Example: upline explain reward uds 0199c0de-…
+    Example: upline explain reward uds 01a200516f5f89d5b4c1c4cfd8cc0101
     """
 
     async def work(client: Client) -> reward_pb2.ExplainRewardResponse:
