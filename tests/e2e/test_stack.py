@@ -96,7 +96,7 @@ def test_a_taken_port_is_refused_with_the_option_that_changes_it(tmp_path: Path)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused = upline("up", "--rewards-port", str(port), state=tmp_path / "state", check=False)
+        refused = upline("up", *ANY_PORTS, "--rewards-port", str(port), state=tmp_path / "state", check=False)
     assert refused.returncode == 1
     assert f"port {port}" in refused.stderr
     assert "--rewards-port" in refused.stderr
