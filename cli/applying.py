@@ -41,7 +41,9 @@ async def apply_bundle(client: Client, bundle: Bundle) -> Applied:
     except grpc.RpcError as error:
         problems = [bundle.problem(path, text) for path, text in violations(error) if _is_of_file(path)]
         if problems:
-            raise BundleError(bundle.file, problems) from error
+            refused = BundleError(bundle.file, problems)
+            refused.outcome = "the plan was not published; give the mended file again"
+            raise refused from error
         raise
 
 
@@ -56,8 +58,8 @@ async def _apply(client: Client, bundle: Bundle) -> Applied:
         check = plan_pb2.ValidatePlanRequest(plan=bundle.plan, currency_code=bundle.program.currency_code)
         await client.plans.ValidatePlan(check, timeout=CALL_SECONDS)
     program = await _apply_program(client, bundle.program)
-    plan, plan_version = await _apply_plan(client, bundle)
     texts, texts_version = await _apply_texts(client, bundle)
+    plan, plan_version = await _apply_plan(client, bundle)  # last, for it pays from then on
     return Applied(bundle.program.program_id, program, plan, plan_version, texts, texts_version)
 
 

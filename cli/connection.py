@@ -63,10 +63,17 @@ def embedded(state_path: Path) -> "Iterator[Stack]":
     """A quiet stack of one's own on free ports."""
     from cli.stack.supervisor import Stack  # and the migrations with it: most commands need neither
 
+    if External.from_environment().database_url:
+        # A command that reads would migrate that database, change its passwords and run a second stack beside the real one.
+        raise CommandFailed(
+            f"no stack runs on {state_path}, and UPLINE_DATABASE_URL names a database of another one: say where its services"
+            " answer with --target, or unset it",
+            USAGE,
+        )
     state = StateDirectory(state_path)
     try:
         with err.status("starting the stack") as status:
-            stack = Stack(state, ephemeral(External.from_environment()), status.update)
+            stack = Stack(state, ephemeral(External()), status.update)
             stack.start()
         try:
             yield stack

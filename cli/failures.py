@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from sqlalchemy.exc import OperationalError
 
 from chassis.embedded.state import StateLockedError
 from cli.bundle.problems import BundleError
@@ -21,7 +22,16 @@ class CommandFailed(Exception):
         self.code = code
 
 
-EXPECTED = (grpc.RpcError, BundleError, CommandFailed, StateLockedError, PortTaken, StackFailed, OSError)
+EXPECTED = (
+    grpc.RpcError,
+    OperationalError,
+    BundleError,
+    CommandFailed,
+    StateLockedError,
+    PortTaken,
+    StackFailed,
+    OSError,
+)
 
 
 def describe(error: BaseException) -> tuple[list[str], int]:
@@ -32,7 +42,9 @@ def describe(error: BaseException) -> tuple[list[str], int]:
         return [str(error)], error.code
     if isinstance(error, BundleError):
         count = len(error.problems)
-        return [*str(error).splitlines(), f"{count} mistake{'s' * (count > 1)}; nothing was changed"], REFUSED
+        return [*str(error).splitlines(), f"{count} mistake{'s' * (count > 1)}; {error.outcome}"], REFUSED
+    if isinstance(error, OperationalError):
+        return [f"the database does not answer: {str(error.orig).strip()}"], NOT_REACHED
     if isinstance(error, OSError) and error.filename:
         return [f"{error.filename}: {error.strerror}"], REFUSED
     return [str(error)], REFUSED

@@ -31,5 +31,7 @@ class BundleError(Exception):
 
     def __init__(self, file: str, problems: list[Problem]) -> None:
         self.file = file
+        self.outcome = "nothing was changed"
+        """What was done all the same."""
         self.problems = sorted(problems, key=lambda each: each.place)
         super().__init__("\n".join(each.described(file) for each in self.problems))

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from chassis.embedded.state import StateDirectory
+from cli.failures import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, State
 from cli.output import out, table
 from cli.stack.layout import DEFAULT_PORTS, External, Layout
@@ -33,20 +34,23 @@ def up(
     """Run PostgreSQL, NATS and the three services until Ctrl-C.
 
     Data stays in the state directory: the next start goes on where this one ended, however it ended. UPLINE_DATABASE_URL and
-    UPLINE_NATS_URL take servers that run elsewhere instead of the embedded ones.
+    UPLINE_NATS_URL take servers that run elsewhere instead of the embedded ones; UPLINE_ROLE_PASSWORD and UPLINE_SECRET go with them.
 
     Examples: upline up; upline up --workers 2 --state /var/lib/upline; upline up --attribution-port 9001 --redirect-port 9080
     """
     ports = {"attribution": attribution_port, "rewards": rewards_port, "notify": notify_port, "redirect": redirect_port}
     from cli.stack.supervisor import Stack  # and the migrations with it: other commands start faster without
 
+    external = External.from_environment()
+    if missing := external.missing():
+        raise CommandFailed(f"with UPLINE_DATABASE_URL, set {', '.join(missing)} too", USAGE)
     # Before anything starts: a service manager may ask to stop at any moment.
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: interrupted.set())
     directory = StateDirectory(state)
     try:
-        layout = Layout(ports=ports, workers=workers, external=External.from_environment()).resolved()
+        layout = Layout(ports=ports, workers=workers, external=external).resolved()
         stack = Stack(directory, layout, lambda line: _show("upline", line), _show)
         stack.start(interrupted)
         try:

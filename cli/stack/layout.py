@@ -29,6 +29,12 @@ class External:
         """Reads the same `UPLINE_*` variables as the services do."""
         return cls(**{name: os.environ.get(f"UPLINE_{name.upper()}", "") for name in cls.__dataclass_fields__})
 
+    def missing(self) -> list[str]:
+        """What has to be set with an external database, and is not: events of a database belong on one broker, and its roles
+        and click tokens to all processes that use it."""
+        wanted = ("nats_url", "role_password", "secret") if self.database_url else ()
+        return [f"UPLINE_{name.upper()}" for name in wanted if not getattr(self, name)]
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

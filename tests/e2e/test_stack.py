@@ -102,6 +102,21 @@ def test_a_taken_port_is_refused_with_the_option_that_changes_it(tmp_path: Path)
     assert "--rewards-port" in refused.stderr
 
 
+def test_nothing_is_started_on_an_external_database_by_accident(tmp_path: Path) -> None:
+    for command, wanted in [("audit", "--target"), ("up", "UPLINE_NATS_URL, UPLINE_ROLE_PASSWORD, UPLINE_SECRET")]:
+        refused = subprocess.run(
+            [sys.executable, "-m", "cli", command, "--state", str(tmp_path / "state")],
+            env=environment() | {"UPLINE_DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/x"},
+            capture_output=True,
+            text=True,
+            timeout=READY_SECONDS,
+            check=False,
+        )
+        assert refused.returncode == 2
+        assert wanted in refused.stderr
+        assert not (tmp_path / "state").exists()
+
+
 def test_a_service_that_keeps_dying_is_given_up_with_the_reason(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cli", "up", "--state", str(tmp_path / "state"), *ANY_PORTS]
     settings = environment() | {"UPLINE_SECRET": "too-short"}

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import grpc
 import psycopg
 import pytest
 import pytest_asyncio
@@ -123,3 +124,9 @@ async def test_events_that_nobody_publishes_are_told_of(
     finally:
         await owner.execute(b"DELETE FROM rewards.outbox WHERE subject = 'nowhere'")
     assert await checks(ledger, program) == set()
+
+
+async def test_a_program_that_does_not_exist_has_no_audit(ledger: Ledger) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ledger.audit("nowhere")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND

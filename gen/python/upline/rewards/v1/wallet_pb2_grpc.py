@@ -71,7 +71,8 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AuditLedger(self, request, context):
-        """Recomputes balances from transfers and compares; also what is not settled yet. The same check runs continuously.
+        """Recomputes balances from transfers and compares; also what is not settled yet. The same check runs continuously. NOT_FOUND if a
+        program is named that has no plan.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
