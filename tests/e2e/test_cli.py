@@ -273,3 +273,18 @@ def test_the_demo_plays_three_people_and_a_second_run_finds_them(stack: Up) -> N
 )
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     assert "Example" in upline(*command.split(), "--help", state=tmp_path).stdout
+
+
+def test_a_plan_is_not_published_where_its_texts_are_refused(stack: Up, tmp_path: Path) -> None:
+    file = program_file(tmp_path, "half-told")
+    file.write_text(
+        file.read_text()
+        + "\ntexts:\n  locales:\n    - locale: en\n      templates:\n"
+        + '        - {kind: REWARD_EARNED, title: "+{{ amuont }}", body: "{{ amount }}"}\n'
+    )
+    refused = upline("apply", str(file), state=stack.state, check=False)
+    assert refused.returncode == 1
+    assert "texts.locales[0].templates[0].title" in refused.stderr
+    assert "the plan was not published" in refused.stderr
+    wallet = upline("wallet", "half-told", "anybody", state=stack.state, check=False)
+    assert "does not exist" in wallet.stderr
