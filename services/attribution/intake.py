@@ -24,8 +24,11 @@ MAX_BATCH_CLICKS = 500
 """Clicks of one message; sealed, each is below 1.3 kB, so a message is below the broker's default limit of 1 MB."""
 MAX_BATCHES_IN_FLIGHT = 2
 """One to be synced while the next one travels; more would only make batches smaller."""
-COMPANY_SECONDS = 0.002
-"""How long a click waits for company, when the batch before had some. A lone click never waits."""
+COMPANY_SECONDS_PER_CLICK = 0.0005
+"""How long a click waits for company, for each click of the batch before; a lone click never waits. Above 2,000 clicks a second
+batches grow from one to the next until a message costs little for each of its clicks; below, nobody waits to speak of."""
+MAX_COMPANY_SECONDS = 0.008
+"""About what it takes to sync a message on a slow disk, and little beside the time calls wait at such a load anyway."""
 MAX_WAITING_CLICKS = 50_000
 """A hundred full messages, about 15 MB. Whoever comes then is told to slow down instead of being kept waiting."""
 _BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
@@ -83,7 +86,8 @@ class Intake:
         if self._last_batch_clicks == 1 or self._waiting_clicks >= MAX_BATCH_CLICKS:
             self._flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(COMPANY_SECONDS, self._flush)
+            wait_seconds = min(MAX_COMPANY_SECONDS, COMPANY_SECONDS_PER_CLICK * self._last_batch_clicks)
+            self._timer = asyncio.get_running_loop().call_later(wait_seconds, self._flush)
 
     def _flush(self) -> None:
         """Sends while there are slots and clicks."""
