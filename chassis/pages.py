@@ -13,7 +13,6 @@ from google.protobuf.message import Message as ProtoMessage
 from chassis.errors import invalid
 
 DEFAULT_PAGE_SIZE = 100
-MAX_PAGE_SIZE = 1_000
 _MAC_BYTES = 12
 
 
@@ -52,5 +51,5 @@ class Pager:
 
 
 def page_size(requested: int, default: int = DEFAULT_PAGE_SIZE) -> int:
-    """The page size to use; the contracts bound `requested` to 0 … MAX_PAGE_SIZE."""
+    """The page size to use; the contracts bound `requested` to 0 … 1,000."""
     return requested or default

@@ -1,7 +1,6 @@
 """Plans: from the contract to what decides, with every mistake named by rule and field."""
 
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 
 import iso4217
@@ -273,11 +272,6 @@ class _AmountReader:
         self.base = _BASE[amount.of]
         first = self._percent(amount.percent, "geometric.percent")
         return [self._share(first * factor, "geometric.percent") for factor in factors]
-
-
-def percent_text(percent: Fraction) -> str:
-    """A percentage as people write it; exact where its decimal expansion ends (it always does: plans state decimals)."""
-    return format((Decimal(percent.numerator) / Decimal(percent.denominator)).normalize(), "f")
 
 
 def asset_message(asset: Asset) -> asset_pb2.Asset:
