@@ -65,12 +65,15 @@ class Database:
 async def _finish(work: Coroutine[Any, Any, Any]) -> None:
     """Awaits `work` to its end; a cancellation that comes meanwhile takes effect afterwards."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
+    cancelled = False
+    while not task.done():
+        try:
             await asyncio.wait([task])
-        raise
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    await task
 
 
 def driver_url(url: str) -> URL:

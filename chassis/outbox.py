@@ -151,7 +151,8 @@ class Relay:
                 log.warning("outbox relay failed, will retry", error=str(error))
                 await asyncio.sleep(POLL_SECONDS)
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             finally:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -29,11 +29,34 @@ class Service(Protocol):
         ...
 
 
-async def run_all(*tasks: Coroutine[Any, Any, None]) -> None:
-    """Runs tasks until one raises or the caller is cancelled; the others are cancelled with it."""
-    async with asyncio.TaskGroup() as group:
-        for task in tasks:
-            group.create_task(task)
+CANCEL_AGAIN_SECONDS = 2.0
+"""A library's `asyncio.wait_for` loses, before Python 3.12, a cancellation that arrives together with its result."""
+
+
+async def run_all(*work: Coroutine[Any, Any, None]) -> None:
+    """Runs tasks until one raises or the caller is cancelled; then the others are cancelled, and waited for."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await _cancel(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            await task
+
+
+async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancels tasks until they have ended; a cancellation of the caller takes effect afterwards."""
+    cancelled = False
+    while running := [each for each in tasks if not each.done()]:
+        for task in running:
+            task.cancel()
+        try:
+            await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def serve(service: Service) -> None:
@@ -57,9 +80,7 @@ async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> b
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
-    if not task.done():
-        task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await _cancel([task])
     if task.cancelled():
         return False
     await task

@@ -32,6 +32,7 @@ MAX_CONNECTION_AGE_MS = 30 * 60 * 1000
 KEEPALIVE_MS = 30_000
 DRAIN_SECONDS = 10.0
 READINESS_SECONDS = 2.0
+PROBE_SECONDS = 10.0
 
 Wrapped = Callable[[Any, Any], Any]
 Validate = Callable[[ProtoMessage], None]
@@ -116,7 +117,8 @@ class Server:
     async def _check(self) -> bool:
         for probe in self._probes:
             try:
-                await asyncio.wait_for(probe.check(), timeout=10)
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await probe.check()
             except Exception as error:
                 log.warning("not ready", probe=probe.name, error=str(error) or type(error).__name__)
                 return False

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import text
 
+from chassis import process
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.release import release_due_holds, roll_up_balances
@@ -25,11 +26,12 @@ log = structlog.get_logger(__name__)
 
 async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_repeat("release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)))
-        group.create_task(_repeat("roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)))
-        group.create_task(_repeat("audit", AUDIT_SECONDS, lambda: _audit(deps)))
-        group.create_task(_repeat("make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)))
+    await process.run_all(
+        _repeat("release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
+        _repeat("roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
+        _repeat("audit", AUDIT_SECONDS, lambda: _audit(deps)),
+        _repeat("make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)),
+    )
 
 
 async def _repeat(name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:

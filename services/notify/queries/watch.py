@@ -164,7 +164,8 @@ class Watches:
 
     async def _woken(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), FALLBACK_SECONDS)
+            async with asyncio.timeout(FALLBACK_SECONDS):
+                await self._wake.wait()
         except TimeoutError:
             return
         finally:
