@@ -26,6 +26,17 @@ MAX_HOLD_DAYS = 3_660
 MAX_PERCENT = 1_000
 MAX_RATIO = 10
 
+_NOT_PAID_YET = {
+    "Plan": {"time_zone", "counters", "budgets", "payouts", "catalogue", "contests"},
+    "Rule": {
+        "when", "lines", "occurrence", "qualification", "tiers", "caps", "share", "group", "earnings_of",
+    },
+    "Beneficiary": {"link_owner"},
+    "Amount": {"table"},
+    "Hold": {"until_event", "approval"},
+    "Asset": {"coupon", "gift_sku", "expires_after", "spending", "exchanges", "withdrawable", "transferable"},
+}  # fmt: skip
+"""A field that is accepted and ignored would be money that is not paid."""
 _ROUNDING = {
     plan_pb2.ROUNDING_MODE_UNSPECIFIED: Rounding.HALF_EVEN,
     plan_pb2.ROUNDING_MODE_HALF_EVEN: Rounding.HALF_EVEN,
@@ -104,6 +115,8 @@ class _PlanReader:
         for unknown in (unknown_fields[index] for index in range(len(unknown_fields))):
             self._wrong(path, f"has field number {unknown.field_number}, which this server does not know")
         for field, value in message.ListFields():
+            if field.name in _NOT_PAID_YET.get(message.DESCRIPTOR.name, ()):
+                self._wrong(f"{path}.{field.name}", "is part of the contract, but this server does not pay by it yet")
             if field.message_type is None:
                 continue
             if field.is_repeated:
@@ -118,6 +131,8 @@ class _PlanReader:
             path = f"plan.assets[{index}]"
             if each.code in assets:
                 self._wrong(f"{path}.code", f"{each.code!r} is named twice")
+            if each.kind not in (asset_pb2.ASSET_KIND_MONEY, asset_pb2.ASSET_KIND_POINTS):
+                self._wrong(f"{path}.kind", "is part of the contract, but this server does not pay it yet")
             if each.kind == asset_pb2.ASSET_KIND_MONEY:
                 asset = self._money(each, path)
             else:
@@ -146,6 +161,11 @@ class _PlanReader:
                 f"{path}.asset", f"rule {message.rule_id!r} pays in {message.asset!r}; the plan's assets: {known}"
             )
             return None
+        if not message.HasField("amount"):
+            self._wrong(f"{path}.amount", f"rule {message.rule_id!r} does not say how much it pays")
+            return None
+        if message.to.WhichOneof("who") == "link_owner":  # refused above
+            return None
         level_numbers = self._level_numbers(message.to, path)
         amounts = _AmountReader(self, message, path, asset, len(level_numbers))
         levels = tuple(
@@ -154,7 +174,9 @@ class _PlanReader:
             if exact > 0
         )
         hold = None
-        if message.HasField("hold"):
+        if message.HasField("hold") and not message.hold.HasField("duration"):
+            self._wrong(f"{path}.hold.duration", "is missing")
+        elif message.HasField("hold"):
             try:
                 hold = to_timedelta(message.hold.duration)
             except ValueError as error:
@@ -213,11 +235,16 @@ class _AmountReader:
             return [(Fraction(self._rule.amount.fixed.amount_minor), None)] * self._level_count
         if how == "percent":
             percent = self._percent(self._rule.amount.percent.percent, "percent.percent")
-            self.base = _BASE[self._rule.amount.percent.of]
+            self.base = self._base_of(self._rule.amount.percent.of)
             return [self._share(percent, "percent.percent")] * self._level_count
         if how == "per_level":
             return self._per_level(self._rule.amount.per_level)
         return self._geometric(self._rule.amount.geometric)
+
+    def _base_of(self, given: plan_pb2.AmountBase.ValueType) -> Base:
+        if given not in _BASE:
+            self._plan.wrong(f"{self._path}.of", "is part of the contract, but this server does not pay by it yet")
+        return _BASE.get(given, Base.ORDER)
 
     def _percent(self, text: str, field: str) -> Fraction:
         value = self._plan.percent(text, f"{self._path}.{field}")
@@ -250,7 +277,7 @@ class _AmountReader:
                 f"rule {self._rule.rule_id!r} pays {self._level_count} levels, but {given} amounts are given",
             )
         if amount.percents:
-            self.base = _BASE[amount.of]
+            self.base = self._base_of(amount.of)
             shares = []
             for index, text in enumerate(amount.percents):
                 path = f"per_level.percents[{index}]"
@@ -269,7 +296,7 @@ class _AmountReader:
             if max(amounts, default=Fraction(0)) >= 2**63:
                 self._plan.wrong(f"{self._path}.geometric.ratio", "grows beyond a 64-bit amount")
             return [(each, None) for each in amounts]
-        self.base = _BASE[amount.of]
+        self.base = self._base_of(amount.of)
         first = self._percent(amount.percent, "geometric.percent")
         return [self._share(first * factor, "geometric.percent") for factor in factors]
 

@@ -108,7 +108,7 @@ def test_a_good_file_has_no_mistakes() -> None:
         (
             "upline: {from_level: 1, to_level: 1}",
             "{}",
-            "15:7: plan.rules[0].to: one of these must be given: buyer, upline",
+            "15:7: plan.rules[0].to: one of these must be given: buyer, upline, link_owner",
         ),
         ("plan:", "plans:", '9:1: plans: unknown section; did you mean "plan"?'),
         (

@@ -116,6 +116,14 @@ class ConversionRecorded(_message.Message):
     BUYER_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     BIND_TIME_FIELD_NUMBER: _builtins.int
     UPLINE_FIELD_NUMBER: _builtins.int
+    LINK_OWNER_ID_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
+    link_owner_id: _builtins.str
+    """Who owns the link or code that led to this conversion; empty where neither did."""
+    share_percent: _builtins.str
+    """The part of his reward, in percent (an exact decimal), that the buyer's referrer chose to give to him, as pinned when the buyer was bound;
+    where referrals are per conversion, as chosen on the link or code behind it. Empty where none was chosen.
+    """
     @_builtins.property
     def conversion(self) -> _conversion_pb2.Conversion:
         """The conversion with its attribution."""
@@ -139,10 +147,12 @@ class ConversionRecorded(_message.Message):
         buyer_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         bind_time: _timestamp_pb2.Timestamp | None = ...,
         upline: _abc.Iterable[Global___UplineMember] | None = ...,
+        link_owner_id: _builtins.str = ...,
+        share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "conversion", b"conversion", "upline", b"upline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "conversion", b"conversion", "link_owner_id", b"link_owner_id", "share_percent", b"share_percent", "upline", b"upline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -97,6 +97,7 @@ class Link(_message.Message):
     UTM_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     link_id: _builtins.str
@@ -111,6 +112,10 @@ class Link(_message.Message):
     """The campaign it belongs to."""
     url: _builtins.str
     """The address to share."""
+    share_percent: _builtins.str
+    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
+    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """
     @_builtins.property
     def utm(self) -> Global___Utm:
         """Parameters added to the destination."""
@@ -131,10 +136,11 @@ class Link(_message.Message):
         utm: Global___Utm | None = ...,
         url: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "utm", b"utm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign", "channel", b"channel", "create_time", b"create_time", "destination_url", b"destination_url", "link_id", b"link_id", "participant_id", b"participant_id", "program_id", b"program_id", "url", b"url", "utm", b"utm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign", "channel", b"channel", "create_time", b"create_time", "destination_url", b"destination_url", "link_id", b"link_id", "participant_id", b"participant_id", "program_id", b"program_id", "share_percent", b"share_percent", "url", b"url", "utm", b"utm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -151,6 +157,7 @@ class Code(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     code: _builtins.str
@@ -159,6 +166,10 @@ class Code(_message.Message):
     """Whose code it is."""
     channel: _builtins.str
     """Where it is shared."""
+    share_percent: _builtins.str
+    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
+    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -171,10 +182,11 @@ class Code(_message.Message):
         participant_id: _builtins.str = ...,
         channel: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "code", b"code", "create_time", b"create_time", "participant_id", b"participant_id", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "code", b"code", "create_time", b"create_time", "participant_id", b"participant_id", "program_id", b"program_id", "share_percent", b"share_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,6 +205,7 @@ class CreateLinkRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     CAMPAIGN_FIELD_NUMBER: _builtins.int
     UTM_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call repeatable."""
     program_id: _builtins.str
@@ -205,6 +218,10 @@ class CreateLinkRequest(_message.Message):
     """Where it is shared."""
     campaign: _builtins.str
     """The campaign it belongs to."""
+    share_percent: _builtins.str
+    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
+    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """
     @_builtins.property
     def utm(self) -> Global___Utm:
         """Parameters added to the destination."""
@@ -219,10 +236,11 @@ class CreateLinkRequest(_message.Message):
         channel: _builtins.str = ...,
         campaign: _builtins.str = ...,
         utm: Global___Utm | None = ...,
+        share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["utm", b"utm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign", "channel", b"channel", "destination_url", b"destination_url", "participant_id", b"participant_id", "program_id", b"program_id", "request_id", b"request_id", "utm", b"utm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign", "channel", b"channel", "destination_url", b"destination_url", "participant_id", b"participant_id", "program_id", b"program_id", "request_id", b"request_id", "share_percent", b"share_percent", "utm", b"utm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -375,6 +393,7 @@ class CreateCodeRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call repeatable."""
     program_id: _builtins.str
@@ -385,6 +404,10 @@ class CreateCodeRequest(_message.Message):
     """The wanted vanity code: 3 to 32 letters, digits or hyphens. Empty generates an unguessable one."""
     channel: _builtins.str
     """Where it is shared."""
+    share_percent: _builtins.str
+    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
+    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """
     def __init__(
         self,
         *,
@@ -393,10 +416,11 @@ class CreateCodeRequest(_message.Message):
         participant_id: _builtins.str = ...,
         code: _builtins.str = ...,
         channel: _builtins.str = ...,
+        share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "code", b"code", "participant_id", b"participant_id", "program_id", b"program_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "code", b"code", "participant_id", b"participant_id", "program_id", b"program_id", "request_id", b"request_id", "share_percent", b"share_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

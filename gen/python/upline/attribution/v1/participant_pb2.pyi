@@ -67,6 +67,7 @@ class SponsorBinding(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     CAMPAIGN_FIELD_NUMBER: _builtins.int
+    SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     sponsor_id: _builtins.str
     """The sponsor."""
     source: Global___BindSource.ValueType
@@ -79,6 +80,10 @@ class SponsorBinding(_message.Message):
     """The link's or code's channel."""
     campaign: _builtins.str
     """The link's campaign."""
+    share_percent: _builtins.str
+    """How much of his reward the sponsor chose to give to this referee, in percent, as it stood on the link or code at the bind; empty for what
+    the plan says.
+    """
     @_builtins.property
     def bind_time(self) -> _timestamp_pb2.Timestamp:
         """When the bind happened."""
@@ -93,10 +98,11 @@ class SponsorBinding(_message.Message):
         code: _builtins.str = ...,
         channel: _builtins.str = ...,
         campaign: _builtins.str = ...,
+        share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "campaign", b"campaign", "channel", b"channel", "code", b"code", "link_id", b"link_id", "source", b"source", "sponsor_id", b"sponsor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "campaign", b"campaign", "channel", b"channel", "code", b"code", "link_id", b"link_id", "share_percent", b"share_percent", "source", b"source", "sponsor_id", b"sponsor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

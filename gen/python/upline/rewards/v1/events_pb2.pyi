@@ -35,6 +35,8 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     """A hold ended."""
     REWARD_CHANGE_REVERSED: _RewardChange.ValueType  # 3
     """Taken back, whole or in part."""
+    REWARD_CHANGE_REJECTED: _RewardChange.ValueType  # 4
+    """Refused by a person."""
 
 class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
     """What happened to rewards."""
@@ -47,6 +49,8 @@ REWARD_CHANGE_RELEASED: RewardChange.ValueType  # 2
 """A hold ended."""
 REWARD_CHANGE_REVERSED: RewardChange.ValueType  # 3
 """Taken back, whole or in part."""
+REWARD_CHANGE_REJECTED: RewardChange.ValueType  # 4
+"""Refused by a person."""
 Global___RewardChange: _TypeAlias = RewardChange  # noqa: Y015
 
 @_typing.final

@@ -62,6 +62,12 @@ class _AmountBaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AmountBase
     """The conversion's amount."""
     AMOUNT_BASE_MARGIN: _AmountBase.ValueType  # 2
     """The conversion's margin as the caller reported it; nothing is paid if it reported none."""
+    AMOUNT_BASE_LINES: _AmountBase.ValueType  # 3
+    """What is left of the lines that the rule's `lines` matches; of all lines where it has none."""
+    AMOUNT_BASE_EARNINGS: _AmountBase.ValueType  # 4
+    """What the rules in `earnings_of` pay, for this conversion, to the participant whose upline is being paid: his referrer gets
+    a percentage of his earnings.
+    """
 
 class AmountBase(_AmountBase, metaclass=_AmountBaseEnumTypeWrapper):
     """What a percentage is taken of."""
@@ -72,7 +78,243 @@ AMOUNT_BASE_ORDER: AmountBase.ValueType  # 1
 """The conversion's amount."""
 AMOUNT_BASE_MARGIN: AmountBase.ValueType  # 2
 """The conversion's margin as the caller reported it; nothing is paid if it reported none."""
+AMOUNT_BASE_LINES: AmountBase.ValueType  # 3
+"""What is left of the lines that the rule's `lines` matches; of all lines where it has none."""
+AMOUNT_BASE_EARNINGS: AmountBase.ValueType  # 4
+"""What the rules in `earnings_of` pay, for this conversion, to the participant whose upline is being paid: his referrer gets
+a percentage of his earnings.
+"""
 Global___AmountBase: _TypeAlias = AmountBase  # noqa: Y015
+
+class _Period:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Period.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERIOD_UNSPECIFIED: _Period.ValueType  # 0
+    """Not stated: for ever."""
+    PERIOD_LIFETIME: _Period.ValueType  # 1
+    """For ever."""
+    PERIOD_DAY: _Period.ValueType  # 2
+    """A calendar day."""
+    PERIOD_WEEK: _Period.ValueType  # 3
+    """A week, from Monday (ISO 8601)."""
+    PERIOD_MONTH: _Period.ValueType  # 4
+    """A calendar month."""
+    PERIOD_QUARTER: _Period.ValueType  # 5
+    """A quarter of a calendar year."""
+    PERIOD_YEAR: _Period.ValueType  # 6
+    """A calendar year."""
+
+class Period(_Period, metaclass=_PeriodEnumTypeWrapper):
+    """The stretch of time over which something is counted, by the conversion's `occurred_at` and in the plan's time zone.
+    Each begins at its first instant (inclusive) and ends where the next one begins.
+    """
+
+PERIOD_UNSPECIFIED: Period.ValueType  # 0
+"""Not stated: for ever."""
+PERIOD_LIFETIME: Period.ValueType  # 1
+"""For ever."""
+PERIOD_DAY: Period.ValueType  # 2
+"""A calendar day."""
+PERIOD_WEEK: Period.ValueType  # 3
+"""A week, from Monday (ISO 8601)."""
+PERIOD_MONTH: Period.ValueType  # 4
+"""A calendar month."""
+PERIOD_QUARTER: Period.ValueType  # 5
+"""A quarter of a calendar year."""
+PERIOD_YEAR: Period.ValueType  # 6
+"""A calendar year."""
+Global___Period: _TypeAlias = Period  # noqa: Y015
+
+class _Measure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Measure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_UNSPECIFIED: _Measure.ValueType  # 0
+    """Not stated; refused."""
+    MEASURE_CONVERSIONS: _Measure.ValueType  # 1
+    """Conversions. One that is taken back entirely no longer counts."""
+    MEASURE_VOLUME: _Measure.ValueType  # 2
+    """What is left of the conversions' amounts, in minor units of the program's currency."""
+    MEASURE_REFEREES: _Measure.ValueType  # 3
+    """Different buyers with at least one conversion that counts."""
+
+class Measure(_Measure, metaclass=_MeasureEnumTypeWrapper):
+    """What a counter adds up."""
+
+MEASURE_UNSPECIFIED: Measure.ValueType  # 0
+"""Not stated; refused."""
+MEASURE_CONVERSIONS: Measure.ValueType  # 1
+"""Conversions. One that is taken back entirely no longer counts."""
+MEASURE_VOLUME: Measure.ValueType  # 2
+"""What is left of the conversions' amounts, in minor units of the program's currency."""
+MEASURE_REFEREES: Measure.ValueType  # 3
+"""Different buyers with at least one conversion that counts."""
+Global___Measure: _TypeAlias = Measure  # noqa: Y015
+
+class _Unqualified:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UnqualifiedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unqualified.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNQUALIFIED_UNSPECIFIED: _Unqualified.ValueType  # 0
+    """Not stated: SKIP."""
+    UNQUALIFIED_SKIP: _Unqualified.ValueType  # 1
+    """The level is not paid."""
+    UNQUALIFIED_COMPRESS: _Unqualified.ValueType  # 2
+    """The next qualified ancestor takes the level, and those above move down by as many."""
+
+class Unqualified(_Unqualified, metaclass=_UnqualifiedEnumTypeWrapper):
+    """What becomes of a level whose ancestor is not qualified."""
+
+UNQUALIFIED_UNSPECIFIED: Unqualified.ValueType  # 0
+"""Not stated: SKIP."""
+UNQUALIFIED_SKIP: Unqualified.ValueType  # 1
+"""The level is not paid."""
+UNQUALIFIED_COMPRESS: Unqualified.ValueType  # 2
+"""The next qualified ancestor takes the level, and those above move down by as many."""
+Global___Unqualified: _TypeAlias = Unqualified  # noqa: Y015
+
+class _TierMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TierModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TierMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TIER_MODE_UNSPECIFIED: _TierMode.ValueType  # 0
+    """Not stated; refused."""
+    TIER_MODE_NEXT: _TierMode.ValueType  # 1
+    """The counter's value before the conversion decides about the whole of it: a threshold raises the rate from the next conversion on."""
+    TIER_MODE_MARGINAL: _TierMode.ValueType  # 2
+    """The conversion is split at the bounds it crosses, each part paid at its tier's percentage. The counter must measure volume."""
+    TIER_MODE_BONUS: _TierMode.ValueType  # 3
+    """The conversion that makes the counter reach a tier's bound pays the tier's amount, once for each tier, beneficiary and period.
+    Other conversions pay nothing by this rule, whose own amount must be absent.
+    """
+
+class TierMode(_TierMode, metaclass=_TierModeEnumTypeWrapper):
+    """How a counter changes the amount."""
+
+TIER_MODE_UNSPECIFIED: TierMode.ValueType  # 0
+"""Not stated; refused."""
+TIER_MODE_NEXT: TierMode.ValueType  # 1
+"""The counter's value before the conversion decides about the whole of it: a threshold raises the rate from the next conversion on."""
+TIER_MODE_MARGINAL: TierMode.ValueType  # 2
+"""The conversion is split at the bounds it crosses, each part paid at its tier's percentage. The counter must measure volume."""
+TIER_MODE_BONUS: TierMode.ValueType  # 3
+"""The conversion that makes the counter reach a tier's bound pays the tier's amount, once for each tier, beneficiary and period.
+Other conversions pay nothing by this rule, whose own amount must be absent.
+"""
+Global___TierMode: _TypeAlias = TierMode  # noqa: Y015
+
+class _CapScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CapScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CapScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAP_SCOPE_UNSPECIFIED: _CapScope.ValueType  # 0
+    """Not stated; refused."""
+    CAP_SCOPE_REWARD: _CapScope.ValueType  # 1
+    """Each reward by itself."""
+    CAP_SCOPE_BENEFICIARY: _CapScope.ValueType  # 2
+    """What one beneficiary gets by the rule."""
+    CAP_SCOPE_REFEREE: _CapScope.ValueType  # 3
+    """What one beneficiary gets by the rule for one buyer."""
+    CAP_SCOPE_PROGRAM: _CapScope.ValueType  # 4
+    """What the rule pays to all."""
+
+class CapScope(_CapScope, metaclass=_CapScopeEnumTypeWrapper):
+    """What a cap counts together."""
+
+CAP_SCOPE_UNSPECIFIED: CapScope.ValueType  # 0
+"""Not stated; refused."""
+CAP_SCOPE_REWARD: CapScope.ValueType  # 1
+"""Each reward by itself."""
+CAP_SCOPE_BENEFICIARY: CapScope.ValueType  # 2
+"""What one beneficiary gets by the rule."""
+CAP_SCOPE_REFEREE: CapScope.ValueType  # 3
+"""What one beneficiary gets by the rule for one buyer."""
+CAP_SCOPE_PROGRAM: CapScope.ValueType  # 4
+"""What the rule pays to all."""
+Global___CapScope: _TypeAlias = CapScope  # noqa: Y015
+
+class _Overflow:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverflowEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Overflow.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERFLOW_UNSPECIFIED: _Overflow.ValueType  # 0
+    """Not stated: CLAMP."""
+    OVERFLOW_CLAMP: _Overflow.ValueType  # 1
+    """What still fits is paid."""
+    OVERFLOW_DROP: _Overflow.ValueType  # 2
+    """Nothing of it is paid."""
+
+class Overflow(_Overflow, metaclass=_OverflowEnumTypeWrapper):
+    """What becomes of a reward that does not fit under a limit."""
+
+OVERFLOW_UNSPECIFIED: Overflow.ValueType  # 0
+"""Not stated: CLAMP."""
+OVERFLOW_CLAMP: Overflow.ValueType  # 1
+"""What still fits is paid."""
+OVERFLOW_DROP: Overflow.ValueType  # 2
+"""Nothing of it is paid."""
+Global___Overflow: _TypeAlias = Overflow  # noqa: Y015
+
+@_typing.final
+class Counter(_message.Message):
+    """Something that is counted for each participant. Tiers, conditions, payout gates and contests name it. A conversion counts when it is
+    settled, after its own rewards are decided; a reversal takes out what it takes back. A counter that is new in a version begins at 0.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_ID_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    counter_id: _builtins.str
+    """Its name, unique in the plan: lower-case letters, digits and underscores."""
+    when: _builtins.str
+    """A condition, as in Rule.when but of the conversion and its buyer only; empty: every conversion counts."""
+    measure: Global___Measure.ValueType
+    """What is added up."""
+    period: Global___Period.ValueType
+    """Over what time."""
+    @_builtins.property
+    def on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Event types that count."""
+
+    @_builtins.property
+    def of(self) -> Global___Beneficiary:
+        """For whom it counts: the buyer, his upline, or who led him here."""
+
+    def __init__(
+        self,
+        *,
+        counter_id: _builtins.str = ...,
+        on: _abc.Iterable[_builtins.str] | None = ...,
+        when: _builtins.str = ...,
+        of: Global___Beneficiary | None = ...,
+        measure: Global___Measure.ValueType = ...,
+        period: Global___Period.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["of", b"of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter_id", b"counter_id", "measure", b"measure", "of", b"of", "on", b"on", "period", b"period", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Counter: _TypeAlias = Counter  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
@@ -83,8 +325,16 @@ class Plan(_message.Message):
     ASSETS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     ROUNDING_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    COUNTERS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    PAYOUTS_FIELD_NUMBER: _builtins.int
+    CATALOGUE_FIELD_NUMBER: _builtins.int
+    CONTESTS_FIELD_NUMBER: _builtins.int
     rounding: Global___RoundingMode.ValueType
     """How amounts are rounded to the asset's minor unit."""
+    time_zone: _builtins.str
+    """The time zone in which periods begin, a name of the IANA database such as "Europe/Moscow". Empty: UTC."""
     @_builtins.property
     def assets(self) -> _containers.RepeatedCompositeFieldContainer[_asset_pb2.Asset]:
         """What rewards are paid in. Every rule names one of these."""
@@ -93,16 +343,42 @@ class Plan(_message.Message):
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
         """The rules, at most 200; each adds its rewards to the others'."""
 
+    @_builtins.property
+    def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counter]:
+        """What is counted for tiers, conditions, gates and contests."""
+
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Budget]:
+        """Limits on what several rules together pay."""
+
+    @_builtins.property
+    def payouts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PayoutTerms]:
+        """How value leaves by payouts; absent: it does not."""
+
+    @_builtins.property
+    def catalogue(self) -> _containers.RepeatedCompositeFieldContainer[Global___CatalogueItem]:
+        """What can be bought with points."""
+
+    @_builtins.property
+    def contests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contest]:
+        """Contests by a counter."""
+
     def __init__(
         self,
         *,
         assets: _abc.Iterable[_asset_pb2.Asset] | None = ...,
         rules: _abc.Iterable[Global___Rule] | None = ...,
         rounding: Global___RoundingMode.ValueType = ...,
+        time_zone: _builtins.str = ...,
+        counters: _abc.Iterable[Global___Counter] | None = ...,
+        budgets: _abc.Iterable[Global___Budget] | None = ...,
+        payouts: _abc.Iterable[Global___PayoutTerms] | None = ...,
+        catalogue: _abc.Iterable[Global___CatalogueItem] | None = ...,
+        contests: _abc.Iterable[Global___Contest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "rounding", b"rounding", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "budgets", b"budgets", "catalogue", b"catalogue", "contests", b"contests", "counters", b"counters", "payouts", b"payouts", "rounding", b"rounding", "rules", b"rules", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -120,10 +396,27 @@ class Rule(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    OCCURRENCE_FIELD_NUMBER: _builtins.int
+    QUALIFICATION_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    EARNINGS_OF_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """Unique in the plan: lower-case letters, digits, hyphens and underscores."""
     asset: _builtins.str
     """The code of one of the plan's assets."""
+    when: _builtins.str
+    """A CEL expression of type bool over `event`, `lines`, `buyer`, `beneficiary`, `level` and `counters`; the rule pays where it is true.
+    Empty: always. docs/plans.md lists the variables.
+    """
+    lines: _builtins.str
+    """A CEL expression of type bool over `line` and `event`: which lines the bases LINES and tables take. Empty: all."""
+    group: _builtins.str
+    """Rules of one group compete: each beneficiary gets the one that is worth most to him, the first of equals. Empty: it adds up."""
     @_builtins.property
     def on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Event types that trigger the rule."""
@@ -134,11 +427,35 @@ class Rule(_message.Message):
 
     @_builtins.property
     def amount(self) -> Global___Amount:
-        """How much."""
+        """How much. Required, but for tiers of mode BONUS, which state their own."""
 
     @_builtins.property
     def hold(self) -> Global___Hold:
         """How long the reward is held; absent for not at all."""
+
+    @_builtins.property
+    def occurrence(self) -> Global___Occurrence:
+        """Which of a buyer's conversions pay; absent: every one."""
+
+    @_builtins.property
+    def qualification(self) -> Global___Qualification:
+        """Ancestors must be qualified to be paid; absent: all are."""
+
+    @_builtins.property
+    def tiers(self) -> Global___Tiers:
+        """The amount depends on a counter of the beneficiary's."""
+
+    @_builtins.property
+    def caps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cap]:
+        """Limits on what the rule pays. Applied in this order, before the plan's budgets."""
+
+    @_builtins.property
+    def share(self) -> Global___Share:
+        """A part of the reward goes to the buyer instead. Of rules that pay upline levels or the link owner."""
+
+    @_builtins.property
+    def earnings_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With base EARNINGS: the rules whose rewards are the base. They may not have that base themselves."""
 
     def __init__(
         self,
@@ -149,14 +466,484 @@ class Rule(_message.Message):
         amount: Global___Amount | None = ...,
         asset: _builtins.str = ...,
         hold: Global___Hold | None = ...,
+        when: _builtins.str = ...,
+        lines: _builtins.str = ...,
+        occurrence: Global___Occurrence | None = ...,
+        qualification: Global___Qualification | None = ...,
+        tiers: Global___Tiers | None = ...,
+        caps: _abc.Iterable[Global___Cap] | None = ...,
+        share: Global___Share | None = ...,
+        group: _builtins.str = ...,
+        earnings_of: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "hold", b"hold", "to", b"to"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "hold", b"hold", "occurrence", b"occurrence", "qualification", b"qualification", "share", b"share", "tiers", b"tiers", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "hold", b"hold", "on", b"on", "rule_id", b"rule_id", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "caps", b"caps", "earnings_of", b"earnings_of", "group", b"group", "hold", b"hold", "lines", b"lines", "occurrence", b"occurrence", "on", b"on", "qualification", b"qualification", "rule_id", b"rule_id", "share", b"share", "tiers", b"tiers", "to", b"to", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
+
+@_typing.final
+class Occurrence(_message.Message):
+    """Which of a buyer's conversions a rule pays. What is counted are his conversions of the rule's event types for which `when` is true;
+    `when` may not ask for the beneficiary, level or counters then. At least one field.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    NTH_FIELD_NUMBER: _builtins.int
+    WITHIN_OF_BINDING_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """The first so many. One that is taken back entirely gives its place to the next that comes."""
+    nth: _builtins.int
+    """The n-th ever recorded, also if others were taken back."""
+    @_builtins.property
+    def within_of_binding(self) -> _duration_pb2.Duration:
+        """Only those that occur before the buyer's binding + this long. A buyer who is not bound has none."""
+
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        nth: _builtins.int = ...,
+        within_of_binding: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "nth", b"nth", "which", b"which", "within_of_binding", b"within_of_binding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "nth", b"nth", "which", b"which", "within_of_binding", b"within_of_binding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_which: _TypeAlias = _typing.Literal["first", "nth"]  # noqa: Y015
+    _WhichOneofArgType_which: _TypeAlias = _typing.Literal["which", b"which"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_which) -> _WhichOneofReturnType_which | None: ...
+
+Global___Occurrence: _TypeAlias = Occurrence  # noqa: Y015
+
+@_typing.final
+class Qualification(_message.Message):
+    """Who among the ancestors is paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHEN_FIELD_NUMBER: _builtins.int
+    OTHERWISE_FIELD_NUMBER: _builtins.int
+    when: _builtins.str
+    """A CEL expression of type bool, as in Rule.when; with COMPRESS, `level` is the true distance from the buyer."""
+    otherwise: Global___Unqualified.ValueType
+    """What becomes of the level of one who is not."""
+    def __init__(
+        self,
+        *,
+        when: _builtins.str = ...,
+        otherwise: Global___Unqualified.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["otherwise", b"otherwise", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Qualification: _TypeAlias = Qualification  # noqa: Y015
+
+@_typing.final
+class Tier(_message.Message):
+    """One step of tiers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    FACTOR_FIELD_NUMBER: _builtins.int
+    percent: _builtins.str
+    """In place of the rule's percentage: as in PercentAmount."""
+    amount_minor: _builtins.int
+    """In place of the rule's fixed amount, or the bonus: minor units of the rule's asset, more than 0."""
+    factor: _builtins.str
+    """The rule's amounts times this, at every level: an exact decimal, more than 0, at most 1000."""
+    def __init__(
+        self,
+        *,
+        percent: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        factor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "factor", b"factor", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "factor", b"factor", "from", b"from", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_pays: _TypeAlias = _typing.Literal["percent", "amount_minor", "factor"]  # noqa: Y015
+    _WhichOneofArgType_pays: _TypeAlias = _typing.Literal["pays", b"pays"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_pays) -> _WhichOneofReturnType_pays | None: ...
+
+Global___Tier: _TypeAlias = Tier  # noqa: Y015
+
+@_typing.final
+class Tiers(_message.Message):
+    """Steps by a counter of the beneficiary's. Below the first tier the rule's own amount holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTER_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    counter: _builtins.str
+    """The counter, one of the plan's."""
+    mode: Global___TierMode.ValueType
+    """How."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tier]:
+        """In ascending order of `from`."""
+
+    def __init__(
+        self,
+        *,
+        counter: _builtins.str = ...,
+        mode: Global___TierMode.ValueType = ...,
+        tiers: _abc.Iterable[Global___Tier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counter", b"counter", "mode", b"mode", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tiers: _TypeAlias = Tiers  # noqa: Y015
+
+@_typing.final
+class Cap(_message.Message):
+    """A limit on what one rule pays. What is taken back gives room back, in the period in which it was paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    OVERFLOW_FIELD_NUMBER: _builtins.int
+    scope: Global___CapScope.ValueType
+    """What is counted together."""
+    amount_minor: _builtins.int
+    """At most so much, in minor units of the rule's asset."""
+    period: Global___Period.ValueType
+    """Over what time; not of scope REWARD."""
+    overflow: Global___Overflow.ValueType
+    """What becomes of more."""
+    def __init__(
+        self,
+        *,
+        scope: Global___CapScope.ValueType = ...,
+        amount_minor: _builtins.int = ...,
+        period: Global___Period.ValueType = ...,
+        overflow: Global___Overflow.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "overflow", b"overflow", "period", b"period", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cap: _TypeAlias = Cap  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """A limit on what several rules together pay to all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    OVERFLOW_FIELD_NUMBER: _builtins.int
+    budget_id: _builtins.str
+    """Its name, unique in the plan: lower-case letters, digits, hyphens and underscores."""
+    asset: _builtins.str
+    """The asset that is counted; rewards in others are not limited by it."""
+    amount_minor: _builtins.int
+    """At most so much, in the asset's minor units."""
+    period: Global___Period.ValueType
+    """Over what time."""
+    overflow: Global___Overflow.ValueType
+    """What becomes of more."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The rules that are counted; empty: all that pay the asset."""
+
+    def __init__(
+        self,
+        *,
+        budget_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        period: Global___Period.ValueType = ...,
+        rules: _abc.Iterable[_builtins.str] | None = ...,
+        overflow: Global___Overflow.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "budget_id", b"budget_id", "overflow", b"overflow", "period", b"period", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
+
+@_typing.final
+class Share(_message.Message):
+    """The buyer's part of a reward: a split, never more money. The parts are whole minor units and sum to the reward; the unit that does not
+    divide goes to the part with the larger remainder, to the beneficiary if they are equal.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERCENT_FIELD_NUMBER: _builtins.int
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    percent: _builtins.str
+    """Always so much: an exact decimal, more than 0, at most 100."""
+    @_builtins.property
+    def chosen(self) -> Global___ChosenShare:
+        """What the referrer chose on his link or code, pinned when the buyer was bound."""
+
+    def __init__(
+        self,
+        *,
+        percent: _builtins.str = ...,
+        chosen: Global___ChosenShare | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "part", b"part", "percent", b"percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "part", b"part", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["percent", "chosen"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___Share: _TypeAlias = Share  # noqa: Y015
+
+@_typing.final
+class ChosenShare(_message.Message):
+    """A share that the referrer chooses, within bounds. Exact decimals, 0 to 100."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_PERCENT_FIELD_NUMBER: _builtins.int
+    MAX_PERCENT_FIELD_NUMBER: _builtins.int
+    DEFAULT_PERCENT_FIELD_NUMBER: _builtins.int
+    min_percent: _builtins.str
+    """The smallest he may give; a smaller choice counts as this."""
+    max_percent: _builtins.str
+    """The largest."""
+    default_percent: _builtins.str
+    """What holds where he chose nothing."""
+    def __init__(
+        self,
+        *,
+        min_percent: _builtins.str = ...,
+        max_percent: _builtins.str = ...,
+        default_percent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_percent", b"default_percent", "max_percent", b"max_percent", "min_percent", b"min_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChosenShare: _TypeAlias = ChosenShare  # noqa: Y015
+
+@_typing.final
+class PayoutTerms(_message.Message):
+    """When a participant may ask for a payout of an asset, and what it costs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    METHODS_FIELD_NUMBER: _builtins.int
+    MIN_AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset; it must be withdrawable."""
+    min_amount_minor: _builtins.int
+    """The smallest payout, in the asset's minor units."""
+    gate: _builtins.str
+    """A CEL expression of type bool over `counters` (the participant's) and `amount` (minor units): a payout is refused where it is not true.
+    Empty: none is refused.
+    """
+    approval: _builtins.bool
+    """Whether a person must approve each payout."""
+    @_builtins.property
+    def methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PayoutMethod]:
+        """The methods on offer (`card`, `bank`, …)."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        methods: _abc.Iterable[Global___PayoutMethod] | None = ...,
+        min_amount_minor: _builtins.int = ...,
+        gate: _builtins.str = ...,
+        approval: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "asset", b"asset", "gate", b"gate", "methods", b"methods", "min_amount_minor", b"min_amount_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayoutTerms: _TypeAlias = PayoutTerms  # noqa: Y015
+
+@_typing.final
+class PayoutMethod(_message.Message):
+    """One way to be paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    FEE_MINOR_FIELD_NUMBER: _builtins.int
+    FEE_PERCENT_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """Its name: lower-case letters, digits and underscores."""
+    fee_minor: _builtins.int
+    """A fixed fee in the asset's minor units, taken out of the amount."""
+    fee_percent: _builtins.str
+    """A fee in percent of the amount, rounded up; an exact decimal, at most 100. Empty: none."""
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        fee_minor: _builtins.int = ...,
+        fee_percent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee_minor", b"fee_minor", "fee_percent", b"fee_percent", "method", b"method"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayoutMethod: _TypeAlias = PayoutMethod  # noqa: Y015
+
+@_typing.final
+class CatalogueItem(_message.Message):
+    """Something that can be bought with an asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """Its name, unique in the plan."""
+    asset: _builtins.str
+    """The asset it is bought with."""
+    price_minor: _builtins.int
+    """Its price in that asset's minor units."""
+    title: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        price_minor: _builtins.int = ...,
+        title: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "price_minor", b"price_minor", "sku", b"sku", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CatalogueItem: _TypeAlias = CatalogueItem  # noqa: Y015
+
+@_typing.final
+class Contest(_message.Message):
+    """A contest: who has the highest counter at the end. Ties go to who reached his score first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEST_ID_FIELD_NUMBER: _builtins.int
+    COUNTER_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MIN_SCORE_FIELD_NUMBER: _builtins.int
+    SETTLE_AFTER_FIELD_NUMBER: _builtins.int
+    PRIZES_FIELD_NUMBER: _builtins.int
+    contest_id: _builtins.str
+    """Its name, unique in the plan."""
+    counter: _builtins.str
+    """The counter that is the score, one of the plan's; its own period is not used: the contest counts from `start_time` to `end_time`."""
+    min_score: _builtins.int
+    """The smallest score that is ranked; 0 for 1."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From when conversions count (inclusive)."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when (exclusive)."""
+
+    @_builtins.property
+    def settle_after(self) -> _duration_pb2.Duration:
+        """How long after the end prizes are posted, so that refunds and late conversions still count."""
+
+    @_builtins.property
+    def prizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prize]:
+        """Prizes by rank; none: a contest for honour."""
+
+    def __init__(
+        self,
+        *,
+        contest_id: _builtins.str = ...,
+        counter: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        min_score: _builtins.int = ...,
+        settle_after: _duration_pb2.Duration | None = ...,
+        prizes: _abc.Iterable[Global___Prize] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "settle_after", b"settle_after", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contest_id", b"contest_id", "counter", b"counter", "end_time", b"end_time", "min_score", b"min_score", "prizes", b"prizes", "settle_after", b"settle_after", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contest: _TypeAlias = Contest  # noqa: Y015
+
+@_typing.final
+class Prize(_message.Message):
+    """What some ranks win."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_RANK_FIELD_NUMBER: _builtins.int
+    TO_RANK_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    from_rank: _builtins.int
+    """First rank, from 1."""
+    to_rank: _builtins.int
+    """Last rank, inclusive."""
+    asset: _builtins.str
+    """The asset."""
+    amount_minor: _builtins.int
+    """How much each of them wins, in the asset's minor units."""
+    def __init__(
+        self,
+        *,
+        from_rank: _builtins.int = ...,
+        to_rank: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "from_rank", b"from_rank", "to_rank", b"to_rank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Prize: _TypeAlias = Prize  # noqa: Y015
 
 @_typing.final
 class Beneficiary(_message.Message):
@@ -166,6 +953,7 @@ class Beneficiary(_message.Message):
 
     BUYER_FIELD_NUMBER: _builtins.int
     UPLINE_FIELD_NUMBER: _builtins.int
+    LINK_OWNER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def buyer(self) -> Global___Buyer:
         """The buyer himself."""
@@ -174,21 +962,43 @@ class Beneficiary(_message.Message):
     def upline(self) -> Global___UplineLevels:
         """Ancestors of the buyer by level."""
 
+    @_builtins.property
+    def link_owner(self) -> Global___LinkOwner:
+        """The owner of the link or code that led to this very conversion; nobody where neither did."""
+
     def __init__(
         self,
         *,
         buyer: Global___Buyer | None = ...,
         upline: Global___UplineLevels | None = ...,
+        link_owner: Global___LinkOwner | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "upline", b"upline", "who", b"who"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "link_owner", b"link_owner", "upline", b"upline", "who", b"who"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "upline", b"upline", "who", b"who"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer", b"buyer", "link_owner", b"link_owner", "upline", b"upline", "who", b"who"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_who: _TypeAlias = _typing.Literal["buyer", "upline"]  # noqa: Y015
+    _WhichOneofReturnType_who: _TypeAlias = _typing.Literal["buyer", "upline", "link_owner"]  # noqa: Y015
     _WhichOneofArgType_who: _TypeAlias = _typing.Literal["who", b"who"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_who) -> _WhichOneofReturnType_who | None: ...
 
 Global___Beneficiary: _TypeAlias = Beneficiary  # noqa: Y015
+
+@_typing.final
+class LinkOwner(_message.Message):
+    """The owner of the link or code behind a conversion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkOwner: _TypeAlias = LinkOwner  # noqa: Y015
 
 @_typing.final
 class Buyer(_message.Message):
@@ -243,6 +1053,7 @@ class Amount(_message.Message):
     PERCENT_FIELD_NUMBER: _builtins.int
     PER_LEVEL_FIELD_NUMBER: _builtins.int
     GEOMETRIC_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def fixed(self) -> Global___FixedAmount:
         """The same amount to each beneficiary."""
@@ -259,6 +1070,10 @@ class Amount(_message.Message):
     def geometric(self) -> Global___GeometricAmount:
         """A percentage or amount that falls (or grows) by a constant factor from level to level."""
 
+    @_builtins.property
+    def table(self) -> Global___TableAmount:
+        """An amount for each line, looked up by what the line is."""
+
     def __init__(
         self,
         *,
@@ -266,16 +1081,83 @@ class Amount(_message.Message):
         percent: Global___PercentAmount | None = ...,
         per_level: Global___PerLevelAmount | None = ...,
         geometric: Global___GeometricAmount | None = ...,
+        table: Global___TableAmount | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent", "table", b"table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_how: _TypeAlias = _typing.Literal["fixed", "percent", "per_level", "geometric"]  # noqa: Y015
+    _WhichOneofReturnType_how: _TypeAlias = _typing.Literal["fixed", "percent", "per_level", "geometric", "table"]  # noqa: Y015
     _WhichOneofArgType_how: _TypeAlias = _typing.Literal["how", b"how"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_how) -> _WhichOneofReturnType_how | None: ...
 
 Global___Amount: _TypeAlias = Amount  # noqa: Y015
+
+@_typing.final
+class TableAmount(_message.Message):
+    """What a table looks lines up by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BY_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    OTHERWISE_FIELD_NUMBER: _builtins.int
+    by: _builtins.str
+    """`sku`, `category`, or the name of a line attribute."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableRow]:
+        """The rows; a value stands in one of them only."""
+
+    @_builtins.property
+    def otherwise(self) -> Global___TableRow:
+        """What the other lines pay; absent: nothing."""
+
+    def __init__(
+        self,
+        *,
+        by: _builtins.str = ...,
+        rows: _abc.Iterable[Global___TableRow] | None = ...,
+        otherwise: Global___TableRow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["otherwise", b"otherwise"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "otherwise", b"otherwise", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TableAmount: _TypeAlias = TableAmount  # noqa: Y015
+
+@_typing.final
+class TableRow(_message.Message):
+    """One row of a table. Each level gets the sum over the lines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value of the line's field; empty in `otherwise`."""
+    percent: _builtins.str
+    """A percentage of what is left of the line, as in PercentAmount."""
+    amount_minor: _builtins.int
+    """A fixed amount in minor units of the rule's asset, while anything of the line is left."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        percent: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "pays", b"pays", "percent", b"percent", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_pays: _TypeAlias = _typing.Literal["percent", "amount_minor"]  # noqa: Y015
+    _WhichOneofArgType_pays: _TypeAlias = _typing.Literal["pays", b"pays"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_pays) -> _WhichOneofReturnType_pays | None: ...
+
+Global___TableRow: _TypeAlias = TableRow  # noqa: Y015
 
 @_typing.final
 class FixedAmount(_message.Message):
@@ -397,23 +1279,33 @@ Global___GeometricAmount: _TypeAlias = GeometricAmount  # noqa: Y015
 
 @_typing.final
 class Hold(_message.Message):
-    """How long a reward waits before it is available."""
+    """What a reward waits for before it is available: everything that is stated, and something must be."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DURATION_FIELD_NUMBER: _builtins.int
+    UNTIL_EVENT_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    until_event: _builtins.str
+    """A later conversion of this event type by the same buyer. Where it has an attribute `conversion_id`, it is meant for that conversion only,
+    else for all of the buyer's that wait for it.
+    """
+    approval: _builtins.bool
+    """A person's approval."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """Counted from the conversion's `occurred_at`; more than 0, at most 3,660 days."""
+        """Time, counted from the conversion's `occurred_at`; more than 0, at most 3,660 days."""
 
     def __init__(
         self,
         *,
         duration: _duration_pb2.Duration | None = ...,
+        until_event: _builtins.str = ...,
+        approval: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "duration", b"duration", "until_event", b"until_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

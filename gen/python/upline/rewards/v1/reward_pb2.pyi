@@ -35,6 +35,8 @@ class _RewardStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardSta
     """In the beneficiary's available balance."""
     REWARD_STATE_REVERSED: _RewardState.ValueType  # 3
     """Taken back entirely."""
+    REWARD_STATE_REJECTED: _RewardState.ValueType  # 4
+    """Refused by a person."""
 
 class RewardState(_RewardState, metaclass=_RewardStateEnumTypeWrapper):
     """Where a reward's value is."""
@@ -47,6 +49,8 @@ REWARD_STATE_AVAILABLE: RewardState.ValueType  # 2
 """In the beneficiary's available balance."""
 REWARD_STATE_REVERSED: RewardState.ValueType  # 3
 """Taken back entirely."""
+REWARD_STATE_REJECTED: RewardState.ValueType  # 4
+"""Refused by a person."""
 Global___RewardState: _TypeAlias = RewardState  # noqa: Y015
 
 class _Outcome:
@@ -71,6 +75,24 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """The conversion's currency is not the plan's."""
     OUTCOME_REVERSED: _Outcome.ValueType  # 7
     """The conversion was taken back entirely."""
+    OUTCOME_CONDITION: _Outcome.ValueType  # 8
+    """The rule's condition is not true."""
+    OUTCOME_CONDITION_ERROR: _Outcome.ValueType  # 9
+    """The rule's condition could not be evaluated; the sentence says why."""
+    OUTCOME_OCCURRENCE: _Outcome.ValueType  # 10
+    """It is not one of the buyer's conversions that the rule pays."""
+    OUTCOME_UNQUALIFIED: _Outcome.ValueType  # 11
+    """The ancestor is not qualified."""
+    OUTCOME_NO_LINK_OWNER: _Outcome.ValueType  # 12
+    """Nobody owns a link or code behind the conversion."""
+    OUTCOME_NO_TIER: _Outcome.ValueType  # 13
+    """No tier is reached or crossed."""
+    OUTCOME_CAPPED: _Outcome.ValueType  # 14
+    """A cap or budget leaves no room."""
+    OUTCOME_OUTBID: _Outcome.ValueType  # 15
+    """Another rule of the group is worth more."""
+    OUTCOME_SHARED: _Outcome.ValueType  # 16
+    """All of it goes to the buyer as his share."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """What became of one rule at one level."""
@@ -91,6 +113,24 @@ OUTCOME_CURRENCY_MISMATCH: Outcome.ValueType  # 6
 """The conversion's currency is not the plan's."""
 OUTCOME_REVERSED: Outcome.ValueType  # 7
 """The conversion was taken back entirely."""
+OUTCOME_CONDITION: Outcome.ValueType  # 8
+"""The rule's condition is not true."""
+OUTCOME_CONDITION_ERROR: Outcome.ValueType  # 9
+"""The rule's condition could not be evaluated; the sentence says why."""
+OUTCOME_OCCURRENCE: Outcome.ValueType  # 10
+"""It is not one of the buyer's conversions that the rule pays."""
+OUTCOME_UNQUALIFIED: Outcome.ValueType  # 11
+"""The ancestor is not qualified."""
+OUTCOME_NO_LINK_OWNER: Outcome.ValueType  # 12
+"""Nobody owns a link or code behind the conversion."""
+OUTCOME_NO_TIER: Outcome.ValueType  # 13
+"""No tier is reached or crossed."""
+OUTCOME_CAPPED: Outcome.ValueType  # 14
+"""A cap or budget leaves no room."""
+OUTCOME_OUTBID: Outcome.ValueType  # 15
+"""Another rule of the group is worth more."""
+OUTCOME_SHARED: Outcome.ValueType  # 16
+"""All of it goes to the buyer as his share."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
@@ -112,6 +152,9 @@ class Reward(_message.Message):
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UNTIL_EVENT_FIELD_NUMBER: _builtins.int
+    AWAITS_APPROVAL_FIELD_NUMBER: _builtins.int
+    REJECTION_REASON_FIELD_NUMBER: _builtins.int
     reward_id: _builtins.str
     """The reward's id."""
     program_id: _builtins.str
@@ -134,6 +177,12 @@ class Reward(_message.Message):
     """Where it is."""
     plan_version: _builtins.int
     """The version of the plan that decided."""
+    until_event: _builtins.str
+    """What it waits for besides time: a later event of this type; empty for none."""
+    awaits_approval: _builtins.bool
+    """Whether it waits for a person's approval."""
+    rejection_reason: _builtins.str
+    """Why a person refused it."""
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
         """When the hold ends; absent for none."""
@@ -158,10 +207,13 @@ class Reward(_message.Message):
         hold_until: _timestamp_pb2.Timestamp | None = ...,
         plan_version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        until_event: _builtins.str = ...,
+        awaits_approval: _builtins.bool = ...,
+        rejection_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold_until", b"hold_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "conversion_id", b"conversion_id", "create_time", b"create_time", "hold_until", b"hold_until", "level", b"level", "net_minor", b"net_minor", "plan_version", b"plan_version", "program_id", b"program_id", "reward_id", b"reward_id", "rule_id", b"rule_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "awaits_approval", b"awaits_approval", "beneficiary_id", b"beneficiary_id", "conversion_id", b"conversion_id", "create_time", b"create_time", "hold_until", b"hold_until", "level", b"level", "net_minor", b"net_minor", "plan_version", b"plan_version", "program_id", b"program_id", "rejection_reason", b"rejection_reason", "reward_id", b"reward_id", "rule_id", b"rule_id", "state", b"state", "until_event", b"until_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,6 +238,9 @@ class Derivation(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """The rule."""
     level: _builtins.int
@@ -210,9 +265,19 @@ class Derivation(_message.Message):
     """The amount after rounding, in the asset's minor units."""
     sentence: _builtins.str
     """The same in one sentence, in the language asked for."""
+    distance: _builtins.int
+    """The true distance of the beneficiary from the buyer, where compression gave him another level."""
+    share: _builtins.bool
+    """Whether this is the buyer's share of the level's reward."""
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
         """When the hold ends; absent for none."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Steps from the exact amount to the one that is paid, in their order: tier, compression, cap, budget, group, share; each in a sentence in
+        the language asked for.
+        """
 
     def __init__(
         self,
@@ -230,10 +295,13 @@ class Derivation(_message.Message):
         amount_minor: _builtins.int = ...,
         hold_until: _timestamp_pb2.Timestamp | None = ...,
         sentence: _builtins.str = ...,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+        distance: _builtins.int = ...,
+        share: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold_until", b"hold_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "base", b"base", "base_minor", b"base_minor", "beneficiary_id", b"beneficiary_id", "exact_minor", b"exact_minor", "hold_until", b"hold_until", "level", b"level", "outcome", b"outcome", "percent", b"percent", "rounding", b"rounding", "rule_id", b"rule_id", "sentence", b"sentence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "base", b"base", "base_minor", b"base_minor", "beneficiary_id", b"beneficiary_id", "distance", b"distance", "exact_minor", b"exact_minor", "hold_until", b"hold_until", "level", b"level", "outcome", b"outcome", "percent", b"percent", "rounding", b"rounding", "rule_id", b"rule_id", "sentence", b"sentence", "share", b"share", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,7 +33,37 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     TRANSFER_KIND_RELEASE: _TransferKind.ValueType  # 2
     """A hold ends: from held to available."""
     TRANSFER_KIND_REVERSAL: _TransferKind.ValueType  # 3
-    """A reward is taken back: from held or available to issuance."""
+    """A reward is taken back: from held, available or debt to issuance."""
+    TRANSFER_KIND_DEBT_SETTLEMENT: _TransferKind.ValueType  # 4
+    """A debt is settled: from available to debt."""
+    TRANSFER_KIND_REJECTION: _TransferKind.ValueType  # 5
+    """A held reward is rejected by a person: from held to issuance."""
+    TRANSFER_KIND_AUTHORIZATION: _TransferKind.ValueType  # 6
+    """A redemption is authorised: from available to reserved."""
+    TRANSFER_KIND_CAPTURE: _TransferKind.ValueType  # 7
+    """A redemption is captured: from reserved to redeemed."""
+    TRANSFER_KIND_VOID: _TransferKind.ValueType  # 8
+    """A redemption is voided, or captured in part: the rest goes from reserved back to available."""
+    TRANSFER_KIND_REDEMPTION_REFUND: _TransferKind.ValueType  # 9
+    """What was redeemed comes back, because the order was refunded: from redeemed to available."""
+    TRANSFER_KIND_PURCHASE: _TransferKind.ValueType  # 10
+    """Something is bought from the catalogue: from available to redeemed."""
+    TRANSFER_KIND_EXCHANGE: _TransferKind.ValueType  # 11
+    """An asset is exchanged: from available to exchange in one asset, from exchange to available in the other."""
+    TRANSFER_KIND_GIFT: _TransferKind.ValueType  # 12
+    """A participant passes something on: from his available to another's."""
+    TRANSFER_KIND_PAYOUT_REQUEST: _TransferKind.ValueType  # 13
+    """A payout is asked for: from available to reserved."""
+    TRANSFER_KIND_PAYOUT: _TransferKind.ValueType  # 14
+    """A payout was paid: from reserved to paid_out."""
+    TRANSFER_KIND_PAYOUT_FEE: _TransferKind.ValueType  # 15
+    """The fee of a payout that was paid: from reserved to fees."""
+    TRANSFER_KIND_PAYOUT_RETURN: _TransferKind.ValueType  # 16
+    """A payout was rejected, cancelled or failed for good: from reserved to available."""
+    TRANSFER_KIND_EXPIRY: _TransferKind.ValueType  # 17
+    """The time to use it has passed: from available to expired."""
+    TRANSFER_KIND_PRIZE: _TransferKind.ValueType  # 18
+    """A prize of a contest: from issuance to available."""
 
 class TransferKind(_TransferKind, metaclass=_TransferKindEnumTypeWrapper):
     """Kinds of transfers."""
@@ -45,7 +75,37 @@ TRANSFER_KIND_ACCRUAL: TransferKind.ValueType  # 1
 TRANSFER_KIND_RELEASE: TransferKind.ValueType  # 2
 """A hold ends: from held to available."""
 TRANSFER_KIND_REVERSAL: TransferKind.ValueType  # 3
-"""A reward is taken back: from held or available to issuance."""
+"""A reward is taken back: from held, available or debt to issuance."""
+TRANSFER_KIND_DEBT_SETTLEMENT: TransferKind.ValueType  # 4
+"""A debt is settled: from available to debt."""
+TRANSFER_KIND_REJECTION: TransferKind.ValueType  # 5
+"""A held reward is rejected by a person: from held to issuance."""
+TRANSFER_KIND_AUTHORIZATION: TransferKind.ValueType  # 6
+"""A redemption is authorised: from available to reserved."""
+TRANSFER_KIND_CAPTURE: TransferKind.ValueType  # 7
+"""A redemption is captured: from reserved to redeemed."""
+TRANSFER_KIND_VOID: TransferKind.ValueType  # 8
+"""A redemption is voided, or captured in part: the rest goes from reserved back to available."""
+TRANSFER_KIND_REDEMPTION_REFUND: TransferKind.ValueType  # 9
+"""What was redeemed comes back, because the order was refunded: from redeemed to available."""
+TRANSFER_KIND_PURCHASE: TransferKind.ValueType  # 10
+"""Something is bought from the catalogue: from available to redeemed."""
+TRANSFER_KIND_EXCHANGE: TransferKind.ValueType  # 11
+"""An asset is exchanged: from available to exchange in one asset, from exchange to available in the other."""
+TRANSFER_KIND_GIFT: TransferKind.ValueType  # 12
+"""A participant passes something on: from his available to another's."""
+TRANSFER_KIND_PAYOUT_REQUEST: TransferKind.ValueType  # 13
+"""A payout is asked for: from available to reserved."""
+TRANSFER_KIND_PAYOUT: TransferKind.ValueType  # 14
+"""A payout was paid: from reserved to paid_out."""
+TRANSFER_KIND_PAYOUT_FEE: TransferKind.ValueType  # 15
+"""The fee of a payout that was paid: from reserved to fees."""
+TRANSFER_KIND_PAYOUT_RETURN: TransferKind.ValueType  # 16
+"""A payout was rejected, cancelled or failed for good: from reserved to available."""
+TRANSFER_KIND_EXPIRY: TransferKind.ValueType  # 17
+"""The time to use it has passed: from available to expired."""
+TRANSFER_KIND_PRIZE: TransferKind.ValueType  # 18
+"""A prize of a contest: from issuance to available."""
 Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
 @_typing.final
@@ -58,6 +118,8 @@ class Balance(_message.Message):
     MINOR_DIGITS_FIELD_NUMBER: _builtins.int
     HELD_MINOR_FIELD_NUMBER: _builtins.int
     AVAILABLE_MINOR_FIELD_NUMBER: _builtins.int
+    RESERVED_MINOR_FIELD_NUMBER: _builtins.int
+    DEBT_MINOR_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """The asset."""
     minor_digits: _builtins.int
@@ -66,6 +128,10 @@ class Balance(_message.Message):
     """Owed, but not yet his to use."""
     available_minor: _builtins.int
     """His to use."""
+    reserved_minor: _builtins.int
+    """Set aside for redemptions that are authorised and payouts that are on their way."""
+    debt_minor: _builtins.int
+    """What he owes, because something was taken back that he had used already. Whatever becomes available settles it first."""
     def __init__(
         self,
         *,
@@ -73,10 +139,12 @@ class Balance(_message.Message):
         minor_digits: _builtins.int = ...,
         held_minor: _builtins.int = ...,
         available_minor: _builtins.int = ...,
+        reserved_minor: _builtins.int = ...,
+        debt_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available_minor", b"available_minor", "held_minor", b"held_minor", "minor_digits", b"minor_digits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available_minor", b"available_minor", "debt_minor", b"debt_minor", "held_minor", b"held_minor", "minor_digits", b"minor_digits", "reserved_minor", b"reserved_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -102,7 +170,9 @@ class Transfer(_message.Message):
     kind: Global___TransferKind.ValueType
     """What kind of movement."""
     debit_account: _builtins.str
-    """The account it leaves: `issuance`, or `held:` or `available:` and a participant."""
+    """The account it leaves: one of the program's (`issuance`, `redeemed`, `paid_out`, `fees`, `expired`, `exchange`), or `held:`, `available:`,
+    `reserved:` or `debt:` and a participant.
+    """
     credit_account: _builtins.str
     """The account it reaches."""
     asset: _builtins.str
@@ -110,7 +180,7 @@ class Transfer(_message.Message):
     amount_minor: _builtins.int
     """How much, in minor units, more than 0."""
     reward_id: _builtins.str
-    """The reward it belongs to."""
+    """The reward it belongs to; empty for what is not about one reward (redemptions, payouts, …)."""
     cause_id: _builtins.str
     """The event that caused it."""
     @_builtins.property
@@ -146,19 +216,25 @@ class GetWalletRequest(_message.Message):
 
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
     """The participant."""
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """The balances as they were at that time (inclusive); absent for now."""
+
     def __init__(
         self,
         *,
         program_id: _builtins.str = ...,
         participant_id: _builtins.str = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_time", b"at_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant_id", b"participant_id", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_time", b"at_time", "participant_id", b"participant_id", "program_id", b"program_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,15 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aupline/type/v1/asset.proto\x12\x0eupline.type.v1\x1a\x1b\x62uf/validate/validate.proto\"\xd8\x01\n\x05\x41sset\x12\x36\n\x04\x63ode\x18\x01 \x01(\tB(\xbaH%r#2!^([A-Z]{3}|[a-z][a-z0-9_]{0,30})$\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32\x19.upline.type.v1.AssetKindB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x1f\n\x0cminor_digits\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x06(\x00\x12@\n\x11per_currency_unit\x18\x04 \x01(\tB%\xbaH\"r 2\x1e^([0-9]{1,9}(\\.[0-9]{1,9})?)?$*T\n\tAssetKind\x12\x1a\n\x16\x41SSET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41SSET_KIND_MONEY\x10\x01\x12\x15\n\x11\x41SSET_KIND_POINTS\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aupline/type/v1/asset.proto\x12\x0eupline.type.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"p\n\x06\x43oupon\x12\x35\n\x07percent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[0-9]{1,3}(\\.[0-9]{1,6})?$H\x00\x12\x1f\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00H\x00\x42\x0e\n\x05worth\x12\x05\xbaH\x02\x08\x01\"L\n\x08Spending\x12@\n\x14max_percent_of_order\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[0-9]{1,3}(\\.[0-9]{1,6})?$\"S\n\x08\x45xchange\x12\x15\n\x04into\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x30\n\x04rate\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^[0-9]{1,9}(\\.[0-9]{1,9})?$\"\xdd\x03\n\x05\x41sset\x12\x36\n\x04\x63ode\x18\x01 \x01(\tB(\xbaH%r#2!^([A-Z]{3}|[a-z][a-z0-9_]{0,30})$\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32\x19.upline.type.v1.AssetKindB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x1f\n\x0cminor_digits\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x06(\x00\x12@\n\x11per_currency_unit\x18\x04 \x01(\tB%\xbaH\"r 2\x1e^([0-9]{1,9}(\\.[0-9]{1,9})?)?$\x12&\n\x06\x63oupon\x18\x05 \x01(\x0b\x32\x16.upline.type.v1.Coupon\x12\x1a\n\x08gift_sku\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x30\n\rexpires_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x08spending\x18\x08 \x01(\x0b\x32\x18.upline.type.v1.Spending\x12\x35\n\texchanges\x18\t \x03(\x0b\x32\x18.upline.type.v1.ExchangeB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x14\n\x0cwithdrawable\x18\n \x01(\x08\x12\x14\n\x0ctransferable\x18\x0b \x01(\x08*\xcc\x01\n\tAssetKind\x12\x1a\n\x16\x41SSET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41SSET_KIND_MONEY\x10\x01\x12\x15\n\x11\x41SSET_KIND_POINTS\x10\x02\x12\x15\n\x11\x41SSET_KIND_CREDIT\x10\x03\x12\x15\n\x11\x41SSET_KIND_COUPON\x10\x04\x12\x13\n\x0f\x41SSET_KIND_GIFT\x10\x05\x12\x1b\n\x17\x41SSET_KIND_SERVICE_DAYS\x10\x06\x12\x16\n\x12\x41SSET_KIND_VIRTUAL\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'upline.type.v1.asset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_COUPON'].oneofs_by_name['worth']._loaded_options = None
+  _globals['_COUPON'].oneofs_by_name['worth']._serialized_options = b'\272H\002\010\001'
+  _globals['_COUPON'].fields_by_name['percent']._loaded_options = None
+  _globals['_COUPON'].fields_by_name['percent']._serialized_options = b'\272H\037r\0352\033^[0-9]{1,3}(\\.[0-9]{1,6})?$'
+  _globals['_COUPON'].fields_by_name['amount_minor']._loaded_options = None
+  _globals['_COUPON'].fields_by_name['amount_minor']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_SPENDING'].fields_by_name['max_percent_of_order']._loaded_options = None
+  _globals['_SPENDING'].fields_by_name['max_percent_of_order']._serialized_options = b'\272H\037r\0352\033^[0-9]{1,3}(\\.[0-9]{1,6})?$'
+  _globals['_EXCHANGE'].fields_by_name['into']._loaded_options = None
+  _globals['_EXCHANGE'].fields_by_name['into']._serialized_options = b'\272H\004r\002\020\001'
+  _globals['_EXCHANGE'].fields_by_name['rate']._loaded_options = None
+  _globals['_EXCHANGE'].fields_by_name['rate']._serialized_options = b'\272H\037r\0352\033^[0-9]{1,9}(\\.[0-9]{1,9})?$'
   _globals['_ASSET'].fields_by_name['code']._loaded_options = None
   _globals['_ASSET'].fields_by_name['code']._serialized_options = b'\272H%r#2!^([A-Z]{3}|[a-z][a-z0-9_]{0,30})$'
   _globals['_ASSET'].fields_by_name['kind']._loaded_options = None
@@ -40,8 +53,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSET'].fields_by_name['minor_digits']._serialized_options = b'\272H\006\032\004\030\006(\000'
   _globals['_ASSET'].fields_by_name['per_currency_unit']._loaded_options = None
   _globals['_ASSET'].fields_by_name['per_currency_unit']._serialized_options = b'\272H\"r 2\036^([0-9]{1,9}(\\.[0-9]{1,9})?)?$'
-  _globals['_ASSETKIND']._serialized_start=294
-  _globals['_ASSETKIND']._serialized_end=378
-  _globals['_ASSET']._serialized_start=76
-  _globals['_ASSET']._serialized_end=292
+  _globals['_ASSET'].fields_by_name['gift_sku']._loaded_options = None
+  _globals['_ASSET'].fields_by_name['gift_sku']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_ASSET'].fields_by_name['exchanges']._loaded_options = None
+  _globals['_ASSET'].fields_by_name['exchanges']._serialized_options = b'\272H\005\222\001\002\020\024'
+  _globals['_ASSETKIND']._serialized_start=865
+  _globals['_ASSETKIND']._serialized_end=1069
+  _globals['_COUPON']._serialized_start=107
+  _globals['_COUPON']._serialized_end=219
+  _globals['_SPENDING']._serialized_start=221
+  _globals['_SPENDING']._serialized_end=297
+  _globals['_EXCHANGE']._serialized_start=299
+  _globals['_EXCHANGE']._serialized_end=382
+  _globals['_ASSET']._serialized_start=385
+  _globals['_ASSET']._serialized_end=862
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -29,6 +32,16 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     """Money; the asset's code is its ISO 4217 currency code and its minor unit is the currency's."""
     ASSET_KIND_POINTS: _AssetKind.ValueType  # 2
     """Loyalty points, valued by `per_currency_unit`."""
+    ASSET_KIND_CREDIT: _AssetKind.ValueType  # 3
+    """In-house credit in the program's currency, spendable on orders only: like money, but it never leaves by a payout."""
+    ASSET_KIND_COUPON: _AssetKind.ValueType  # 4
+    """Coupons, counted in whole pieces; what one is worth stands in `coupon`."""
+    ASSET_KIND_GIFT: _AssetKind.ValueType  # 5
+    """Gifts, counted in whole pieces; what one is stands in `gift_sku`."""
+    ASSET_KIND_SERVICE_DAYS: _AssetKind.ValueType  # 6
+    """Days of a service, counted in whole days."""
+    ASSET_KIND_VIRTUAL: _AssetKind.ValueType  # 7
+    """A currency of the program's own, valued by `per_currency_unit`: it can be exchanged, and paid out where `withdrawable`."""
 
 class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper):
     """What kind of value an asset is."""
@@ -39,7 +52,93 @@ ASSET_KIND_MONEY: AssetKind.ValueType  # 1
 """Money; the asset's code is its ISO 4217 currency code and its minor unit is the currency's."""
 ASSET_KIND_POINTS: AssetKind.ValueType  # 2
 """Loyalty points, valued by `per_currency_unit`."""
+ASSET_KIND_CREDIT: AssetKind.ValueType  # 3
+"""In-house credit in the program's currency, spendable on orders only: like money, but it never leaves by a payout."""
+ASSET_KIND_COUPON: AssetKind.ValueType  # 4
+"""Coupons, counted in whole pieces; what one is worth stands in `coupon`."""
+ASSET_KIND_GIFT: AssetKind.ValueType  # 5
+"""Gifts, counted in whole pieces; what one is stands in `gift_sku`."""
+ASSET_KIND_SERVICE_DAYS: AssetKind.ValueType  # 6
+"""Days of a service, counted in whole days."""
+ASSET_KIND_VIRTUAL: AssetKind.ValueType  # 7
+"""A currency of the program's own, valued by `per_currency_unit`: it can be exchanged, and paid out where `withdrawable`."""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
+
+@_typing.final
+class Coupon(_message.Message):
+    """What one coupon is worth on an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERCENT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    percent: _builtins.str
+    """A percentage of the order, an exact decimal: more than 0, at most 100."""
+    amount_minor: _builtins.int
+    """Minor units of the program's currency, more than 0."""
+    def __init__(
+        self,
+        *,
+        percent: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "percent", b"percent", "worth", b"worth"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "percent", b"percent", "worth", b"worth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_worth: _TypeAlias = _typing.Literal["percent", "amount_minor"]  # noqa: Y015
+    _WhichOneofArgType_worth: _TypeAlias = _typing.Literal["worth", b"worth"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_worth) -> _WhichOneofReturnType_worth | None: ...
+
+Global___Coupon: _TypeAlias = Coupon  # noqa: Y015
+
+@_typing.final
+class Spending(_message.Message):
+    """How an asset may be spent on an order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_PERCENT_OF_ORDER_FIELD_NUMBER: _builtins.int
+    max_percent_of_order: _builtins.str
+    """At most so many percent of an order may be paid with it: an exact decimal, more than 0, at most 100."""
+    def __init__(
+        self,
+        *,
+        max_percent_of_order: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_percent_of_order", b"max_percent_of_order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spending: _TypeAlias = Spending  # noqa: Y015
+
+@_typing.final
+class Exchange(_message.Message):
+    """An asset may be turned into another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTO_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    into: _builtins.str
+    """The code of the asset it turns into, another one of the same plan."""
+    rate: _builtins.str
+    """Whole units of `into` for one whole unit of this asset: an exact decimal, more than 0. The result is rounded down."""
+    def __init__(
+        self,
+        *,
+        into: _builtins.str = ...,
+        rate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["into", b"into", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Exchange: _TypeAlias = Exchange  # noqa: Y015
 
 @_typing.final
 class Asset(_message.Message):
@@ -51,6 +150,13 @@ class Asset(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     MINOR_DIGITS_FIELD_NUMBER: _builtins.int
     PER_CURRENCY_UNIT_FIELD_NUMBER: _builtins.int
+    COUPON_FIELD_NUMBER: _builtins.int
+    GIFT_SKU_FIELD_NUMBER: _builtins.int
+    EXPIRES_AFTER_FIELD_NUMBER: _builtins.int
+    SPENDING_FIELD_NUMBER: _builtins.int
+    EXCHANGES_FIELD_NUMBER: _builtins.int
+    WITHDRAWABLE_FIELD_NUMBER: _builtins.int
+    TRANSFERABLE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The name used in rules, wallets and transfers: an ISO 4217 code for money, a lower-case word for the rest."""
     kind: Global___AssetKind.ValueType
@@ -59,8 +165,30 @@ class Asset(_message.Message):
     """Decimal places of the smallest unit (2: hundredths). Ignored for money, whose currency decides. 0 to 6."""
     per_currency_unit: _builtins.str
     """How many whole points one whole unit of the program's currency is worth when a percentage of an order
-    is paid in points: an exact decimal such as "1" or "0.5". Empty means "1". Ignored for money.
+    is paid in points: an exact decimal such as "1" or "0.5". Empty means "1". Of points and virtual currencies only.
     """
+    gift_sku: _builtins.str
+    """What one gift is; of gifts only, and required there."""
+    withdrawable: _builtins.bool
+    """Whether it may leave by a payout. Of money and virtual currencies."""
+    transferable: _builtins.bool
+    """Whether a participant may pass it on to another."""
+    @_builtins.property
+    def coupon(self) -> Global___Coupon:
+        """What one coupon is worth; of coupons only, and required there."""
+
+    @_builtins.property
+    def expires_after(self) -> _duration_pb2.Duration:
+        """How long a unit can be used, counted from when it becomes available; the oldest are used first. Absent: for ever."""
+
+    @_builtins.property
+    def spending(self) -> Global___Spending:
+        """How it may be spent on orders; absent: not at all. Of money, credit, points and virtual currencies."""
+
+    @_builtins.property
+    def exchanges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exchange]:
+        """What it may be exchanged for."""
+
     def __init__(
         self,
         *,
@@ -68,10 +196,17 @@ class Asset(_message.Message):
         kind: Global___AssetKind.ValueType = ...,
         minor_digits: _builtins.int = ...,
         per_currency_unit: _builtins.str = ...,
+        coupon: Global___Coupon | None = ...,
+        gift_sku: _builtins.str = ...,
+        expires_after: _duration_pb2.Duration | None = ...,
+        spending: Global___Spending | None = ...,
+        exchanges: _abc.Iterable[Global___Exchange] | None = ...,
+        withdrawable: _builtins.bool = ...,
+        transferable: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coupon", b"coupon", "expires_after", b"expires_after", "spending", b"spending"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "kind", b"kind", "minor_digits", b"minor_digits", "per_currency_unit", b"per_currency_unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "coupon", b"coupon", "exchanges", b"exchanges", "expires_after", b"expires_after", "gift_sku", b"gift_sku", "kind", b"kind", "minor_digits", b"minor_digits", "per_currency_unit", b"per_currency_unit", "spending", b"spending", "transferable", b"transferable", "withdrawable", b"withdrawable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
