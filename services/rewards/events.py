@@ -135,7 +135,7 @@ def _event(
 
 def _add_earning(event: events_pb2.RewardEvent, reward: Reward, amount_minor: int, hold_until: datetime | None) -> None:
     earning = event.earnings.add(
-        reward_id=f"{reward.reward_id:032x}",
+        reward_id=reward.reward_id,
         rule_id=reward.rule_id,
         beneficiary_id=reward.beneficiary_id,
         level=reward.level,

@@ -45,6 +45,7 @@ conversion = Table(
         "record_time", DateTime(timezone=True), comment="NULL: a reversal came first, the conversion has not arrived"
     ),
     Column("plan_version", Integer, nullable=False, comment="the version that pays, for ever; 0: none was in force"),
+    Column("first_reward_id", Uuid, unique=True, comment="its rewards' ids differ from it in the last two bytes only"),
     Column("event", LargeBinary, comment="upline.attribution.v1.ConversionRecorded"),
     comment="One row a conversion; its key is the inbox: a second delivery finds it and changes nothing",
 )
@@ -67,16 +68,16 @@ reward = Table(
     Column(
         "reward_id", Uuid, primary_key=True, comment="time, conversion, rule and level in one: domain/settlement.py"
     ),
-    Column("program_id", Text, nullable=False),
+    Column("program_id", Text, primary_key=True),
     Column("conversion_id", Text, nullable=False),
     Column("rule_id", Text, nullable=False),
-    Column("beneficiary_id", Text, nullable=False),
+    Column("beneficiary_id", Text, primary_key=True),
     Column("level", SmallInteger, nullable=False),
     Column("asset", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("hold_until", DateTime(timezone=True)),
     Column("plan_version", Integer, nullable=False),
-    comment="Immutable. A reward is its own accrual. Partitioned by range of the id, so by time",
+    comment="Immutable. A reward is its own accrual. Found by its beneficiary. Partitioned by range of the id, so by time",
 )
 
 reward_revision = Table(

@@ -51,5 +51,5 @@ def _due(posted: list[Posted], due_time: object) -> list[Posted]:
     return [each for each in posted if each.reward.hold_until == due_time]
 
 
-def _paired(rewards: dict[int, Reward], transfers: tuple[Transfer, ...]) -> list[tuple[Reward, Transfer]]:
+def _paired(rewards: dict[str, Reward], transfers: tuple[Transfer, ...]) -> list[tuple[Reward, Transfer]]:
     return [(rewards[each.reward_id], each) for each in transfers]

@@ -26,6 +26,11 @@ class Conversion:
     void: bool = False
     """Whether nothing is left, also of a conversion without an amount."""
 
+    @property
+    def people(self) -> list[str]:
+        """Everybody whom a plan can pay for it, each once: its rewards are found by them."""
+        return list(dict.fromkeys((self.buyer_id, *self.upline)))
+
 
 @dataclass(frozen=True, slots=True)
 class Reversal:

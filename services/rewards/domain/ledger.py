@@ -31,7 +31,7 @@ class TransferKind(IntEnum):
 class Transfer(NamedTuple):
     """One movement of value after the accrual: `amount_minor` > 0 leaves `debit` and reaches `credit`."""
 
-    transfer_id: int
+    transfer_id: str
     program_id: str
     kind: TransferKind
     participant_id: str
@@ -39,7 +39,7 @@ class Transfer(NamedTuple):
     credit: Place
     asset: str
     amount_minor: int
-    reward_id: int
+    reward_id: str
     cause_id: str
 
 
@@ -51,7 +51,8 @@ class Reward(NamedTuple):
     """A reward as posted, and at once the transfer that accrues it: from issuance to `held` where a hold has to end first,
     else to `available`. Its net amount is `amount_minor` plus its revisions."""
 
-    reward_id: int
+    reward_id: str
+    """32 hexadecimal digits."""
     program_id: str
     conversion_id: str
     rule_id: str
@@ -67,13 +68,14 @@ class Reward(NamedTuple):
 def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Account, int]:
     """What accruals and transfers change, by account. Always sums to zero for each program and asset."""
     changes: dict[Account, int] = {}
-    issued: dict[tuple[str, str], int] = {}
+    held, available, issuance = Place.HELD, Place.AVAILABLE, Place.ISSUANCE
     for _, program_id, _, _, beneficiary_id, _, asset, amount_minor, hold_until, _, _ in rewards:
-        account = (program_id, beneficiary_id, Place.AVAILABLE if hold_until is None else Place.HELD, asset)
+        account = (program_id, beneficiary_id, available if hold_until is None else held, asset)
         changes[account] = changes.get(account, 0) + amount_minor
-        issued[program_id, asset] = issued.get((program_id, asset), 0) + amount_minor
-    for (program_id, asset), amount_minor in issued.items():
-        changes[program_id, "", Place.ISSUANCE, asset] = -amount_minor
+    issued: dict[Account, int] = {}
+    for (program_id, _, _, asset), amount_minor in changes.items():
+        issued[program_id, "", issuance, asset] = issued.get((program_id, "", issuance, asset), 0) - amount_minor
+    changes |= issued
     for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
         source = (program_id, "" if debit is Place.ISSUANCE else participant_id, debit, asset)
         target = (program_id, "" if credit is Place.ISSUANCE else participant_id, credit, asset)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
@@ -15,6 +16,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 _ORDINAL_BITS = 16
 _HASH_BITS = 58
+_PREFIX_DIGITS = 28
+FIRST_POSITION, LAST_POSITION = "0000", "ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class Clawback:
     transfers: tuple[Transfer, ...]
 
 
-def id_prefix(moment: datetime, *names: str) -> int:
-    """A UUIDv8 (RFC 9562 §5.8) as an integer: 48 bits of time, 58 bits of a hash of `names`, 16 bits left free for an ordinal.
+def id_prefix(moment: datetime, *names: str) -> str:
+    """The first 28 hexadecimal digits of UUIDv8s (RFC 9562 §5.8): 48 bits of time, 58 bits of a hash of `names`, with the
+    version and the variant between them. The last four digits say what it is among those of the same names.
 
     The same names at the same moment give the same ids, so a replay gives the same ledger, and a conversion's rewards
     are neighbours in the index.
@@ -63,12 +67,23 @@ def id_prefix(moment: datetime, *names: str) -> int:
     digest = int.from_bytes(hashlib.blake2b("\x1f".join(names).encode(), digest_size=8).digest())
     tail = (digest >> (64 - _HASH_BITS)) << _ORDINAL_BITS
     high = ((moment - _EPOCH) // _MILLISECOND & 0xFFFF_FFFF_FFFF) << 16 | 0x8000 | tail >> 62
-    return high << 64 | 0x8000_0000_0000_0000 | tail & 0x3FFF_FFFF_FFFF_FFFF
+    return f"{high << 64 | 0x8000_0000_0000_0000 | tail & 0x3FFF_FFFF_FFFF_FFFF:032x}"[:_PREFIX_DIGITS]
 
 
-def reward_prefix(conversion: Conversion) -> int:
-    """The first id a reward of this conversion can have; the last is 65,535 higher."""
+def reward_prefix(conversion: Conversion) -> str:
+    """What the ids of this conversion's rewards begin with."""
     return id_prefix(conversion.record_time, conversion.program_id, "conversion", conversion.conversion_id)
+
+
+def first_reward_id(reward_id: str) -> str:
+    """The first id a reward of the same conversion can have."""
+    return reward_id[:_PREFIX_DIGITS] + FIRST_POSITION
+
+
+@cache
+def position(ordinal: int, level: int) -> str:
+    """The last digits of the id of a reward: the rule's ordinal and the level. Those of its transfers end alike."""
+    return f"{ordinal << 8 | level:04x}"
 
 
 def conversion_cause(program_id: str, conversion_id: str) -> str:
@@ -97,7 +112,7 @@ def accrue(plan: Plan, conversion: Conversion) -> Accrual:
             hold_until, ordinal = hold_end(rule, conversion), rule.ordinal
         rewards.append(
             Reward(
-                prefix | ordinal << 8 | amount.level, program_id, conversion_id, rule.rule_id, beneficiary_id, amount.level,
+                prefix + position(ordinal, amount.level), program_id, conversion_id, rule.rule_id, beneficiary_id, amount.level,
                 rule.asset.code, amount_minor, hold_until, plan.version, record_time,
             )
         )  # fmt: skip
@@ -133,7 +148,7 @@ def claw_back(
         revisions.append(Revision(reward, reversal, -taken))
         transfers.append(
             Transfer(
-                prefix | reward.reward_id & 0xFFFF,
+                prefix + reward.reward_id[_PREFIX_DIGITS:],
                 reward.program_id,
                 TransferKind.REVERSAL,
                 reward.beneficiary_id,
@@ -154,7 +169,7 @@ def release(program_id: str, conversion_id: str, due_time: datetime, posted: Seq
     cause = release_cause(program_id, conversion_id, due_time)
     return tuple(
         Transfer(
-            prefix | each.reward.reward_id & 0xFFFF,
+            prefix + each.reward.reward_id[_PREFIX_DIGITS:],
             program_id,
             TransferKind.RELEASE,
             each.reward.beneficiary_id,

@@ -47,10 +47,10 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
     async with deps.database.transaction() as conn:
         await reading.on_one_snapshot(conn)
         versions = await require_plans(deps, conn, request.program_id)
-        view = await reading.reward(conn, request.program_id, request.reward_id)
-        if view is None:
+        kept = await conversions.load_of_reward(conn, request.program_id, request.reward_id)
+        view = await reading.reward(conn, kept.conversion, request.reward_id) if kept else None
+        if kept is None or view is None:
             raise not_found("reward", request.reward_id)
-        kept = await _require_conversion(conn, request.program_id, view.conversion_id)
         left = await _left(conn, kept)
         revisions = await reading.revisions(conn, request.reward_id)
     plan = versions[view.plan_version - 1]

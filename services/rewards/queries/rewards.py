@@ -7,7 +7,6 @@ from upline.rewards.v1 import reward_pb2
 from chassis.ids import id_time
 from chassis.pages import page_size
 from chassis.times import to_timestamp
-from services.rewards.domain.settlement import reward_prefix
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import conversions, reading
 from services.rewards.store.reading import RewardView
@@ -29,13 +28,7 @@ async def list_rewards(deps: QueryDeps, request: reward_pb2.ListRewardsRequest) 
         else:
             kept = await conversions.load(conn, request.program_id, request.conversion_id)
             after = position[0] if position else reading.FIRST_ID
-            views = (
-                []
-                if kept is None
-                else await reading.rewards_of_conversion(
-                    conn, request.program_id, request.conversion_id, reward_prefix(kept.conversion), after, size + 1
-                )
-            )
+            views = [] if kept is None else await reading.rewards_of_conversion(conn, kept.conversion, after, size + 1)
     token = deps.pager.token(request, [views[size - 1].reward_id]) if len(views) > size else ""
     return reward_pb2.ListRewardsResponse(
         rewards=[reward_message(each) for each in views[:size]], next_page_token=token

@@ -8,21 +8,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.attribution.v1 import events_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.settlement import FIRST_POSITION, first_reward_id, reward_prefix
 from services.rewards.store.copying import copy_lines, escape
 from services.rewards.wire.events import Recorded, read_conversion
 
 Key = tuple[str, str]
 """(program_id, conversion_id)."""
 
-_COPY = "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, event) FROM STDIN"
+_COPY = (
+    "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, first_reward_id, event)"
+    " FROM STDIN"
+)
 # A row without an event was left by a reversal that came first; the conversion fills it in.
 _MERGE = text("""
-    INSERT INTO conversion (program_id, conversion_id, amount_minor, record_time, plan_version, event)
+    INSERT INTO conversion (program_id, conversion_id, amount_minor, record_time, plan_version, first_reward_id, event)
     SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:amounts AS bigint[]),
-        CAST(:record_times AS timestamptz[]), CAST(:plan_versions AS integer[]), CAST(:events AS bytea[]))
+        CAST(:record_times AS timestamptz[]), CAST(:plan_versions AS integer[]),
+        CAST(:first_reward_ids AS uuid[]), CAST(:events AS bytea[]))
     ON CONFLICT (program_id, conversion_id) DO UPDATE
     SET amount_minor = excluded.amount_minor, record_time = excluded.record_time,
-        plan_version = excluded.plan_version, event = excluded.event
+        plan_version = excluded.plan_version,
+        first_reward_id = excluded.first_reward_id, event = excluded.event
     WHERE conversion.event IS NULL
     RETURNING program_id, conversion_id, xmax <> 0 AS was_expected
 """)
@@ -42,6 +48,10 @@ _READ_LOCKED = text("""
 _READ = text("""
     SELECT plan_version, event FROM conversion
     WHERE program_id = :program_id AND conversion_id = :conversion_id AND event IS NOT NULL
+""")
+_READ_BY_REWARD = text("""
+    SELECT plan_version, event FROM conversion
+    WHERE program_id = :program_id AND first_reward_id = CAST(:first_reward_id AS uuid) AND event IS NOT NULL
 """)
 _READ_MANY = text("""
     SELECT program_id, conversion_id, plan_version, event FROM conversion
@@ -79,7 +89,8 @@ async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]]) 
         _COPY,
         (
             f"{escape(each.conversion.program_id)}\t{escape(each.conversion.conversion_id)}"
-            f"\t{each.conversion.amount_minor}\t{each.conversion.record_time.isoformat()}\t{version}\t\\\\x{each.event.hex()}\n"
+            f"\t{each.conversion.amount_minor}\t{each.conversion.record_time.isoformat()}\t{version}"
+            f"\t{reward_prefix(each.conversion)}{FIRST_POSITION}\t\\\\x{each.event.hex()}\n"
             for each, version in sorted(rows, key=lambda row: key_of(row[0].conversion))
         ),
     )
@@ -96,6 +107,7 @@ async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]])
             "amounts": [each.conversion.amount_minor for each, _ in ordered],
             "record_times": [each.conversion.record_time for each, _ in ordered],
             "plan_versions": [version for _, version in ordered],
+            "first_reward_ids": [reward_prefix(each.conversion) + FIRST_POSITION for each, _ in ordered],
             "events": [each.event for each, _ in ordered],
         },
     )
@@ -120,6 +132,13 @@ async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key,
 async def load(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept | None:
     """One conversion; None if it has not arrived."""
     row = (await conn.execute(_READ, {"program_id": program_id, "conversion_id": conversion_id})).one_or_none()
+    return None if row is None else _kept(row.event, row.plan_version)
+
+
+async def load_of_reward(conn: AsyncConnection, program_id: str, reward_id: str) -> Kept | None:
+    """The conversion that a reward is for; None if no conversion can have a reward of this id."""
+    parameters = {"program_id": program_id, "first_reward_id": first_reward_id(reward_id)}
+    row = (await conn.execute(_READ_BY_REWARD, parameters)).one_or_none()
     return None if row is None else _kept(row.event, row.plan_version)
 
 

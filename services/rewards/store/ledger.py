@@ -2,27 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
-from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.ledger import Place, Reward, Transfer, deltas
-from services.rewards.domain.settlement import Posted, Revision, reward_prefix
+from services.rewards.domain.ledger import Account, Place, Reward, Transfer, deltas
+from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, Posted, Revision, reward_prefix
 from services.rewards.store.conversions import Key, key_of
 from services.rewards.store.copying import NULL, copy_lines, escape
 
 _COPY_REWARDS = (
-    "COPY reward (reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor,"
+    "COPY reward (beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor,"
     " hold_until, plan_version) FROM STDIN"
 )
 _COPY_TRANSFERS = (
     "COPY transfer (transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id,"
     " cause_id) FROM STDIN"
 )
-_COPY_DELTAS = "COPY balance_delta (program_id, participant_id, place, asset, delta_minor) FROM STDIN"
+_COPY_DELTAS = "COPY balance_delta (participant_id, program_id, place, asset, delta_minor) FROM STDIN"
 _COPY_HOLDS = "COPY hold (program_id, conversion_id, due_time, record_time) FROM STDIN"
 _INSERT_REVISION = text("""
     INSERT INTO reward_revision (reward_id, reversal_id, delta_minor, record_time)
@@ -35,14 +33,17 @@ _LOCK_HOLDS = text("""
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
     ORDER BY program_id, conversion_id, due_time FOR UPDATE
 """)
-# A conversion's rewards are neighbours: their ids share all but the last two bytes.
+# Rewards are found by whom they are for: the buyer and his upline, a row for each, in the range of the conversion's ids.
+# OFFSET 0 keeps the planner to one look into the index for each of them: it would rather read every reward and join them by
+# hash, for it cannot know how narrow the ranges are.
 _REWARDS_OF = text("""
     SELECT r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor,
         r.hold_until, r.plan_version, coalesce(v.delta_minor, 0) AS revised_minor
-    FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[]))
-        AS c (program_id, conversion_id, first_id, last_id)
-    JOIN reward AS r ON r.reward_id BETWEEN c.first_id AND c.last_id
-        AND r.program_id = c.program_id AND r.conversion_id = c.conversion_id
+    FROM unnest(CAST(:people AS text[]), CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
+        CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[])) AS c (participant_id, program_id, conversion_id, first_id, last_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM reward WHERE beneficiary_id = c.participant_id AND program_id = c.program_id
+            AND reward_id BETWEEN c.first_id AND c.last_id AND conversion_id = c.conversion_id OFFSET 0) AS r
     LEFT JOIN LATERAL (SELECT sum(delta_minor)::bigint AS delta_minor FROM reward_revision WHERE reward_id = r.reward_id) AS v ON true
     ORDER BY r.reward_id
 """)
@@ -71,7 +72,6 @@ _ROLL_UP = text("""
     )
     SELECT coalesce(sum(delta_count), 0)::bigint FROM summed
 """)
-_BY_BENEFICIARY = attrgetter("program_id", "beneficiary_id")
 _TRY_ROLL_UP_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('rewards.roll_up', 0))")
 
 
@@ -80,8 +80,7 @@ async def post(
 ) -> None:
     """Writes postings in the caller's transaction: rewards, transfers, balance deltas, holds, revisions."""
     if rewards:
-        # Sorted by account, neighbouring rows of the index are written together.
-        await copy_lines(conn, _COPY_REWARDS, map(_reward_line, sorted(rewards, key=_BY_BENEFICIARY)))
+        await copy_lines(conn, _COPY_REWARDS, _reward_lines(rewards))
         held = {
             (each.program_id, each.conversion_id, each.hold_until, each.cause_time)
             for each in rewards
@@ -92,19 +91,12 @@ async def post(
     if transfers:
         await copy_lines(conn, _COPY_TRANSFERS, map(_transfer_line, sorted(transfers, key=_by_participant)))
     if rewards or transfers:
-        await copy_lines(
-            conn,
-            _COPY_DELTAS,
-            (
-                f"{program_id}\t{escape(participant_id)}\t{place:d}\t{asset}\t{delta}\n"
-                for (program_id, participant_id, place, asset), delta in sorted(deltas(rewards, transfers).items())
-            ),
-        )
+        await copy_lines(conn, _COPY_DELTAS, _delta_lines(deltas(rewards, transfers)))
     if revisions:
         await conn.execute(
             _INSERT_REVISION,
             {
-                "reward_ids": [f"{each.reward.reward_id:032x}" for each in revisions],
+                "reward_ids": [each.reward.reward_id for each in revisions],
                 "reversal_ids": [each.reversal.reversal_id for each in revisions],
                 "deltas": [each.delta_minor for each in revisions],
                 "record_times": [each.reversal.record_time for each in revisions],
@@ -127,14 +119,15 @@ async def load_posted(
 ) -> dict[Key, list[Posted]]:
     """The rewards of conversions as they stand, in the order of rules and levels. `held`: holds that have not ended."""
     times = {key_of(each): each.record_time for each in conversions}
-    prefixes = [reward_prefix(each) for each in conversions]
+    places = [(person, each, reward_prefix(each)) for each in conversions for person in each.people]
     rows = await conn.execute(
         _REWARDS_OF,
         {
-            "program_ids": [each.program_id for each in conversions],
-            "conversion_ids": [each.conversion_id for each in conversions],
-            "first_ids": [f"{each:032x}" for each in prefixes],
-            "last_ids": [f"{each | 0xFFFF:032x}" for each in prefixes],
+            "people": [person for person, _, _ in places],
+            "program_ids": [each.program_id for _, each, _ in places],
+            "conversion_ids": [each.conversion_id for _, each, _ in places],
+            "first_ids": [prefix + FIRST_POSITION for _, _, prefix in places],
+            "last_ids": [prefix + LAST_POSITION for _, _, prefix in places],
         },
     )
     found: dict[Key, list[Posted]] = {key: [] for key in times}
@@ -179,7 +172,7 @@ async def roll_up(conn: AsyncConnection, limit: int) -> int:
 def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
     """The reward in a row of table reward."""
     return Reward(
-        row.reward_id.int if isinstance(row.reward_id, UUID) else int(row.reward_id, 16),
+        row.reward_id.hex,
         row.program_id,
         row.conversion_id,
         row.rule_id,
@@ -193,36 +186,32 @@ def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
     )
 
 
-def _by_participant(transfer: Transfer) -> tuple[str, str, int]:
+def _by_participant(transfer: Transfer) -> tuple[str, str, str]:
     return transfer.program_id, transfer.participant_id, transfer.transfer_id
 
 
-def _reward_line(reward: Reward) -> str:
-    (
-        reward_id,
-        program_id,
-        conversion_id,
-        rule_id,
-        beneficiary_id,
-        level,
-        asset,
-        amount_minor,
-        hold_until,
-        version,
-        _,
-    ) = reward
-    held = NULL if hold_until is None else hold_until.isoformat()
-    return (
-        f"{reward_id:032x}\t{program_id}\t{escape(conversion_id)}\t{rule_id}\t{escape(beneficiary_id)}\t{level}\t{asset}"
-        f"\t{amount_minor}\t{held}\t{version}\n"
+def _reward_lines(rewards: Iterable[Reward]) -> list[str]:
+    # A line begins with the columns of the index: in their order, neighbouring entries of it are written together.
+    return sorted(
+        f"{escape(beneficiary_id)}\t{program_id}\t{reward_id}\t{escape(conversion_id)}\t{rule_id}\t{level}\t{asset}"
+        f"\t{amount_minor}\t{NULL if hold_until is None else hold_until.isoformat()}\t{version}\n"
+        for reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor, hold_until, version, _
+        in rewards
+    )  # fmt: skip
+
+
+def _delta_lines(changes: dict[Account, int]) -> list[str]:
+    return sorted(
+        f"{escape(participant_id)}\t{program_id}\t{place:d}\t{asset}\t{delta}\n"
+        for (program_id, participant_id, place, asset), delta in changes.items()
     )
 
 
 def _transfer_line(transfer: Transfer) -> str:
     transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id, cause_id = transfer
     return (
-        f"{transfer_id:032x}\t{program_id}\t{kind:d}\t{escape(participant_id)}\t{debit:d}\t{credit:d}\t{asset}"
-        f"\t{amount_minor}\t{reward_id:032x}\t{escape(cause_id)}\n"
+        f"{transfer_id}\t{program_id}\t{kind:d}\t{escape(participant_id)}\t{debit:d}\t{credit:d}\t{asset}"
+        f"\t{amount_minor}\t{reward_id}\t{escape(cause_id)}\n"
     )
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
+
 _REWARD_COLUMNS = """
     r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor, r.hold_until,
     r.plan_version, r.amount_minor + coalesce((SELECT sum(delta_minor)::bigint FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor,
@@ -19,13 +22,16 @@ _OF_BENEFICIARY = text(f"""
 """)
 _OF_CONVERSION = text(f"""
     SELECT {_REWARD_COLUMNS} FROM reward AS r
-    WHERE r.reward_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) AND r.reward_id > CAST(:after AS uuid)
-        AND r.program_id = :program_id AND r.conversion_id = :conversion_id
+    WHERE r.beneficiary_id = ANY (CAST(:people AS text[])) AND r.program_id = :program_id
+        AND r.reward_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) AND r.reward_id > CAST(:after AS uuid)
+        AND r.conversion_id = :conversion_id
     ORDER BY r.reward_id LIMIT :limit
 """)
-_ONE = text(
-    f"SELECT {_REWARD_COLUMNS} FROM reward AS r WHERE r.reward_id = CAST(:reward_id AS uuid) AND r.program_id = :program_id"
-)
+_ONE = text(f"""
+    SELECT {_REWARD_COLUMNS} FROM reward AS r
+    WHERE r.beneficiary_id = ANY (CAST(:people AS text[])) AND r.program_id = :program_id
+        AND r.reward_id = CAST(:reward_id AS uuid) AND r.conversion_id = :conversion_id
+""")
 _REVISIONS = text("""
     SELECT reversal_id, delta_minor, record_time FROM reward_revision
     WHERE reward_id = CAST(:reward_id AS uuid) ORDER BY record_time, reversal_id
@@ -108,16 +114,18 @@ async def rewards_of_beneficiary(
 
 
 async def rewards_of_conversion(
-    conn: AsyncConnection, program_id: str, conversion_id: str, prefix: int, after: str, limit: int
+    conn: AsyncConnection, conversion: Conversion, after: str, limit: int
 ) -> list[RewardView]:
     """One conversion's rewards with ids above `after`, in the order of rules and levels."""
+    prefix = reward_prefix(conversion)
     rows = await conn.execute(
         _OF_CONVERSION,
         {
-            "program_id": program_id,
-            "conversion_id": conversion_id,
-            "first": f"{prefix:032x}",
-            "last": f"{prefix | 0xFFFF:032x}",
+            "people": conversion.people,
+            "program_id": conversion.program_id,
+            "conversion_id": conversion.conversion_id,
+            "first": prefix + FIRST_POSITION,
+            "last": prefix + LAST_POSITION,
             "after": after,
             "limit": limit,
         },
@@ -125,9 +133,15 @@ async def rewards_of_conversion(
     return [_view(row) for row in rows]
 
 
-async def reward(conn: AsyncConnection, program_id: str, reward_id: str) -> RewardView | None:
-    """One reward; None if there is none."""
-    row = (await conn.execute(_ONE, {"program_id": program_id, "reward_id": reward_id})).one_or_none()
+async def reward(conn: AsyncConnection, conversion: Conversion, reward_id: str) -> RewardView | None:
+    """One reward of a conversion; None if there is none."""
+    parameters = {
+        "people": conversion.people,
+        "program_id": conversion.program_id,
+        "conversion_id": conversion.conversion_id,
+        "reward_id": reward_id,
+    }
+    row = (await conn.execute(_ONE, parameters)).one_or_none()
     return None if row is None else _view(row)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from fractions import Fraction
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.pay import Outcome, decide, pay
 from services.rewards.domain.plan import Plan, in_force
 from services.rewards.domain.rounding import Rounding, round_fraction
-from services.rewards.domain.settlement import Posted, accrue, claw_back, id_prefix
+from services.rewards.domain.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,
@@ -188,6 +189,6 @@ def test_ids_of_different_names_differ(left: str, right: str) -> None:
 def test_ids_grow_with_time_and_are_version_8() -> None:
     early, late = id_prefix(MOMENT, "x"), id_prefix(MOMENT + timedelta(milliseconds=1), "a")
     assert early < late
-    assert early >> 76 & 0xF == 8
-    assert early >> 62 & 0b11 == 0b10
-    assert early & 0xFFFF == 0
+    first = UUID(first_reward_id(early + position(3, 7)))
+    assert (first.version, first.variant) == (8, RFC_4122)
+    assert first.hex < early + position(3, 7) < late

@@ -21,6 +21,7 @@ CREATE TABLE conversion (
     amount_minor bigint NOT NULL,
     record_time timestamptz,
     plan_version integer NOT NULL,
+    first_reward_id uuid UNIQUE,
     event bytea,
     PRIMARY KEY (program_id, conversion_id)
 );
@@ -35,7 +36,7 @@ CREATE TABLE reversal (
 );
 CREATE INDEX reversal_by_conversion ON reversal (program_id, conversion_id);
 CREATE TABLE reward (
-    reward_id uuid PRIMARY KEY,
+    reward_id uuid NOT NULL,
     program_id text NOT NULL,
     conversion_id text NOT NULL,
     rule_id text NOT NULL,
@@ -44,9 +45,10 @@ CREATE TABLE reward (
     asset text NOT NULL,
     amount_minor bigint NOT NULL CHECK (amount_minor > 0),
     hold_until timestamptz,
-    plan_version integer NOT NULL
+    plan_version integer NOT NULL,
+    -- The one index of the largest table. The column that differs most comes first: fewer comparisons for each row.
+    PRIMARY KEY (beneficiary_id, program_id, reward_id)
 ) PARTITION BY RANGE (reward_id);
-CREATE INDEX reward_by_beneficiary ON reward (program_id, beneficiary_id, reward_id);
 CREATE TABLE reward_revision (
     reward_id uuid NOT NULL,
     reversal_id text NOT NULL,
@@ -82,7 +84,7 @@ CREATE TABLE balance_delta (
     asset text NOT NULL,
     delta_minor bigint NOT NULL
 );
-CREATE INDEX balance_delta_by_participant ON balance_delta (program_id, participant_id);
+CREATE INDEX balance_delta_by_participant ON balance_delta (participant_id, program_id);
 CREATE TABLE hold (
     program_id text NOT NULL,
     conversion_id text NOT NULL,
