@@ -3,9 +3,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -73,15 +74,25 @@ class Server:
         self.serving = False
         """What health says, for whoever tells it by other means."""
 
-    def add(self, service: ServiceDescriptor, servicer: object, self_validating: frozenset[str] = frozenset()) -> None:
+    def add(
+        self,
+        service: ServiceDescriptor,
+        servicer: object,
+        self_validating: frozenset[str] = frozenset(),
+        readers: Mapping[str, Callable[[bytes], Any]] = MappingProxyType({}),
+    ) -> None:
         """Serves every method of `service` with the method of the same name of `servicer`.
 
         Methods named in `self_validating` apply the contract's rules by themselves, with errors equal to `check`'s:
-        for large batches the general check costs more than the work.
+        for large batches the general check costs more than the work. Methods named in `readers`, which are among those,
+        get what theirs makes of the bytes of a request in place of the parsed message.
         """
         handlers = {
             method.name: _handler(
-                method, getattr(servicer, method.name), _trust if method.name in self_validating else check
+                method,
+                getattr(servicer, method.name),
+                _trust if method.name in self_validating else check,
+                readers.get(method.name, GetMessageClass(method.input_type).FromString),
             )
             for method in service.methods
         }
@@ -140,8 +151,9 @@ def _refuse_open_plaintext(settings: ServiceSettings) -> None:
         )
 
 
-def _handler(method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> "grpc.RpcMethodHandler[Any, Any]":
-    request_class: type[ProtoMessage] = GetMessageClass(method.input_type)
+def _handler(
+    method: MethodDescriptor, behavior: Wrapped, validate: Validate, read: Callable[[bytes], Any]
+) -> "grpc.RpcMethodHandler[Any, Any]":
     response_class: type[ProtoMessage] = GetMessageClass(method.output_type)
     wrap, make = {
         (False, False): (_unary, grpc.unary_unary_rpc_method_handler),
@@ -150,7 +162,7 @@ def _handler(method: MethodDescriptor, behavior: Wrapped, validate: Validate) ->
     }[method.client_streaming, method.server_streaming]
     return make(
         wrap(method, behavior, validate),
-        request_deserializer=request_class.FromString,
+        request_deserializer=read,
         response_serializer=response_class.SerializeToString,
     )
 

@@ -25,7 +25,7 @@ from services.attribution.intake import Intake, publish_batch
 from services.attribution.queries import Reader
 from services.attribution.queries.links import LinkReader
 from services.attribution.redirect import Redirect, RedirectSettings
-from services.attribution.rpc.clicks import SELF_VALIDATING, ClickServicer
+from services.attribution.rpc.clicks import READERS, SELF_VALIDATING, ClickServicer
 from services.attribution.rpc.conversions import Conversions
 from services.attribution.rpc.links import LinkServicer
 from services.attribution.rpc.participants import Participants
@@ -110,7 +110,7 @@ class Attribution:
         link_reader = LinkReader(self._database, Pager(derive_key(settings.secret, "page-token")), address)
         self.server.add(link_pb2.DESCRIPTOR.services_by_name["LinkService"], LinkServicer(link_deps, link_reader))
         self.server.add(
-            click_pb2.DESCRIPTOR.services_by_name["ClickService"], ClickServicer(click_deps), SELF_VALIDATING
+            click_pb2.DESCRIPTOR.services_by_name["ClickService"], ClickServicer(click_deps), SELF_VALIDATING, READERS
         )
         self._writer = ClickWriter(self._database, self._clock, timedelta(days=settings.click_retention_days))
         self._click_consumer = Consumer(

@@ -21,10 +21,14 @@ from services.attribution.domain.click_token import sign_parts
 from services.attribution.intake import MAX_BATCH_CLICKS, Intake
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.store.links import Absent, LinkKey
-from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, plain_links
-
-MAX_REQUEST_CLICKS = 1_000
-"""As in the contract."""
+from services.attribution.wire.clicks import (
+    MAX_REQUEST_CLICKS,
+    PlainClicks,
+    Sealer,
+    clicked_at_us,
+    conforms,
+    id_time_us,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,40 +56,49 @@ async def record_click(deps: ClickDeps, request: RecordClickRequest) -> str:
     return _token(deps, click)
 
 
+async def record_plain_clicks(deps: ClickDeps, plain: PlainClicks, *, return_tokens: bool) -> list[str]:
+    """Does what `record_clicks` does for clicks that need no change."""
+    timely = plain.are_timely(unix_ms(deps.clock.now()))
+    if not timely or any(deps.links.peek(key) is None for key in plain.links()):
+        # Click by click it is found out which is at fault, or that the links had only to be loaded.
+        request = RecordClicksRequest.FromString(plain.frame)
+        return await record_clicks(deps, request, return_tokens=return_tokens)
+    await _append(deps.intake, plain.parts(MAX_BATCH_CLICKS))
+    if not return_tokens:
+        return []
+    return [
+        sign_parts(deps.click_token_key, plain.program_id, link_id.decode(), click_id, id_time_us(click_id))
+        for click_id, link_id in zip(plain.click_ids, plain.link_ids, strict=True)
+    ]
+
+
 async def record_clicks(
-    deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, return_tokens: bool
+    deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, *, return_tokens: bool
 ) -> list[str]:
-    """Records all clicks or refuses them all; returns their tokens if wanted.
+    """Records all clicks, which are changed to what is stored, or refuses them all; returns their tokens if wanted.
 
     Where the stream fails in the middle some may be on disk: the same clicks sent again are the same clicks.
     """
     clicks = request.clicks
     if not 0 < len(clicks) <= MAX_REQUEST_CLICKS:
         check(request)
-    if isinstance(request, RecordClicksRequest):
-        request.ClearField("return_tokens")
-    # Without its other fields, the request is the same bytes as a ClickBatch.
-    frame = request.SerializeToString()
+    request.DiscardUnknownFields()
     now_ms = unix_ms(deps.clock.now())
-    keys = plain_links(clicks, frame, now_ms)
+    keys = deps.sealer.seal_regular(clicks, now_ms)
     if keys is None:
         keys = _seal(deps, request, now_ms)
-        frame = request.SerializeToString()
     if any(deps.links.peek(key) is None for key in keys):
         await _require_links(deps, clicks, "clicks[{}]")
-    await _append(deps.intake, clicks, frame)
+    parts = [clicks[first : first + MAX_BATCH_CLICKS] for first in range(0, len(clicks), MAX_BATCH_CLICKS)]
+    await _append(deps.intake, [(ClickBatch(clicks=part).SerializeToString(), len(part)) for part in parts])
     if not return_tokens:
         return []
     return [_token(deps, click) for click in clicks]
 
 
 def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, now_ms: int) -> set[LinkKey]:
-    """Seals all clicks and returns the links that they name."""
-    request.DiscardUnknownFields()
+    """Seals click by click and returns the links that they name."""
     clicks = request.clicks
-    keys = deps.sealer.seal_regular(clicks, now_ms)
-    if keys is not None:
-        return keys
     if not all(map(conforms, clicks)):
         check(request)
     for index, click in enumerate(clicks):
@@ -97,16 +110,12 @@ def _token(deps: ClickDeps, click: Click) -> str:
     return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us(click))
 
 
-async def _append(intake: Intake, clicks: Sequence[Click], frame: bytes) -> None:
-    """Returns when the clicks are on disk; `frame` is their ClickBatch."""
-    if len(clicks) <= MAX_BATCH_CLICKS:
-        await intake.record(frame, len(clicks))
+async def _append(intake: Intake, parts: Sequence[tuple[bytes, int]]) -> None:
+    """Returns when the clicks are on disk: serialised ClickBatches, and how many clicks each has."""
+    if len(parts) == 1:
+        await intake.record(*parts[0])
         return
-    parts = [clicks[first : first + MAX_BATCH_CLICKS] for first in range(0, len(clicks), MAX_BATCH_CLICKS)]
-    outcomes = await asyncio.gather(
-        *(intake.record(ClickBatch(clicks=part).SerializeToString(), len(part)) for part in parts),
-        return_exceptions=True,
-    )
+    outcomes = await asyncio.gather(*(intake.record(*part) for part in parts), return_exceptions=True)
     for outcome in outcomes:
         if outcome is not None:
             raise outcome

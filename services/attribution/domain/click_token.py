@@ -4,17 +4,20 @@ Layout: version (1 byte), click id (16), time in microseconds since 1970 (8), le
 link id, MAC (16); all of it in URL-safe base64 without padding.
 """
 
-import hmac
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from hmac import compare_digest
 from struct import Struct
 from uuid import UUID
 
 _VERSION = 1
 _MAC_BYTES = 16
-"""128 bits: half of HMAC-SHA256, the least that RFC 2104 §5 allows a truncation to."""
+"""128 bits of BLAKE2b's keyed mode (RFC 7693 §2.9): as strong as HMAC-SHA256 cut to them, at half of its cost."""
+_PERSON = b"upline click"
+"""So that what the key signs elsewhere can never be a token."""
 _HEAD = Struct(">B16sQB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -49,7 +52,7 @@ def sign_parts(key: bytes, program_id: str, link_id: str, click_id: bytes, click
     """`sign` for whoever holds the parts already: the intake makes one token a click."""
     program = program_id.encode()
     body = _HEAD.pack(_VERSION, click_id, clicked_at_us, len(program)) + program + link_id.encode()
-    signed = body + hmac.digest(key, body, "sha256")[:_MAC_BYTES]
+    signed = body + _mac(key, body)
     return b2a_base64(signed, newline=False).translate(_TO_URL).rstrip(b"=").decode()
 
 
@@ -57,7 +60,7 @@ def read(key: bytes, text: str) -> ClickToken:
     """What a token made with `key` states. Raises InvalidTokenError for everything else."""
     signed = _decoded(text)
     body, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]
-    if len(body) < _HEAD.size or not hmac.compare_digest(mac, hmac.digest(key, body, "sha256")[:_MAC_BYTES]):
+    if len(body) < _HEAD.size or not compare_digest(mac, _mac(key, body)):
         raise InvalidTokenError("not a click token of this deployment")
     version, click_id, clicked_at_us, program_bytes = _HEAD.unpack_from(body)
     if version != _VERSION:
@@ -69,6 +72,10 @@ def read(key: bytes, text: str) -> ClickToken:
         click_id=UUID(bytes=click_id),
         clicked_at=_EPOCH + clicked_at_us * _MICROSECOND,
     )
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return blake2b(body, digest_size=_MAC_BYTES, key=key, person=_PERSON).digest()
 
 
 def _decoded(text: str) -> bytes:

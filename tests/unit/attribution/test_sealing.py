@@ -13,7 +13,7 @@ from chassis.errors import UplineError
 from chassis.ids import id_time
 from services.attribution.domain.referrer import referrer_host
 from services.attribution.wire.click_rows import encode
-from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id, plain_links
+from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id, plain_clicks
 
 NOW_MS = 1_780_000_000_000
 DAY_MS = 86_400_000
@@ -117,7 +117,7 @@ def test_an_unsealed_click_makes_no_row() -> None:
         encode([ClickBatch(clicks=[Click(program_id="p")]).SerializeToString()])
 
 
-plain_clicks = st.builds(
+any_clicks = st.builds(
     Click,
     click_id=st.sampled_from(
         [b"", b"short", bytes(16), *(new_click_id(NOW_MS + each) for each in (0, -DAY_MS, DAY_MS))]
@@ -152,7 +152,7 @@ def test_regular_clicks_are_sealed_together_as_one_by_one(clicks: list[Click]) -
     assert together == alone
 
 
-@given(st.lists(good_clicks, max_size=3), plain_clicks, st.lists(good_clicks, max_size=3))
+@given(st.lists(good_clicks, max_size=3), any_clicks, st.lists(good_clicks, max_size=3))
 def test_an_irregular_click_is_left_to_the_careful_way(before: list[Click], odd: Click, after: list[Click]) -> None:
     sealer = Sealer(b"k" * 32)
     batch = ClickBatch(clicks=[*before, odd, *after])
@@ -187,29 +187,69 @@ def nearly_plain(draw: st.DrawFn) -> Click:
 
 
 PLAIN = Click(click_id=new_click_id(NOW_MS), program_id="shop", link_id="link", visitor_id="v" * 32)
+OTHER = Click(click_id=new_click_id(NOW_MS - 1), program_id="shop", link_id="knil", visitor_id="w" * 32)
+PLAIN_FRAME = ClickBatch(clicks=[PLAIN]).SerializeToString()
 
 
 @given(st.lists(st.one_of(st.just(PLAIN), nearly_plain()), min_size=1, max_size=6))
 def test_clicks_taken_as_plain_are_those_that_sealing_would_leave_alone(clicks: list[Click]) -> None:
-    batch = ClickBatch(clicks=clicks)
-    frame = batch.SerializeToString()
-    links = plain_links(batch.clicks, frame, NOW_MS)
+    frame = ClickBatch(clicks=clicks).SerializeToString()
+    plain = plain_clicks(frame)
     sealed = ClickBatch(clicks=clicks)
     sealed.DiscardUnknownFields()
     regular = Sealer(b"key").seal_regular(sealed.clicks, NOW_MS)
-    if links is not None:
-        assert links == regular
-        assert sealed.SerializeToString() == frame
+    if plain is not None:
+        assert plain.are_timely(NOW_MS) == (regular is not None)
+        assert regular is None or plain.links() == regular
+        assert sealed.SerializeToString() == plain.frame == frame
+        assert plain.click_ids == tuple(each.click_id for each in clicks)
+        assert plain.link_ids == tuple(each.link_id.encode() for each in clicks)
     if all(each == PLAIN for each in clicks):
-        assert links == {("shop", "link")}
+        assert plain is not None
+
+
+@given(st.lists(st.sampled_from([PLAIN, OTHER]), min_size=1, max_size=6), st.data())
+def test_no_byte_of_plain_clicks_can_be_changed_unnoticed(clicks: list[Click], data: st.DataObject) -> None:
+    frame = bytearray(ClickBatch(clicks=clicks).SerializeToString())
+    frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+    plain = plain_clicks(bytes(frame))
+    if plain is not None:
+        sealed = ClickBatch.FromString(frame)
+        regular = Sealer(b"key").seal_regular(sealed.clicks, NOW_MS)
+        assert plain.are_timely(NOW_MS) == (regular is not None)
+        assert sealed.SerializeToString() == plain.frame
+        assert plain.link_ids == tuple(each.link_id.encode() for each in sealed.clicks)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_clicks_are_not_plain(body: bytes) -> None:
+    for frame in (body, b"\n" + body, PLAIN_FRAME[:30] + body, PLAIN_FRAME + body):
+        plain = plain_clicks(frame)
+        assert plain is None or ClickBatch.FromString(frame).SerializeToString() == frame
+
+
+@pytest.mark.parametrize("count", [1, 499, 500, 501, 999, 1000])
+def test_plain_clicks_part_between_clicks(count: int) -> None:
+    clicks = [PLAIN, OTHER] * (count // 2) + [PLAIN] * (count % 2)
+    plain = plain_clicks(ClickBatch(clicks=clicks).SerializeToString())
+    assert plain is not None
+    parts = plain.parts(500)
+    assert [each for frame, _ in parts for each in ClickBatch.FromString(frame).clicks] == clicks
+    assert [len(ClickBatch.FromString(frame).clicks) for frame, _ in parts] == [size for _, size in parts]
+    assert max(size for _, size in parts) <= 500
+
+
+def test_more_clicks_than_a_call_may_have_are_not_plain() -> None:
+    assert plain_clicks(PLAIN_FRAME * 1001) is None
 
 
 @given(nearly_plain(), st.integers(1, 5))
 def test_any_plain_click_is_taken_as_plain(click: Click, count: int) -> None:
-    batch = ClickBatch(clicks=[click] * count)
-    frame = batch.SerializeToString()
+    frame = ClickBatch(clicks=[click] * count).SerializeToString()
     sealed = ClickBatch.FromString(frame)
+    sealed.DiscardUnknownFields()
     regular = Sealer(b"key").seal_regular(sealed.clicks, NOW_MS)
     untouched = regular is not None and sealed.SerializeToString() == frame
-    short = len(click.visitor_id.encode()) < 128 and len(click.link_id.encode()) <= 64 and b"\xba\x06\x01x" not in frame
-    assert (plain_links(batch.clicks, frame, NOW_MS) is not None) == (untouched and short)
+    simple = (click.link_id + click.visitor_id).isascii() and len(click.visitor_id) < 128
+    plain = plain_clicks(frame)
+    assert (plain is not None and plain.are_timely(NOW_MS)) == (untouched and simple)
