@@ -1,0 +1,75 @@
+"""Tallies: what a program counts from conversion to conversion. Their keys are stored."""
+
+from typing import NamedTuple
+
+
+class TallyKey(NamedTuple):
+    """What is counted, for whom, since when."""
+
+    program_id: str
+    name: str
+    subject: str
+    """A participant; a participant and a buyer joined by `pair`; empty for the whole program."""
+    period: str
+    """The period's first day by `period_start`; empty for ever."""
+
+
+def pair(participant_id: str, buyer_id: str) -> str:
+    """A subject of two people. Ids of people hold no control characters, so two pairs never look alike."""
+    return f"{participant_id}\x1f{buyer_id}"
+
+
+def counter(counter_id: str) -> str:
+    """A counter's value, by participant and period."""
+    return f"counter:{counter_id}"
+
+
+def member(counter_id: str) -> str:
+    """How many conversions of a buyer count for a participant in a counter of REFEREES, by `pair` and period.
+
+    The counter is the number of buyers for whom this is more than 0.
+    """
+    return f"member:{counter_id}"
+
+
+def occurrence(rule_id: str) -> str:
+    """How many conversions of a buyer a rule has counted and not lost again, by buyer."""
+    return f"occurrence:{rule_id}"
+
+
+def seen(rule_id: str) -> str:
+    """How many conversions of a buyer a rule has ever counted, by buyer. Never goes down."""
+    return f"seen:{rule_id}"
+
+
+def cap(rule_id: str, index: int) -> str:
+    """How much of a rule's cap is used, in minor units, by whom the cap counts together and period."""
+    return f"cap:{rule_id}:{index}"
+
+
+def budget(budget_id: str) -> str:
+    """How much of a budget is used, in minor units, by period."""
+    return f"budget:{budget_id}"
+
+
+def bonus(rule_id: str, tier: int) -> str:
+    """How many bonuses of a tier (from 0) stand paid, 0 or 1, by participant and period of the counter."""
+    return f"bonus:{rule_id}:{tier}"
+
+
+def forfeit(rule_id: str, tier: int) -> str:
+    """How many bonuses of a tier were taken back with the conversion that had crossed its bound, by participant and period.
+
+    The next conversion that finds the counter at the bound earns it again, without crossing it.
+    """
+    return f"forfeit:{rule_id}:{tier}"
+
+
+def contest(contest_id: str) -> str:
+    """A participant's score, by participant."""
+    return f"contest:{contest_id}"
+
+
+def contest_member(contest_id: str) -> str:
+    """As `member`, of a contest whose counter measures REFEREES, by `pair`."""
+    return f"contest_member:{contest_id}"
