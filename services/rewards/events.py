@@ -1,8 +1,10 @@
 """What rewards tells the world: domain facts → messages of stream REWARDS."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from io import BytesIO
 
+from google.protobuf.proto import serialize_length_prefixed
 from upline.rewards.v1 import events_pb2
 
 from chassis.ids import new_id
@@ -19,6 +21,7 @@ EVENTS_A_MESSAGE = 500
 """As the contract says; with ten earnings each, about 500 kB."""
 MAX_PAYLOAD_BYTES = 512 * 1024
 """Half of what a broker accepts by default: a message it refuses would stop everything behind it in the outbox."""
+_EVENTS_TAG = bytes([events_pb2.RewardEventBatch.EVENTS_FIELD_NUMBER << 3 | 2])
 
 
 def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent:
@@ -32,8 +35,7 @@ def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent
         conversion.record_time,
         assets,
     )
-    for each in accrual.rewards:
-        _add_earning(event, each, each.amount_minor, each.hold_until)
+    _add_earnings(event, ((each, each.amount_minor, each.hold_until) for each in accrual.rewards))
     return event
 
 
@@ -47,8 +49,7 @@ def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.Reward
         clawback.reversal.record_time,
         assets,
     )
-    for each in clawback.revisions:
-        _add_earning(event, each.reward, -each.delta_minor, None)
+    _add_earnings(event, ((each.reward, -each.delta_minor, None) for each in clawback.revisions))
     return event
 
 
@@ -63,32 +64,39 @@ def released(
     cause = pairs[0][1].cause_id
     named = {transfer.asset for _, transfer in pairs}
     event = _event(conversion, events_pb2.REWARD_CHANGE_RELEASED, cause, named, due_time, assets)
-    for reward, transfer in pairs:
-        _add_earning(event, reward, transfer.amount_minor, None)
+    _add_earnings(event, ((reward, transfer.amount_minor, None) for reward, transfer in pairs))
     return event
 
 
-def messages(facts: Sequence[events_pb2.RewardEvent]) -> list[Message]:
-    """The messages that carry the facts in their order."""
-    cut: list[events_pb2.RewardEventBatch] = []
+def messages(facts: Iterable[events_pb2.RewardEvent]) -> list[Message]:
+    """The messages that carry the facts in their order: batches, joined end to end from their events."""
+    cut: list[list[bytes]] = []
     batch_bytes = 0
-    for event in (part for fact in facts for part in _parts(fact)):
-        size = event.ByteSize()
-        if not cut or len(cut[-1].events) == EVENTS_A_MESSAGE or batch_bytes + size > MAX_PAYLOAD_BYTES:
-            cut.append(events_pb2.RewardEventBatch())
+    for event in (part for fact in facts for part in _entries(fact)):
+        if not cut or len(cut[-1]) == EVENTS_A_MESSAGE or batch_bytes + len(event) > MAX_PAYLOAD_BYTES:
+            cut.append([])
             batch_bytes = 0
-        cut[-1].events.append(event)
-        batch_bytes += size
-    return [
-        Message(REWARDS.subject, str(new_id()), batch.DESCRIPTOR.full_name, batch.SerializeToString()) for batch in cut
-    ]
+        cut[-1].append(event)
+        batch_bytes += len(event)
+    name = events_pb2.RewardEventBatch.DESCRIPTOR.full_name
+    return [Message(REWARDS.subject, str(new_id()), name, b"".join(events)) for events in cut]
+
+
+def _entries(fact: events_pb2.RewardEvent) -> list[bytes]:
+    """The fact as it is, or in several events where many rules pay many levels; each as an entry of a batch."""
+    whole = _entry(fact)
+    return [whole] if len(whole) <= MAX_PAYLOAD_BYTES else [_entry(part) for part in _parts(fact)]
+
+
+def _entry(event: events_pb2.RewardEvent) -> bytes:
+    """What field `events` of a batch holds for one event: tag, length, message (protobuf encoding guide, "Message Structure")."""
+    written = BytesIO()
+    serialize_length_prefixed(event, written)
+    return _EVENTS_TAG + written.getvalue()
 
 
 def _parts(fact: events_pb2.RewardEvent) -> Iterator[events_pb2.RewardEvent]:
-    """The fact as it is, or in several events where many rules pay many levels: whom it concerns stands in one of them."""
-    if fact.ByteSize() <= MAX_PAYLOAD_BYTES:
-        yield fact
-        return
+    """The fact in several events: whom it concerns stands in one of them."""
     by_person: dict[str, list[events_pb2.Earning]] = {}
     for earning in fact.earnings:
         by_person.setdefault(earning.beneficiary_id, []).append(earning)
@@ -133,14 +141,17 @@ def _event(
     )
 
 
-def _add_earning(event: events_pb2.RewardEvent, reward: Reward, amount_minor: int, hold_until: datetime | None) -> None:
-    earning = event.earnings.add(
-        reward_id=reward.reward_id,
-        rule_id=reward.rule_id,
-        beneficiary_id=reward.beneficiary_id,
-        level=reward.level,
-        asset=reward.asset,
-        amount_minor=amount_minor,
-    )
-    if hold_until is not None:
-        earning.hold_until.CopyFrom(to_timestamp(hold_until))
+def _add_earnings(event: events_pb2.RewardEvent, earnings: Iterable[tuple[Reward, int, datetime | None]]) -> None:
+    """Adds rewards with an amount and the end of the hold each."""
+    add = event.earnings.add  # looked up once: a payout tells thousands of them
+    for reward, amount_minor, hold_until in earnings:
+        reward_id, _, _, rule_id, beneficiary_id, level, asset, _, _, _, _ = reward
+        add(
+            reward_id=reward_id,
+            rule_id=rule_id,
+            beneficiary_id=beneficiary_id,
+            level=level,
+            asset=asset,
+            amount_minor=amount_minor,
+            hold_until=None if hold_until is None else to_timestamp(hold_until),
+        )
