@@ -47,6 +47,10 @@ conversion = Table(
     Column("plan_version", Integer, nullable=False, comment="the version that pays, for ever; 0: none was in force"),
     Column("first_reward_id", Uuid, unique=True, comment="its rewards' ids differ from it in the last two bytes only"),
     Column("event", LargeBinary, comment="upline.attribution.v1.ConversionRecorded"),
+    Column(
+        "position", BigInteger, comment="when it was settled among the facts of its program; NULL: nothing is counted"
+    ),
+    Column("snapshot", Text, comment="domain/snapshot.py: what was counted before it; NULL: its plan counts nothing"),
     comment="One row a conversion; its key is the inbox: a second delivery finds it and changes nothing",
 )
 
@@ -59,6 +63,8 @@ reversal = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("completes", Boolean, nullable=False),
     Column("record_time", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, comment="as conversion.position"),
+    Column("lines", Text, comment="JSON: [line id, minor units taken back] of each; NULL: none are named"),
     comment="One row a reversal; its key is the inbox",
 )
 
@@ -136,4 +142,37 @@ hold = Table(
     Column("due_time", DateTime(timezone=True), primary_key=True),
     Column("record_time", DateTime(timezone=True), nullable=False, comment="the conversion's: finds its rewards by id"),
     comment="Holds that have not ended: a reward with this hold_until is in HELD while the row is here",
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("name", Text, primary_key=True, comment="domain/tallies.py"),
+    Column("subject", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    comment="What a program counts. Changed only behind the program's lock: store/tallies.py",
+)
+
+contest_score = Table(
+    "contest_score",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("contest_id", Text, primary_key=True),
+    Column("participant_id", Text, primary_key=True),
+    Column("score", BigInteger, nullable=False),
+    Column("reach_time", DateTime(timezone=True), nullable=False, comment="of the last fact that changed the score"),
+    comment="A tally of its own, for it is read in the order of scores",
+)
+
+contest_settlement = Table(
+    "contest_settlement",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("contest_id", Text, primary_key=True),
+    Column("plan_version", Integer, nullable=False, comment="whose prizes were posted"),
+    Column("settle_time", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False, comment="facts above it no longer change the ranking"),
+    comment="Immutable. Contests whose ranking is final",
 )

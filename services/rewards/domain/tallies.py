@@ -2,6 +2,11 @@
 
 from typing import NamedTuple
 
+CONTEST_PREFIX = "contest:"
+"""Of the names of scores."""
+_HEADS = {"member:": "counter:", "contest_member:": CONTEST_PREFIX}
+"""What counts how many of the members that begin so are more than 0."""
+
 
 class TallyKey(NamedTuple):
     """What is counted, for whom, since when."""
@@ -67,9 +72,18 @@ def forfeit(rule_id: str, tier: int) -> str:
 
 def contest(contest_id: str) -> str:
     """A participant's score, by participant."""
-    return f"contest:{contest_id}"
+    return f"{CONTEST_PREFIX}{contest_id}"
 
 
 def contest_member(contest_id: str) -> str:
     """As `member`, of a contest whose counter measures REFEREES, by `pair`."""
     return f"contest_member:{contest_id}"
+
+
+def headcount(key: TallyKey) -> TallyKey | None:
+    """What goes up by 1 when this tally becomes more than 0 and down when it no longer is; None for what counts no heads."""
+    for prefix, head in _HEADS.items():
+        if key.name.startswith(prefix):
+            name, participant_id = head + key.name.removeprefix(prefix), key.subject.split("\x1f", 1)[0]
+            return TallyKey(key.program_id, name, participant_id, key.period)
+    return None

@@ -1,0 +1,42 @@
+"""Tallies while facts are decided one after the other: each sees what those before it left."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from services.rewards.domain.snapshot import Snapshot, take
+from services.rewards.domain.tallies import CONTEST_PREFIX, TallyKey, headcount
+
+
+class RunningTallies:
+    """The tallies that some facts read and change."""
+
+    def __init__(self, values: Mapping[TallyKey, int]) -> None:
+        self._values = dict(values)
+        self.changes: dict[TallyKey, int] = {}
+        """What was added to each since the beginning."""
+        self.reach_times: dict[TallyKey, datetime] = {}
+        """When each score was last changed."""
+
+    def snapshot(self, keys: Iterable[TallyKey]) -> Snapshot:
+        """What a fact that reads `keys` is decided with now."""
+        return take(keys, self._values)
+
+    def value(self, key: TallyKey) -> int:
+        """One tally as it stands."""
+        return self._values.get(key, 0)
+
+    def apply(self, effects: Mapping[TallyKey, int], record_time: datetime) -> None:
+        """Adds what a fact recorded at `record_time` changes. Members that come or go change their headcount."""
+        for key, change in effects.items():
+            if not change:
+                continue
+            before = self._values.get(key, 0)
+            self._add(key, change, record_time)
+            if (head := headcount(key)) is not None and (step := (before + change > 0) - (before > 0)):
+                self._add(head, step, record_time)
+
+    def _add(self, key: TallyKey, change: int, record_time: datetime) -> None:
+        self._values[key] = self._values.get(key, 0) + change
+        self.changes[key] = self.changes.get(key, 0) + change
+        if key.name.startswith(CONTEST_PREFIX):
+            self.reach_times[key] = max(record_time, self.reach_times.get(key, record_time))

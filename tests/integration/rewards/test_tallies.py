@@ -1,0 +1,58 @@
+"""Tallies in the database."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from services.rewards.domain import tallies as names
+from services.rewards.domain.tallies import TallyKey
+from services.rewards.store import tallies
+from tests.integration.rewards.conftest import NOON, Ledger
+
+WORKERS = 8
+ROUNDS = 10
+
+
+async def test_what_is_added_is_there(ledger: Ledger, new_program_id: Callable[[str], str]) -> None:
+    program = new_program_id("tallies")
+    volume = TallyKey(program, names.counter("volume"), "maria\x1fvera", "2026-05-01")
+    score = TallyKey(program, names.contest("spring"), "maria", "")
+    nothing = TallyKey(program, names.counter("volume"), 'quote " \\ brace {,} null', "")
+    database = ledger.rewards.service.deps.database
+    async with database.transaction() as conn:
+        await tallies.add(conn, {volume: 5, score: 2, nothing: 0}, {score: NOON})
+        await tallies.add(conn, {volume: -7, score: 1}, {score: NOON - timedelta(days=1)})
+        await tallies.add(conn, {nothing: 3}, {})
+        assert await tallies.load(conn, [volume, score, nothing]) == {volume: -2, nothing: 3}
+        assert await tallies.load(conn, []) == {}
+        row = (
+            await conn.execute(
+                text("SELECT contest_id, participant_id, score, reach_time FROM contest_score WHERE program_id = :p"),
+                {"p": program},
+            )
+        ).one()
+        assert tuple(row) == ("spring", "maria", 3, NOON)
+
+
+async def test_behind_the_lock_nothing_is_lost_and_positions_grow(
+    ledger: Ledger, new_program_id: Callable[[str], str]
+) -> None:
+    program, other = new_program_id("tallies"), new_program_id("tallies")
+    key = TallyKey(program, names.counter("orders"), "maria", "")
+    database = ledger.rewards.service.deps.database
+    seen: list[tuple[int, list[int]]] = []
+
+    async def work() -> None:
+        for _ in range(ROUNDS):
+            async with database.transaction() as conn:
+                await tallies.lock(conn, [other, program])
+                stands = (await tallies.load(conn, [key])).get(key, 0)
+                seen.append((stands, await tallies.draw_positions(conn, 3)))
+                await tallies.add(conn, {key: 1}, {})
+
+    await asyncio.gather(*(work() for _ in range(WORKERS)))
+    assert [stands for stands, _ in sorted(seen)] == list(range(WORKERS * ROUNDS))
+    drawn = [position for _, positions in sorted(seen) for position in positions]
+    assert drawn == sorted(set(drawn))
