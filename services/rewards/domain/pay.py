@@ -20,6 +20,9 @@ class Outcome(Enum):
     REVERSED = "reversed"
 
 
+_PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than to decide a level
+
+
 class Decision(NamedTuple):
     """What one rule owes at one level, and how that came about. Amounts in the asset's minor units."""
 
@@ -48,7 +51,7 @@ class _Base(NamedTuple):
 
 def pay(plan: Plan, conversion: Conversion) -> list[Decision]:
     """What the plan owes for what is left of the conversion: the PAID decisions only."""
-    return [each for each in decide(plan, conversion) if each.outcome is Outcome.PAID]
+    return [each for each in decide(plan, conversion) if each.outcome is _PAID]
 
 
 def decide(plan: Plan, conversion: Conversion) -> list[Decision]:
@@ -100,7 +103,7 @@ def _decide_level(rounding: Rounding, rule: Rule, level: LevelAmount, conversion
     if percent is not None:
         numerator, denominator = numerator * base_numerator, denominator * base_denominator
     amount_minor = round_fraction(numerator, denominator, rounding)
-    outcome = Outcome.PAID
+    outcome = _PAID
     if amount_minor == 0:
         has_base = percent is None or base_numerator > 0
         outcome = Outcome.ROUNDS_TO_ZERO if has_base else Outcome.NO_BASE

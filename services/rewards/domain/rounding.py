@@ -14,7 +14,7 @@ class Rounding(Enum):
 def round_fraction(numerator: int, denominator: int, mode: Rounding) -> int:
     """numerator / denominator as an integer; numerator ≥ 0, denominator > 0."""
     quotient, rest = divmod(numerator, denominator)
-    if mode is Rounding.DOWN or rest == 0:
+    if rest == 0 or mode is Rounding.DOWN:
         return quotient
     doubled = 2 * rest
     if doubled > denominator:
