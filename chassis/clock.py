@@ -1,5 +1,6 @@
 """Time is injected: nothing else in the services reads the wall clock."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -11,6 +12,10 @@ class Clock(Protocol):
         """The present, UTC, aware."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds pass. What repeats itself pauses by this, so that a test's clock can call for the next round."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -18,6 +23,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The present, UTC, aware."""
         return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds pass."""
+        await asyncio.sleep(seconds)
 
 
 class ManualClock:
@@ -29,6 +38,10 @@ class ManualClock:
     def now(self) -> datetime:
         """The present, UTC, aware."""
         return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds of the machine's time pass."""
+        await asyncio.sleep(seconds)
 
     def set(self, now: datetime) -> None:
         """Moves the clock to `now`."""

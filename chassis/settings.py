@@ -1,6 +1,9 @@
 """Settings of a service process, read from `UPLINE_*` environment variables once, at the composition root."""
 
-from pydantic import Field, SecretStr
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_CHARACTERS = 32
@@ -33,3 +36,19 @@ class ServiceSettings(BaseSettings):
     log_json: bool = False
     """Logs one JSON object a line instead of text for people."""
     log_level: str = "info"
+    test_clock_file: Path | None = None
+    """The file that says what time it is, for tests: see chassis/file_clock.py. Refused wherever somebody else could be listening."""
+
+    @field_validator("test_clock_file")
+    @classmethod
+    def _only_on_loopback(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and not _is_loopback(info.data.get("host", "")):
+            raise ValueError("time can be moved only where UPLINE_HOST is a loopback address")
+        return file
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

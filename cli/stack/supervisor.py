@@ -7,12 +7,14 @@ does all of the starting, also the starting again, and lives until the last chil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sqlalchemy import make_url
 
 from chassis.embedded.nats import Nats
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory
+from chassis.file_clock import CLUSTER_NAME
 from chassis.migrate import migrate, role_name
 from cli.stack.errors import StackFailed
 from cli.stack.health import health
@@ -31,12 +33,27 @@ Say = Callable[[str], None]
 class Stack:
     """PostgreSQL, NATS and the services, over one state directory."""
 
-    def __init__(self, state: StateDirectory, layout: Layout, say: Say, show: Show | None = None) -> None:
+    def __init__(
+        self,
+        state: StateDirectory,
+        layout: Layout,
+        say: Say,
+        show: Show | None = None,
+        test_clock_file: Path | None = None,
+    ) -> None:
+        """With `test_clock_file` the stack is one for tests: it goes by that clock (chassis/file_clock.py), on servers of its own only."""
+        if test_clock_file and layout.external.database_url:
+            raise ValueError("a stack for tests has a database of its own")
         self.layout = layout
+        self._test_clock_file = test_clock_file
         self._state = state
         self._say = say
         self._secrets = state.secrets()
-        self._postgres = None if layout.external.database_url else Postgres(state)
+        self._postgres = (
+            None
+            if layout.external.database_url
+            else Postgres(state, {"cluster_name": CLUSTER_NAME} if test_clock_file else {})
+        )
         self._nats = None if layout.external.nats_url else Nats(state)
         self._processes: list[Process] = []
         self._follower = Follower(show) if show else None
@@ -74,6 +91,10 @@ class Stack:
             "postgresql": make_url(self._database_url()).render_as_string(hide_password=True),
             "nats": make_url(self._nats_url()).render_as_string(hide_password=True),
         }
+
+    def servers(self) -> tuple[str, str]:
+        """URLs of PostgreSQL, as its owner, and of NATS; both hold passwords."""
+        return self._database_url(), self._nats_url()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -233,6 +254,8 @@ class Stack:
             "UPLINE_PORT": str(self.layout.ports[service]),
             "UPLINE_REUSE_PORT": str(service in SCALED and self.layout.workers > 1).lower(),
         }
+        if self._test_clock_file:
+            settings["UPLINE_TEST_CLOCK_FILE"] = str(self._test_clock_file)
         if service == "attribution":
             settings |= {
                 "UPLINE_REDIRECT_PORT": str(self.layout.ports["redirect"]),

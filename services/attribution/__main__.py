@@ -7,9 +7,10 @@ from functools import partial
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2, program_pb2
 
 from chassis import process, telemetry
-from chassis.clock import Clock, SystemClock
+from chassis.clock import Clock
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
+from chassis.file_clock import clock_for
 from chassis.migrate import assert_migrated
 from chassis.outbox import Relay
 from chassis.pages import Pager
@@ -129,4 +130,4 @@ class Attribution:
 
 
 if __name__ == "__main__":
-    process.main(lambda: Attribution(ServiceSettings(), SystemClock()))
+    process.main(lambda: Attribution(settings := ServiceSettings(), clock_for(settings, SERVICE)))

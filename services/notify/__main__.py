@@ -5,9 +5,10 @@ from functools import partial
 from upline.notify.v1 import notify_pb2
 
 from chassis import process, telemetry
-from chassis.clock import Clock, SystemClock
+from chassis.clock import Clock
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
+from chassis.file_clock import clock_for
 from chassis.migrate import assert_migrated
 from chassis.pages import Pager
 from chassis.secrets import derive_key
@@ -81,4 +82,4 @@ class Notify:
 
 
 if __name__ == "__main__":
-    process.main(lambda: Notify(ServiceSettings(), SystemClock()))
+    process.main(lambda: Notify(settings := ServiceSettings(), clock_for(settings, SERVICE)))

@@ -5,9 +5,10 @@ from functools import partial
 from upline.rewards.v1 import plan_pb2, reward_pb2, wallet_pb2
 
 from chassis import process, telemetry
-from chassis.clock import Clock, SystemClock
+from chassis.clock import Clock
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
+from chassis.file_clock import clock_for
 from chassis.migrate import assert_migrated
 from chassis.outbox import Relay
 from chassis.pages import Pager
@@ -85,4 +86,4 @@ class Rewards:
 
 
 if __name__ == "__main__":
-    process.main(lambda: Rewards(ServiceSettings(), SystemClock()))
+    process.main(lambda: Rewards(settings := ServiceSettings(), clock_for(settings, SERVICE)))

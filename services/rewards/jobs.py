@@ -27,21 +27,22 @@ log = structlog.get_logger(__name__)
 async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
     await process.run_all(
-        _repeat("release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
-        _repeat("roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
-        _repeat("audit", AUDIT_SECONDS, lambda: _audit(deps)),
-        _repeat("make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)),
+        _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
+        _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
+        _repeat(deps, "audit", AUDIT_SECONDS, lambda: _audit(deps)),
+        _repeat(deps, "make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)),
     )
 
 
-async def _repeat(name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _repeat(deps: Deps, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
         except Exception as error:
             log.warning("job failed, will retry", job=name, error=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
-        await asyncio.sleep(seconds)
+            await asyncio.sleep(max(seconds, RETRY_SECONDS))
+        else:
+            await deps.clock.sleep(seconds)
 
 
 async def _drain(deps: Deps, work: Callable[[Deps], Awaitable[int]]) -> None:

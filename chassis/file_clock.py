@@ -1,0 +1,127 @@
+"""A clock that a test moves: the file says what time it is, for all processes of a stack that was started for tests.
+
+Time stands still until it is moved, so that what happens at one step of a test happens at one instant, and an end that is exclusive can be
+tested to the microsecond. The file also holds the number of a round: whoever plays the test asks for the next one, and every job of
+every process that pauses by `Clock.sleep` works once more and reports. So a test knows, without waiting for real time to pass, that what the
+moved clock made due was done.
+
+A production stack cannot be moved: a service refuses the file unless it listens on a loopback address and its database says that it
+belongs to a stack for tests.
+"""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from chassis.clock import Clock, SystemClock
+from chassis.settings import ServiceSettings
+
+CLUSTER_NAME = "upline-test-clock"
+"""PostgreSQL's `cluster_name` in a stack whose clock can be moved; it is given on the server's command line, where no client can set it."""
+LONGEST_PAUSE_SECONDS = 120.0
+"""What pauses longer (audits, upkeep) goes by real time and is not waited for."""
+POLL_SECONDS = 0.01
+
+
+def clock_for(settings: ServiceSettings, service: str) -> Clock:
+    """The machine's clock, or the one of the test that the settings name. Raises RuntimeError where time may not be moved."""
+    if settings.test_clock_file is None:
+        return SystemClock()
+    with psycopg.connect(settings.database_url, connect_timeout=10) as conn:
+        row = conn.execute("SHOW cluster_name").fetchone()
+    if row is None or row[0] != CLUSTER_NAME:
+        raise RuntimeError("UPLINE_TEST_CLOCK_FILE is set, but the database is not that of a stack for tests")
+    return FileClock(settings.test_clock_file, service)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    moment: datetime
+    round_number: int
+
+
+class FileClock:
+    """The clock of one process of a stack for tests."""
+
+    def __init__(self, file: Path, service: str) -> None:
+        self._file = file
+        self._report = _report_file(file, service)
+        self._done: dict[asyncio.Task[Any] | None, int] = {}
+        """By job: the last round that it has worked through."""
+        _read(file)
+
+    def now(self) -> datetime:
+        """The present, UTC, aware."""
+        return _read(self._file).moment
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets so many seconds of the machine's time pass, or what is left of them when a new round is called."""
+        if seconds > LONGEST_PAUSE_SECONDS:
+            await asyncio.sleep(seconds)
+            return
+        job = asyncio.current_task()
+        done = self._done.setdefault(job, 0)
+        _write(self._report, str(min(self._done.values())))
+        self._done[job] = await self._next_round(done, time.monotonic() + seconds)
+
+    async def _next_round(self, done: int, end: float) -> int:
+        """The round after `done` as soon as it is called, or `done` itself when the time is up."""
+        while True:
+            called = _read(self._file).round_number
+            if called != done or time.monotonic() >= end:
+                return called
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@dataclass(slots=True)
+class ClockFile:
+    """The file, in the hands of whoever plays the test."""
+
+    file: Path
+    moment: datetime
+    _round_number: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        self._tell()
+
+    def move(self, moment: datetime) -> None:
+        """Says that it is `moment` now, and calls a round."""
+        self.moment = moment
+        self.call_round()
+
+    def call_round(self) -> None:
+        """Asks every job to work once more."""
+        self._round_number += 1
+        self._tell()
+
+    def worked(self, service: str) -> bool:
+        """Whether every job of the service has worked since the round was called."""
+        try:
+            return int(_report_file(self.file, service).read_text()) >= self._round_number
+        except FileNotFoundError:  # it is starting
+            return False
+
+    def _tell(self) -> None:
+        _write(self.file, f"{self.moment.astimezone(UTC).isoformat()} {self._round_number}")
+
+
+def _report_file(file: Path, service: str) -> Path:
+    return file.with_name(f"{file.name}.{service}")
+
+
+def _read(file: Path) -> _Reading:
+    moment, round_number = file.read_text().split()
+    return _Reading(datetime.fromisoformat(moment), int(round_number))
+
+
+def _write(file: Path, text: str) -> None:
+    # In one step: a reader sees the old text or the new one.
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
+    temporary.write_text(text)
+    temporary.replace(file)

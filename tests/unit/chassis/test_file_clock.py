@@ -1,0 +1,88 @@
+"""The clock of a stack for tests: it stands still, moves when told to, and its rounds are worked through."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from chassis.file_clock import ClockFile, FileClock
+from chassis.settings import ServiceSettings
+
+MOMENT = datetime(2026, 3, 1, 9, tzinfo=UTC)
+LONG_SECONDS = 100.0
+"""A test that waited for it would hang."""
+
+
+@pytest.fixture
+def clock_file(tmp_path: Path) -> ClockFile:
+    """A clock that stands at MOMENT."""
+    return ClockFile(tmp_path / "clock", MOMENT)
+
+
+def settings(host: str, file: Path) -> ServiceSettings:
+    """Of a service on `host` that is told to go by `file`."""
+    return ServiceSettings(
+        database_url="postgresql://nowhere", nats_url="nats://nowhere", secret=SecretStr("x" * 43), host=host,
+        test_clock_file=file,
+    )  # fmt: skip
+
+
+def test_it_stands_still_until_it_is_moved(clock_file: ClockFile) -> None:
+    clock = FileClock(clock_file.file, "rewards")
+    assert clock.now() == clock.now() == MOMENT
+    clock_file.move(MOMENT + timedelta(days=14))
+    assert clock.now() == MOMENT + timedelta(days=14)
+
+
+def test_a_clock_without_a_file_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FileClock(tmp_path / "nothing", "rewards")
+
+
+async def test_a_round_wakes_every_job_and_is_over_when_the_last_has_worked(clock_file: ClockFile) -> None:
+    clock = FileClock(clock_file.file, "rewards")
+    worked = {"quick": 0, "slow": 0}
+    may_go_on = asyncio.Event()
+
+    async def job(name: str) -> None:
+        while True:
+            if name == "slow":
+                await may_go_on.wait()
+            worked[name] += 1
+            await clock.sleep(LONG_SECONDS)
+
+    async def until(done: bool) -> None:
+        async with asyncio.timeout(10):
+            while clock_file.worked("rewards") is not done:
+                await asyncio.sleep(0.001)
+
+    assert not clock_file.worked("rewards")
+    may_go_on.set()
+    async with asyncio.TaskGroup() as group:
+        jobs = [group.create_task(job(name)) for name in worked]
+        await until(True)
+        may_go_on.clear()
+        before = dict(worked)
+        clock_file.call_round()
+        while worked["quick"] == before["quick"]:
+            await asyncio.sleep(0.001)
+        assert not clock_file.worked("rewards")
+        may_go_on.set()
+        await until(True)
+        assert worked["slow"] > before["slow"]
+        for each in jobs:
+            each.cancel()
+
+
+async def test_a_pause_ends_by_itself_too(clock_file: ClockFile) -> None:
+    await FileClock(clock_file.file, "rewards").sleep(0.01)
+
+
+def test_a_service_that_others_can_reach_goes_by_real_time(tmp_path: Path) -> None:
+    assert settings("127.0.0.1", tmp_path).test_clock_file == tmp_path
+    assert settings("::1", tmp_path).test_clock_file == tmp_path
+    for host in ("0.0.0.0", "10.1.2.3", "upline.example"):
+        with pytest.raises(ValidationError, match="loopback"):
+            settings(host, tmp_path)
