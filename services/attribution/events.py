@@ -50,6 +50,9 @@ def conversion_recorded(
     if decided.bound_at is not None:
         recorded.bind_time.CopyFrom(to_timestamp(decided.bound_at))
     recorded.upline.extend([members[key] for key in decided.upline])
+    if (touch := decided.attribution.touch) is not None:
+        recorded.link_owner_id = touch.referrer_id
+    recorded.share_percent = decided.share_percent
     return event
 
 

@@ -11,7 +11,16 @@ from services.attribution.commands import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.commands.recording import keep
 from services.attribution.commands.touches import Named, load_candidates
-from services.attribution.domain.attribution import Attribution, Bond, Buyer, Candidate, Reason, bond_of, decide
+from services.attribution.domain.attribution import (
+    Attribution,
+    Bond,
+    Buyer,
+    Candidate,
+    Reason,
+    bond_of,
+    decide,
+    share_of,
+)
 from services.attribution.domain.conversion import Conversion, Decided, Draft
 from services.attribution.domain.participant import Enrolment, NewBond, Participant
 from services.attribution.domain.policy import Bindable, Binding, Program
@@ -242,6 +251,7 @@ def _decide(batch: _Batch, draft: Draft, candidates: Sequence[Candidate], now: d
         buyer_attributes=person.attributes if person else {},
         bound_at=bond.bound_at if bond else None,
         upline=_upline(batch, draft.buyer_id, attribution),
+        share_percent=share_of(policy, attribution, bond),
     )
 
 

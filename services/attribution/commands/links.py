@@ -16,7 +16,7 @@ from services.attribution.domain.links import Code, Link
 from services.attribution.store.links import count_share, insert_code, insert_link, require_code, require_link
 from services.attribution.store.participants import require_participant
 from services.attribution.store.programs import load_program
-from services.attribution.wire.links import LinkAddress, code_message, link_message, utm_from
+from services.attribution.wire.links import LinkAddress, code_message, link_message, read_share_percent, utm_from
 
 MAX_DRAWS = 10
 """A drawn code is taken once in a thousand million draws; ten in a row mean that the draws are not random."""
@@ -50,6 +50,7 @@ async def create_link(deps: LinkDeps, request: link_pb2.CreateLinkRequest) -> li
             campaign=request.campaign,
             utm=utm_from(request.utm),
             create_time=deps.clock.now(),
+            share_percent=read_share_percent(request.share_percent),
         )
         await insert_link(conn, link)
         return link_pb2.CreateLinkResponse(link=link_message(link, deps.address))
@@ -112,4 +113,11 @@ async def _draw(deps: LinkDeps, conn: AsyncConnection, request: link_pb2.CreateC
 
 
 def _code(deps: LinkDeps, request: link_pb2.CreateCodeRequest, text: str) -> Code:
-    return Code(request.program_id, text, request.participant_id, request.channel, deps.clock.now())
+    return Code(
+        program_id=request.program_id,
+        code=text,
+        participant_id=request.participant_id,
+        channel=request.channel,
+        create_time=deps.clock.now(),
+        share_percent=read_share_percent(request.share_percent),
+    )

@@ -23,6 +23,7 @@ from services.attribution.domain.attribution import (
     Reason,
     bond_of,
     decide,
+    share_of,
 )
 from services.attribution.domain.conversion import Decided
 from services.attribution.domain.participant import Enrolment, EnrolmentDraft, NewBond, Participant
@@ -263,6 +264,7 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], 
                 buyer_attributes=draft.attributes,
                 bound_at=bond.bound_at if bond else None,
                 upline=_upline(roll, key, attribution),
+                share_percent=share_of(roll.program.policy, attribution, bond),
             )
         )
 

@@ -79,8 +79,23 @@ def _candidates(
 
 
 def _typed(source: TouchSource) -> Candidate:
-    return Candidate(source.participant_id, source.link_id, source.code, source.channel, source.campaign)
+    return Candidate(
+        source.participant_id,
+        source.link_id,
+        source.code,
+        source.channel,
+        source.campaign,
+        share_percent=source.share_percent,
+    )
 
 
 def _clicked(source: TouchSource, clicked_at: datetime) -> Candidate:
-    return Candidate(source.participant_id, source.link_id, "", source.channel, source.campaign, clicked_at)
+    return Candidate(
+        source.participant_id,
+        source.link_id,
+        "",
+        source.channel,
+        source.campaign,
+        clicked_at,
+        share_percent=source.share_percent,
+    )

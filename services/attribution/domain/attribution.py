@@ -1,7 +1,7 @@
 """Who gets credit for a conversion, and why: one pure decision."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
@@ -53,6 +53,8 @@ class Candidate:
     """None for codes: they are typed now."""
     flaw: Reason | None = None
     """Why it leads to nobody: UNKNOWN_CODE or INVALID_TOKEN."""
+    share_percent: str = ""
+    """What the owner of the link or code chose to give away of his reward, in percent; empty where he chose nothing."""
 
     @property
     def is_code(self) -> bool:
@@ -79,6 +81,8 @@ class Bond:
     code: str = ""
     channel: str = ""
     campaign: str = ""
+    share_percent: str = ""
+    """As the link or code had it at the bind, for ever; empty where nothing was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class Attribution:
     channel: str = ""
     campaign: str = ""
     losers: tuple[Loser, ...] = ()
+    touch: Candidate | None = field(default=None, compare=False)
+    """The link or code that led to this very conversion, whoever is credited. Known when it is decided, not kept with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +121,16 @@ def decide(
     """Credits a conversion.
 
     `default_sponsor_id` is empty where there is none or he is not enrolled; `closes_cycle` tells whether a referrer
-    stands in the buyer's downline. Somebody bound for life keeps his sponsor whatever he touches.
+    stands in the buyer's downline. Somebody bound for life keeps his sponsor whatever he touches; the touch that would
+    have won had he not been bound is told all the same, for its owner may be paid by the conversion.
     """
     if policy.binding is Binding.LIFETIME and buyer.bond is not None:
         bond = buyer.bond
         losers = tuple(Loser(each, each.flaw or Reason.OUTRANKED) for each in candidates[:MAX_LOSERS])
-        return Attribution(bond.sponsor_id, Reason.BOUND, bond.link_id, bond.code, bond.channel, bond.campaign, losers)
+        touch = _led_here(policy, buyer, converted_at, candidates)
+        return Attribution(
+            bond.sponsor_id, Reason.BOUND, bond.link_id, bond.code, bond.channel, bond.campaign, losers, touch
+        )
     flaws = [_flaw(policy, buyer, converted_at, each, closes_cycle) for each in candidates]
     valid = [each for each, flaw in zip(candidates, flaws, strict=True) if flaw is None]
     winner = _winner(policy, valid)
@@ -132,13 +142,14 @@ def decide(
     if winner is not None:
         reason = Reason.CODE if winner.is_code else Reason.CLICK
         return Attribution(
-            winner.referrer_id, reason, winner.link_id, winner.code, winner.channel, winner.campaign, losers
+            winner.referrer_id, reason, winner.link_id, winner.code, winner.channel, winner.campaign, losers, winner
         )
+    touch = _led_here(policy, buyer, converted_at, candidates)
     if default_sponsor_id and default_sponsor_id != buyer.participant_id and not closes_cycle(default_sponsor_id):
         if _may_be_bound(policy, buyer):
-            return Attribution(default_sponsor_id, Reason.DEFAULT_SPONSOR, losers=losers)
-        return Attribution("", Reason.NOT_NEW, losers=losers)
-    return Attribution("", _why_nobody([flaw for flaw in flaws if flaw is not None]), losers=losers)
+            return Attribution(default_sponsor_id, Reason.DEFAULT_SPONSOR, losers=losers, touch=touch)
+        return Attribution("", Reason.NOT_NEW, losers=losers, touch=touch)
+    return Attribution("", _why_nobody([flaw for flaw in flaws if flaw is not None]), losers=losers, touch=touch)
 
 
 def bond_of(policy: Policy, attribution: Attribution, bound_at: datetime) -> Bond | None:
@@ -154,7 +165,18 @@ def bond_of(policy: Policy, attribution: Attribution, bound_at: datetime) -> Bon
         attribution.code,
         attribution.channel,
         attribution.campaign,
+        attribution.touch.share_percent if attribution.touch and source is not BindSource.DEFAULT else "",
     )
+
+
+def share_of(policy: Policy, attribution: Attribution, bond: Bond | None) -> str:
+    """What the buyer's referrer gives him of his reward, in percent; empty where nothing was chosen.
+
+    For life it is what was pinned at the bind; where referrals are per conversion, what the credited link or code says.
+    """
+    if policy.binding is Binding.LIFETIME:
+        return bond.share_percent if bond else ""
+    return attribution.touch.share_percent if attribution.touch else ""
 
 
 _SOURCES = {
@@ -185,15 +207,36 @@ def _flaw(
     candidate: Candidate,
     closes_cycle: Callable[[str], bool],
 ) -> Reason | None:
+    own = _own_flaw(policy, buyer, converted_at, candidate)
+    if own is not None:
+        return own
+    if closes_cycle(candidate.referrer_id):
+        return Reason.CYCLE
+    return None if _may_be_bound(policy, buyer) else Reason.NOT_NEW
+
+
+def _own_flaw(policy: Policy, buyer: Buyer, converted_at: datetime, candidate: Candidate) -> Reason | None:
+    """What is wrong with a touch whoever may be bound."""
     if candidate.flaw is not None:
         return candidate.flaw
     if candidate.referrer_id == buyer.participant_id:
         return Reason.SELF_REFERRAL
     if candidate.touched_at is not None and not policy.counts(candidate.touched_at, converted_at):
         return Reason.WINDOW_PASSED
-    if closes_cycle(candidate.referrer_id):
-        return Reason.CYCLE
-    return None if _may_be_bound(policy, buyer) else Reason.NOT_NEW
+    return None
+
+
+def _led_here(
+    policy: Policy, buyer: Buyer, converted_at: datetime, candidates: Sequence[Candidate]
+) -> Candidate | None:
+    """The touch behind a conversion that credits no touch.
+
+    Who may be bound is a question of bonds, not of what led here; where referrals are per conversion nobody is bound,
+    and a touch without credit is none.
+    """
+    if policy.binding is not Binding.LIFETIME:
+        return None
+    return _winner(policy, [each for each in candidates if _own_flaw(policy, buyer, converted_at, each) is None])
 
 
 def _winner(policy: Policy, valid: Sequence[Candidate]) -> Candidate | None:

@@ -44,6 +44,8 @@ class Decided:
     bound_at: datetime | None
     upline: tuple[int, ...]
     """Keys, level 1 first."""
+    share_percent: str
+    """What the buyer's referrer gives him of his reward, in percent; empty where nothing was chosen."""
 
 
 @dataclass(frozen=True, slots=True)

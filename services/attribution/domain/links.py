@@ -2,8 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from services.attribution.domain.destination import Utm
+
+MAX_SHARE_PERCENT = 100
+
+
+def share_percent(written: str) -> str:
+    """A share in its one spelling, so that "50" and "050.0" are the same choice. ValueError if it is more than the whole.
+
+    `written` is digits with an optional fraction, or empty: no choice.
+    """
+    if not written:
+        return ""
+    share = Decimal(written)
+    if share > MAX_SHARE_PERCENT:
+        raise ValueError(f"is more than {MAX_SHARE_PERCENT} percent")
+    return f"{share.normalize():f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +35,8 @@ class Link:
     campaign: str
     utm: Utm
     create_time: datetime
+    share_percent: str
+    """What the owner gives away of his reward, as `share_percent` writes it; empty where he chose nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +49,5 @@ class Code:
     participant_id: str
     channel: str
     create_time: datetime
+    share_percent: str
+    """As a link's."""

@@ -17,14 +17,16 @@ LinkKey = tuple[str, str]
 """Program id and link id."""
 
 _LINK_COLUMNS = """program_id, link_id, participant_id, destination_url, channel, campaign,
-    utm_source, utm_medium, utm_campaign, utm_term, utm_content, create_time"""
-_CODE_COLUMNS = "program_id, code, participant_id, channel, create_time"
+    utm_source, utm_medium, utm_campaign, utm_term, utm_content, create_time, share_percent"""
+_CODE_COLUMNS = "program_id, code, participant_id, channel, create_time, share_percent"
 _INSERT_LINK = text(f"""
     INSERT INTO link ({_LINK_COLUMNS}) VALUES (:program_id, :link_id, :participant_id, :destination_url, :channel,
-        :campaign, :utm_source, :utm_medium, :utm_campaign, :utm_term, :utm_content, :create_time)
+        :campaign, :utm_source, :utm_medium, :utm_campaign, :utm_term, :utm_content, :create_time,
+        :share_percent)
 """)
 _INSERT_CODE = text(f"""
-    INSERT INTO code ({_CODE_COLUMNS}) VALUES (:program_id, :code, :participant_id, :channel, :create_time)
+    INSERT INTO code ({_CODE_COLUMNS}) VALUES (:program_id, :code, :participant_id, :channel, :create_time,
+        :share_percent)
     ON CONFLICT (program_id, code) DO NOTHING
 """)
 _LINK = text(f"SELECT {_LINK_COLUMNS} FROM link WHERE program_id = :program_id AND link_id = :link_id")
@@ -42,7 +44,8 @@ _CODES = text(f"""
 _KNOWN_LINKS = text("""
     SELECT wanted.program_id AS wanted_program_id, wanted.link_id AS wanted_link_id, program.allowed_hosts,
         link.program_id, link.link_id, link.participant_id, link.destination_url, link.channel,
-        link.campaign, link.utm_source, link.utm_medium, link.utm_campaign, link.utm_term, link.utm_content, link.create_time
+        link.campaign, link.utm_source, link.utm_medium, link.utm_campaign, link.utm_term, link.utm_content,
+        link.create_time, link.share_percent
     FROM unnest(CAST(:program_ids AS text[]), CAST(:link_ids AS text[])) AS wanted (program_id, link_id)
     LEFT JOIN program ON program.program_id = wanted.program_id
     LEFT JOIN link ON link.program_id = wanted.program_id AND link.link_id = wanted.link_id
@@ -67,11 +70,11 @@ _SHARE_COUNTS = text("""
     GROUP BY channel ORDER BY 2 DESC, channel
 """)
 _CODE_SOURCES = text("""
-    SELECT code, participant_id, channel FROM code
+    SELECT code, participant_id, channel, share_percent FROM code
     WHERE program_id = :program_id AND code = ANY(CAST(:codes AS text[]))
 """)
 _LINK_SOURCES = text("""
-    SELECT link_id, participant_id, channel, campaign FROM link
+    SELECT link_id, participant_id, channel, campaign, share_percent FROM link
     WHERE program_id = :program_id AND link_id = ANY(CAST(:link_ids AS text[]))
 """)
 
@@ -85,6 +88,7 @@ class TouchSource:
     code: str
     channel: str
     campaign: str
+    share_percent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ async def load_code_sources(conn: AsyncConnection, program_id: str, codes: Colle
     if not wanted:
         return {}
     rows = await conn.execute(_CODE_SOURCES, {"program_id": program_id, "codes": wanted})
-    return {row.code: TouchSource(row.participant_id, "", row.code, row.channel, "") for row in rows}
+    return {row.code: TouchSource(row.participant_id, "", row.code, row.channel, "", row.share_percent) for row in rows}
 
 
 async def load_link_sources(
@@ -120,7 +124,10 @@ async def load_link_sources(
     if not wanted:
         return {}
     rows = await conn.execute(_LINK_SOURCES, {"program_id": program_id, "link_ids": wanted})
-    return {row.link_id: TouchSource(row.participant_id, row.link_id, "", row.channel, row.campaign) for row in rows}
+    return {
+        row.link_id: TouchSource(row.participant_id, row.link_id, "", row.channel, row.campaign, row.share_percent)
+        for row in rows
+    }
 
 
 async def insert_link(conn: AsyncConnection, link: Link) -> None:
@@ -140,6 +147,7 @@ async def insert_link(conn: AsyncConnection, link: Link) -> None:
             "utm_term": link.utm.term,
             "utm_content": link.utm.content,
             "create_time": link.create_time,
+            "share_percent": link.share_percent,
         },
     )
 
@@ -154,6 +162,7 @@ async def insert_code(conn: AsyncConnection, code: Code) -> bool:
             "participant_id": code.participant_id,
             "channel": code.channel,
             "create_time": code.create_time,
+            "share_percent": code.share_percent,
         },
     )
     return inserted.rowcount == 1
@@ -250,8 +259,9 @@ def _link(row: Row[Any]) -> Link:
         campaign=row.campaign,
         utm=Utm(row.utm_source, row.utm_medium, row.utm_campaign, row.utm_term, row.utm_content),
         create_time=row.create_time,
+        share_percent=row.share_percent,
     )
 
 
 def _code(row: Row[Any]) -> Code:
-    return Code(row.program_id, row.code, row.participant_id, row.channel, row.create_time)
+    return Code(row.program_id, row.code, row.participant_id, row.channel, row.create_time, row.share_percent)

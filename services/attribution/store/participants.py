@@ -16,7 +16,7 @@ from services.attribution.store.tree import array_literal
 
 _COLUMNS = """person.participant_key, person.participant_id, person.attributes, person.draft_hash,
     sponsor.participant_id AS sponsor_id, person.bind_time, person.bind_source, person.bind_link_id, person.bind_code,
-    person.bind_channel, person.bind_campaign, person.create_time"""
+    person.bind_channel, person.bind_campaign, person.bind_share_percent, person.create_time"""
 _FROM = "FROM participant AS person LEFT JOIN participant AS sponsor ON sponsor.participant_key = person.sponsor_key"
 _KEY = text(
     "SELECT participant_key FROM participant WHERE program_id = :program_id AND participant_id = :participant_id"
@@ -34,12 +34,12 @@ _REFERRALS = text(f"""
 _NEW_KEYS = text("SELECT nextval('participant_key_seq') FROM generate_series(1, :count)")
 _COPY = """
     COPY participant (participant_key, program_id, participant_id, attributes, draft_hash, sponsor_key, upline, bind_time,
-        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, create_time) FROM STDIN
+        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent, create_time) FROM STDIN
 """
 _BIND = text("""
     UPDATE participant SET sponsor_key = :sponsor_key, upline = CAST(CAST(:upline AS text) AS bigint[]), bind_time = :bind_time,
         bind_source = :bind_source, bind_link_id = :bind_link_id, bind_code = :bind_code, bind_channel = :bind_channel,
-        bind_campaign = :bind_campaign
+        bind_campaign = :bind_campaign, bind_share_percent = :bind_share_percent
     WHERE participant_key = :participant_key AND sponsor_key IS NULL
 """)
 _ADOPT = text("""
@@ -124,7 +124,7 @@ async def insert_participants(conn: AsyncConnection, program_id: str, enrolments
 async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) -> None:
     """Binds participants who exist; the caller holds the tree still and has seen that they are unbound."""
     for each in sorted(bindings, key=lambda binding: binding.key):
-        sponsor_key, upline, bind_time, source, link_id, code, channel, campaign = _binding_values(each)
+        sponsor_key, upline, bind_time, source, link_id, code, channel, campaign, share_percent = _binding_values(each)
         done = await conn.execute(
             _BIND,
             {
@@ -137,6 +137,7 @@ async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) 
                 "bind_code": code,
                 "bind_channel": channel,
                 "bind_campaign": campaign,
+                "bind_share_percent": share_percent,
             },
         )
         if done.rowcount != 1:
@@ -158,7 +159,7 @@ async def set_attributes(
 
 def _binding_values(binding: NewBond | None) -> tuple[Any, ...]:
     if binding is None:
-        return (None, "{}", None, int(BindSource.NONE), "", "", "", "")
+        return (None, "{}", None, int(BindSource.NONE), "", "", "", "", "")
     bond = binding.bond
     return (
         binding.sponsor_key,
@@ -169,6 +170,7 @@ def _binding_values(binding: NewBond | None) -> tuple[Any, ...]:
         bond.code,
         bond.channel,
         bond.campaign,
+        bond.share_percent,
     )
 
 
@@ -183,6 +185,7 @@ def _participant(row: Row[Any]) -> Participant:
             row.bind_code,
             row.bind_channel,
             row.bind_campaign,
+            row.bind_share_percent,
         )
     draft_hash = None if row.draft_hash is None else bytes(row.draft_hash)
     return Participant(row.participant_key, row.participant_id, row.attributes, draft_hash, bond, row.create_time)

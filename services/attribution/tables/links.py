@@ -20,6 +20,8 @@ link = Table(
     Column("utm_term", Text, nullable=False),
     Column("utm_content", Text, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
+    # What the owner gives away of his reward: an exact decimal in percent, empty where he chose nothing.
+    Column("share_percent", Text, nullable=False, server_default=""),
     Index("link_of_participant", "program_id", "participant_id", "link_number"),
 )
 """Referral links. They never change, so that caches may hold them."""
@@ -33,6 +35,7 @@ code = Table(
     Column("participant_id", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("share_percent", Text, nullable=False, server_default=""),
     Index("code_of_participant", "program_id", "participant_id", "code_number"),
 )
 """Referral codes, in their one normalised spelling."""

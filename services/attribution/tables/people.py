@@ -56,6 +56,8 @@ participant = Table(
     Column("bind_code", Text, nullable=False),
     Column("bind_channel", Text, nullable=False),
     Column("bind_campaign", Text, nullable=False),
+    # As it stood on the link or code at the bind.
+    Column("bind_share_percent", Text, nullable=False, server_default=""),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Unique("program_id", "participant_id"),
     Index("participant_by_sponsor", "sponsor_key", "bind_time", "participant_key"),

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from upline.attribution.v1 import link_pb2
 
+from chassis.errors import invalid
 from chassis.times import to_timestamp
 from services.attribution.domain.destination import Utm
-from services.attribution.domain.links import Code, Link
+from services.attribution.domain.links import Code, Link, share_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ def utm_from(message: link_pb2.Utm) -> Utm:
     return Utm(message.source, message.medium, message.campaign, message.term, message.content)
 
 
+def read_share_percent(written: str) -> str:
+    """What a link or code gives away. INVALID_ARGUMENT if that is more than the whole."""
+    try:
+        return share_percent(written)
+    except ValueError as error:
+        raise invalid("share_percent", str(error)) from error
+
+
 def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:
     """A link, with the address to share."""
     utm = link.utm
@@ -41,6 +50,7 @@ def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:
         ),
         url=address.of(link.program_id, link.link_id),
         create_time=to_timestamp(link.create_time),
+        share_percent=link.share_percent,
     )
 
 
@@ -52,4 +62,5 @@ def code_message(code: Code) -> link_pb2.Code:
         participant_id=code.participant_id,
         channel=code.channel,
         create_time=to_timestamp(code.create_time),
+        share_percent=code.share_percent,
     )

@@ -48,6 +48,7 @@ def write_bond(bond: Bond) -> participant_pb2.SponsorBinding:
         code=bond.code,
         channel=bond.channel,
         campaign=bond.campaign,
+        share_percent=bond.share_percent,
     )
 
 

@@ -256,19 +256,27 @@ class Caller:
         )
         return answer.conversion
 
-    async def code(self, participant_id: str) -> str:
+    @property
+    def links(self) -> link_pb2_grpc.LinkServiceStub:
+        """LinkService."""
+        return link_pb2_grpc.LinkServiceStub(self.running.channel)
+
+    async def code(self, participant_id: str, share_percent: str = "") -> str:
         """A fresh code of a participant."""
-        answer = await link_pb2_grpc.LinkServiceStub(self.running.channel).CreateCode(
+        answer = await self.links.CreateCode(
             link_pb2.CreateCodeRequest(
-                request_id=request_id(), program_id=self.program_id, participant_id=participant_id
+                request_id=request_id(),
+                program_id=self.program_id,
+                participant_id=participant_id,
+                share_percent=share_percent,
             ),
             timeout=TIMEOUT,
         )
         return answer.code.code
 
-    async def link(self, participant_id: str) -> link_pb2.Link:
+    async def link(self, participant_id: str, share_percent: str = "") -> link_pb2.Link:
         """A fresh link of a participant."""
-        answer = await link_pb2_grpc.LinkServiceStub(self.running.channel).CreateLink(
+        answer = await self.links.CreateLink(
             link_pb2.CreateLinkRequest(
                 request_id=request_id(),
                 program_id=self.program_id,
@@ -276,15 +284,16 @@ class Caller:
                 destination_url="https://shop.example/",
                 channel="chat",
                 campaign="spring",
+                share_percent=share_percent,
             ),
             timeout=TIMEOUT,
         )
         return answer.link
 
-    async def token(self, participant_id: str, clicked_at: datetime) -> str:
+    async def token(self, participant_id: str, clicked_at: datetime, share_percent: str = "") -> str:
         """The token of a click at that time on a fresh link of a participant."""
         key = derive_key(self.running.service._settings.secret, "click-token")
-        link = await self.link(participant_id)
+        link = await self.link(participant_id, share_percent)
         return sign(key, ClickToken(self.program_id, link.link_id, new_id(), clicked_at))
 
     async def click(self, link_id: str, visitor_id: str, clicked_at: datetime) -> None:

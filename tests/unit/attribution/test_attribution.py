@@ -16,6 +16,7 @@ from services.attribution.domain.attribution import (
     Reason,
     bond_of,
     decide,
+    share_of,
 )
 from services.attribution.domain.policy import Bindable, Binding, Policy, Touch
 
@@ -143,6 +144,62 @@ def test_bonds() -> None:
     assert bond_of(policy(), outcome(bond=BOND), NOW) is None
     assert bond_of(policy(), outcome(), NOW) is None
     assert bond_of(policy(binding=Binding.PER_CONVERSION), outcome(CLICK), NOW) is None
+
+
+def led_by(attribution: Attribution) -> str:
+    return attribution.touch.referrer_id if attribution.touch else ""
+
+
+def test_who_led_a_bound_buyer_here_is_told_though_his_sponsor_is_credited() -> None:
+    forged = Candidate("", flaw=Reason.INVALID_TOKEN)
+    mine = Candidate("vera", code="MINE")
+    old = Candidate("old", link_id="L0", touched_at=NOW - WINDOW)
+    assert led_by(outcome(OLDER_CLICK, CLICK, bond=BOND)) == "maria"
+    assert led_by(outcome(OLDER_CLICK, CLICK, bond=BOND, policy=policy(touch=Touch.FIRST))) == "anna"
+    assert led_by(outcome(CLICK, CODE, bond=BOND)) == "olga"
+    assert led_by(outcome(CLICK, mine, forged, bond=BOND)) == "maria"
+    assert led_by(outcome(mine, forged, old, bond=BOND)) == ""
+
+
+def test_who_may_be_bound_does_not_change_who_led_here() -> None:
+    new_only = policy(bindable=Bindable.NEW_ONLY)
+    assert led_by(outcome(CODE, policy=new_only, is_new=False)) == "olga"
+    assert led_by(outcome(CLICK, below=("maria",), default_sponsor_id="house")) == "maria"
+    assert led_by(outcome(CLICK, CODE, below=("olga",))) == "maria", "what binds is what led here"
+
+
+def test_per_conversion_only_who_is_credited_led_here() -> None:
+    by_itself = policy(binding=Binding.PER_CONVERSION, bindable=Bindable.NEW_ONLY)
+    assert led_by(outcome(CODE, CLICK, policy=by_itself)) == "olga"
+    assert led_by(outcome(CODE, policy=by_itself, is_new=False)) == ""
+    assert led_by(outcome(CODE, policy=by_itself, below=("olga",), default_sponsor_id="house")) == ""
+
+
+HALF = Candidate("olga", code="HALF", share_percent="50")
+
+
+def test_a_share_is_pinned_at_the_bind() -> None:
+    bond = bond_of(policy(), outcome(HALF, CLICK), NOW)
+    assert bond is not None
+    assert bond.share_percent == "50"
+    later = outcome(Candidate("olga", code="ALL", share_percent="100"), bond=bond, is_new=False)
+    assert share_of(policy(), later, bond) == "50"
+    assert share_of(policy(), outcome(), None) == ""
+
+
+def test_a_default_sponsor_has_chosen_nothing() -> None:
+    found = outcome(HALF, below=("olga",), default_sponsor_id="house")
+    bond = bond_of(policy(), found, NOW)
+    assert bond is not None
+    assert (bond.sponsor_id, bond.share_percent, led_by(found)) == ("house", "", "olga")
+
+
+def test_per_conversion_the_share_is_the_links() -> None:
+    by_itself = policy(binding=Binding.PER_CONVERSION)
+    pinned = Bond("olga", NOW, BindSource.CODE, share_percent="10")
+    assert share_of(by_itself, outcome(HALF, bond=pinned, policy=by_itself), pinned) == "50"
+    assert share_of(by_itself, outcome(CLICK, bond=pinned, policy=by_itself), pinned) == ""
+    assert share_of(by_itself, outcome(bond=pinned, policy=by_itself), pinned) == ""
 
 
 NAMES = st.sampled_from(["vera", "olga", "maria", "anna", "below"])
