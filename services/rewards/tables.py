@@ -107,8 +107,9 @@ transfer = Table(
     Column("credit", SmallInteger, nullable=False, comment="domain/ledger.py Place"),
     Column("asset", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
-    Column("reward_id", Uuid, nullable=False),
+    Column("reward_id", Uuid, comment="NULL: it is not about one reward"),
     Column("cause_id", Text, nullable=False),
+    Column("recipient_id", Text, comment="whose account it reaches; NULL: the same participant's"),
     comment="Immutable. What moves after the accrual. Partitioned by range of the id, so by time",
 )
 
@@ -175,4 +176,89 @@ contest_settlement = Table(
     Column("settle_time", DateTime(timezone=True), nullable=False),
     Column("position", BigInteger, nullable=False, comment="facts above it no longer change the ranking"),
     comment="Immutable. Contests whose ranking is final",
+)
+
+redemption = Table(
+    "redemption",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("redemption_id", Text, primary_key=True),
+    Column("participant_id", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("authorized_minor", BigInteger, nullable=False),
+    Column("captured_minor", BigInteger, nullable=False),
+    Column("refunded_minor", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False, comment="domain/redemption.py RedemptionState"),
+    Column("order_id", Text, nullable=False),
+    Column("order_minor", BigInteger, nullable=False, comment="of the program's currency"),
+    Column("worth_minor", BigInteger, nullable=False, comment="of the program's currency"),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    comment="What is set aside for orders, or spent on them",
+)
+
+redemption_refund = Table(
+    "redemption_refund",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("refund_id", Text, primary_key=True),
+    Column("redemption_id", Text, nullable=False),
+    Column("asked_minor", BigInteger, nullable=False, comment="0: all that was left"),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    comment="Immutable. What came back of redemptions",
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("kind", SmallInteger, primary_key=True, comment="domain/ledger.py TransferKind"),
+    Column("operation_id", Text, primary_key=True),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    comment="Immutable. Purchases, exchanges and gifts by the caller's ids: what was asked, and what was answered",
+)
+
+payout = Table(
+    "payout",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("payout_id", Text, primary_key=True),
+    Column("participant_id", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("fee_minor", BigInteger, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False, comment="domain/payout.py PayoutState"),
+    Column("provider_reference", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, comment="how often it was handed over"),
+    Column("sends", Integer, nullable=False, comment="how often this attempt was sent: the answer may be lost"),
+    Column("send_time", DateTime(timezone=True), comment="when it is sent (again); NULL: not by this service"),
+    Column("batch_id", Text, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("update_time", DateTime(timezone=True), nullable=False),
+    comment="What leaves the system",
+)
+
+payout_batch = Table(
+    "payout_batch",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("batch_id", Text, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    comment="Immutable. Payouts that were handed over in one file",
+)
+
+expiring = Table(
+    "expiring",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("participant_id", Text, primary_key=True),
+    Column("asset", Text, primary_key=True),
+    Column("check_time", DateTime(timezone=True), nullable=False),
+    comment="When a wallet has to be looked at for what expires; a wallet without a row has to be looked at now",
 )

@@ -10,6 +10,11 @@ class AssetKind(Enum):
 
     MONEY = "money"
     POINTS = "points"
+    CREDIT = "credit"
+    COUPON = "coupon"
+    GIFT = "gift"
+    SERVICE_DAYS = "service_days"
+    VIRTUAL = "virtual"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,20 @@ class Place(IntEnum):
     """A participant's: owed, but not yet his to use."""
     AVAILABLE = 3
     """A participant's: his to use."""
+    RESERVED = 4
+    """A participant's: set aside for redemptions that are authorised and payouts that are on their way."""
+    DEBT = 5
+    """A participant's: minus what he owes, because something was taken back that he had used already."""
+    REDEEMED = 6
+    """The program's: what was spent on orders and in the catalogue."""
+    PAID_OUT = 7
+    """The program's: what left the system."""
+    FEES = 8
+    """The program's: what payouts cost their receivers."""
+    EXPIRED = 9
+    """The program's: what nobody used in time."""
+    EXCHANGE = 10
+    """The program's: what was given for another asset; below zero in the asset that was taken."""
 
 
 class TransferKind(IntEnum):
@@ -26,6 +40,24 @@ class TransferKind(IntEnum):
     ACCRUAL = 1
     RELEASE = 2
     REVERSAL = 3
+    DEBT_SETTLEMENT = 4
+    REJECTION = 5
+    AUTHORIZATION = 6
+    CAPTURE = 7
+    VOID = 8
+    REDEMPTION_REFUND = 9
+    PURCHASE = 10
+    EXCHANGE = 11
+    GIFT = 12
+    PAYOUT_REQUEST = 13
+    PAYOUT = 14
+    PAYOUT_FEE = 15
+    PAYOUT_RETURN = 16
+    EXPIRY = 17
+    PRIZE = 18
+
+
+PARTICIPANT_PLACES = frozenset({Place.HELD, Place.AVAILABLE, Place.RESERVED, Place.DEBT})
 
 
 class Transfer(NamedTuple):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from services.rewards.domain.asset import Asset
 from services.rewards.domain.rounding import Rounding
+from services.rewards.domain.terms import NO_TERMS, Terms
 
 MAX_LEVEL = 64
 """Levels an event carries."""
@@ -62,6 +63,7 @@ class Plan:
     effective_time: datetime | None
     """From when it pays (inclusive); None for since always."""
     rules_by_event: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+    terms: Terms = NO_TERMS
 
     def listening(self, event_type: str) -> tuple[Rule, ...]:
         """The rules that an event type triggers, in the plan's order."""

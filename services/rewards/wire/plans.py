@@ -21,20 +21,21 @@ from services.rewards.domain.plan import (
     Rule,
 )
 from services.rewards.domain.rounding import Rounding
+from services.rewards.wire.terms import read_terms
 
 MAX_HOLD_DAYS = 3_660
 MAX_PERCENT = 1_000
 MAX_RATIO = 10
 
 _NOT_PAID_YET = {
-    "Plan": {"time_zone", "counters", "budgets", "payouts", "catalogue", "contests"},
+    "Plan": {"time_zone", "counters", "budgets", "contests"},
     "Rule": {
         "when", "lines", "occurrence", "qualification", "tiers", "caps", "share", "group", "earnings_of",
     },
     "Beneficiary": {"link_owner"},
     "Amount": {"table"},
     "Hold": {"until_event", "approval"},
-    "Asset": {"coupon", "gift_sku", "expires_after", "spending", "exchanges", "withdrawable", "transferable"},
+    "PayoutTerms": {"gate"},
 }  # fmt: skip
 """A field that is accepted and ignored would be money that is not paid."""
 _ROUNDING = {
@@ -43,6 +44,17 @@ _ROUNDING = {
     plan_pb2.ROUNDING_MODE_HALF_UP: Rounding.HALF_UP,
     plan_pb2.ROUNDING_MODE_DOWN: Rounding.DOWN,
 }
+_KINDS = {
+    asset_pb2.ASSET_KIND_MONEY: AssetKind.MONEY,
+    asset_pb2.ASSET_KIND_POINTS: AssetKind.POINTS,
+    asset_pb2.ASSET_KIND_CREDIT: AssetKind.CREDIT,
+    asset_pb2.ASSET_KIND_COUPON: AssetKind.COUPON,
+    asset_pb2.ASSET_KIND_GIFT: AssetKind.GIFT,
+    asset_pb2.ASSET_KIND_SERVICE_DAYS: AssetKind.SERVICE_DAYS,
+    asset_pb2.ASSET_KIND_VIRTUAL: AssetKind.VIRTUAL,
+}
+_KIND_NUMBERS = {kind: number for number, kind in _KINDS.items()}
+_VALUED = frozenset({AssetKind.POINTS, AssetKind.VIRTUAL})
 _BASE = {
     plan_pb2.AMOUNT_BASE_UNSPECIFIED: Base.ORDER,
     plan_pb2.AMOUNT_BASE_ORDER: Base.ORDER,
@@ -94,6 +106,7 @@ class _PlanReader:
             rule = self._rule(each, index, path, assets)
             if rule is not None:
                 rules.append(rule)
+        terms = read_terms(message, assets, self._currency_code, self._currency_digits, self._wrong)
         if self._violations:
             raise invalid_fields(self._violations, "INVALID_PLAN")
         return Plan(
@@ -104,6 +117,7 @@ class _PlanReader:
             tuple(assets.values()),
             tuple(rules),
             effective_time,
+            terms=terms,
         )
 
     def _wrong(self, path: str, description: str) -> None:
@@ -131,19 +145,29 @@ class _PlanReader:
             path = f"plan.assets[{index}]"
             if each.code in assets:
                 self._wrong(f"{path}.code", f"{each.code!r} is named twice")
-            if each.kind not in (asset_pb2.ASSET_KIND_MONEY, asset_pb2.ASSET_KIND_POINTS):
-                self._wrong(f"{path}.kind", "is part of the contract, but this server does not pay it yet")
-            if each.kind == asset_pb2.ASSET_KIND_MONEY:
+            kind = _KINDS[each.kind]
+            if kind is AssetKind.MONEY:
                 asset = self._money(each, path)
             else:
                 rate = Fraction(each.per_currency_unit or "1")
                 if rate == 0:
                     self._wrong(f"{path}.per_currency_unit", "must be more than 0")
+                    rate = Fraction(1)
+                if each.per_currency_unit and kind not in _VALUED:
+                    self._wrong(f"{path}.per_currency_unit", "is of points and virtual currencies only")
                 if each.code.isupper():
-                    self._wrong(f"{path}.code", "upper case is for currencies; points take a lower-case name")
-                asset = Asset(each.code, AssetKind.POINTS, each.minor_digits, rate)
+                    self._wrong(f"{path}.code", f"upper case is for currencies; {kind.value} takes a lower-case name")
+                asset = Asset(each.code, kind, self._digits(each, kind, path), rate)
             assets[each.code] = asset
         return assets
+
+    def _digits(self, message: asset_pb2.Asset, kind: AssetKind, path: str) -> int:
+        if kind in _VALUED:
+            return message.minor_digits
+        digits = self._currency_digits if kind is AssetKind.CREDIT else 0
+        if message.minor_digits not in (0, digits):
+            self._wrong(f"{path}.minor_digits", f"{kind.value} has {digits}; leave it out")
+        return digits
 
     def _money(self, message: asset_pb2.Asset, path: str) -> Asset:
         digits = self._currency_digits
@@ -303,5 +327,4 @@ class _AmountReader:
 
 def asset_message(asset: Asset) -> asset_pb2.Asset:
     """The asset for events."""
-    kind = asset_pb2.ASSET_KIND_MONEY if asset.kind is AssetKind.MONEY else asset_pb2.ASSET_KIND_POINTS
-    return asset_pb2.Asset(code=asset.code, kind=kind, minor_digits=asset.digits)
+    return asset_pb2.Asset(code=asset.code, kind=_KIND_NUMBERS[asset.kind], minor_digits=asset.digits)

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 STATEMENTS = """
 -- In which order the facts of a program were settled that counts something. Drawn behind the program's lock, so that a later
