@@ -12,6 +12,7 @@ from cli.commands.doctor import doctor
 from cli.commands.explain import explain
 from cli.commands.health import health
 from cli.commands.inbox import inbox
+from cli.commands.invite import invite, links
 from cli.commands.migrate import migrate
 from cli.commands.replay import replay
 from cli.commands.tree import tree
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for command in (up, demo, apply, export, replay, wallet, tree, inbox, audit, doctor, migrate, health):
+for command in (up, demo, apply, export, replay, wallet, tree, invite, links, inbox, audit, doctor, migrate, health):
     app.command()(command)
 app.add_typer(explain, name="explain")
 

@@ -267,6 +267,8 @@ def test_the_demo_plays_three_people_and_a_second_run_finds_them(stack: Up) -> N
         "doctor",
         "migrate",
         "health",
+        "invite",
+        "links",
         "explain conversion",
         "explain reward",
     ],
@@ -288,3 +290,19 @@ def test_a_plan_is_not_published_where_its_texts_are_refused(stack: Up, tmp_path
     assert "the plan was not published" in refused.stderr
     wallet = upline("wallet", "half-told", "anybody", state=stack.state, check=False)
     assert "does not exist" in wallet.stderr
+
+
+def test_invitations(stack: Up, replayed: tuple[str, list[str]]) -> None:
+    code = as_json(stack, "invite", replayed[0], "d", "--code", "dee-10", "--share", "50.0")
+    assert (code["code"], code["share_percent"]) == ("DEE-10", "50")
+    link = as_json(stack, "invite", replayed[0], "d", "--to", "https://shop.example/", "--channel", "chat")
+    assert link["url"].endswith(link["link_id"])
+    answer = as_json(stack, "links", replayed[0], "d")
+    assert (answer["codes"], answer["links"]) == ([code], [link])
+    shown = upline("links", replayed[0], "d", state=stack.state).stdout
+    assert "50 %" in shown
+    assert link["url"] in shown
+    refused = upline("invite", replayed[0], "d", "--share", "101", state=stack.state, check=False)
+    assert refused.returncode == 1
+    assert "share_percent: is more than 100 percent" in refused.stderr
+    assert upline("invite", replayed[0], "d", "--campaign", "spring", state=stack.state, check=False).returncode == 2
