@@ -22,7 +22,10 @@ def invite(
     code: Annotated[str, typer.Option(help="The wanted code; left out, one that nobody can guess.")] = "",
     share: Annotated[
         str,
-        typer.Option(metavar="PERCENT", help="How much of the reward goes to the friend; left out, as the plan says."),
+        typer.Option(
+            metavar="PERCENT",
+            help="How much of the reward goes to the friend, where the plan lets its participants choose.",
+        ),
     ] = "",
     channel: Annotated[str, typer.Option(help="Where it will be shared.")] = "",
     campaign: Annotated[str, typer.Option(help="What a link is part of.")] = "",
