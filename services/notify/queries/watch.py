@@ -24,6 +24,8 @@ FALLBACK_SECONDS = 3.0
 SHORTEST_PAUSE_SECONDS = 0.01
 PAUSE_RATIO = 3.0
 """Pause after a look, as a multiple of the time it took: however many watch, looking takes a quarter of one connection."""
+LONGEST_PAUSE_SECONDS = 0.5
+"""A look that was held up once must not hold up the next one three times as long."""
 RETRY_SECONDS = 1.0
 MAX_WAITING_ENTRIES = 10_000
 """Of one watch. A caller that reads more slowly is sent away, to resume when it can."""
@@ -151,7 +153,8 @@ class Watches:
                 log.warning("cannot look for new entries, will retry", error=str(error) or type(error).__name__)
                 self._wake.set()
                 await asyncio.sleep(RETRY_SECONDS)
-            await asyncio.sleep(max(SHORTEST_PAUSE_SECONDS, PAUSE_RATIO * (loop.time() - began)))
+            pause = PAUSE_RATIO * (loop.time() - began)
+            await asyncio.sleep(min(max(SHORTEST_PAUSE_SECONDS, pause), LONGEST_PAUSE_SECONDS))
 
     def close(self) -> None:
         """Ends every watch, so that callers go on with another replica, and lets none begin."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import grpc
 import pytest
+from sqlalchemy import text
 from upline.notify.v1 import notify_pb2_grpc
 
 from chassis.database import Database
@@ -31,6 +32,9 @@ from tests.integration.notify.conftest import (
 )
 from tests.running import DEADLINE_SECONDS, Running
 
+_PLANS = text(
+    "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%pg_visible_in_snapshot%'"
+)
 Inboxes = notify_pb2_grpc.InboxServiceStub
 NewProgram = Callable[[str], str]
 
@@ -164,6 +168,27 @@ async def test_a_new_watch_begins_with_what_is_written_from_then_on(
             await watches._look()
             assert [each.cause_id for each in await anext(old.live())] == ["n-1", "n-2"]
             assert [each.cause_id for each in await anext(new.live())] == ["n-2"]
+    await database.close()
+
+
+async def test_a_look_is_planned_for_what_it_looks_for(servers: Servers, new_program_id: NewProgram) -> None:
+    """A plan made once for any look, while tables are small, would read whole tables when they have grown."""
+    database = Database(servers.settings("notify").database_url, "notify")
+    inbox = Inbox(new_program_id("plan"), "maria")
+    writer = Writer(database, inbox)
+    go, written = asyncio.Event(), asyncio.Event()
+    go.set()
+    watches = Watches(database)
+    with watches.watch(inbox):
+        # After a few rounds the driver prepares the statements, and after a few more the server would use one plan for all.
+        for number in range(1, 21):
+            await watches._look()
+            await writer.write(number, go, written)
+    async with database.transaction() as conn:
+        plans = (await conn.execute(_PLANS)).all()
+    assert plans
+    assert not sum(generic for _, generic in plans)
+    assert sum(custom for custom, _ in plans) > 10
     await database.close()
 
 
