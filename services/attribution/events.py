@@ -50,9 +50,12 @@ def conversion_recorded(
     if decided.bound_at is not None:
         recorded.bind_time.CopyFrom(to_timestamp(decided.bound_at))
     recorded.upline.extend([members[key] for key in decided.upline])
+    recorded.share_percent = decided.share_percent
     if (touch := decided.attribution.touch) is not None:
         recorded.link_owner_id = touch.referrer_id
-    recorded.share_percent = decided.share_percent
+        recorded.link_share_percent = touch.share_percent
+        if all(member.participant_id != touch.referrer_id for member in recorded.upline):
+            recorded.link_owner_attributes.update(decided.link_owner_attributes)
     return event
 
 

@@ -252,6 +252,7 @@ def _decide(batch: _Batch, draft: Draft, candidates: Sequence[Candidate], now: d
         bound_at=bond.bound_at if bond else None,
         upline=_upline(batch, draft.buyer_id, attribution),
         share_percent=share_of(policy, attribution, bond),
+        link_owner_attributes=batch.people[attribution.touch.referrer_id].attributes if attribution.touch else {},
     )
 
 

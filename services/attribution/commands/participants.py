@@ -265,6 +265,9 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], 
                 bound_at=bond.bound_at if bond else None,
                 upline=_upline(roll, key, attribution),
                 share_percent=share_of(roll.program.policy, attribution, bond),
+                link_owner_attributes=roll.people[attribution.touch.referrer_id].attributes
+                if attribution.touch
+                else {},
             )
         )
 

@@ -46,6 +46,8 @@ class Decided:
     """Keys, level 1 first."""
     share_percent: str
     """What the buyer's referrer gives him of his reward, in percent; empty where nothing was chosen."""
+    link_owner_attributes: dict[str, str]
+    """Of whoever owns the link or code that led here; empty where none did."""
 
 
 @dataclass(frozen=True, slots=True)

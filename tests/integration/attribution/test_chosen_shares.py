@@ -81,7 +81,7 @@ async def test_every_way_to_be_bound_pins_the_choice(program: Program, clock: Ma
 async def test_what_was_pinned_stays_and_another_links_owner_is_told(program: Program, clock: ManualClock) -> None:
     caller = await program()
     for each in ("olga", "maria"):
-        await caller.enroll(each)
+        await caller.enroll(each, attributes={"name": each})
     await caller.enroll("vera", code=await caller.code("olga", "50"))
     await caller.record(order("plain", "vera"))
     await caller.record(order("again", "vera", code=await caller.code("olga", "100")))
@@ -98,6 +98,11 @@ async def test_what_was_pinned_stays_and_another_links_owner_is_told(program: Pr
         "own": ("50", ""),
         "old": ("50", ""),
     }
+    assert {key: each.link_share_percent for key, each in events.items()} == {
+        "plain": "", "again": "100", "other": "25", "own": "", "old": "",
+    }  # fmt: skip
+    strangers = {key: dict(each.link_owner_attributes) for key, each in events.items() if each.link_owner_attributes}
+    assert strangers == {"other": {"name": "maria"}}, "the upline has its own"
     assert all([each.participant_id for each in event.upline] == ["olga"] for event in events.values())
     assert (await caller.get("vera")).binding.share_percent == "50"
 

@@ -112,18 +112,42 @@ class ConversionRecorded(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class LinkOwnerAttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CONVERSION_FIELD_NUMBER: _builtins.int
     BUYER_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     BIND_TIME_FIELD_NUMBER: _builtins.int
     UPLINE_FIELD_NUMBER: _builtins.int
     LINK_OWNER_ID_FIELD_NUMBER: _builtins.int
     SHARE_PERCENT_FIELD_NUMBER: _builtins.int
+    LINK_OWNER_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    LINK_SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     link_owner_id: _builtins.str
     """Who owns the link or code that led to this conversion; empty where neither did."""
     share_percent: _builtins.str
     """The part of his reward, in percent (an exact decimal), that the buyer's referrer chose to give to him, as pinned when the buyer was bound;
     where referrals are per conversion, as chosen on the link or code behind it. Empty where none was chosen.
     """
+    link_share_percent: _builtins.str
+    """The part of what he is paid for this conversion, in percent, that he chose on that link or code to give to the buyer. Empty where he chose none."""
     @_builtins.property
     def conversion(self) -> _conversion_pb2.Conversion:
         """The conversion with its attribution."""
@@ -140,6 +164,10 @@ class ConversionRecorded(_message.Message):
     def upline(self) -> _containers.RepeatedCompositeFieldContainer[Global___UplineMember]:
         """The upline at that time, level 1 first, at most 64 levels."""
 
+    @_builtins.property
+    def link_owner_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The attributes of the link's or code's owner at that time; empty where he stands in `upline`, which has them."""
+
     def __init__(
         self,
         *,
@@ -149,10 +177,12 @@ class ConversionRecorded(_message.Message):
         upline: _abc.Iterable[Global___UplineMember] | None = ...,
         link_owner_id: _builtins.str = ...,
         share_percent: _builtins.str = ...,
+        link_owner_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        link_share_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "conversion", b"conversion", "link_owner_id", b"link_owner_id", "share_percent", b"share_percent", "upline", b"upline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "conversion", b"conversion", "link_owner_attributes", b"link_owner_attributes", "link_owner_id", b"link_owner_id", "link_share_percent", b"link_share_percent", "share_percent", b"share_percent", "upline", b"upline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
