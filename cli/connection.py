@@ -1,6 +1,7 @@
 """Finds the services: named by the caller, else a running stack, else a stack for the duration of the command."""
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,23 @@ def services(where: Where) -> Iterator[Addresses]:
         return
     with embedded(where.state) as stack:
         yield Addresses(**stack.layout.addresses())
+
+
+@contextmanager
+def database(where: Where) -> Iterator[str]:
+    """The URL of the database as its owner, for what operators do beneath the services; it answers for as long as the context lasts."""
+    if url := External.from_environment().database_url:
+        yield url
+    elif (running := running_stack(where.state)) and running.get("postgres_port"):
+        password = json.loads((where.state / "secrets.json").read_text())["database_password"]
+        yield f"postgresql://upline:{password}@127.0.0.1:{running['postgres_port']}/upline"
+    elif running:
+        raise CommandFailed(
+            f"the stack on {where.state} uses a database elsewhere: set UPLINE_DATABASE_URL to it", USAGE
+        )
+    else:
+        with embedded(where.state) as stack:
+            yield stack.servers()[0]
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+"""`upline simulate`."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.bundle.program import load
+from cli.commands.rebuild import counting
+from cli.connection import Where, database
+from cli.failures import USAGE, CommandFailed
+from cli.options import DEFAULT_STATE, Json, State
+from cli.output import amount, out, print_json, progress, table
+
+if TYPE_CHECKING:
+    from services.rewards.queries.simulate import Paid, Simulation
+
+
+def simulate(
+    plan: Annotated[Path, typer.Option("--plan", metavar="FILE", help="A program file; its plan is the draft.")],
+    program: Annotated[str, typer.Option("--program", help="Whose history; left out: the program of the file.")] = "",
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Only conversions that occurred from then on, ISO 8601.")
+    ] = "",
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Only conversions that occurred before.")] = "",
+    top: Annotated[int, typer.Option(min=0, help="How many people to show, those that differ most.")] = 10,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a processor.")] = 0,
+    state: State = DEFAULT_STATE,
+    as_json: Json = False,
+) -> None:
+    """Run a draft of a plan over what happened, side by side with what was paid: per person, per rule, in total.
+
+    The draft pays as if it had been in force alone, with every counter, cap and budget at nothing to begin with, and refunds are taken
+    back as they were. Nothing is written. Needs the database as its owner: that of the stack on --state, or UPLINE_DATABASE_URL.
+
+    Examples: upline simulate --plan draft.yaml; upline simulate --plan draft.yaml --from 2026-01-01 --to 2026-04-01 --json
+    """
+    from services.rewards.queries.simulate import Draft  # and everything that decides with it
+    from services.rewards.queries.simulate import simulate as run
+
+    bundle = load(plan)
+    if bundle.plan is None:
+        raise CommandFailed(f"{plan} has no plan", USAGE)
+    draft = Draft(program or bundle.program.program_id, bundle.plan, _time("--from", start), _time("--to", end))
+    began = time.monotonic()
+    with database(Where(state)) as url, progress() as bars:
+        result = asyncio.run(run(url, draft, counting(bars, "simulating"), jobs))
+    told = side_by_side(result) | {"program": draft.program_id, "seconds": round(time.monotonic() - began, 3)}
+    if as_json:
+        print_json(told)
+    else:
+        print_simulation(told, top)
+
+
+def _time(option: str, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandFailed(
+            f"{option} {text}: expected a time such as 2026-01-31 or 2026-01-31T09:00:00Z", USAGE
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def side_by_side(result: "Simulation") -> dict[str, Any]:
+    """Both sides per person, per rule and in total, in minor units."""
+    return {
+        "conversions": result.conversions,
+        "total": _rows(result, ()),
+        "rules": _rows(result, (("rule", 0),)),
+        "people": _rows(result, (("participant", 1),)),
+    }
+
+
+def _rows(result: "Simulation", by: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
+    paid, simulated = _summed(result.paid, by), _summed(result.simulated, by)
+    rows = []
+    for key in sorted(paid.keys() | simulated.keys()):
+        was, would = paid.get(key, (0, 0)), simulated.get(key, (0, 0))
+        rows.append(
+            {name: key[index] for index, (name, _) in enumerate(by)}
+            | {"asset": key[-1], "digits": result.digits[key[-1]]}
+            | {"paid_rewards": was[0], "simulated_rewards": would[0]}
+            | {"paid_minor": was[1], "simulated_minor": would[1], "difference_minor": would[1] - was[1]}
+        )
+    return sorted(rows, key=lambda row: -abs(row["difference_minor"])) if by else rows
+
+
+def _summed(side: "Paid", by: tuple[tuple[str, int], ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+    sums: dict[tuple[str, ...], tuple[int, int]] = {}
+    for names, (count, minor) in side.items():
+        key = (*(names[index] for _, index in by), names[2])
+        before = sums.get(key, (0, 0))
+        sums[key] = (before[0] + count, before[1] + minor)
+    return sums
+
+
+def print_simulation(told: dict[str, Any], top: int) -> None:
+    """The three views for people; the last line says how much was simulated."""
+    _print("in total", told["total"], None, len(told["total"]))
+    _print("by rule", told["rules"], "rule", len(told["rules"]))
+    _print(f"people, of {len(told['people'])} those that differ most", told["people"], "participant", top)
+    out.print(f"{told['conversions']} conversions simulated; {told['seconds']:.1f} seconds")
+
+
+def _print(title: str, rows: list[dict[str, Any]], name: str | None, count: int) -> None:
+    if not rows or not count:
+        return
+    numbers = ("paid", "simulated", "difference")
+    shown = table(title, *([name] if name else []), *numbers, right=numbers)
+    for row in rows[:count]:
+        cells = [
+            amount(row[f"{column}_minor"], row["digits"], row["asset"])
+            for column in ("paid", "simulated", "difference")
+        ]
+        shown.add_row(*([row[name]] if name else []), *cells)
+    out.print(shown)

@@ -1,0 +1,143 @@
+"""What a draft of a plan would have paid for what happened, beside what was paid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.rewards.v1 import plan_pb2
+
+from chassis.errors import not_found
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.course import Course
+from services.rewards.domain.plan import Plan
+from services.rewards.store import history
+from services.rewards.store.history import PastFact, Slice
+from services.rewards.store.plans import PlanShelf
+from services.rewards.store.working import View, count_facts, in_processes, one_view, shared_view
+from services.rewards.wire.plans import read_plan
+
+CONVERSIONS_A_SLICE = 10_000
+FACTS_A_REPORT = 500
+
+Paid = dict[tuple[str, str, str], tuple[int, int]]
+"""By rule, beneficiary and asset: how many rewards, and what is left of them after reversals, in minor units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan that is not published, for the conversions of one program that occurred in [start, end)."""
+
+    program_id: str
+    plan: plan_pb2.Plan
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def covers(self, conversion: Conversion) -> bool:
+        """Whether a conversion is simulated."""
+        moment = conversion.occurred_at
+        return (self.start is None or moment >= self.start) and (self.end is None or moment < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    view: View
+    draft: Draft
+    currency_code: str
+    part: Slice
+
+
+@dataclass(slots=True)
+class Simulation:
+    """Both sides."""
+
+    conversions: int = 0
+    """How many were simulated."""
+    paid: Paid = field(default_factory=dict)
+    simulated: Paid = field(default_factory=dict)
+    digits: dict[str, int] = field(default_factory=dict)
+    """Decimal places of every asset on either side."""
+
+    def add(self, other: "Simulation") -> None:
+        """Adds another part of the same simulation."""
+        self.conversions += other.conversions
+        for mine, theirs in ((self.paid, other.paid), (self.simulated, other.simulated)):
+            for key, (count, minor) in theirs.items():
+                before = mine.get(key, (0, 0))
+                mine[key] = (before[0] + count, before[1] + minor)
+
+
+async def simulate(url: str, draft: Draft, begin: Callable[[int], Callable[[int], None]], jobs: int = 0) -> Simulation:
+    """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before `draft.start`.
+
+    Pure: nothing is written. NOT_FOUND for a program without a plan; INVALID_ARGUMENT with every mistake of the draft.
+    """
+    async with one_view(url) as (conn, view):
+        versions = (await PlanShelf().load(conn, [draft.program_id]))[draft.program_id]
+        if not versions:
+            raise not_found("program", draft.program_id)
+        currency_code = versions[-1].currency_code
+        plan = read_plan(draft.program_id, len(versions) + 1, currency_code, draft.plan, None)
+        count = (await history.counts(conn, draft.program_id)).get(draft.program_id, 0)
+        parts = await history.slices(conn, draft.program_id, CONVERSIONS_A_SLICE)
+        tasks = [_Task(view, draft, currency_code, part) for part in parts]
+        results = await in_processes(_simulate_part, tasks, begin(count), jobs)
+    total = Simulation(digits={asset.code: asset.digits for each in (*versions, plan) for asset in each.assets})
+    for each in results:
+        total.add(each)
+    return total
+
+
+async def _simulate_part(task: _Task) -> Simulation:
+    draft = task.draft
+    plan = read_plan(draft.program_id, 0, task.currency_code, draft.plan, None)
+    running = _Running(plan)
+    async with shared_view(task.view) as conn:
+        seen = 0
+        async for fact in history.facts(conn, task.part):
+            if fact.reversal is None:
+                seen += 1
+                if seen % FACTS_A_REPORT == 0:
+                    count_facts(FACTS_A_REPORT)
+            if draft.covers(fact.past.conversion):
+                running.take(fact)
+        count_facts(seen % FACTS_A_REPORT)
+        paid = await _paid(conn, task, running.conversion_ids)
+    return Simulation(len(running.conversion_ids), paid, running.total())
+
+
+async def _paid(conn: AsyncConnection, task: _Task, conversion_ids: list[str]) -> Paid:
+    everything = task.draft.start is None and task.draft.end is None
+    return await history.paid(conn, task.part, None if everything else conversion_ids)
+
+
+class _Running:
+    """Decides fact after fact and adds up."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.conversion_ids: list[str] = []
+        self._plan = plan
+        self._course = Course()
+        self._total: Paid = {}
+
+    def take(self, fact: PastFact) -> None:
+        """Decides one fact."""
+        conversion = fact.past.conversion
+        if fact.reversal is None:
+            self.conversion_ids.append(conversion.conversion_id)
+            accrual = self._course.settle(self._plan, conversion, to_be_reversed=bool(fact.past.reversals))
+            for each in accrual.rewards:
+                self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
+        else:
+            for revision in self._course.take_back(conversion, fact.reversal):
+                reward = revision.reward
+                self._add(reward.rule_id, reward.beneficiary_id, reward.asset, 0, revision.delta_minor)
+
+    def total(self) -> Paid:
+        """What is left of all rewards."""
+        return self._total
+
+    def _add(self, rule_id: str, beneficiary_id: str, asset: str, count: int, minor: int) -> None:
+        key = (rule_id, beneficiary_id, asset)
+        before = self._total.get(key, (0, 0))
+        self._total[key] = (before[0] + count, before[1] + minor)

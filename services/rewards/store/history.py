@@ -1,0 +1,157 @@
+"""Stored facts of a program in the order in which they were settled."""
+
+import heapq
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.attribution.v1 import events_pb2
+
+from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.wire.events import read_conversion
+
+ROWS_A_FETCH = 2_000
+_LAST_TEXT = "\U0010ffff"
+
+# A program that counted nothing when a fact was settled gave it no position: it stands before all that have one, and its place
+# among its like changes nothing.
+_PAST = text("""
+    SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot, c.record_time,
+        r.reversal_ids, r.amounts, r.completes, r.record_times, r.positions
+    FROM conversion AS c
+    LEFT JOIN (
+        SELECT conversion_id, array_agg(reversal_id ORDER BY record_time, reversal_id) AS reversal_ids,
+            array_agg(amount_minor ORDER BY record_time, reversal_id) AS amounts,
+            array_agg(completes ORDER BY record_time, reversal_id) AS completes,
+            array_agg(record_time ORDER BY record_time, reversal_id) AS record_times,
+            array_agg(position ORDER BY record_time, reversal_id) AS positions
+        FROM reversal WHERE program_id = :program_id AND conversion_id > :after AND conversion_id <= :up_to
+        GROUP BY conversion_id
+    ) AS r USING (conversion_id)
+    WHERE c.program_id = :program_id AND c.event IS NOT NULL AND c.conversion_id > :after AND c.conversion_id <= :up_to
+    ORDER BY c.position NULLS FIRST, c.record_time, c.conversion_id
+""")
+_BOUNDS = text("""
+    SELECT conversion_id FROM (
+        SELECT conversion_id, row_number() OVER (ORDER BY conversion_id) AS number
+        FROM conversion WHERE program_id = :program_id AND event IS NOT NULL) AS numbered
+    WHERE number % :size = 0 ORDER BY conversion_id
+""")
+_COUNTS = text("""
+    SELECT program_id, count(*) AS conversion_count FROM conversion
+    WHERE event IS NOT NULL AND (:program_id = '' OR program_id = :program_id) GROUP BY 1 ORDER BY 1
+""")
+_PAID = """
+    SELECT r.rule_id, r.beneficiary_id, r.asset, count(*) AS reward_count,
+        (sum(r.amount_minor) + coalesce(sum(v.delta_minor), 0))::bigint AS net_minor
+    FROM reward AS r
+    LEFT JOIN (SELECT reward_id, sum(delta_minor) AS delta_minor FROM reward_revision GROUP BY 1) AS v USING (reward_id)
+    WHERE r.program_id = :program_id AND r.conversion_id > :after AND r.conversion_id <= :up_to {chosen}
+    GROUP BY 1, 2, 3
+"""
+_PAID_FOR_ALL = text(_PAID.format(chosen=""))
+_PAID_FOR_SOME = text(_PAID.format(chosen="AND r.conversion_id = ANY (CAST(:conversion_ids AS text[]))"))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some of a program's conversions: those with ids above `after` up to `up_to`."""
+
+    program_id: str
+    after: str = ""
+    up_to: str = _LAST_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A conversion that was settled."""
+
+    conversion: Conversion
+    plan_version: int
+    """0: none was in force."""
+    position: int | None
+    snapshot: str | None
+    reversals: tuple[tuple[Reversal, int | None], ...]
+    """What took it back since, oldest first, each with its position."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastFact:
+    """A conversion that was settled, or one of the reversals that took it back."""
+
+    past: Past
+    reversal: Reversal | None
+
+
+Moment = tuple[bool, int, datetime, str]
+
+
+async def counts(conn: AsyncConnection, program_id: str) -> dict[str, int]:
+    """How many conversions each program has; only the one named, or all for an empty id."""
+    rows = await conn.execute(_COUNTS, {"program_id": program_id})
+    return {row.program_id: row.conversion_count for row in rows}
+
+
+async def slices(conn: AsyncConnection, program_id: str, size: int) -> list[Slice]:
+    """The program's conversions in slices of that size, the last one smaller or empty."""
+    bounds = list((await conn.execute(_BOUNDS, {"program_id": program_id, "size": size})).scalars())
+    return [Slice(program_id, after, up_to) for after, up_to in zip(["", *bounds], [*bounds, _LAST_TEXT], strict=True)]
+
+
+async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
+    """The facts of a slice in the order in which they were settled.
+
+    A reversal that was there before its conversion took effect with it, so it comes right behind it.
+    """
+    waiting: list[tuple[Moment, int, PastFact]] = []
+    number = 0
+    async for past in _pasts(conn, part):
+        moment = _moment(past.position, past.conversion.record_time, past.conversion.conversion_id)
+        while waiting and waiting[0][0] < moment:
+            yield heapq.heappop(waiting)[2]
+        yield PastFact(past, None)
+        for reversal, position in past.reversals:
+            then = _moment(position, reversal.record_time, reversal.reversal_id)
+            if then[:2] < moment[:2]:
+                yield PastFact(past, reversal)
+            else:
+                number += 1
+                heapq.heappush(waiting, (then, number, PastFact(past, reversal)))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+async def paid(
+    conn: AsyncConnection, part: Slice, conversion_ids: list[str] | None
+) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """By rule, beneficiary and asset: how many rewards were posted for the slice's conversions, all of them for None, and what
+    is left of them after reversals."""
+    parameters: dict[str, object] = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
+    if conversion_ids is not None:
+        parameters["conversion_ids"] = conversion_ids
+    rows = await conn.execute(_PAID_FOR_ALL if conversion_ids is None else _PAID_FOR_SOME, parameters)
+    return {(rule_id, person, asset): (count, minor) for rule_id, person, asset, count, minor in rows}
+
+
+async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
+    parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
+    rows = await conn.stream(_PAST, parameters, execution_options={"yield_per": ROWS_A_FETCH})
+    async for conversion_id, event, version, position, snapshot, _, ids, amounts, completes, times, positions in rows:
+        reversals = (
+            tuple(
+                (Reversal(part.program_id, reversal_id, conversion_id, amount, complete, time), at)
+                for reversal_id, amount, complete, time, at in zip(
+                    ids, amounts, completes, times, positions, strict=True
+                )
+            )
+            if ids
+            else ()
+        )
+        conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(event)))
+        yield Past(conversion, version, position, snapshot, reversals)
+
+
+def _moment(position: int | None, record_time: datetime, name: str) -> Moment:
+    return position is not None, position or 0, record_time, name

@@ -1,0 +1,132 @@
+"""What a rebuild computes, beside what is stored: a schema for the time of the comparison."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.rewards import tables
+from services.rewards.domain.ledger import Reward
+from services.rewards.domain.settlement import Revision
+from services.rewards.store import ledger
+from services.rewards.store.copying import NULL, copy_lines, escape
+from services.rewards.store.history import Slice
+
+COPIED = ("reward", "reward_revision", "balance_delta", "hold", "transfer")
+"""Tables that the ledger's own writing fills."""
+MAX_DIFFERENCES = 1_000
+"""Of one slice and table; where more differ, the first of them say why."""
+
+_DECIDED = (
+    "CREATE UNLOGGED TABLE {schema}.decided (program_id text NOT NULL, conversion_id text NOT NULL, snapshot text)",
+    "COPY {schema}.decided (program_id, conversion_id, snapshot) FROM STDIN",
+)
+_IN_SLICE = "program_id = :program_id AND conversion_id > :after AND conversion_id <= :up_to"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that should be there and is not, or is there and should not be; one of the two sides is empty or both differ."""
+
+    program_id: str
+    conversion_id: str
+    table: str
+    row: str
+    """What names the row."""
+    stored: str
+    """As stored, JSON; empty for a row that is missing."""
+    rebuilt: str
+    """As computed, JSON; empty for a row too many."""
+
+
+def _compared(table: Table, without: tuple[str, ...] = ()) -> str:
+    return ", ".join(column.name for column in table.columns if column.name not in without)
+
+
+_REWARD = _compared(tables.reward)
+_REVISION = _compared(tables.reward_revision)
+
+
+def _comparison(stored: str, rebuilt: str, key: str, conversion_id: str) -> str:
+    """Full rows on both sides, matched by `key`, wherever they are not the same."""
+    return f"""
+        SELECT coalesce(s.{conversion_id}, b.{conversion_id}, '') AS conversion_id, coalesce(s.key, b.key) AS key,
+            s.line AS stored, b.line AS rebuilt
+        FROM (SELECT {key} AS key, {conversion_id}, to_jsonb(q)::text AS line FROM ({stored}) AS q) AS s
+        FULL JOIN (SELECT {key} AS key, {conversion_id}, to_jsonb(q)::text AS line FROM ({rebuilt}) AS q) AS b
+            ON s.key = b.key
+        WHERE s.line IS DISTINCT FROM b.line
+        ORDER BY 1, 2 LIMIT {MAX_DIFFERENCES}
+    """
+
+
+async def create(conn: AsyncConnection, schema: str) -> None:
+    """Makes the schema. Needs the owner of the database."""
+    await conn.execute(text(f"CREATE SCHEMA {schema}"))
+    for name in COPIED:
+        await conn.execute(text(f"CREATE UNLOGGED TABLE {schema}.{name} (LIKE rewards.{name})"))
+    await conn.execute(text(_DECIDED[0].format(schema=schema)))
+
+
+async def drop(conn: AsyncConnection, schema: str) -> None:
+    """Removes the schema with everything in it."""
+    await conn.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
+
+
+async def write(
+    conn: AsyncConnection,
+    schema: str,
+    rewards: list[Reward],
+    revisions: list[Revision],
+    snapshots: Iterable[tuple[str, str, str | None]],
+) -> None:
+    """Adds what was computed, by the ledger's own statements. `snapshots`: program, conversion, JSON."""
+    await conn.execute(text(f"SET LOCAL search_path = {schema}, rewards"))
+    await ledger.post(conn, rewards, [], revisions)
+    await copy_lines(
+        conn,
+        _DECIDED[1].format(schema=schema),
+        (
+            f"{program_id}\t{escape(conversion_id)}\t{NULL if snapshot is None else escape(snapshot)}\n"
+            for program_id, conversion_id, snapshot in snapshots
+        ),
+    )
+
+
+async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[Difference]:
+    """Every row of the slice that is not stored as it was computed. In the transaction that computed it."""
+    for name in COPIED[:2]:
+        await conn.execute(text(f"ANALYZE {schema}.{name}"))
+    parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
+    statements = {
+        "reward": _comparison(
+            f"SELECT {_REWARD} FROM rewards.reward WHERE {_IN_SLICE}",
+            f"SELECT {_REWARD} FROM {schema}.reward",
+            "reward_id::text || ' ' || beneficiary_id",
+            "conversion_id",
+        ),
+        "reward_revision": _comparison(
+            f"""SELECT {_REVISION}, conversion_id FROM rewards.reward_revision
+                JOIN (SELECT reward_id, conversion_id FROM rewards.reward WHERE {_IN_SLICE}) AS r USING (reward_id)""",
+            f"""SELECT {_REVISION}, conversion_id FROM {schema}.reward_revision
+                JOIN (SELECT reward_id, conversion_id FROM {schema}.reward) AS r USING (reward_id)""",
+            "reward_id::text || ' ' || reversal_id",
+            "conversion_id",
+        ),
+        "conversion": _comparison(
+            f"SELECT conversion_id, snapshot FROM rewards.conversion WHERE event IS NOT NULL AND {_IN_SLICE}",
+            f"SELECT conversion_id, snapshot FROM {schema}.decided",
+            "conversion_id",
+            "conversion_id",
+        ),
+    }
+    found = []
+    for table, statement in statements.items():
+        rows: Any = await conn.execute(text(statement), parameters if ":after" in statement else {})
+        found += [
+            Difference(part.program_id, row.conversion_id, table, row.key, row.stored or "", row.rebuilt or "")
+            for row in rows
+        ]
+    return found

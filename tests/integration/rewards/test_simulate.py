@@ -1,0 +1,123 @@
+"""A draft over what happened, beside what was paid."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from upline.rewards.v1 import plan_pb2
+
+from chassis.errors import UplineError
+from services.rewards.queries.simulate import Draft, Simulation, simulate
+from tests.conftest import Servers
+from tests.integration.rewards.conftest import (
+    NOON,
+    Ledger,
+    Published,
+    message,
+    points_rule,
+    recorded,
+    reversed_,
+    three_levels,
+)
+
+CONVERSIONS = 120
+
+
+def draft() -> plan_pb2.Plan:
+    """Another plan: more for the sponsor, nothing for level 3, points for the buyer."""
+    plan = three_levels()
+    del plan.rules[0].amount.per_level.percents[:]
+    plan.rules[0].amount.per_level.percents.extend(["7.5", "2", "0"])
+    plan.assets.add(code="points", kind=2)
+    rule = points_rule()
+    rule.amount.percent.percent = "3"
+    plan.rules.append(rule)
+    return plan
+
+
+async def simulated(servers: Servers, program: str, plan: plan_pb2.Plan, **window: object) -> Simulation:
+    """The draft over the program's history."""
+    done: list[int] = []
+    result = await simulate(
+        servers.postgres.url,
+        Draft(program, plan, **window),  # type: ignore[arg-type]
+        lambda _total: done.append,
+        jobs=1,
+    )
+    assert done[-1] == CONVERSIONS
+    return result
+
+
+def history(program: str, seed: int = 7) -> list[bytes]:
+    """Orders of a month, some of them refunded, in messages."""
+    chance = random.Random(seed)
+    events = []
+    for number in range(CONVERSIONS):
+        moment = NOON + timedelta(hours=6 * number)
+        people = chance.sample([f"p{each}" for each in range(12)], 5)
+        amount = chance.choice([0, 1, 99, 1_000, 77_777])
+        events.append(
+            recorded(
+                program,
+                f"c{number}",
+                amount,
+                buyer=people[0],
+                upline=tuple(people[1:]),
+                occurred_at=moment,
+                record_time=moment,
+            )
+        )
+        if amount > 1 and chance.random() < 0.4:
+            events.append(reversed_(program, f"c{number}", f"r{number}", amount // 3, minutes_later=360 * number + 5))
+        if amount > 1 and chance.random() < 0.2:
+            rest = amount - amount // 3 if events[-1].HasField("reversed") else amount
+            events.append(
+                reversed_(program, f"c{number}", f"w{number}", rest, completes=True, minutes_later=360 * number + 9)
+            )
+    return [message(*events[start : start + 20]) for start in range(0, len(events), 20)]
+
+
+async def test_a_draft_pays_what_its_replay_pays(ledger: Ledger, published: Published, servers: Servers) -> None:
+    program, replayed = await published(three_levels()), await published(draft())
+    await ledger.settle(*history(program))
+    await ledger.settle(*history(replayed))
+    result = await simulated(servers, program, draft())
+    assert result.conversions == CONVERSIONS
+    assert result.digits == {"USD": 2, "points": 0}
+    there = await simulated(servers, replayed, draft())
+    assert result.simulated == there.paid == there.simulated
+    here = await simulated(servers, program, three_levels())
+    assert here.paid == here.simulated == result.paid
+    for key, (_, minor) in result.simulated.items():
+        if key[2] == "points":
+            assert (await ledger.available(replayed, key[1], asset="points"))[0] == minor
+
+
+async def test_a_window_is_half_open(ledger: Ledger, published: Published, servers: Servers) -> None:
+    program = await published(three_levels())
+    await ledger.settle(*history(program))
+    window = {"start": NOON + timedelta(hours=60), "end": NOON + timedelta(hours=120)}
+    part = await simulated(servers, program, three_levels(), **window)
+    assert part.conversions == 10
+    assert part.paid == part.simulated
+    before = await simulated(servers, program, three_levels(), end=window["start"])
+    after = await simulated(servers, program, three_levels(), start=window["end"])
+    for each in (before, after):
+        part.add(each)
+    everything = await simulated(servers, program, three_levels())
+    assert (part.conversions, part.paid, part.simulated) == (CONVERSIONS, everything.paid, everything.simulated)
+
+
+async def test_a_wrong_draft_is_told_by_field(published: Published, servers: Servers) -> None:
+    program = await published(three_levels())
+    wrong = draft()
+    wrong.rules[1].asset = "stars"
+    with pytest.raises(UplineError) as caught:
+        await simulate(servers.postgres.url, Draft(program, wrong), lambda _total: lambda _done: None, jobs=1)
+    assert "plan.rules[1].asset" in str([each.field for each in caught.value.violations])
+
+
+async def test_a_program_without_a_plan_has_no_history(servers: Servers) -> None:
+    with pytest.raises(UplineError) as caught:
+        await simulate(servers.postgres.url, Draft("nowhere", draft()), lambda _total: lambda _done: None, jobs=1)
+    assert caught.value.reason == "PROGRAM_NOT_FOUND"
