@@ -1,8 +1,10 @@
 """A conversion as the payout sees it: what happened, and what is left of it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from services.rewards.domain.details import Details
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,20 @@ class Conversion:
     """What is left of the amount."""
     void: bool = False
     """Whether nothing is left, also of a conversion without an amount."""
+    read_details: Callable[[], Details] = field(default=Details, compare=False, repr=False)
+    """Reads what only some plans ask for; call it once."""
+    taken_by_line: Mapping[str, int] = field(default_factory=dict)
+    """How much of each line was taken back, by line id."""
+
+    @property
+    def touched(self) -> bool:
+        """Whether something was taken back."""
+        return self.void or self.remaining_minor != self.amount_minor
+
+    @property
+    def whole(self) -> "Conversion":
+        """The conversion as it was before anything was taken back."""
+        return replace(self, remaining_minor=self.amount_minor, void=False, taken_by_line={}) if self.touched else self
 
     @property
     def people(self) -> list[str]:
@@ -42,6 +58,8 @@ class Reversal:
     amount_minor: int
     completes: bool
     record_time: datetime
+    lines: tuple[tuple[str, int], ...] = ()
+    """(line id, how much of it is taken back); empty for conversions without lines."""
 
 
 class OverReversedError(ValueError):
@@ -52,9 +70,13 @@ def after(conversion: Conversion, reversals: Iterable[Reversal]) -> Conversion:
     """What is left of `conversion` after all of `reversals`, whatever their order."""
     remaining = conversion.amount_minor
     void = False
+    taken_by_line: dict[str, int] = {}
     for reversal in reversals:
         remaining -= reversal.amount_minor
+        for line_id, taken_minor in reversal.lines:
+            taken_by_line[line_id] = taken_by_line.get(line_id, 0) + taken_minor
         void = void or (reversal.completes and conversion.amount_minor == 0)
     if remaining < 0:
         raise OverReversedError(f"{conversion.conversion_id}: {-remaining} more was taken back than there was")
-    return replace(conversion, remaining_minor=remaining, void=void or (conversion.amount_minor > 0 and remaining == 0))
+    void = void or (conversion.amount_minor > 0 and remaining == 0)
+    return replace(conversion, remaining_minor=remaining, void=void, taken_by_line=taken_by_line)

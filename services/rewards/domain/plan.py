@@ -1,39 +1,30 @@
 """A plan as it decides: every rule reduced to an exact amount per level."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
-from typing import NamedTuple
 
+from services.rewards.domain.amounts import Base, LevelAmount, Table
 from services.rewards.domain.asset import Asset
+from services.rewards.domain.audience import BUYER_LEVEL, Audience, Who
+from services.rewards.domain.condition import Condition
+from services.rewards.domain.contests import Contest
+from services.rewards.domain.counters import Counter
+from services.rewards.domain.limits import Budget, Cap, CapScope
+from services.rewards.domain.occurrence import Occurrence
+from services.rewards.domain.qualification import Qualification
 from services.rewards.domain.rounding import Rounding
+from services.rewards.domain.shares import Share
 from services.rewards.domain.terms import NO_TERMS, Terms
+from services.rewards.domain.tiers import Tiers
 
 MAX_LEVEL = 64
 """Levels an event carries."""
-BUYER_LEVEL = 0
 MAX_ASSET_MINOR_PER_BASE_MINOR = 9_000
 """With conversions of at most 10^15 minor units, no single reward can leave int64."""
 
-
-class Base(Enum):
-    """What a percentage is taken of."""
-
-    ORDER = "order"
-    MARGIN = "margin"
-
-
-class LevelAmount(NamedTuple):
-    """What one level gets: a share of the base, or a fixed amount."""
-
-    level: int
-    """0 for the buyer, 1 for his sponsor, …"""
-    numerator: int
-    """Asset minor units: of one minor unit of the base, or fixed."""
-    denominator: int
-    percent: Fraction | None
-    """The percentage as the plan states it; None for a fixed amount."""
+__all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule", "in_force"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +36,44 @@ class Rule:
     """Position in the plan: part of reward ids."""
     event_types: frozenset[str]
     levels: tuple[LevelAmount, ...]
+    """Those that are paid. Of tiers of mode BONUS, each with an amount of 0."""
     base: Base
     asset: Asset
     hold: timedelta | None
+    until_event: str = ""
+    """The later event that ends the hold; empty for none."""
+    approval: bool = False
+    """Whether a person ends the hold."""
+    to: Audience = Audience(Who.UPLINE)  # noqa: RUF009  a tuple: immutable
+    when: Condition | None = None
+    lines: Condition | None = None
+    """Which lines count; None for all."""
+    table: Table | None = None
+    """Amounts by line; the levels say which multiple of their sum they get."""
+    occurrence: Occurrence | None = None
+    qualification: Qualification | None = None
+    tiers: Tiers | None = None
+    caps: tuple[Cap, ...] = ()
+    share: Share | None = None
+    group: str = ""
+    earnings_of: frozenset[str] = frozenset()
+    unit_worth: Fraction = Fraction(1)
+    """Minor units of the program's currency for one minor unit of the asset; 1 for assets that have no worth in it."""
+    is_plain: bool = field(init=False)
+    """Whether it pays each level of the upline, or the buyer, a part of the order or margin, or a fixed amount: nothing else."""
+
+    def __post_init__(self) -> None:
+        features = (
+            self.when, self.lines, self.table, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
+            self.group, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS),
+        )  # fmt: skip
+        object.__setattr__(self, "is_plain", not any(features))
+
+    @property
+    def counts(self) -> bool:
+        """Whether it reads or changes tallies of its own."""
+        by_number = self.occurrence is not None and (self.occurrence.first or self.occurrence.nth)
+        return bool(by_number or self.tiers or any(each.scope is not CapScope.REWARD for each in self.caps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +89,13 @@ class Plan:
     effective_time: datetime | None
     """From when it pays (inclusive); None for since always."""
     rules_by_event: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+    plain_by_event: dict[str, bool] = field(default_factory=dict)
     terms: Terms = NO_TERMS
+    zone: tzinfo = UTC
+    """In which periods begin, and hours are told."""
+    counters: Mapping[str, Counter] = field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
+    contests: tuple[Contest, ...] = ()
 
     def listening(self, event_type: str) -> tuple[Rule, ...]:
         """The rules that an event type triggers, in the plan's order."""
@@ -72,6 +104,19 @@ class Plan:
             found = tuple(rule for rule in self.rules if event_type in rule.event_types)
             self.rules_by_event[event_type] = found
         return found
+
+    def is_plain(self, event_type: str) -> bool:
+        """Whether an event type is decided level by level, without regard to anything else."""
+        plain = self.plain_by_event.get(event_type)
+        if plain is None:
+            plain = not self.budgets and all(rule.is_plain for rule in self.listening(event_type))
+            self.plain_by_event[event_type] = plain
+        return plain
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether it counts anything from conversion to conversion."""
+        return bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
 
 
 def in_force(versions: tuple[Plan, ...], moment: datetime) -> Plan | None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.decision import SHARE_BIT
 from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
 from services.rewards.domain.pay import pay
-from services.rewards.domain.plan import Plan, Rule
+from services.rewards.domain.plan import BUYER_LEVEL, Plan, Rule
+from services.rewards.domain.snapshot import EMPTY, Snapshot
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -82,7 +84,7 @@ def first_reward_id(reward_id: str) -> str:
 
 @cache
 def position(ordinal: int, level: int) -> str:
-    """The last digits of the id of a reward: the rule's ordinal and the level. Those of its transfers end alike."""
+    """The last digits of the id of a reward: the rule's ordinal, and the level with the bit of a share. Those of its transfers end alike."""
     return f"{ordinal << 8 | level:04x}"
 
 
@@ -101,18 +103,21 @@ def release_cause(program_id: str, conversion_id: str, due_time: datetime) -> st
     return f"release:{program_id}/{conversion_id}/{(due_time - _EPOCH) // _MICROSECOND}"
 
 
-def accrue(plan: Plan, conversion: Conversion) -> Accrual:
+def accrue(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> Accrual:
     """The rewards of a conversion, as if nothing had been taken back yet: reversals follow as revisions."""
     program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
     rewards = []
     hold_until, ordinal = None, -1
-    for rule, amount, beneficiary_id, _, _, _, _, amount_minor in pay(plan, conversion):
+    for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in pay(plan, conversion, snapshot):
         if rule.ordinal != ordinal:
             hold_until, ordinal = hold_end(rule, conversion), rule.ordinal
+        level, place = amount.level, amount.level
+        if is_share:
+            level, place = BUYER_LEVEL, place | SHARE_BIT
         rewards.append(
             Reward(
-                prefix + position(ordinal, amount.level), program_id, conversion_id, rule.rule_id, beneficiary_id, amount.level,
+                prefix + position(ordinal, place), program_id, conversion_id, rule.rule_id, beneficiary_id, level,
                 rule.asset.code, amount_minor, hold_until, plan.version, record_time,
             )
         )  # fmt: skip
@@ -128,21 +133,26 @@ def hold_end(rule: Rule, conversion: Conversion) -> datetime | None:
 
 
 def claw_back(
-    plan: Plan, conversion: Conversion, earlier: Sequence[Reversal], reversal: Reversal, posted: Sequence[Posted]
+    plan: Plan,
+    conversion: Conversion,
+    earlier: Sequence[Reversal],
+    reversal: Reversal,
+    posted: Sequence[Posted],
+    snapshot: Snapshot = EMPTY,
 ) -> Clawback:
     """Recomputes the plan on what is left after `earlier` and `reversal`, and takes back the difference to what is posted.
 
     Exact at every level, and zero at the end: the last reversal leaves nothing to pay for.
     """
     left = after(conversion, [*earlier, reversal])
-    wanted = {(each.rule.rule_id, each.amount.level): each.amount_minor for each in pay(plan, left)}
+    wanted = {f"{each.slot:04x}": each.amount_minor for each in pay(plan, left, snapshot)}
     prefix = id_prefix(reversal.record_time, reversal.program_id, "reversal", reversal.reversal_id)
     cause = reversal_cause(reversal.program_id, reversal.reversal_id)
     revisions = []
     transfers = []
     for each in posted:
         reward = each.reward
-        taken = each.net_minor - wanted.get((reward.rule_id, reward.level), 0)
+        taken = each.net_minor - wanted.get(reward.reward_id[_PREFIX_DIGITS:], 0)
         if taken <= 0:
             continue
         revisions.append(Revision(reward, reversal, -taken))

@@ -1,0 +1,40 @@
+"""What a conversion says of itself besides who and how much: conditions, lines and shares ask for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an order."""
+
+    line_id: str
+    sku: str
+    category: str
+    amount_minor: int
+    """Its price at first."""
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Everything that only some plans ask for; what was not reported is empty."""
+
+    lines: Sequence[Line] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    new_customer: bool = False
+    """False also where the caller does not know."""
+    channel: str = ""
+    campaign: str = ""
+    code: str = ""
+    """The code behind the conversion."""
+    link_id: str = ""
+    """The link behind the conversion."""
+    link_owner_id: str = ""
+    share_percent: str = ""
+    """What the buyer's referrer chose to give to him, an exact decimal; empty if he chose nothing."""
+    bind_time: datetime | None = None
+    buyer_attributes: Mapping[str, str] = field(default_factory=dict)
+    upline_attributes: Sequence[Mapping[str, str]] = ()
+    """By level: the first is the sponsor's."""
