@@ -1,7 +1,7 @@
 """Ids that grow with time, so that indexes grow at one end and partitions can be cut by id."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import uuid_utils
@@ -10,6 +10,15 @@ import uuid_utils
 def new_id() -> UUID:
     """A fresh UUIDv7 (RFC 9562 §5.7)."""
     return UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+def id_at(moment: datetime) -> UUID:
+    """A fresh UUIDv7 of that moment, microseconds included (RFC 9562 §6.2, method 3): of the caller's clock, not the machine's."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    milliseconds, rest = divmod(since, timedelta(milliseconds=1))
+    fraction = rest // timedelta(microseconds=1) * 4096 // 1000
+    random = int.from_bytes(os.urandom(8)) >> 2
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
 
 
 def id_time(value: UUID) -> datetime:

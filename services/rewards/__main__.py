@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from upline.rewards.v1 import plan_pb2, reward_pb2, wallet_pb2
+from upline.rewards.v1 import plan_pb2, redemption_pb2, reward_pb2, wallet_pb2
 
 from chassis import process, telemetry
 from chassis.clock import Clock
@@ -22,6 +22,7 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.rpc.plans import PlanServicer
+from services.rewards.rpc.redemptions import RedemptionServicer
 from services.rewards.rpc.rewards import RewardServicer
 from services.rewards.rpc.wallets import WalletServicer
 from services.rewards.store.plans import PlanShelf
@@ -64,6 +65,9 @@ class Rewards:
         self.server.add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(self.deps, queries))
         self.server.add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries))
         self.server.add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(self.deps, queries))
+        self.server.add(
+            redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"], RedemptionServicer(self.deps, queries)
+        )
         await self.server.start()
 
     async def run(self) -> None:

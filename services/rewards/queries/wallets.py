@@ -2,20 +2,28 @@
 
 from upline.rewards.v1 import wallet_pb2
 
+from chassis.errors import invalid
 from chassis.ids import id_time
 from chassis.pages import page_size
-from chassis.times import to_timestamp
-from services.rewards.domain.ledger import Place
+from chassis.times import to_datetime, to_timestamp
+from services.rewards.domain.ledger import PARTICIPANT_PLACES, Place
 from services.rewards.domain.plan import Plan
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import reading
 
 
 async def get_wallet(deps: QueryDeps, request: wallet_pb2.GetWalletRequest) -> wallet_pb2.GetWalletResponse:
-    """A participant's balances, one for every asset he can have or has."""
+    """A participant's balances, one for every asset he can have or has; at a past time, what had moved until then."""
+    try:
+        moment = to_datetime(request.at_time) if request.HasField("at_time") else None
+    except ValueError as error:
+        raise invalid("at_time", str(error)) from error
     async with deps.database.transaction() as conn:
         versions = await require_plans(deps, conn, request.program_id)
-        found = await reading.balances(conn, request.program_id, request.participant_id)
+        if moment is None:
+            found = await reading.balances(conn, request.program_id, request.participant_id)
+        else:
+            found = await reading.balances_at(conn, request.program_id, request.participant_id, moment)
     return wallet_pb2.GetWalletResponse(
         balances=[
             wallet_pb2.Balance(
@@ -23,6 +31,8 @@ async def get_wallet(deps: QueryDeps, request: wallet_pb2.GetWalletRequest) -> w
                 minor_digits=digits,
                 held_minor=found.get((code, Place.HELD), 0),
                 available_minor=found.get((code, Place.AVAILABLE), 0),
+                reserved_minor=found.get((code, Place.RESERVED), 0),
+                debt_minor=-found.get((code, Place.DEBT), 0),
             )
             for code, digits in asset_digits(versions).items()
         ]
@@ -44,11 +54,11 @@ async def list_transfers(deps: QueryDeps, request: wallet_pb2.ListTransfersReque
             wallet_pb2.Transfer(
                 transfer_id=row.transfer_id.hex,
                 kind=row.kind,
-                debit_account=account_name(row.debit, request.participant_id),
-                credit_account=account_name(row.credit, request.participant_id),
+                debit_account=account_name(row.debit, row.participant_id),
+                credit_account=account_name(row.credit, row.recipient_id or row.participant_id),
                 asset=row.asset,
                 amount_minor=row.amount_minor,
-                reward_id=row.reward_id.hex,
+                reward_id=row.reward_id.hex if row.reward_id else "",
                 cause_id=row.cause_id,
                 create_time=to_timestamp(id_time(row.transfer_id)),
             )
@@ -59,9 +69,9 @@ async def list_transfers(deps: QueryDeps, request: wallet_pb2.ListTransfersReque
 
 
 def account_name(place: int, participant_id: str) -> str:
-    """`issuance`, or `held:` or `available:` and the participant."""
+    """`issuance` and the like, or `held:` and the like and the participant."""
     name = Place(place).name.lower()
-    return name if place == Place.ISSUANCE else f"{name}:{participant_id}"
+    return f"{name}:{participant_id}" if place in PARTICIPANT_PLACES else name
 
 
 def asset_digits(versions: tuple[Plan, ...]) -> dict[str, int]:

@@ -15,7 +15,15 @@ MISSING = timedelta(hours=1)
 """A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long after."""
 
 _SCOPE = "(:program_id = '' OR program_id = :program_id)"
-_ISSUANCE, _HELD, _AVAILABLE = 1, 2, 3
+_ISSUANCE, _HELD, _AVAILABLE, _RESERVED, _DEBT = 1, 2, 3, 4, 5
+_OF_PARTICIPANTS = "2, 3, 4, 5"
+_MAY_BE_NEGATIVE = "1, 5, 10"
+"""Issuance, debts, and the exchange in an asset that was taken."""
+_MOVES = """
+    (4, 3, 5), (6, 3, 4), (7, 4, 6), (8, 4, 3), (9, 6, 3), (10, 3, 6), (11, 3, 10), (11, 10, 3), (12, 3, 3), (13, 3, 4), (14, 4, 7), (15, 4, 8),
+    (16, 4, 3), (17, 3, 9), (18, 1, 3)
+"""
+"""(kind, debit, credit) of transfers that are not about a reward: domain/ledger.py."""
 
 _BALANCES = f"""
     SELECT program_id, participant_id, place, asset, sum(amount_minor) AS amount_minor FROM (
@@ -25,16 +33,16 @@ _BALANCES = f"""
     ) AS b GROUP BY 1, 2, 3, 4
 """
 _FROM_TRANSFERS = f"""
-    SELECT program_id, CASE place WHEN {_ISSUANCE} THEN '' ELSE participant_id END AS participant_id, place, asset,
+    SELECT program_id, CASE WHEN place IN ({_OF_PARTICIPANTS}) THEN participant_id ELSE '' END AS participant_id, place, asset,
         sum(amount_minor) AS amount_minor FROM (
         SELECT program_id, participant_id, debit AS place, asset, -amount_minor AS amount_minor FROM movement WHERE {_SCOPE}
         UNION ALL
-        SELECT program_id, participant_id, credit, asset, amount_minor FROM movement WHERE {_SCOPE}
+        SELECT program_id, coalesce(recipient_id, participant_id), credit, asset, amount_minor FROM movement WHERE {_SCOPE}
     ) AS t GROUP BY 1, 2, 3, 4
 """
 _BALANCE_DIFFERS = text(f"""
     SELECT coalesce(b.program_id, t.program_id) AS program_id,
-        concat((ARRAY['issuance', 'held:', 'available:'])[coalesce(b.place, t.place)], coalesce(b.participant_id, t.participant_id), ' ', coalesce(b.asset, t.asset)) AS subject,
+        concat(account_name(coalesce(b.place, t.place), coalesce(b.participant_id, t.participant_id)), ' ', coalesce(b.asset, t.asset)) AS subject,
         format('transfers say %s, the balance says %s', coalesce(t.amount_minor, 0), coalesce(b.amount_minor, 0)) AS detail
     FROM ({_BALANCES}) AS b
     FULL JOIN ({_FROM_TRANSFERS}) AS t USING (program_id, participant_id, place, asset)
@@ -42,16 +50,16 @@ _BALANCE_DIFFERS = text(f"""
     LIMIT {MAX_FINDINGS}
 """)
 _NEGATIVE = text(f"""
-    SELECT program_id, concat((ARRAY['', 'held:', 'available:'])[place], participant_id, ' ', asset) AS subject,
-        format('is %s', amount_minor) AS detail
-    FROM ({_BALANCES}) AS b WHERE place <> {_ISSUANCE} AND amount_minor < 0
+    SELECT program_id, concat(account_name(place, participant_id), ' ', asset) AS subject, format('is %s', amount_minor) AS detail
+    FROM ({_BALANCES}) AS b
+    WHERE (place NOT IN ({_MAY_BE_NEGATIVE}) AND amount_minor < 0) OR (place = {_DEBT} AND amount_minor > 0)
     LIMIT {MAX_FINDINGS}
 """)
 _REWARD_DIFFERS = text(f"""
     WITH moved AS (
-        SELECT reward_id, sum(CASE WHEN kind = 1 THEN amount_minor WHEN kind = 3 THEN -amount_minor ELSE 0 END) AS net_minor,
+        SELECT reward_id, sum(CASE WHEN kind = 1 THEN amount_minor WHEN kind IN (3, 5) THEN -amount_minor ELSE 0 END) AS net_minor,
             sum(CASE WHEN kind = 1 THEN amount_minor ELSE 0 END) AS accrued_minor
-        FROM movement WHERE {_SCOPE} GROUP BY reward_id
+        FROM movement WHERE {_SCOPE} AND reward_id IS NOT NULL GROUP BY reward_id
     ), owed AS (
         SELECT reward_id, program_id, amount_minor, amount_minor
             + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor
@@ -72,7 +80,63 @@ _TRANSFER_DIFFERS = text(f"""
     WHERE (:program_id = '' OR t.program_id = :program_id)
         AND ((t.program_id, t.participant_id, t.asset) <> (r.program_id, r.beneficiary_id, r.asset)
             OR (t.kind, t.debit, t.credit) NOT IN ((1, {_ISSUANCE}, {_HELD}), (1, {_ISSUANCE}, {_AVAILABLE}),
-                (2, {_HELD}, {_AVAILABLE}), (3, {_HELD}, {_ISSUANCE}), (3, {_AVAILABLE}, {_ISSUANCE})))
+                (2, {_HELD}, {_AVAILABLE}), (3, {_HELD}, {_ISSUANCE}), (3, {_AVAILABLE}, {_ISSUANCE}), (3, {_DEBT}, {_ISSUANCE}),
+                (5, {_HELD}, {_ISSUANCE}))
+            OR t.recipient_id IS NOT NULL)
+    LIMIT {MAX_FINDINGS}
+""")
+_ACCOUNTS_DIFFER = text(f"""
+    SELECT program_id, replace(transfer_id::text, '-', '') AS subject,
+        format('moves %s from %s to %s (kind %s), %s', asset, account_name(debit, participant_id),
+            account_name(credit, coalesce(recipient_id, participant_id)), kind, cause_id) AS detail
+    FROM transfer WHERE {_SCOPE} AND ((reward_id IS NULL AND (kind, debit, credit) NOT IN ({_MOVES}))
+        OR (reward_id IS NOT NULL AND kind NOT IN (2, 3, 5)) OR (recipient_id IS NOT NULL) <> (kind = 12))
+    LIMIT {MAX_FINDINGS}
+""")
+_RESERVE_DIFFERS = text(f"""
+    WITH open AS (
+        SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (
+            SELECT program_id, participant_id, asset, authorized_minor AS amount_minor FROM redemption WHERE {_SCOPE} AND state = 1
+            UNION ALL
+            SELECT program_id, participant_id, asset, amount_minor FROM payout WHERE {_SCOPE} AND state IN (1, 2, 3, 5)
+        ) AS o GROUP BY 1, 2, 3
+    ), balances AS (
+        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {_RESERVED} AND amount_minor <> 0
+    )
+    SELECT program_id, concat('reserved:', participant_id, ' ', asset) AS subject,
+        format('redemptions and payouts that are open say %s, the balance says %s', coalesce(open.amount_minor, 0),
+            coalesce(balances.amount_minor, 0)) AS detail
+    FROM open FULL JOIN balances USING (program_id, participant_id, asset)
+    WHERE coalesce(open.amount_minor, 0) <> coalesce(balances.amount_minor, 0)
+    LIMIT {MAX_FINDINGS}
+""")
+_REDEMPTION_DIFFERS = text(f"""
+    WITH moved AS (
+        SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = 7) AS captured_minor, sum(amount_minor) FILTER (WHERE kind = 9) AS refunded_minor
+        FROM transfer WHERE {_SCOPE} AND kind IN (7, 9) GROUP BY 1
+    )
+    SELECT r.program_id, r.redemption_id AS subject,
+        format('says %s captured and %s refunded, transfers say %s and %s', r.captured_minor, r.refunded_minor,
+            coalesce(moved.captured_minor, 0), coalesce(moved.refunded_minor, 0)) AS detail
+    FROM redemption AS r LEFT JOIN moved ON moved.cause_id = 'redemption:' || r.program_id || '/' || r.redemption_id
+    WHERE (:program_id = '' OR r.program_id = :program_id)
+        AND (r.captured_minor, r.refunded_minor) <> (coalesce(moved.captured_minor, 0), coalesce(moved.refunded_minor, 0))
+    LIMIT {MAX_FINDINGS}
+""")
+_PAYOUT_DIFFERS = text(f"""
+    WITH moved AS (
+        SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = 14) AS paid_minor, sum(amount_minor) FILTER (WHERE kind = 15) AS fee_minor,
+            count(*) FILTER (WHERE kind = 14) AS times
+        FROM transfer WHERE {_SCOPE} AND kind IN (14, 15) GROUP BY 1
+    )
+    SELECT p.program_id, p.payout_id AS subject,
+        format('of %s with a fee of %s in state %s: transfers say %s paid in %s, fee %s', p.amount_minor, p.fee_minor, p.state,
+            coalesce(moved.paid_minor, 0), coalesce(moved.times, 0), coalesce(moved.fee_minor, 0)) AS detail
+    FROM payout AS p LEFT JOIN moved ON moved.cause_id = 'payout:' || p.program_id || '/' || p.payout_id
+    WHERE (:program_id = '' OR p.program_id = :program_id)
+        AND (coalesce(moved.times, 0), coalesce(moved.paid_minor, 0), coalesce(moved.fee_minor, 0))
+            <> (CASE WHEN p.state = 4 THEN 1 ELSE 0 END, CASE WHEN p.state = 4 THEN p.amount_minor - p.fee_minor ELSE 0 END,
+                CASE WHEN p.state = 4 THEN p.fee_minor ELSE 0 END)
     LIMIT {MAX_FINDINGS}
 """)
 _REVERSAL_DIFFERS = text(f"""
@@ -128,6 +192,10 @@ _CHECKS = {
     "NEGATIVE_BALANCE": _NEGATIVE,
     "REWARD_DIFFERS": _REWARD_DIFFERS,
     "TRANSFER_DIFFERS": _TRANSFER_DIFFERS,
+    "ACCOUNTS_DIFFER": _ACCOUNTS_DIFFER,
+    "RESERVE_DIFFERS": _RESERVE_DIFFERS,
+    "REDEMPTION_DIFFERS": _REDEMPTION_DIFFERS,
+    "PAYOUT_DIFFERS": _PAYOUT_DIFFERS,
     "REVERSAL_DIFFERS": _REVERSAL_DIFFERS,
     "HOLD_DIFFERS": _HOLD_DIFFERS,
     "HOLD_OVERDUE": _HOLD_OVERDUE,

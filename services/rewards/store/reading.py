@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.times import unix_ms
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
 
@@ -43,9 +44,32 @@ _BALANCES = text("""
         SELECT asset, place, delta_minor FROM balance_delta WHERE program_id = :program_id AND participant_id = :participant_id
     ) AS b GROUP BY asset, place
 """)
+# By the ids, so by the times of what they stand for: a millisecond is the finest that they tell.
+_BALANCES_AT = text("""
+    SELECT asset, place, sum(amount_minor)::bigint AS amount_minor FROM (
+        SELECT asset, debit AS place, -amount_minor AS amount_minor FROM movement
+        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id <= CAST(:last AS uuid)
+        UNION ALL
+        SELECT asset, credit, amount_minor FROM movement
+        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id <= CAST(:last AS uuid)
+            AND recipient_id IS NULL
+        UNION ALL
+        SELECT asset, credit, amount_minor FROM transfer
+        WHERE program_id = :program_id AND recipient_id = :participant_id AND transfer_id <= CAST(:last AS uuid)
+    ) AS m WHERE place BETWEEN 2 AND 5 GROUP BY asset, place
+""")
 _TRANSFERS = text("""
-    SELECT transfer_id, kind, debit, credit, asset, amount_minor, reward_id, cause_id FROM movement
-    WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:before AS uuid)
+    SELECT * FROM (
+        SELECT transfer_id, kind, participant_id, recipient_id, debit, credit, asset, amount_minor, reward_id, cause_id FROM movement
+        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:before AS uuid)
+        ORDER BY transfer_id DESC LIMIT :limit
+    ) AS own
+    UNION ALL
+    SELECT * FROM (
+        SELECT transfer_id, kind, participant_id, recipient_id, debit, credit, asset, amount_minor, reward_id, cause_id FROM transfer
+        WHERE program_id = :program_id AND recipient_id = :participant_id AND transfer_id < CAST(:before AS uuid)
+        ORDER BY transfer_id DESC LIMIT :limit
+    ) AS received
     ORDER BY transfer_id DESC LIMIT :limit
 """)
 _CONVERSION_TOTALS = text("""
@@ -67,9 +91,9 @@ _TOP = text("""
         SELECT asset, participant_id, sum(amount_minor)::bigint AS amount_minor,
             row_number() OVER (PARTITION BY asset ORDER BY sum(amount_minor) DESC, participant_id COLLATE "C") AS rank
         FROM (
-            SELECT asset, participant_id, amount_minor FROM balance WHERE program_id = :program_id AND place <> 1
+            SELECT asset, participant_id, amount_minor FROM balance WHERE program_id = :program_id AND place IN (2, 3)
             UNION ALL
-            SELECT asset, participant_id, delta_minor FROM balance_delta WHERE program_id = :program_id AND place <> 1
+            SELECT asset, participant_id, delta_minor FROM balance_delta WHERE program_id = :program_id AND place IN (2, 3)
         ) AS b GROUP BY asset, participant_id
     ) AS ranked WHERE rank <= :top_count AND amount_minor <> 0 ORDER BY asset, rank
 """)
@@ -156,10 +180,19 @@ async def balances(conn: AsyncConnection, program_id: str, participant_id: str) 
     return {(row.asset, row.place): row.amount_minor for row in rows}
 
 
+async def balances_at(
+    conn: AsyncConnection, program_id: str, participant_id: str, moment: datetime
+) -> dict[tuple[str, int], int]:
+    """A participant's balances by asset and place as they were at `moment` (inclusive): the sums of what moved until then."""
+    last = f"{unix_ms(moment) & 0xFFFF_FFFF_FFFF:012x}" + "f" * 20
+    parameters = {"program_id": program_id, "participant_id": participant_id, "last": last}
+    return {(row.asset, row.place): row.amount_minor for row in await conn.execute(_BALANCES_AT, parameters)}
+
+
 async def transfers(
     conn: AsyncConnection, program_id: str, participant_id: str, before: str, limit: int
 ) -> list[Row[Any]]:
-    """A participant's transfers with ids below `before`, newest first."""
+    """A participant's transfers with ids below `before`, newest first; also what others passed on to him."""
     parameters = {"program_id": program_id, "participant_id": participant_id, "before": before, "limit": limit}
     return list((await conn.execute(_TRANSFERS, parameters)).all())
 

@@ -1,0 +1,58 @@
+"""What every use of a wallet has in common: the plan in force, the locks, what can be spent."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.errors import failed_precondition, not_found
+from services.rewards.commands.deps import Deps
+from services.rewards.domain.plan import Plan, in_force
+from services.rewards.domain.wallet import EMPTY_POCKET, Move, RefusedError, settle_debt, spend
+from services.rewards.store import wallets
+
+DEBTORS_A_ROUND = 200
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Tells the caller of what the domain refuses."""
+    try:
+        yield
+    except RefusedError as error:
+        raise failed_precondition(error.reason, str(error)) from error
+
+
+async def plan_in_force(deps: Deps, conn: AsyncConnection, program_id: str, now: datetime) -> Plan:
+    """The plan whose terms hold now. NOT_FOUND if the program has none."""
+    versions = (await deps.plans.load(conn, [program_id]))[program_id]
+    if not versions:
+        raise not_found("program", program_id)
+    plan = in_force(versions, now)
+    if plan is None:
+        raise not_found("plan", f"{program_id} (none is in force yet)")
+    return plan
+
+
+async def take(conn: AsyncConnection, move: Move, now: datetime, more: Sequence[Move] = ()) -> None:
+    """Posts a move out of AVAILABLE and what follows from it. The wallet is locked; FAILED_PRECONDITION if too little is in it."""
+    pockets = await wallets.pockets(conn, move.program_id, [move.participant_id])
+    with refusals():
+        moves = spend(move, pockets.get((move.participant_id, move.asset), EMPTY_POCKET))
+    await wallets.post(conn, [*moves, *more], now)
+
+
+async def settle_debts(deps: Deps) -> int:
+    """Settles debts out of what became available since; returns how many wallets owed something of it."""
+    async with deps.database.transaction() as conn:
+        debtors = await wallets.debtors(conn, DEBTORS_A_ROUND)
+    for program_id, participant_id in debtors:
+        async with deps.database.transaction() as conn:
+            await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
+            moves: list[Move] = []
+            pockets = await wallets.pockets(conn, program_id, [participant_id])
+            for (_, asset), pocket in sorted(pockets.items()):
+                moves += settle_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
+            await wallets.post(conn, moves, deps.clock.now())
+    return len(debtors)

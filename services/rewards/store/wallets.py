@@ -1,0 +1,120 @@
+"""Wallets that are used: the lock, what is in them, and what moves."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.ids import id_at
+from services.rewards.domain.ledger import Place
+from services.rewards.domain.wallet import Move, Pocket, changes
+
+# One lock a statement, in the order of the array: they are taken as the rows come.
+_LOCK = text("""
+    SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
+    FROM (SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS t (name, n) ORDER BY n OFFSET 0) AS ordered
+""")
+_POCKETS = text("""
+    SELECT participant_id, asset, coalesce(sum(amount_minor) FILTER (WHERE place = 3), 0)::bigint AS available_minor,
+        coalesce(-sum(amount_minor) FILTER (WHERE place = 5), 0)::bigint AS debt_minor
+    FROM (
+        SELECT participant_id, asset, place, amount_minor FROM balance
+        WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[])) AND place IN (3, 5)
+        UNION ALL
+        SELECT participant_id, asset, place, delta_minor FROM balance_delta
+        WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[])) AND place IN (3, 5)
+    ) AS b GROUP BY participant_id, asset
+""")
+_INSERT_TRANSFERS = text("""
+    INSERT INTO transfer (transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, cause_id, recipient_id)
+    SELECT * FROM unnest(CAST(:transfer_ids AS uuid[]), CAST(:program_ids AS text[]), CAST(:kinds AS smallint[]),
+        CAST(:participants AS text[]), CAST(:debits AS smallint[]), CAST(:credits AS smallint[]), CAST(:assets AS text[]),
+        CAST(:amounts AS bigint[]), CAST(:causes AS text[]), CAST(:recipients AS text[]))
+""")
+_INSERT_DELTAS = text("""
+    INSERT INTO balance_delta (program_id, participant_id, place, asset, delta_minor)
+    SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[]), CAST(:places AS smallint[]),
+        CAST(:assets AS text[]), CAST(:deltas AS bigint[]))
+""")
+_DEBTORS = text("""
+    SELECT DISTINCT program_id, participant_id FROM (
+        SELECT program_id, participant_id, asset FROM balance WHERE place = 5 AND amount_minor <> 0
+        UNION
+        SELECT program_id, participant_id, asset FROM balance_delta WHERE place = 5
+    ) AS d
+    WHERE (SELECT coalesce(sum(amount_minor), 0) FROM balance AS b WHERE b.program_id = d.program_id
+            AND b.participant_id = d.participant_id AND b.place = 3 AND b.asset = d.asset)
+        + (SELECT coalesce(sum(delta_minor), 0) FROM balance_delta AS b WHERE b.program_id = d.program_id
+            AND b.participant_id = d.participant_id AND b.place = 3 AND b.asset = d.asset) > 0
+    ORDER BY program_id, participant_id LIMIT :limit
+""")
+_LOOK_AGAIN = text("""
+    DELETE FROM expiring WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
+""")
+
+
+def wallet_lock(program_id: str, participant_id: str) -> str:
+    """The name of the lock of a wallet: whoever lowers what is available there holds it until his transaction ends."""
+    return f"wallet:{program_id}\x1f{participant_id}"
+
+
+def order_lock(program_id: str, order_id: str) -> str:
+    """The name of the lock of an order: its redemptions are counted together, from whatever wallets they come."""
+    return f"order:{program_id}\x1f{order_id}"
+
+
+async def lock(conn: AsyncConnection, names: Iterable[str]) -> None:
+    """Takes locks until the transaction ends, in one order for everybody. Locks of conversions and holds are taken before these, those
+    of redemptions and payouts after."""
+    await conn.execute(_LOCK, {"names": sorted(set(names))})
+
+
+async def pockets(conn: AsyncConnection, program_id: str, participants: Iterable[str]) -> dict[tuple[str, str], Pocket]:
+    """What participants have, by participant and asset; to be read behind their locks."""
+    rows = await conn.execute(_POCKETS, {"program_id": program_id, "participants": sorted(set(participants))})
+    return {(row.participant_id, row.asset): Pocket(row.available_minor, row.debt_minor) for row in rows}
+
+
+async def post(conn: AsyncConnection, moves: Sequence[Move], moment: datetime) -> None:
+    """Writes moves, dated `moment`, in the caller's transaction."""
+    if not moves:
+        return
+    await conn.execute(
+        _INSERT_TRANSFERS,
+        {
+            "transfer_ids": [id_at(moment) for _ in moves],
+            "program_ids": [each.program_id for each in moves],
+            "kinds": [int(each.kind) for each in moves],
+            "participants": [each.participant_id for each in moves],
+            "debits": [int(each.debit) for each in moves],
+            "credits": [int(each.credit) for each in moves],
+            "assets": [each.asset for each in moves],
+            "amounts": [each.amount_minor for each in moves],
+            "causes": [each.cause_id for each in moves],
+            "recipients": [each.recipient_id or None for each in moves],
+        },
+    )
+    deltas = sorted(changes(moves).items())
+    await conn.execute(
+        _INSERT_DELTAS,
+        {
+            "program_ids": [account[0] for account, _ in deltas],
+            "participants": [account[1] for account, _ in deltas],
+            "places": [int(account[2]) for account, _ in deltas],
+            "assets": [account[3] for account, _ in deltas],
+            "deltas": [delta for _, delta in deltas],
+        },
+    )
+    # What comes back is as old as it was: something of it may expire earlier than what was looked at last.
+    for each in moves:
+        if each.credit is Place.AVAILABLE and each.debit in {Place.RESERVED, Place.REDEEMED}:
+            await conn.execute(
+                _LOOK_AGAIN,
+                {"program_id": each.program_id, "participant_id": each.participant_id, "asset": each.asset},
+            )
+
+
+async def debtors(conn: AsyncConnection, limit: int) -> list[tuple[str, str]]:
+    """(program, participant) of wallets that owe something of what they have available."""
+    return [(row.program_id, row.participant_id) for row in await conn.execute(_DEBTORS, {"limit": limit})]
