@@ -12,11 +12,12 @@ from upline.rewards.v1 import events_pb2
 from chassis import outbox
 from chassis.database import is_transient
 from services.rewards import events
+from services.rewards.commands import counting
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Reversal
 from services.rewards.domain.plan import Plan, in_force
-from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, accrue, claw_back
-from services.rewards.store import conversions, ledger, plans
+from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, claw_back
+from services.rewards.store import conversions, ledger, plans, tallies
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts
 
@@ -92,33 +93,46 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
             for each in recorded
         }
         rows = [(each, _number(paying[key_of(each.conversion)])) for each in recorded]
-        awaited: set[Key] = set()
+        programs = counting.stateful(versions)
+        if programs:
+            await tallies.lock(conn, programs)
         if expect_all_new:
-            await conversions.copy_new(conn, rows)
-        else:
-            fresh, awaited = await conversions.merge_new(conn, rows)
-            recorded = [each for each in recorded if key_of(each.conversion) in fresh]
-        accruals = [
-            accrue(plan, each.conversion) for each in recorded if (plan := paying[key_of(each.conversion)]) is not None
-        ]
-        await _post(conn, versions, accruals, [])
+            decided = await counting.decide_all(conn, programs, paying, (each.conversion for each in recorded), {})
+            await conversions.copy_new(conn, rows, decided.counted)
+            await _post(conn, versions, decided.accruals, [])
+            return
+        fresh, awaited = await conversions.merge_new(conn, rows)
+        late = await conversions.load_reversals(conn, awaited) if awaited else {}
+        arrived = [each.conversion for each in recorded if key_of(each.conversion) in fresh]
+        decided = await counting.decide_all(conn, programs, paying, arrived, late)
+        if decided.counted:
+            await conversions.keep_counted(conn, decided.counted)
+        await _post(conn, versions, decided.accruals, [])
         if awaited:
-            late = await conversions.load_reversals(conn, awaited)
             await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
 
 
 async def _settle_reversals(deps: Deps, reversals: Sequence[Reversal]) -> None:
     async with deps.database.transaction() as conn:
+        program_ids = {each.program_id for each in reversals}
+        # A version that begins to count may not come in between: what its conversions count is taken back behind the lock.
+        await plans.hold_still(conn, program_ids)
+        programs = counting.stateful(await deps.plans.load(conn, program_ids))
+        if programs:
+            await tallies.lock(conn, programs)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         kept = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
         # Read behind the lock: a conversion that another worker settled meanwhile may be paid by a version of meanwhile.
-        versions = await deps.plans.load(conn, {each.program_id for each in reversals})
-        new = await conversions.insert_reversals(conn, reversals)
+        versions = await deps.plans.load(conn, program_ids)
+        positions = await counting.place_reversals(conn, programs, reversals)
+        new = await conversions.insert_reversals(conn, reversals, positions)
         touched = {
             (each.program_id, each.conversion_id) for each in reversals if (each.program_id, each.reversal_id) in new
         }
         if touched:
             known = await conversions.load_reversals(conn, touched)
+            arrived = [found for key in sorted(touched) if (found := kept[key]) is not None]
+            await counting.take_back_all(conn, programs, versions, arrived, known, new)
             await _take_back(conn, versions, kept, known, new=new)
 
 
@@ -146,7 +160,7 @@ async def _take_back(
         for reversal in reversals[key]:
             if reversal in earlier:
                 continue
-            clawback = claw_back(plan, each.conversion, earlier, reversal, rewards)
+            clawback = claw_back(plan, each.conversion, earlier, reversal, rewards, each.snapshot)
             clawbacks.append(clawback)
             rewards = _after(rewards, clawback.revisions)
             earlier.append(reversal)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from services.rewards.domain.snapshot import Snapshot, take
-from services.rewards.domain.tallies import CONTEST_PREFIX, TallyKey, headcount
+from services.rewards.domain.tallies import CONTEST_PREFIX, TallyKey, contest, contest_member, headcount
 
 
 class RunningTallies:
@@ -12,6 +12,7 @@ class RunningTallies:
 
     def __init__(self, values: Mapping[TallyKey, int]) -> None:
         self._values = dict(values)
+        self._final: set[tuple[str, str]] = set()
         self.changes: dict[TallyKey, int] = {}
         """What was added to each since the beginning."""
         self.reach_times: dict[TallyKey, datetime] = {}
@@ -21,6 +22,10 @@ class RunningTallies:
         """What a fact that reads `keys` is decided with now."""
         return take(keys, self._values)
 
+    def close(self, program_id: str, contest_id: str) -> None:
+        """Makes a contest's ranking final."""
+        self._final |= {(program_id, contest(contest_id)), (program_id, contest_member(contest_id))}
+
     def value(self, key: TallyKey) -> int:
         """One tally as it stands."""
         return self._values.get(key, 0)
@@ -28,7 +33,7 @@ class RunningTallies:
     def apply(self, effects: Mapping[TallyKey, int], record_time: datetime) -> None:
         """Adds what a fact recorded at `record_time` changes. Members that come or go change their headcount."""
         for key, change in effects.items():
-            if not change:
+            if not change or (key.program_id, key.name) in self._final:
                 continue
             before = self._values.get(key, 0)
             self._add(key, change, record_time)

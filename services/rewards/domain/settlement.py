@@ -1,13 +1,13 @@
 """From decisions to postings: what a new conversion, a reversal or the end of a hold moves."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.decision import SHARE_BIT
+from services.rewards.domain.decision import SHARE_BIT, Decision
 from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
 from services.rewards.domain.pay import pay
 from services.rewards.domain.plan import BUYER_LEVEL, Plan, Rule
@@ -105,11 +105,16 @@ def release_cause(program_id: str, conversion_id: str, due_time: datetime) -> st
 
 def accrue(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> Accrual:
     """The rewards of a conversion, as if nothing had been taken back yet: reversals follow as revisions."""
+    return post(plan, conversion, pay(plan, conversion, snapshot))
+
+
+def post(plan: Plan, conversion: Conversion, paid: Iterable[Decision]) -> Accrual:
+    """The rewards that decisions to pay come to."""
     program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
     rewards = []
     hold_until, ordinal = None, -1
-    for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in pay(plan, conversion, snapshot):
+    for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in paid:
         if rule.ordinal != ordinal:
             hold_until, ordinal = hold_end(rule, conversion), rule.ordinal
         level, place = amount.level, amount.level

@@ -1,7 +1,9 @@
 """Conversions and reversals that arrived. Their keys are the inbox: a second delivery conflicts and changes nothing."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,15 +11,17 @@ from upline.attribution.v1 import events_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.settlement import FIRST_POSITION, first_reward_id, reward_prefix
-from services.rewards.store.copying import copy_lines, escape
+from services.rewards.domain.snapshot import EMPTY, Snapshot, from_json
+from services.rewards.store.copying import NULL, copy_lines, escape, escape_once
 from services.rewards.wire.events import Recorded, read_conversion
 
 Key = tuple[str, str]
 """(program_id, conversion_id)."""
 
+_NOTHING_COUNTED = f"\t{NULL}\t{NULL}"
 _COPY = (
-    "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, first_reward_id, event)"
-    " FROM STDIN"
+    "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, first_reward_id, event, position,"
+    " snapshot) FROM STDIN"
 )
 # A row without an event was left by a reversal that came first; the conversion fills it in.
 _MERGE = text("""
@@ -32,6 +36,12 @@ _MERGE = text("""
     WHERE conversion.event IS NULL
     RETURNING program_id, conversion_id, xmax <> 0 AS was_expected
 """)
+_KEEP_COUNTED = text("""
+    UPDATE conversion SET position = t.position, snapshot = t.snapshot
+    FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:positions AS bigint[]),
+        CAST(:snapshots AS text[])) AS t (program_id, conversion_id, position, snapshot)
+    WHERE conversion.program_id = t.program_id AND conversion.conversion_id = t.conversion_id
+""")
 # The update that never happens locks the rows that are there, in one order with those that are added (PostgreSQL manual,
 # INSERT, "ON CONFLICT Clause"): added first and locked afterwards, they would deadlock with conversions that arrive.
 _EXPECT = text("""
@@ -41,33 +51,34 @@ _EXPECT = text("""
     ON CONFLICT (program_id, conversion_id) DO UPDATE SET amount_minor = conversion.amount_minor WHERE false
 """)
 _READ_LOCKED = text("""
-    SELECT program_id, conversion_id, plan_version, event FROM conversion
+    SELECT program_id, conversion_id, plan_version, event, snapshot FROM conversion
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
 """)
 _READ = text("""
-    SELECT plan_version, event FROM conversion
+    SELECT plan_version, event, snapshot FROM conversion
     WHERE program_id = :program_id AND conversion_id = :conversion_id AND event IS NOT NULL
 """)
 _READ_BY_REWARD = text("""
-    SELECT plan_version, event FROM conversion
+    SELECT plan_version, event, snapshot FROM conversion
     WHERE program_id = :program_id AND first_reward_id = CAST(:first_reward_id AS uuid) AND event IS NOT NULL
 """)
 _READ_MANY = text("""
-    SELECT program_id, conversion_id, plan_version, event FROM conversion
+    SELECT program_id, conversion_id, plan_version, event, snapshot FROM conversion
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
         AND event IS NOT NULL
 """)
 _INSERT_REVERSALS = text("""
-    INSERT INTO reversal (program_id, reversal_id, conversion_id, amount_minor, completes, record_time)
+    INSERT INTO reversal (program_id, reversal_id, conversion_id, amount_minor, completes, record_time, position, lines)
     SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:reversal_ids AS text[]), CAST(:conversion_ids AS text[]),
-        CAST(:amounts AS bigint[]), CAST(:completes AS boolean[]), CAST(:record_times AS timestamptz[]))
+        CAST(:amounts AS bigint[]), CAST(:completes AS boolean[]), CAST(:record_times AS timestamptz[]),
+        CAST(:positions AS bigint[]), CAST(:lines AS text[]))
     ON CONFLICT (program_id, reversal_id) DO NOTHING
     RETURNING program_id, reversal_id
 """)
 _LOAD_REVERSALS = text("""
-    SELECT program_id, reversal_id, conversion_id, amount_minor, completes, record_time FROM reversal
+    SELECT program_id, reversal_id, conversion_id, amount_minor, completes, record_time, lines FROM reversal
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
     ORDER BY record_time, reversal_id
@@ -80,9 +91,17 @@ class Kept:
 
     conversion: Conversion
     plan_version: int
+    snapshot: Snapshot = EMPTY
 
 
-async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]]) -> None:
+class Counted(NamedTuple):
+    """When a conversion was settled among those of its program, and with which tallies; None where nothing is counted."""
+
+    position: int | None = None
+    snapshot: str | None = None
+
+
+async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]], counted: Mapping[Key, Counted]) -> None:
     """Adds conversions with their plan versions. psycopg.errors.UniqueViolation if one is there already."""
     await copy_lines(
         conn,
@@ -90,7 +109,8 @@ async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]]) 
         (
             f"{escape(each.conversion.program_id)}\t{escape(each.conversion.conversion_id)}"
             f"\t{each.conversion.amount_minor}\t{each.conversion.record_time.isoformat()}\t{version}"
-            f"\t{reward_prefix(each.conversion)}{FIRST_POSITION}\t\\\\x{each.event.hex()}\n"
+            f"\t{reward_prefix(each.conversion)}{FIRST_POSITION}\t\\\\x{each.event.hex()}"
+            f"{_counted_columns(counted.get(key_of(each.conversion)))}\n"
             for each, version in sorted(rows, key=lambda row: key_of(row[0].conversion))
         ),
     )
@@ -118,28 +138,39 @@ async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]])
     )
 
 
+async def keep_counted(conn: AsyncConnection, counted: Mapping[Key, Counted]) -> None:
+    """Notes of conversions that were just added when and with which tallies they were settled."""
+    ordered = sorted(counted)
+    await conn.execute(
+        _KEEP_COUNTED,
+        {
+            "program_ids": [each[0] for each in ordered],
+            "conversion_ids": [each[1] for each in ordered],
+            "positions": [counted[each].position for each in ordered],
+            "snapshots": [counted[each].snapshot for each in ordered],
+        },
+    )
+
+
 async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kept | None]:
     """Locks conversions, leaving a place for those that have not arrived: None for these."""
     ordered = sorted(set(keys))
     parameters = {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]}
     await conn.execute(_EXPECT, parameters)
-    return {
-        (row.program_id, row.conversion_id): _kept(row.event, row.plan_version)
-        for row in await conn.execute(_READ_LOCKED, parameters)
-    }
+    return {(row.program_id, row.conversion_id): _kept(row) for row in await conn.execute(_READ_LOCKED, parameters)}
 
 
 async def load(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept | None:
     """One conversion; None if it has not arrived."""
     row = (await conn.execute(_READ, {"program_id": program_id, "conversion_id": conversion_id})).one_or_none()
-    return None if row is None else _kept(row.event, row.plan_version)
+    return None if row is None else _kept(row)
 
 
 async def load_of_reward(conn: AsyncConnection, program_id: str, reward_id: str) -> Kept | None:
     """The conversion that a reward is for; None if no conversion can have a reward of this id."""
     parameters = {"program_id": program_id, "first_reward_id": first_reward_id(reward_id)}
     row = (await conn.execute(_READ_BY_REWARD, parameters)).one_or_none()
-    return None if row is None else _kept(row.event, row.plan_version)
+    return None if row is None else _kept(row)
 
 
 async def load_many(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kept]:
@@ -149,12 +180,14 @@ async def load_many(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kep
         _READ_MANY,
         {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
     )
-    found = {(row.program_id, row.conversion_id): _kept(row.event, row.plan_version) for row in rows}
+    found = {(row.program_id, row.conversion_id): _kept(row) for row in rows}
     return {key: kept for key, kept in found.items() if kept is not None}
 
 
-async def insert_reversals(conn: AsyncConnection, reversals: Sequence[Reversal]) -> set[Key]:
-    """Adds those reversals that are not there yet; returns their (program_id, reversal_id)."""
+async def insert_reversals(
+    conn: AsyncConnection, reversals: Sequence[Reversal], positions: Mapping[Key, int]
+) -> set[Key]:
+    """Adds those reversals that are not there yet; returns their (program_id, reversal_id). `positions`: by the same."""
     ordered = sorted(reversals, key=lambda each: (each.program_id, each.reversal_id))
     result = await conn.execute(
         _INSERT_REVERSALS,
@@ -165,6 +198,8 @@ async def insert_reversals(conn: AsyncConnection, reversals: Sequence[Reversal])
             "amounts": [each.amount_minor for each in ordered],
             "completes": [each.completes for each in ordered],
             "record_times": [each.record_time for each in ordered],
+            "positions": [positions.get((each.program_id, each.reversal_id)) for each in ordered],
+            "lines": [_write_lines(each.lines) for each in ordered],
         },
     )
     return {(row.program_id, row.reversal_id) for row in result}
@@ -181,7 +216,13 @@ async def load_reversals(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key
     for row in rows:
         found[row.program_id, row.conversion_id].append(
             Reversal(
-                row.program_id, row.reversal_id, row.conversion_id, row.amount_minor, row.completes, row.record_time
+                row.program_id,
+                row.reversal_id,
+                row.conversion_id,
+                row.amount_minor,
+                row.completes,
+                row.record_time,
+                read_lines(row.lines),
             )
         )
     return found
@@ -192,7 +233,24 @@ def key_of(conversion: Conversion) -> Key:
     return conversion.program_id, conversion.conversion_id
 
 
-def _kept(event: bytes | None, plan_version: int) -> Kept | None:
-    if event is None:
+def read_lines(text: str | None) -> tuple[tuple[str, int], ...]:
+    """The lines that a reversal takes back, as stored."""
+    return tuple((line_id, minor) for line_id, minor in json.loads(text)) if text else ()
+
+
+def _write_lines(lines: Sequence[tuple[str, int]]) -> str | None:
+    return json.dumps(lines, ensure_ascii=False, separators=(",", ":")) if lines else None
+
+
+def _counted_columns(counted: Counted | None) -> str:
+    if counted is None:
+        return _NOTHING_COUNTED
+    position = NULL if counted.position is None else counted.position
+    return f"\t{position}\t{NULL if counted.snapshot is None else escape_once(counted.snapshot)}"
+
+
+def _kept(row: Any) -> Kept | None:
+    if row.event is None:
         return None
-    return Kept(read_conversion(events_pb2.ConversionRecorded.FromString(bytes(event))), plan_version)
+    conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(row.event)))
+    return Kept(conversion, row.plan_version, EMPTY if row.snapshot is None else from_json(row.snapshot))

@@ -1,0 +1,117 @@
+"""What the settlement of programs that count something needs besides: their lock, their tallies, their order."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.counting import settle_next, take_back_next
+from services.rewards.domain.effects import needs
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.running import RunningTallies
+from services.rewards.domain.settlement import Accrual, accrue
+from services.rewards.domain.snapshot import EMPTY
+from services.rewards.domain.tallies import TallyKey
+from services.rewards.store import contests, tallies
+from services.rewards.store.conversions import Counted, Kept, Key, key_of
+
+Versions = Mapping[str, tuple[Plan, ...]]
+
+
+def stateful(versions: Versions) -> set[str]:
+    """The programs of which any version counts something: only their facts wait for one another."""
+    return {program_id for program_id, plans in versions.items() if any(plan.is_stateful for plan in plans)}
+
+
+@dataclass(slots=True)
+class Decided:
+    """What came of conversions."""
+
+    accruals: list[Accrual] = field(default_factory=list)
+    counted: dict[Key, Counted] = field(default_factory=dict)
+    """Of those of stateful programs."""
+
+
+async def decide_all(
+    conn: AsyncConnection,
+    programs: Collection[str],
+    paying: Mapping[Key, Plan | None],
+    conversions: Iterable[Conversion],
+    came_first: Mapping[Key, Sequence[Reversal]],
+) -> Decided:
+    """Decides conversions, those of stateful `programs` one after the other, and writes what they count.
+
+    `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
+    """
+    decided = Decided()
+    counting: list[tuple[Plan | None, Conversion]] = []
+    for conversion in conversions:
+        plan = paying[key_of(conversion)]
+        if conversion.program_id in programs:
+            counting.append((plan, conversion))
+        elif plan is not None:
+            decided.accruals.append(accrue(plan, conversion))
+    if not counting:
+        return decided
+    # The same order wherever the same facts meet: nothing else may say who gets the rest of a budget.
+    counting.sort(key=lambda each: (each[1].program_id, each[1].record_time, each[1].conversion_id))
+    running = await _running(conn, programs, (needs(plan, each) for plan, each in counting if plan is not None))
+    positions = await tallies.draw_positions(conn, len(counting))
+    for position, (plan, conversion) in zip(positions, counting, strict=True):
+        text = None
+        if plan is not None:
+            accrual, snapshot = settle_next(plan, conversion, running)
+            decided.accruals.append(accrual)
+            text = snapshot.to_json() if snapshot is not None else None
+            if late := came_first.get(key_of(conversion)):
+                take_back_next(plan, conversion, snapshot or EMPTY, [], late, running)
+        decided.counted[key_of(conversion)] = Counted(position, text)
+    await tallies.add(conn, running.changes, running.reach_times)
+    return decided
+
+
+async def take_back_all(
+    conn: AsyncConnection,
+    programs: Collection[str],
+    versions: Versions,
+    kept: Iterable[Kept],
+    reversals: Mapping[Key, Sequence[Reversal]],
+    new: Collection[Key],
+) -> None:
+    """Takes out of the tallies of stateful `programs` what `new` reversals, by (program, reversal), take back."""
+    taken = [
+        (versions[each.conversion.program_id][each.plan_version - 1], each)
+        for each in kept
+        if each.plan_version and each.conversion.program_id in programs
+    ]
+    if not taken:
+        return
+    running = await _running(conn, programs, (needs(plan, each.conversion) for plan, each in taken))
+    for plan, each in taken:
+        known = reversals[key_of(each.conversion)]
+        later = [one for one in known if (one.program_id, one.reversal_id) in new]
+        earlier = [one for one in known if (one.program_id, one.reversal_id) not in new]
+        take_back_next(plan, each.conversion, each.snapshot, earlier, later, running)
+    await tallies.add(conn, running.changes, running.reach_times)
+
+
+async def place_reversals(
+    conn: AsyncConnection, programs: Collection[str], reversals: Sequence[Reversal]
+) -> dict[Key, int]:
+    """The positions of the reversals of stateful programs, by (program, reversal)."""
+    placed = sorted(
+        (each for each in reversals if each.program_id in programs),
+        key=lambda each: (each.program_id, each.record_time, each.reversal_id),
+    )
+    if not placed:
+        return {}
+    positions = await tallies.draw_positions(conn, len(placed))
+    return {(each.program_id, each.reversal_id): at for at, each in zip(positions, placed, strict=True)}
+
+
+async def _running(conn: AsyncConnection, programs: Collection[str], wanted: Iterable[set[TallyKey]]) -> RunningTallies:
+    running = RunningTallies(await tallies.load(conn, set().union(*wanted)))
+    for program_id, contest_id in await contests.settled(conn, programs):
+        running.close(program_id, contest_id)
+    return running

@@ -1,0 +1,117 @@
+"""What a conversion adds to tallies once it is decided; what a reversal takes back is the difference of two."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from services.rewards.domain import tallies
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.counters import Measure
+from services.rewards.domain.decision import Crossed, Decision, Outcome, Split
+from services.rewards.domain.facts import Facts, counts
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.reads import reads
+from services.rewards.domain.room import limits_of
+from services.rewards.domain.seats import verdict
+from services.rewards.domain.snapshot import EMPTY, Snapshot
+from services.rewards.domain.tallies import TallyKey, headcount
+
+Key = tuple[str, str, str]
+_STANDS = frozenset({Outcome.PAID, Outcome.SHARED})
+
+
+def needs(plan: Plan, conversion: Conversion) -> set[TallyKey]:
+    """The tallies that have to be known to decide the conversion and to apply its effects."""
+    if not plan.is_stateful:
+        return set()
+    facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
+    members = (TallyKey(plan.program_id, *key) for key, _ in _counted(plan, facts))
+    return reads(plan, conversion) | {each for each in members if headcount(each) is not None}
+
+
+def effects(
+    plan: Plan, conversion: Conversion, decisions: Iterable[Decision], snapshot: Snapshot
+) -> dict[TallyKey, int]:
+    """What the conversion, as far as it is left, changes in all. `decisions`: every one of it, with the same snapshot."""
+    if not plan.is_stateful:
+        return {}
+    facts = Facts(conversion, snapshot, plan.counters, plan.zone)
+    total: dict[TallyKey, int] = {}
+    for part in (_counted(plan, facts), _occurrences(plan, facts), _used(plan, facts, decisions)):
+        for key, change in part:
+            named = TallyKey(plan.program_id, *key)
+            total[named] = total.get(named, 0) + change
+    return total
+
+
+def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) -> dict[TallyKey, int]:
+    """What has to be added to come from one to the other."""
+    return {key: change for key in before.keys() | after.keys() if (change := after.get(key, 0) - before.get(key, 0))}
+
+
+def _counted(plan: Plan, facts: Facts) -> Iterator[tuple[Key, int]]:
+    """Counters and scores. A conversion counts by its own time, however late it comes."""
+    for counter in plan.counters.values():
+        if not counts(counter, facts):
+            continue
+        adds = counter.adds(facts.conversion)
+        moment = facts.conversion.occurred_at
+        names = [
+            (tallies.counter(counter.counter_id), tallies.member(counter.counter_id), facts.period(counter.period))
+        ]
+        names += [
+            (tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), "")
+            for each in plan.contests
+            if each.counter_id == counter.counter_id and each.start_time <= moment < each.end_time
+        ]
+        for person in counter.of.people(facts.conversion, facts.link_owner_id):
+            for name, member, period in names:
+                if counter.measure is Measure.REFEREES:
+                    yield (member, tallies.pair(person, facts.conversion.buyer_id), period), adds
+                else:
+                    yield (name, person, period), adds
+
+
+def _occurrences(plan: Plan, facts: Facts) -> Iterator[tuple[Key, int]]:
+    """Of rules that pay some of a buyer's conversions: this is one of them if the rule's condition is true."""
+    buyer_id = facts.conversion.buyer_id
+    for rule in plan.listening(facts.conversion.event_type):
+        if rule.occurrence is None or (rule.when is not None and verdict(rule.when, facts, "", 0)[0] is not None):
+            continue
+        if rule.occurrence.first:
+            yield (tallies.occurrence(rule.rule_id), buyer_id, ""), int(not facts.conversion.void)
+        if rule.occurrence.nth:
+            yield (tallies.seen(rule.rule_id), buyer_id, ""), 1
+
+
+def _used(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> Iterator[tuple[Key, int]]:
+    """Of limits, and of bonuses that are paid once."""
+    for each in decisions:
+        if each.amount_minor and (each.rule.caps or plan.budgets):
+            person = _whose(each)
+            for _, key in limits_of(plan, each.rule, person, facts):
+                if key is not None:
+                    yield key, each.amount_minor
+        if each.rule.tiers is not None and not each.is_share:
+            yield from _bonuses(plan, facts, each)
+
+
+def _whose(decision: Decision) -> str:
+    """Whose reward it is, or a part of."""
+    if not decision.is_share:
+        return decision.beneficiary_id
+    return next(each.beneficiary_id for each in decision.steps if isinstance(each, Split))
+
+
+def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[tuple[Key, int]]:
+    crossed = next((each for each in decision.steps if isinstance(each, Crossed)), None)
+    if crossed is None:
+        return
+    rule_id, person = decision.rule.rule_id, decision.beneficiary_id
+    period = facts.period(plan.counters[crossed.counter_id].period)
+    if decision.outcome in _STANDS:
+        for number in crossed.tiers:
+            forfeit = (tallies.forfeit(rule_id, number), person, period)
+            yield (tallies.bonus(rule_id, number), person, period), 1
+            yield forfeit, -min(facts.snapshot.value(*forfeit), 1)
+    for number in crossed.lost:
+        forfeit = (tallies.forfeit(rule_id, number), person, period)
+        yield forfeit, 1 - min(facts.snapshot.value(*forfeit), 1)
