@@ -14,7 +14,9 @@ from cli.commands.health import health
 from cli.commands.inbox import inbox
 from cli.commands.invite import invite, links
 from cli.commands.migrate import migrate
+from cli.commands.rebuild import rebuild
 from cli.commands.replay import replay
+from cli.commands.simulate import simulate
 from cli.commands.tree import tree
 from cli.commands.up import up
 from cli.commands.wallet import wallet
@@ -31,7 +33,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-for command in (up, demo, apply, export, replay, wallet, tree, invite, links, inbox, audit, doctor, migrate, health):
+for command in (
+    up,
+    demo,
+    apply,
+    export,
+    replay,
+    simulate,
+    wallet,
+    tree,
+    invite,
+    links,
+    inbox,
+    audit,
+    rebuild,
+    doctor,
+    migrate,
+    health,
+):
     app.command()(command)
 app.add_typer(explain, name="explain")
 
