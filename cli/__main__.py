@@ -16,6 +16,7 @@ from cli.commands.invite import invite, links
 from cli.commands.migrate import migrate
 from cli.commands.rebuild import rebuild
 from cli.commands.replay import replay
+from cli.commands.scenario import scenario
 from cli.commands.simulate import simulate
 from cli.commands.tree import tree
 from cli.commands.up import up
@@ -40,6 +41,7 @@ for command in (
     export,
     replay,
     simulate,
+    scenario,
     wallet,
     tree,
     invite,

@@ -61,6 +61,16 @@ def violations(error: Any) -> list[tuple[str, str]]:
     return found
 
 
+def reason_of(error: Any) -> str:
+    """The error's reason, as `ErrorInfo` states it; the code's name where it states none."""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return str(error.code().name)
+
+
 def _call(error: grpc.RpcError) -> tuple[list[str], int]:
     code, details = error.code(), error.details()
     if code is grpc.StatusCode.UNAVAILABLE:

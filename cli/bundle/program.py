@@ -1,6 +1,6 @@
 """The program file as a whole: `program`, `plan`, `effective_time`, `texts`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -39,6 +39,13 @@ class Bundle:
     def problem(self, path: str, text: str) -> Problem:
         """A mistake at a field, or at the nearest thing around it that the file does have."""
         return Problem(nearest(self.places, path), path, text)
+
+    def under(self, program_id: str) -> "Bundle":
+        """The same program under another id."""
+        program = Program()
+        program.CopyFrom(self.program)
+        program.program_id = program_id
+        return replace(self, program=program)
 
 
 def load(file: Path) -> Bundle:

@@ -40,8 +40,11 @@ def read(file: Path, name: str) -> yaml.MappingNode:
     return parse(file.read_bytes(), name)
 
 
-def parse(content: bytes, name: str) -> yaml.MappingNode:
-    """The root of a file's content. Raises BundleError if it is not one YAML mapping."""
+NO_PROGRAM = "a program file is a mapping with `program:`, `plan:` and `texts:`"
+
+
+def parse(content: bytes, name: str, otherwise: str = NO_PROGRAM) -> yaml.MappingNode:
+    """The root of a file's content. Raises BundleError, saying `otherwise`, if it is not one YAML mapping."""
     try:
         root = yaml.compose(content, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -53,9 +56,7 @@ def parse(content: bytes, name: str) -> yaml.MappingNode:
         raise BundleError(name, [Problem(Place(1, 1), "", f"not valid YAML: {error}")]) from error
     if not isinstance(root, yaml.MappingNode):
         where = place(root) if root else Place(1, 1)
-        raise BundleError(
-            name, [Problem(where, "", "a program file is a mapping with `program:`, `plan:` and `texts:`")]
-        )
+        raise BundleError(name, [Problem(where, "", otherwise)])
     return root
 
 

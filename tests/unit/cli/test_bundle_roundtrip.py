@@ -19,7 +19,9 @@ from cli.bundle.encode import plain
 from cli.bundle.source import parse
 from cli.bundle.spans import format_span, parse_span
 
-PROGRAMS = sorted((Path(__file__).parents[3] / "programs").glob("*.yaml"))
+PROGRAMS = sorted(
+    file for file in (Path(__file__).parents[3] / "programs").glob("*.yaml") if not file.name.endswith(".scenario.yaml")
+)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NANOS = st.integers(-MAX_SPAN_SECONDS * 10**9, MAX_SPAN_SECONDS * 10**9)

@@ -1,0 +1,1 @@
+"""Scenarios: a program played through a real stack, step by step, and held against what its file expects."""

@@ -1,0 +1,207 @@
+"""What each kind of step asks of the services."""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
+from upline.notify.v1 import notify_pb2
+
+from chassis.times import to_timestamp
+from cli.applying import apply_bundle
+from cli.client import CALL_SECONDS
+from cli.scenario.shapes.events import Apply, Order, Refund
+from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+from cli.scenario.world import World
+
+
+async def enrol(world: World, person: str, newcomer: Newcomer) -> None:
+    """Enrols somebody, in his language."""
+    if newcomer.language:
+        await world.client.preferences.UpdatePreferences(
+            notify_pb2.UpdatePreferencesRequest(
+                request_id=world.request_id(),
+                program_id=world.program_id,
+                participant_id=person,
+                preferences=notify_pb2.Preferences(locale=newcomer.language),
+            ),
+            timeout=CALL_SECONDS,
+        )
+    draft = participant_pb2.ParticipantDraft(
+        participant_id=person,
+        attributes=newcomer.attributes,
+        sponsor_id=newcomer.sponsor,
+        code=newcomer.code,
+        click_token=await _click(world, newcomer.link, "") if newcomer.link else "",
+        record_sign_up=newcomer.sign_up,
+    )
+    await world.client.participants.EnrollParticipant(
+        participant_pb2.EnrollParticipantRequest(
+            request_id=world.request_id(), program_id=world.program_id, participant=draft
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def act(world: World, action: Any) -> None:
+    """Does what a step says. Raises the service's error where it refuses."""
+    await _ACTS[type(action)](world, action)
+
+
+async def _enrol(world: World, action: Enrol) -> None:
+    await enrol(world, action.person, action)
+
+
+async def _bind(world: World, action: Bind) -> None:
+    await world.client.participants.BindSponsor(
+        participant_pb2.BindSponsorRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.person,
+            sponsor_id=action.sponsor,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _set_attributes(world: World, action: SetAttributes) -> None:
+    await world.client.participants.UpdateParticipant(
+        participant_pb2.UpdateParticipantRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.person,
+            attributes=action.attributes,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _make_link(world: World, action: MakeLink) -> None:
+    answer = await world.client.links.CreateLink(
+        link_pb2.CreateLinkRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.owner,
+            destination_url=action.to,
+            channel=action.channel,
+            campaign=action.campaign,
+            share_percent=action.share_percent,
+        ),
+        timeout=CALL_SECONDS,
+    )
+    world.links[action.id] = answer.link.link_id
+
+
+async def _make_code(world: World, action: MakeCode) -> None:
+    await world.client.links.CreateCode(
+        link_pb2.CreateCodeRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.owner,
+            code=action.code,
+            channel=action.channel,
+            share_percent=action.share_percent,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _share(world: World, action: Share) -> None:
+    await world.client.links.RecordShare(
+        link_pb2.RecordShareRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.by,
+            link_id=world.links[action.link] if action.link else "",
+            code=action.code,
+            channel=action.channel,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _follow(world: World, action: Click) -> None:
+    world.tokens[action.id] = await _click(world, action.link, action.visitor)
+
+
+async def _click(world: World, link: str, visitor: str) -> str:
+    """Follows a link now; returns the click's token."""
+    click = click_pb2.Click(
+        program_id=world.program_id,
+        link_id=world.links[link],
+        visitor_id=visitor,
+        occurred_at=to_timestamp(world.now),
+    )
+    answer = await world.client.clicks.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=CALL_SECONDS)
+    return str(answer.click_token)
+
+
+async def _order(world: World, action: Order) -> None:
+    draft = conversion_pb2.ConversionDraft(
+        conversion_id=action.id,
+        event_type=action.type,
+        buyer_id=action.buyer,
+        code=action.code,
+        click_token=world.tokens[action.click] if action.click else "",
+        visitor_id=action.visitor,
+        attributes=action.attributes,
+        occurred_at=to_timestamp(world.script.moment(action.occurred) if action.occurred is not None else world.now),
+    )
+    for line in action.lines:
+        draft.lines.add(
+            line_id=line.id,
+            sku=line.sku,
+            category=line.category,
+            amount_minor=world.minor(world.currency, line.amount),
+            attributes=line.attributes,
+        )
+    amount = action.amount
+    if amount is None and action.lines:
+        amount = sum((line.amount for line in action.lines), Decimal(0))
+    if amount is not None:
+        draft.amount.CopyFrom(world.money(amount))
+    if action.margin is not None:
+        draft.margin_minor = world.minor(world.currency, action.margin)
+    if action.new_customer is not None:
+        draft.new_customer = action.new_customer
+    await world.client.conversions.RecordConversion(
+        conversion_pb2.RecordConversionRequest(program_id=world.program_id, conversion=draft), timeout=CALL_SECONDS
+    )
+
+
+async def _refund(world: World, action: Refund) -> None:
+    world.refunds += 1
+    draft = conversion_pb2.ReversalDraft(
+        reversal_id=action.id or f"refund-{world.refunds}",
+        conversion_id=action.of,
+        reason=action.reason,
+        occurred_at=to_timestamp(world.now),
+    )
+    for line_id, amount in action.lines.items():
+        draft.lines.lines.add(line_id=line_id, amount_minor=world.minor(world.currency, amount))
+    if action.amount is not None:
+        draft.amount.CopyFrom(world.money(action.amount))
+    elif not action.lines:
+        draft.whole.SetInParent()
+    await world.client.conversions.ReverseConversion(
+        conversion_pb2.ReverseConversionRequest(program_id=world.program_id, reversal=draft), timeout=CALL_SECONDS
+    )
+
+
+async def _apply(world: World, action: Apply) -> None:
+    bundle = world.script.applied.get(action.file, world.script.program)
+    await apply_bundle(world.client, bundle.under(world.program_id))
+
+
+_ACTS: dict[type, Callable[[World, Any], Awaitable[None]]] = {
+    Enrol: _enrol,
+    Bind: _bind,
+    SetAttributes: _set_attributes,
+    MakeLink: _make_link,
+    MakeCode: _make_code,
+    Share: _share,
+    Click: _follow,
+    Order: _order,
+    Refund: _refund,
+    Apply: _apply,
+}

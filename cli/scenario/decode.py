@@ -1,0 +1,315 @@
+"""YAML nodes into the shapes of a scenario, by their type hints alone. Every mistake is noted with its place, and decoding goes on."""
+
+import re
+import types
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import iso4217
+import yaml
+from google.protobuf.timestamp_pb2 import Timestamp
+from upline.type.v1.asset_pb2 import ASSET_KIND_CREDIT, ASSET_KIND_MONEY, Asset
+
+from cli.bundle.decode import Decoder, WrongValueError, fill_timestamp, joined
+from cli.bundle.names import did_you_mean, enum_prefix, enum_values
+from cli.bundle.problems import Place
+from cli.bundle.program import Bundle, load
+from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
+from cli.bundle.spans import HINT, parse_span
+from cli.scenario.shapes.marks import ASSET, InAsset, InCurrency, InKey, Makes, Meets, Names, OneOf, ProgramFile
+
+_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
+_WRONG = object()
+"""Stands for a value whose mistake is noted."""
+
+
+@dataclass(slots=True)
+class Shaper:
+    """Decodes one scenario file."""
+
+    folder: Path
+    """Where program files are looked for."""
+    program: Bundle
+    decoder: Decoder = field(default_factory=Decoder)
+    known: dict[str, dict[str, Place]] = field(default_factory=dict)
+    """Names by kind, with where they were made."""
+    digits: dict[str, int] = field(default_factory=dict)
+    """Decimal places by asset and currency."""
+    applied: dict[str, Bundle] = field(default_factory=dict)
+    """Other program files that the scenario applies, by their name in it."""
+
+    def __post_init__(self) -> None:
+        currency = self.program.program.currency_code
+        self.digits[currency] = currency_digits(currency)
+        self._learn(self.program)
+
+    def value(self, node: yaml.Node, hint: Any, path: str, key: str = "") -> Any:
+        """The value of a node; _WRONG with the mistake noted. `key` is the name under which it stands in a mapping."""
+        self.decoder.places.setdefault(path, place(node))
+        base, marks = _unmarked(hint)
+        if get_origin(base) in (Union, types.UnionType):
+            return self._choice(node, get_args(base), path, key, marks)
+        if is_dataclass(base) and isinstance(base, type):
+            return self._shape(node, base, path, key)
+        if get_origin(base) is dict:
+            key_hint, value_hint = get_args(base)
+            return self._mapping(node, key_hint, value_hint, path)
+        if get_origin(base) is tuple:
+            return self._list(node, get_args(base)[0], path)
+        try:
+            made = _scalar(node, base)
+            self._hold_against(marks, made, node)
+        except WrongValueError as error:
+            self.decoder.note(node, path, str(error))
+            return _WRONG
+        return made
+
+    def _choice(self, node: yaml.Node, options: tuple[Any, ...], path: str, key: str, marks: tuple[Any, ...]) -> Any:
+        wanted = [each for each in options if each is not type(None)]
+        if set(wanted) == {timedelta, datetime}:
+            try:
+                return moment(node)
+            except WrongValueError as error:
+                self.decoder.note(node, path, str(error))
+                return _WRONG
+        for each in wanted[:-1]:
+            if get_origin(each) is Literal and isinstance(node, yaml.ScalarNode) and node.value in get_args(each):
+                return node.value
+        hint = wanted[-1]
+        for mark in marks:
+            hint = Annotated[hint, mark]
+        return self.value(node, hint, path, key)
+
+    def _shape(self, node: yaml.Node, shape: type, path: str, key: str) -> Any:
+        hints = _hints(shape)
+        short = getattr(shape, "SHORT", "")
+        given: dict[str, Any] = {}
+        nodes: dict[str, yaml.Node] = {}
+        if short and isinstance(node, yaml.ScalarNode) and node.tag != NULL:
+            nodes[short] = node
+            given[short] = self.value(node, hints[short], path)
+        elif not isinstance(node, yaml.MappingNode):
+            empty = " (an empty one is written {})" if kind(node) == "nothing" else ""
+            self.decoder.note(node, path, f"expected a mapping{empty}, found {kind(node)}")
+            return _WRONG
+        else:
+            for name, key_node, value_node in self.decoder.entries(node, path):
+                here = joined(path, name)
+                if name not in hints:
+                    self.decoder.note(key_node, here, f"unknown field{did_you_mean(name, hints)}")
+                    continue
+                self.decoder.places[here] = place(key_node)
+                nodes[name] = value_node
+                given[name] = self.value(value_node, hints[name], here)
+        missing = [name for name in _required(shape) if name not in given]
+        for name in missing:
+            self.decoder.note(node, joined(path, name), "is missing")
+        self._check_amounts(shape, given, nodes, path, key)
+        # Also of a shape with mistakes, so that what refers to it is not told for another.
+        for made_kind, name in getattr(shape, "makes", _nothing)(key, given):
+            self.known.setdefault(made_kind, {}).setdefault(name, place(node))
+        if missing or any(each is _WRONG for each in given.values()):
+            return _WRONG
+        return shape(**given)
+
+    def _mapping(self, node: yaml.Node, key_hint: Any, value_hint: Any, path: str) -> Any:
+        if not isinstance(node, yaml.MappingNode):
+            self.decoder.note(node, path, f"expected a mapping, found {kind(node)}")
+            return _WRONG
+        made, wrong = {}, False
+        for name, key_node, value_node in self.decoder.entries(node, path):
+            here = f"{path}[{name}]"
+            key = self.value(key_node, key_hint, here)
+            value = self.value(value_node, value_hint, here, name)
+            if not wrong and isinstance(value, Decimal):
+                self._check_decimals(value_node, value, _unmarked(value_hint)[1], {}, name, here)
+            wrong = wrong or key is _WRONG or value is _WRONG
+            made[name] = value
+        return _WRONG if wrong else made
+
+    def _list(self, node: yaml.Node, hint: Any, path: str) -> Any:
+        if not isinstance(node, yaml.SequenceNode):
+            self.decoder.note(node, path, f"expected a list, found {kind(node)}")
+            return _WRONG
+        items = [self.value(item, hint, f"{path}[{index}]") for index, item in enumerate(node.value)]
+        return _WRONG if any(each is _WRONG for each in items) else tuple(items)
+
+    def _hold_against(self, marks: tuple[Any, ...], text: Any, node: yaml.Node) -> None:
+        for mark in marks:
+            if isinstance(mark, Names) and text:
+                self._require(mark.kind, text)
+            elif isinstance(mark, (Makes, Meets)):
+                names = self.known.setdefault(mark.kind, {})
+                if isinstance(mark, Makes) and text in names:
+                    raise WrongValueError(f"there is a {mark.kind} {text} already, on line {names[text].line}")
+                if not text:
+                    raise WrongValueError("must not be empty")
+                names.setdefault(text, place(node))
+            elif isinstance(mark, OneOf) and text.upper() not in enum_values(mark.enum):
+                prefix = enum_prefix(mark.enum)
+                offered = [each.name.removeprefix(prefix) for each in mark.enum.values if each.number]
+                raise WrongValueError(f'"{text}" is not one of {", ".join(offered)}')
+            elif isinstance(mark, ProgramFile):
+                self._load(text)
+
+    def _require(self, wanted: str, name: str) -> None:
+        names = self.known.get(wanted, {})
+        if name not in names:
+            before = "the plan has no" if wanted == ASSET else "there is no"
+            raise WrongValueError(
+                f"{before} {wanted} {name}{'' if wanted == ASSET else ' so far'}{did_you_mean(name, names)}"
+            )
+
+    def _load(self, name: str) -> None:
+        if self.folder / name == Path(self.program.file):
+            return
+        try:
+            self.applied[name] = load(self.folder / name)
+        except OSError as error:
+            raise WrongValueError(f"{self.folder / name}: {error.strerror}") from error
+        self._learn(self.applied[name])
+
+    def _learn(self, bundle: Bundle) -> None:
+        for each in bundle.plan.assets if bundle.plan else ():
+            self.digits[each.code] = asset_digits(each, bundle.program.currency_code)
+            self.known.setdefault(ASSET, {}).setdefault(each.code, Place(1, 1))
+
+    def _check_amounts(
+        self, shape: type, given: dict[str, Any], nodes: dict[str, yaml.Node], path: str, key: str
+    ) -> None:
+        for name, value in given.items():
+            if isinstance(value, Decimal):
+                marks = _unmarked(_hints(shape)[name])[1]
+                self._check_decimals(nodes[name], value, marks, given, key, joined(path, name))
+
+    def _check_decimals(
+        self, node: yaml.Node, value: Decimal, marks: tuple[Any, ...], beside: dict[str, Any], key: str, path: str
+    ) -> None:
+        """Notes an amount that is finer than its asset's smallest unit."""
+        for mark in marks:
+            if isinstance(mark, InCurrency):
+                asset = self.program.program.currency_code
+            elif isinstance(mark, InKey):
+                asset = key
+            elif isinstance(mark, InAsset):
+                asset = beside.get(mark.field) or self.only_asset()
+            else:
+                continue
+            if asset in self.digits and -int(value.as_tuple().exponent) > self.digits[asset]:
+                places = f"{self.digits[asset]} decimal place{'s' * (self.digits[asset] != 1)}"
+                self.decoder.note(node, path, f"{asset} has {places}, {value} has more")
+
+    def only_asset(self) -> str:
+        """The plan's asset where it has one only; empty otherwise."""
+        if self.program.plan is None or len(self.program.plan.assets) != 1:
+            return ""
+        return str(self.program.plan.assets[0].code)
+
+
+def _unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type without its marks and without "or nothing", and the marks."""
+    marks: tuple[Any, ...] = ()
+    while True:
+        if get_origin(hint) is Annotated:
+            marks += hint.__metadata__
+            hint = hint.__origin__
+        elif get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
+            rest = [each for each in get_args(hint) if each is not type(None)]
+            if len(rest) > 1:
+                return hint, marks
+            hint = rest[0]
+        else:
+            return hint, marks
+
+
+@cache
+def _hints(shape: type) -> dict[str, Any]:
+    names = {each.name for each in fields(shape)}
+    return {name: hint for name, hint in get_type_hints(shape, include_extras=True).items() if name in names}
+
+
+@cache
+def _required(shape: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(shape) if each.default is MISSING and each.default_factory is MISSING)
+
+
+def _nothing(_key: str, _given: dict[str, Any]) -> list[tuple[str, str]]:
+    return []
+
+
+def _scalar(node: yaml.Node, wanted: Any) -> Any:
+    names: dict[Any, str] = {bool: "true or false", int: "a whole number", Decimal: "an amount such as 12.50"}
+    if not isinstance(node, yaml.ScalarNode) or node.tag == NULL:
+        raise WrongValueError(f"expected {names.get(wanted, 'text')}, found {kind(node)}")
+    if get_origin(wanted) is Literal:
+        if node.value not in get_args(wanted):
+            raise WrongValueError(f'"{node.value}" is not one of {", ".join(filter(None, get_args(wanted)))}')
+        return node.value
+    return _SCALARS[wanted](node)
+
+
+def _text(node: yaml.ScalarNode) -> str:
+    # A number keeps its spelling, as in program files.
+    if node.tag not in (STRING, INTEGER, FLOAT):
+        raise WrongValueError(f"expected text, found {kind(node)}; put it in quotes if it is meant")
+    return str(node.value)
+
+
+def _boolean(node: yaml.ScalarNode) -> bool:
+    if node.tag != BOOLEAN:
+        raise WrongValueError(f"expected true or false, found {kind(node)}")
+    return bool(node.value.lower() == "true")
+
+
+def _integer(node: yaml.ScalarNode) -> int:
+    if node.tag != INTEGER or len(node.value) > 18:
+        raise WrongValueError(f"expected a whole number, found {kind(node)}")
+    return int(node.value)
+
+
+def _decimal(node: yaml.ScalarNode) -> Decimal:
+    if not _DECIMAL.fullmatch(node.value):
+        raise WrongValueError(f'expected an amount such as 12.50, found "{node.value}"')
+    return Decimal(node.value)
+
+
+def _time(node: yaml.ScalarNode) -> datetime:
+    stamp = Timestamp()
+    fill_timestamp(node, stamp)
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+_SCALARS: dict[Any, Callable[[yaml.ScalarNode], Any]] = {
+    str: _text, bool: _boolean, int: _integer, Decimal: _decimal, datetime: _time,
+}  # fmt: skip
+
+
+def moment(node: yaml.Node) -> timedelta | datetime:
+    """`+3d`, counted from the scenario's start, or a time with its zone. Raises WrongValueError."""
+    if not isinstance(node, yaml.ScalarNode):
+        raise WrongValueError(f"expected +3d or a time, found {kind(node)}")
+    if "T" in node.value and "-" in node.value:
+        return _time(node)
+    try:
+        return timedelta(microseconds=parse_span(node.value.removeprefix("+")) // 1000)
+    except (ValueError, OverflowError) as error:
+        text = f"{HINT}, counted from the start, or a time with its zone" if HINT in str(error) else str(error)
+        raise WrongValueError(text) from error
+
+
+def currency_digits(code: str) -> int:
+    """Decimal places of a currency's minor unit, ISO 4217; 2 for a code that is none, which the services refuse."""
+    codes = {each.code: each for each in iso4217.Currency}
+    return int(codes[code].exponent or 0) if code in codes else 2
+
+
+def asset_digits(asset: Asset, currency_code: str) -> int:
+    """Decimal places of an asset's minor unit."""
+    if asset.kind == ASSET_KIND_MONEY:
+        return currency_digits(asset.code)
+    return currency_digits(currency_code) if asset.kind == ASSET_KIND_CREDIT else int(asset.minor_digits)

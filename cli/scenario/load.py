@@ -1,0 +1,94 @@
+"""A scenario file, read and checked as far as it can be without playing it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import yaml
+
+from cli.bundle.problems import BundleError, Place, Problem
+from cli.bundle.program import Bundle, load, nearest
+from cli.bundle.source import parse, place
+from cli.scenario.decode import Shaper
+from cli.scenario.shapes.scenario import ACTIONS, Scenario, Step
+
+
+@dataclass(slots=True)
+class Script:
+    """A scenario that holds to its format, with all that is needed to play it."""
+
+    file: str
+    scenario: Scenario
+    program: Bundle
+    applied: dict[str, Bundle]
+    """Other program files that it applies, by their name in it."""
+    digits: dict[str, int]
+    """Decimal places by asset and currency."""
+    only_asset: str
+    """The plan's asset, where it has one only."""
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def place(self, path: str) -> Place:
+        """Where a path stands, or the nearest thing around it."""
+        return nearest(self.places, path)
+
+    def moment(self, when: timedelta | datetime) -> datetime:
+        """The moment that the file means."""
+        return when if isinstance(when, datetime) else self.scenario.start + when
+
+
+def read_script(file: Path) -> Script:
+    """Reads and checks a scenario and its program file. Raises BundleError with every mistake of the one at fault, OSError if
+    the scenario cannot be read."""
+    name = str(file)
+    root = parse(file.read_bytes(), name, "a scenario is a mapping with `program:`, `start:` and `steps:`")
+    shaper = Shaper(file.parent, _program(root, file, name))
+    scenario = shaper.value(root, Scenario, "")
+    problems = shaper.decoder.problems
+    if isinstance(scenario, Scenario):
+        script = Script(
+            name, scenario, shaper.program, shaper.applied, shaper.digits, shaper.only_asset(), shaper.decoder.places
+        )
+        problems += _out_of_place(script)
+        if not problems:
+            return script
+    raise BundleError(name, problems)
+
+
+def _program(root: yaml.MappingNode, file: Path, name: str) -> Bundle:
+    """The program that the scenario is of. It is looked for first, for all the rest is held against it."""
+    for key, value in root.value:
+        if isinstance(key, yaml.ScalarNode) and key.value == "program" and isinstance(value, yaml.ScalarNode):
+            try:
+                return load(file.parent / value.value)
+            except OSError as error:
+                text = f"{file.parent / value.value}: {error.strerror}"
+                raise BundleError(name, [Problem(place(value), "program", text)]) from error
+    raise BundleError(name, [Problem(place(root), "program", "is missing: the program file, beside this one")])
+
+
+def _out_of_place(script: Script) -> list[Problem]:
+    """Steps that do nothing or too much, and times that go back."""
+    problems = []
+    now = script.scenario.start
+    for index, step in enumerate(script.scenario.steps):
+        path = f"steps[{index}]"
+        if text := _not_one(step):
+            problems.append(Problem(script.place(path), path, text))
+        if step.at is not None:
+            moment = script.moment(step.at)
+            if moment < now:
+                problems.append(Problem(script.place(f"{path}.at"), f"{path}.at", "lies before the step ahead of it"))
+            now = max(now, moment)
+        if step.expect is not None and step.refused is not None:
+            problems.append(Problem(script.place(f"{path}.refused"), f"{path}.refused", "nothing is done here"))
+    return problems
+
+
+def _not_one(step: Step) -> str:
+    given = list(step.actions())
+    if len(given) == 1 or (not given and step.at is not None):
+        return ""
+    if given:
+        return f"does {' and '.join(given)}: one of them a step"
+    return f"one of these must be given: {', '.join(ACTIONS)}"

@@ -1,0 +1,131 @@
+"""Plays a scenario: one step after the other, each when all that came before is settled."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from cli.applying import apply_bundle
+from cli.bundle.problems import BundleError, Place
+from cli.client import Client
+from cli.commands.audit import read as audit
+from cli.failures import describe, reason_of, violations
+from cli.scenario.acts import act, enrol
+from cli.scenario.compare import Difference, compare
+from cli.scenario.load import Script
+from cli.scenario.settling import Rest
+from cli.scenario.shapes.scenario import Refusal, Step
+from cli.scenario.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a scenario went."""
+
+    file: str
+    program_id: str
+    steps: int
+    seconds: float
+    differences: tuple[tuple[Place, Difference], ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.differences
+
+
+class _Stop(Exception):
+    """A step did not go as it should: what follows would only follow from it."""
+
+
+@dataclass(slots=True)
+class Player:
+    """Plays one scenario on a stack that is at rest."""
+
+    client: Client
+    rest: Rest
+    script: Script
+    program_id: str
+    tell: Callable[[], None]
+    """Called after each step."""
+
+    async def play(self) -> Played:
+        """Plays it to its end, or to the first step that is refused and should not be, or the other way round."""
+        began = time.monotonic()
+        world = World(self.client, self.script, self.program_id, self.script.scenario.start)
+        differences: list[Difference] = []
+        done = 0
+        try:
+            await self._begin(world)
+            for index, step in enumerate(self.script.scenario.steps):
+                differences += await self._step(world, step, f"steps[{index}]")
+                done += 1
+                self.tell()
+            await self.rest.told()
+            differences += await self._audited()
+        except _Stop as stop:
+            differences += stop.args
+        placed = tuple((self.script.place(each.path), each) for each in differences)
+        return Played(self.script.file, self.program_id, done, round(time.monotonic() - began, 3), placed)
+
+    async def _begin(self, world: World) -> None:
+        self.rest.clock.move(world.now)
+        try:
+            await apply_bundle(self.client, self.script.program.under(self.program_id))
+        except (grpc.RpcError, BundleError) as error:
+            raise _Stop(Difference("program", ("a program that can be applied",), tuple(describe(error)[0]))) from error
+        for person, newcomer in self.script.scenario.people.items():
+            try:
+                await enrol(world, person, newcomer)
+            except grpc.RpcError as error:
+                raise _Stop(Difference(f"people[{person}]", ("is enrolled",), _refused(error))) from error
+        await self.rest.told()
+
+    async def _step(self, world: World, step: Step, path: str) -> list[Difference]:
+        moment = self.script.moment(step.at) if step.at is not None else world.now
+        if moment != world.now:
+            await self.rest.told()
+            self.rest.clock.move(moment)
+            world.now = moment
+            await self.rest.told()
+        if step.expect is not None:
+            await self.rest.told()
+            return await compare(world, step.expect, f"{path}.expect")
+        for name, action in step.actions().items():
+            await self._act(world, action, step.refused, f"{path}.{name}")
+        return []
+
+    async def _act(self, world: World, action: Any, refused: Refusal | None, path: str) -> None:
+        try:
+            await act(world, action)
+        except (grpc.RpcError, BundleError) as error:
+            if refused is None:
+                raise _Stop(Difference(path, ("is done",), _refused(error))) from error
+            if not _is(refused, error):
+                wanted = f"is refused: {refused.reason}{f' for {refused.field}' if refused.field else ''}"
+                raise _Stop(Difference(path, (wanted,), _refused(error))) from error
+        else:
+            if refused is not None:
+                raise _Stop(Difference(path, (f"is refused: {refused.reason}",), ("is done",)))
+        await self.rest.paid()
+
+    async def _audited(self) -> list[Difference]:
+        verdict = await audit(self.client, self.program_id)
+        if verdict.balanced:
+            return []
+        found = tuple(f"{each.check} {each.subject}: {each.detail}" for each in verdict.findings)
+        return [Difference("", ("the ledger balances at the end",), found)]
+
+
+def _is(refused: Refusal, error: Exception) -> bool:
+    if not isinstance(error, grpc.RpcError):
+        return False
+    fields = [path for path, _why in violations(error)]
+    return refused.reason == reason_of(error) and (not refused.field or refused.field in fields)
+
+
+def _refused(error: Exception) -> tuple[str, ...]:
+    reason = reason_of(error) if isinstance(error, grpc.RpcError) else ""
+    return (f"is refused: {reason}" if reason else "is refused", *describe(error)[0])

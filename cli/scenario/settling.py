@@ -1,0 +1,94 @@
+"""Waits until all that was recorded is settled, told and followed up. Events flow one way, so each stage is at rest for good once those before it are."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import nats
+import psycopg
+from nats.errors import Error as BrokerError
+from nats.js import JetStreamContext
+
+from chassis.file_clock import ClockFile
+from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
+from cli.failures import CommandFailed
+
+POLL_SECONDS = 0.01
+STUCK_SECONDS = 60.0
+JOBS_OF = "rewards"
+"""The service whose jobs follow things up."""
+ROUNDS = 2
+"""What one job makes available another may have to settle a debt with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Tells when a stack is at rest."""
+
+    conn: psycopg.AsyncConnection[tuple[int]]
+    jetstream: JetStreamContext
+    clock: ClockFile
+
+    async def paid(self) -> None:
+        """Returns when what was recorded is settled."""
+        for durable in CLICKS.consumers:
+            await _becomes("clicks are not written", partial(self._behind, CLICKS, durable))
+        await self._passed("attribution", CONVERSIONS)
+
+    async def told(self) -> None:
+        """Returns when jobs have done what is due too, and everybody was told."""
+        await self.paid()
+        for _ in range(ROUNDS):
+            self.clock.call_round()
+            await _becomes("jobs do not end", self._worked)
+        await self._passed("rewards", REWARDS)
+
+    async def _passed(self, owner: str, spec: StreamSpec) -> None:
+        await _becomes(f"events of {owner} are not published", partial(self._unpublished, owner))
+        for durable in spec.consumers:
+            await _becomes(f"{durable} does not settle its events", partial(self._behind, spec, durable))
+
+    async def _worked(self) -> bool:
+        return self.clock.worked(JOBS_OF)
+
+    async def _unpublished(self, owner: str) -> bool:
+        cursor = await self.conn.execute(
+            f"SELECT count(*) FROM {owner}.outbox WHERE publish_time IS NULL".encode()  # one of our own schemas
+        )
+        row = await cursor.fetchone()
+        return row is not None and row[0] == 0
+
+    async def _behind(self, spec: StreamSpec, durable: str) -> bool:
+        """Whether every message was delivered and acknowledged.
+
+        By sequence numbers: a consumer's own count of what is pending follows the stream with a delay.
+        """
+        try:
+            state = (await self.jetstream.stream_info(spec.name)).state
+            consumer = await self.jetstream.consumer_info(spec.name, durable)
+        except BrokerError:
+            return False
+        delivered = consumer.delivered.stream_seq if consumer.delivered else 0
+        return state.last_seq == delivered and not consumer.num_ack_pending
+
+
+@asynccontextmanager
+async def watched(database_url: str, nats_url: str, clock: ClockFile) -> AsyncIterator[Rest]:
+    """Connects to the servers beneath the stack."""
+    client = await nats.connect(nats_url)
+    try:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
+            yield Rest(conn, client.jetstream(), clock)
+    finally:
+        await client.close()
+
+
+async def _becomes(otherwise: str, done: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + STUCK_SECONDS
+    while not await done():
+        if time.monotonic() > deadline:
+            raise CommandFailed(f"{otherwise} within {STUCK_SECONDS:.0f} seconds")
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,72 @@
+"""What happens: orders and other rewarded events, refunds, a changed program."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from cli.scenario.shapes.marks import (
+    CLICK,
+    EVENT,
+    PERSON,
+    Attributes,
+    Event,
+    Makes,
+    Meets,
+    Money,
+    Names,
+    ProgramFile,
+    When,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of an order."""
+
+    amount: Money
+    id: str = ""
+    sku: str = ""
+    category: str = ""
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An event of a buyer's: an order unless `type` says otherwise."""
+
+    id: Annotated[str, Makes(EVENT)]
+    buyer: Annotated[str, Meets(PERSON)]
+    type: str = "order"
+    amount: Money | None = None
+    """Left out: the sum of the lines, or an event without value."""
+    lines: tuple[Line, ...] = ()
+    margin: Money | None = None
+    attributes: Attributes = field(default_factory=dict)
+    code: str = ""
+    """The code he typed; it need not exist."""
+    click: Annotated[str, Names(CLICK)] = ""
+    visitor: str = ""
+    new_customer: bool | None = None
+    occurred: When | None = None
+    """When it happened; left out: at this step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """An order is taken back: all that is left of it, an amount, or amounts by line."""
+
+    of: Event
+    id: str = ""
+    amount: Money | None = None
+    lines: dict[str, Money] = field(default_factory=dict)
+    reason: str = ""
+
+    SHORT: ClassVar[str] = "of"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apply:
+    """A changed program file is applied: from now on it pays."""
+
+    file: Annotated[str, ProgramFile()]
+
+    SHORT: ClassVar[str] = "file"

@@ -1,0 +1,103 @@
+"""What must be so by now."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
+
+from upline.attribution.v1.conversion_pb2 import AttributionReason
+from upline.notify.v1.notify_pb2 import NotificationKind
+from upline.rewards.v1.reward_pb2 import Outcome, RewardState
+
+from cli.scenario.shapes.marks import Amount, Asset, Event, KeyAmount, OneOf, Person, When
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """What a person has of an asset; what is not said is 0."""
+
+    available: KeyAmount = Decimal(0)
+    held: KeyAmount = Decimal(0)
+    reserved: KeyAmount = Decimal(0)
+    debt: KeyAmount = Decimal(0)
+
+    SHORT: ClassVar[str] = "available"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedReward:
+    """One reward of an event; only what is said is compared."""
+
+    to: Person
+    amount: Amount
+    """What is left of it now."""
+    first: Amount | None = None
+    """What was owed at first."""
+    rule: str = ""
+    asset: Asset = ""
+    level: int | None = None
+    state: Annotated[str, OneOf(RewardState.DESCRIPTOR)] = ""
+    held_until: When | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedOutcome:
+    """What a rule did for an event, or why it did nothing; only what is said is compared."""
+
+    rule: str
+    outcome: Annotated[str, OneOf(Outcome.DESCRIPTOR)]
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedEntry:
+    """One entry of an inbox; only what is said is compared."""
+
+    text: str = ""
+    """Stands somewhere in title or body."""
+    kind: Annotated[str, OneOf(NotificationKind.DESCRIPTOR)] = ""
+    title: str = ""
+    body: str = ""
+    event: Event = ""
+
+    SHORT: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedCredit:
+    """Who got credit for an event, and why; only what is said is compared."""
+
+    to: Literal["nobody"] | Person = ""
+    reason: Annotated[str, OneOf(AttributionReason.DESCRIPTOR)] = ""
+    channel: str | None = None
+    campaign: str | None = None
+
+    SHORT: ClassVar[str] = "to"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedTotal:
+    """What the program paid in one asset; only what is said is compared."""
+
+    rewards: int | None = None
+    accrued: KeyAmount | None = None
+    reversed: KeyAmount | None = None
+    earners: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """What must be so by now."""
+
+    wallets: dict[Person, dict[Asset, Wallet]] = field(default_factory=dict)
+    """By person and asset; an asset that is not named is expected to be 0."""
+    rewards: dict[Event, tuple[ExpectedReward, ...]] = field(default_factory=dict)
+    """All rewards of an event, in any order."""
+    outcomes: dict[Event, tuple[ExpectedOutcome, ...]] = field(default_factory=dict)
+    """Some of an event's outcomes."""
+    inbox: dict[Person, tuple[ExpectedEntry, ...]] = field(default_factory=dict)
+    """All that a person was told since his inbox was last looked at, oldest first."""
+    credit: dict[Event, ExpectedCredit] = field(default_factory=dict)
+    totals: dict[Asset, ExpectedTotal] = field(default_factory=dict)
+    shares: dict[Person, dict[str, int]] = field(default_factory=dict)
+    """How often a person shared, by channel."""

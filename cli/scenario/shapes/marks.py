@@ -1,0 +1,73 @@
+"""What a value of a scenario file is, beyond its type: a name that must be known, a word of a contract, an amount of some asset."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+PERSON, LINK, CODE, CLICK, EVENT, ASSET = ("person", "link", "code", "click", "event", "asset")
+
+
+@dataclass(frozen=True, slots=True)
+class Makes:
+    """A name that begins here and must be new."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A name that something before it in the file must have made."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meets:
+    """A name that may be known or new."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A word that must be a value of a contract's enumeration, written without its prefix."""
+
+    enum: Any
+    """The EnumDescriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class InCurrency:
+    """An amount in the program's currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class InAsset:
+    """An amount of the asset that the field beside it names; of the plan's only asset where it is empty."""
+
+    field: str = "asset"
+
+
+@dataclass(frozen=True, slots=True)
+class InKey:
+    """An amount of the asset under whose name the mapping stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFile:
+    """The name of a program file, beside the scenario."""
+
+
+Person = Annotated[str, Names(PERSON)]
+NewPerson = Annotated[str, Makes(PERSON)]
+Event = Annotated[str, Names(EVENT)]
+Asset = Annotated[str, Names(ASSET)]
+Link = Annotated[str, Names(LINK)]
+Code = Annotated[str, Names(CODE)]
+Money = Annotated[Decimal, InCurrency()]
+Amount = Annotated[Decimal, InAsset()]
+KeyAmount = Annotated[Decimal, InKey()]
+Attributes = dict[str, str]
+When = timedelta | datetime
+"""Counted from the scenario's start, or absolute."""

@@ -1,0 +1,92 @@
+"""Who there is, and how people come."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from cli.scenario.shapes.marks import CLICK, CODE, EVENT, LINK, Attributes, Code, Link, Makes, NewPerson, Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """How somebody is enrolled."""
+
+    sponsor: Person = ""
+    """The caller names the sponsor."""
+    code: Code = ""
+    """He typed this code."""
+    link: Link = ""
+    """He followed this link just now."""
+    attributes: Attributes = field(default_factory=dict)
+    language: Literal["", "en", "ru"] = ""
+    sign_up: bool = False
+    """Records an event of type sign_up, named `sign_up:` and the person."""
+
+    @staticmethod
+    def makes(key: str, given: dict[str, Any]) -> list[tuple[str, str]]:
+        """The names that somebody brings along: `key` is his own, or stands in `given`."""
+        return [(EVENT, f"sign_up:{key or given.get('person', '')}")] if given.get("sign_up") is True else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrol(Newcomer):
+    """Somebody joins later."""
+
+    person: NewPerson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """An enrolled person without a sponsor gets one."""
+
+    person: Person
+    sponsor: Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAttributes:
+    """A person's attributes from now on, all of them."""
+
+    person: Person
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeLink:
+    """A person makes a link."""
+
+    id: Annotated[str, Makes(LINK)]
+    owner: Person
+    to: str
+    channel: str = ""
+    campaign: str = ""
+    share_percent: str = ""
+    """How much of his reward the owner passes on to whoever comes by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeCode:
+    """A person makes a code."""
+
+    code: Annotated[str, Makes(CODE)]
+    owner: Person
+    channel: str = ""
+    share_percent: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A person shares a link or code of his."""
+
+    by: Person
+    channel: str
+    link: Link = ""
+    code: Code = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Click:
+    """A visitor follows a link."""
+
+    id: Annotated[str, Makes(CLICK)]
+    link: Link
+    visitor: str = ""

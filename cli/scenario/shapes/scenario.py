@@ -1,0 +1,63 @@
+"""The file as a whole."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from cli.scenario.shapes.events import Apply, Order, Refund
+from cli.scenario.shapes.expect import Expect
+from cli.scenario.shapes.marks import NewPerson, ProgramFile, When
+from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """How a step is refused."""
+
+    reason: str
+    """As in the error's details, such as UNKNOWN_CODE."""
+    field: str = ""
+    """The request's field at fault."""
+
+    SHORT: ClassVar[str] = "reason"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step: when, and one thing that happens or is expected."""
+
+    at: When | None = None
+    """Left out: at the same moment as the step before."""
+    note: str = ""
+    refused: Refusal | None = None
+    enrol: Enrol | None = None
+    bind: Bind | None = None
+    attributes: SetAttributes | None = None
+    link: MakeLink | None = None
+    code: MakeCode | None = None
+    share: Share | None = None
+    click: Click | None = None
+    order: Order | None = None
+    refund: Refund | None = None
+    apply: Apply | None = None
+    expect: Expect | None = None
+
+    def actions(self) -> dict[str, Any]:
+        """What the step does, by its key; of a sound file exactly one."""
+        found = {name: getattr(self, name) for name in ACTIONS}
+        return {name: action for name, action in found.items() if action is not None}
+
+
+ACTIONS = tuple(each.name for each in fields(Step) if each.name not in ("at", "note", "refused"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A scenario file."""
+
+    program: Annotated[str, ProgramFile()]
+    start: datetime
+    """Where the clock stands at first."""
+    people: dict[NewPerson, Newcomer] = field(default_factory=dict)
+    """Enrolled at the start, in this order."""
+    steps: tuple[Step, ...]

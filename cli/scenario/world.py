@@ -1,0 +1,50 @@
+"""What a scenario has made so far, and how its names and amounts become those of the services."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import uuid4
+
+from upline.type.v1.money_pb2 import Money
+
+from cli.client import Client
+from cli.scenario.load import Script
+
+
+@dataclass(slots=True)
+class World:
+    """One scenario while it is played."""
+
+    client: Client
+    script: Script
+    program_id: str
+    now: datetime
+    links: dict[str, str] = field(default_factory=dict)
+    """Link ids by their names in the file."""
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Click tokens by the click's name in the file."""
+    refunds: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+    """How many entries of a person's inbox were looked at."""
+
+    @property
+    def currency(self) -> str:
+        """The program's."""
+        return self.script.program.program.currency_code
+
+    def minor(self, asset: str, amount: Decimal) -> int:
+        """Minor units; the file was checked for decimals that the asset does not have."""
+        return int(amount.scaleb(self.script.digits[asset]))
+
+    def whole(self, asset: str, minor: int) -> Decimal:
+        """The amount as people write it."""
+        digits = self.script.digits.get(asset, 0)
+        return Decimal(minor).scaleb(-digits) if digits else Decimal(minor)
+
+    def money(self, amount: Decimal) -> Money:
+        """An amount in the program's currency."""
+        return Money(currency_code=self.currency, amount_minor=self.minor(self.currency, amount))
+
+    def request_id(self) -> str:
+        """Every step is asked for once."""
+        return uuid4().hex
