@@ -21,8 +21,8 @@ from services.rewards.store import conversions, ledger, plans, tallies
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts
 
-FACTS_A_TRANSACTION = 500
-"""Above a few hundred the fixed cost of a transaction no longer shows; below a few thousand none holds locks for long."""
+FACTS_A_TRANSACTION = 1_000
+"""The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for long."""
 PARTS_AT_ONCE = 2
 """One is decided here while the other is written there; more would only wait for the same two."""
 
