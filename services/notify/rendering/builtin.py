@@ -86,6 +86,13 @@ BUILT_IN = ProgramTexts(program_title="", default_locale="en", locales=(_EN, _RU
 
 EVENT_NAMES: dict[str, dict[str, str]] = {
     "en": {"order": "purchase", "sign_up": "registration"},
-    "ru": {"order": "покупка", "sign_up": "регистрация"},
+    "ru": {
+        "order": "покупка",
+        "sign_up": "регистрация",
+        "lead": "заявка",
+        "deposit": "депозит",
+        "renewal": "продление",
+        "review": "отзыв",
+    },
 }
 """What events are called in texts; any other event is called by its own name, with spaces for underscores."""

@@ -18,8 +18,26 @@ CACHED = 4_096
 _CLDR_ORDER = ("zero", "one", "two", "few", "many", "other")
 
 _ASSET_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
-    "en": {"points": ("point", "points"), "bonus": ("bonus", "bonuses")},
-    "ru": {"points": ("балл", "балла", "баллов"), "bonus": ("бонус", "бонуса", "бонусов")},
+    "en": {
+        "points": ("point", "points"),
+        "bonus": ("bonus", "bonuses"),
+        "coins": ("coin", "coins"),
+        "tokens": ("token", "tokens"),
+        "coupon": ("coupon", "coupons"),
+        "voucher": ("voucher", "vouchers"),
+        "gift": ("gift", "gifts"),
+        "days": ("day", "days"),
+    },
+    "ru": {
+        "points": ("балл", "балла", "баллов"),
+        "bonus": ("бонус", "бонуса", "бонусов"),
+        "coins": ("монета", "монеты", "монет"),
+        "tokens": ("жетон", "жетона", "жетонов"),
+        "coupon": ("купон", "купона", "купонов"),
+        "voucher": ("ваучер", "ваучера", "ваучеров"),
+        "gift": ("подарок", "подарка", "подарков"),
+        "days": ("день", "дня", "дней"),
+    },
 }
 """Names of assets whose code is an English word people know; any other asset is named by its code."""
 

@@ -34,6 +34,20 @@ def test_parts_of_points(minor: int, ru: str) -> None:
     assert amount_text(FINE_POINTS, minor, "ru") == ru
 
 
+@pytest.mark.parametrize(
+    ("code", "en", "ru"),
+    [
+        ("coupon", "1 coupon, 2 coupons, 5 coupons", "1 купон, 2 купона, 5 купонов"),
+        ("days", "1 day, 2 days, 5 days", "1 день, 2 дня, 5 дней"),
+        ("gift", "1 gift, 2 gifts, 5 gifts", "1 подарок, 2 подарка, 5 подарков"),
+    ],
+)
+def test_assets_with_a_known_name(code: str, en: str, ru: str) -> None:
+    asset = Asset(code, is_money=False, minor_digits=0)
+    assert ", ".join(amount_text(asset, each, "en") for each in (1, 2, 5)) == en
+    assert ", ".join(amount_text(asset, each, "ru") for each in (1, 2, 5)) == ru
+
+
 def test_an_asset_without_a_known_name_is_named_by_its_code() -> None:
     assert amount_text(Asset("stars", is_money=False, minor_digits=0), 21, "ru") == "21 stars"
 
