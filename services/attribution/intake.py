@@ -20,17 +20,21 @@ from chassis.ids import new_id
 from chassis.stream import Message, Stream
 from chassis.topology import CLICKS
 
-MAX_BATCH_CLICKS = 500
-"""Clicks of one message; sealed, each is below 1.3 kB, so a message is below the broker's default limit of 1 MB."""
+MAX_PART_CLICKS = 500
+"""Clicks that come together; sealed, each is below 1.3 kB, so they are below the broker's default limit of 1 MB for a message."""
+MAX_BATCH_CLICKS = 2_000
+"""Clicks of one message: four full calls share its costs, and the click writer still reads some dozen messages at once."""
+MAX_BATCH_BYTES = 512 * 1024
+"""Of one message, unless its first part alone has more."""
 MAX_BATCHES_IN_FLIGHT = 2
 """One to be synced while the next one travels; more would only make batches smaller."""
-COMPANY_SECONDS_PER_CLICK = 0.0005
-"""How long a click waits for company, for each click of the batch before; a lone click never waits. Above 2,000 clicks a second
-batches grow from one to the next until a message costs little for each of its clicks; below, nobody waits to speak of."""
+COMPANY_SECONDS_PER_CALL = 0.0005
+"""How long a call waits for company, for each call of the batch before; a lone one never waits. Above 2,000 calls a second
+batches grow from one to the next until a message costs little for each of its calls; below, nobody waits to speak of."""
 MAX_COMPANY_SECONDS = 0.008
 """About what it takes to sync a message on a slow disk, and little beside the time calls wait at such a load anyway."""
 MAX_WAITING_CLICKS = 50_000
-"""A hundred full messages, about 15 MB. Whoever comes then is told to slow down instead of being kept waiting."""
+"""About 4 MB of usual clicks, 65 MB of the longest. Whoever comes then is told to slow down instead of being kept waiting."""
 _BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
 
 log = structlog.get_logger(__name__)
@@ -51,15 +55,15 @@ class Intake:
         self._waiting: deque[_Waiter] = deque()
         self._waiting_clicks = 0
         self._sending: set[asyncio.Task[None]] = set()
-        self._last_batch_clicks = 1
+        self._last_batch_calls = 1
         self._timer: asyncio.TimerHandle | None = None
 
     async def record(self, frame: bytes, click_count: int) -> None:
-        """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_BATCH_CLICKS, are on disk.
+        """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_PART_CLICKS, are on disk.
 
         UNAVAILABLE if they may not be; RESOURCE_EXHAUSTED if too many wait already.
         """
-        if click_count > MAX_BATCH_CLICKS:
+        if click_count > MAX_PART_CLICKS:
             raise ValueError(f"{click_count} clicks do not fit into one message")
         if self._waiting_clicks + click_count > MAX_WAITING_CLICKS:
             raise UplineError(
@@ -83,10 +87,10 @@ class Intake:
         """Sends if there is a free slot, unless it pays to wait for company."""
         if len(self._sending) >= MAX_BATCHES_IN_FLIGHT or not self._waiting:
             return
-        if self._last_batch_clicks == 1 or self._waiting_clicks >= MAX_BATCH_CLICKS:
+        if self._last_batch_calls == 1 or self._waiting_clicks >= MAX_BATCH_CLICKS:
             self._flush()
         elif self._timer is None:
-            wait_seconds = min(MAX_COMPANY_SECONDS, COMPANY_SECONDS_PER_CLICK * self._last_batch_clicks)
+            wait_seconds = min(MAX_COMPANY_SECONDS, COMPANY_SECONDS_PER_CALL * self._last_batch_calls)
             self._timer = asyncio.get_running_loop().call_later(wait_seconds, self._flush)
 
     def _flush(self) -> None:
@@ -102,15 +106,20 @@ class Intake:
     def _take(self) -> list[_Waiter]:
         """The next batch; callers that gave up are left out, for nobody would hear of their clicks."""
         batch: list[_Waiter] = []
-        click_count = 0
-        while self._waiting and click_count + self._waiting[0].click_count <= MAX_BATCH_CLICKS:
-            waiter = self._waiting.popleft()
+        click_count = size = 0
+        while self._waiting:
+            waiter = self._waiting[0]
+            full = click_count + waiter.click_count > MAX_BATCH_CLICKS or size + len(waiter.frame) > MAX_BATCH_BYTES
+            if batch and full:
+                break
+            self._waiting.popleft()
             self._waiting_clicks -= waiter.click_count
             if not waiter.done.cancelled():
                 batch.append(waiter)
                 click_count += waiter.click_count
+                size += len(waiter.frame)
         if batch:
-            self._last_batch_clicks = click_count
+            self._last_batch_calls = len(batch)
         return batch
 
     async def _send(self, batch: list[_Waiter]) -> None:

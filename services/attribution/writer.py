@@ -20,8 +20,8 @@ from services.attribution.store.clicks import (
 )
 from services.attribution.wire.click_rows import ClickRows, encode
 
-FETCH_MESSAGES = 64
-"""At full messages 32,000 clicks, 3 MB: long enough a copy that its fixed costs vanish, short enough to hold."""
+FETCH_MESSAGES = 32
+"""At full messages 64,000 clicks, 5 MB: long enough a copy that its fixed costs vanish, short enough to hold."""
 DAYS_AHEAD = 7
 """Partitions that exist before their day comes: a database that cannot make new ones has a week to be noticed."""
 UPKEEP_SECONDS = 3_600.0

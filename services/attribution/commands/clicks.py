@@ -18,7 +18,7 @@ from chassis.errors import FieldViolation, UplineError
 from chassis.server import check
 from chassis.times import unix_ms
 from services.attribution.domain.click_token import sign_parts
-from services.attribution.intake import MAX_BATCH_CLICKS, Intake
+from services.attribution.intake import MAX_PART_CLICKS, Intake
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.store.links import Absent, LinkKey
 from services.attribution.wire.clicks import (
@@ -63,7 +63,7 @@ async def record_plain_clicks(deps: ClickDeps, plain: PlainClicks, *, return_tok
         # Click by click it is found out which is at fault, or that the links had only to be loaded.
         request = RecordClicksRequest.FromString(plain.frame)
         return await record_clicks(deps, request, return_tokens=return_tokens)
-    await _append(deps.intake, plain.parts(MAX_BATCH_CLICKS))
+    await _append(deps.intake, plain.parts(MAX_PART_CLICKS))
     if not return_tokens:
         return []
     return [
@@ -89,7 +89,7 @@ async def record_clicks(
         keys = _seal(deps, request, now_ms)
     if any(deps.links.peek(key) is None for key in keys):
         await _require_links(deps, clicks, "clicks[{}]")
-    parts = [clicks[first : first + MAX_BATCH_CLICKS] for first in range(0, len(clicks), MAX_BATCH_CLICKS)]
+    parts = [clicks[first : first + MAX_PART_CLICKS] for first in range(0, len(clicks), MAX_PART_CLICKS)]
     await _append(deps.intake, [(ClickBatch(clicks=part).SerializeToString(), len(part)) for part in parts])
     if not return_tokens:
         return []

@@ -9,7 +9,14 @@ from nats.errors import TimeoutError as BrokerTimeout
 from upline.attribution.v1.click_pb2 import Click, ClickBatch
 
 from chassis.errors import UplineError, grpc_code
-from services.attribution.intake import MAX_BATCH_CLICKS, MAX_BATCHES_IN_FLIGHT, MAX_WAITING_CLICKS, Intake
+from services.attribution.intake import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_CLICKS,
+    MAX_BATCHES_IN_FLIGHT,
+    MAX_PART_CLICKS,
+    MAX_WAITING_CLICKS,
+    Intake,
+)
 
 
 class Broker:
@@ -128,6 +135,18 @@ async def test_no_message_exceeds_the_limit() -> None:
     )
 
 
+async def test_long_clicks_travel_in_messages_that_the_broker_takes() -> None:
+    broker = Broker()
+    intake = Intake(broker.publish)
+    size = MAX_BATCH_BYTES // MAX_PART_CLICKS * 2 // 3
+    calls = [send(intake, *(f"{call}-{n}".ljust(size, "x") for n in range(MAX_PART_CLICKS))) for call in range(6)]
+    for number in range(6):  # each is more than half of the limit, so no two of them are one message
+        await settle(lambda seen=number: len(broker.batches) > seen)
+        broker.confirm(number)
+    await asyncio.gather(*calls)
+    assert [len(batch) for batch in broker.batches] == [MAX_PART_CLICKS] * 6
+
+
 async def test_who_gave_up_is_left_out() -> None:
     broker = Broker()
     intake = Intake(broker.publish)
@@ -150,9 +169,9 @@ async def test_who_gave_up_is_left_out() -> None:
 async def test_too_many_waiting_are_told_to_slow_down() -> None:
     broker = Broker()
     intake = Intake(broker.publish)
-    full = frame(*(str(number) for number in range(MAX_BATCH_CLICKS)))
-    room = MAX_WAITING_CLICKS // MAX_BATCH_CLICKS + MAX_BATCHES_IN_FLIGHT
-    calls = [asyncio.create_task(intake.record(full, MAX_BATCH_CLICKS)) for _ in range(room)]
+    full = frame(*(str(number) for number in range(MAX_PART_CLICKS)))
+    room = MAX_WAITING_CLICKS // MAX_PART_CLICKS + MAX_BATCHES_IN_FLIGHT
+    calls = [asyncio.create_task(intake.record(full, MAX_PART_CLICKS)) for _ in range(room)]
     await settle(lambda: len(broker.batches) == MAX_BATCHES_IN_FLIGHT)
     assert await outcome(intake.record(frame("one"), 1)) is grpc.StatusCode.RESOURCE_EXHAUSTED
     draining = asyncio.create_task(intake.drain())
@@ -164,4 +183,4 @@ async def test_too_many_waiting_are_told_to_slow_down() -> None:
             answered += 1
         await asyncio.sleep(0)
     await asyncio.gather(*calls)
-    assert answered == room
+    assert answered == MAX_BATCHES_IN_FLIGHT + MAX_WAITING_CLICKS // MAX_BATCH_CLICKS
