@@ -1,5 +1,6 @@
 """Rebuilding: every reward, revision and tally is computed again from the stored events and compared with what is stored."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -7,11 +8,12 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
+from services.rewards.commands.counting import stateful
 from services.rewards.domain.course import Course
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan import Plan
 from services.rewards.domain.settlement import Revision
-from services.rewards.store import history, scratch
+from services.rewards.store import history, scratch, tallies
 from services.rewards.store.history import PastFact, Slice
 from services.rewards.store.plans import PlanShelf
 from services.rewards.store.scratch import Difference
@@ -28,6 +30,8 @@ class _Task:
     view: View
     schema: str
     part: Slice
+    """Of a program that counts something, all of it: its facts have one order."""
+    counts: bool
 
 
 @dataclass(slots=True)
@@ -66,10 +70,11 @@ async def rebuild(url: str, program_id: str, begin: Callable[[int], Callable[[in
         try:
             async with one_view(url) as (conn, view):
                 counted = await history.counts(conn, program_id)
+                counting = stateful(await PlanShelf().load(conn, list(counted)))
                 tasks = [
-                    _Task(view, schema, part)
+                    _Task(view, schema, part, name in counting)
                     for name, count in counted.items()
-                    for part in await _parts(conn, name, count)
+                    for part in ([Slice(name)] if name in counting else await _parts(conn, name, count))
                 ]
                 parts = await in_processes(_rebuild_part, tasks, begin(sum(counted.values())), jobs)
         finally:
@@ -90,12 +95,15 @@ async def _parts(conn: AsyncConnection, program_id: str, count: int) -> list[Sli
 async def _rebuild_part(task: _Task) -> Rebuilt:
     async with shared_view(task.view) as conn:
         versions = (await PlanShelf().load(conn, [task.part.program_id]))[task.part.program_id]
-        rebuilding = _Rebuilding(versions)
+        closed = await history.settled_contests(conn, task.part.program_id) if task.counts else []
+        rebuilding = _Rebuilding(versions, closed)
         async for fact in history.facts(conn, task.part):
             rebuilding.take(fact)
             if rebuilding.is_full:
                 await rebuilding.write(conn, task.schema)
         await rebuilding.write(conn, task.schema)
+        if task.counts:
+            rebuilding.result.tallies = await rebuilding.write_tallies(conn)
         rebuilding.result.differences = await scratch.compare(conn, task.schema, task.part)
         return rebuilding.result
 
@@ -103,8 +111,10 @@ async def _rebuild_part(task: _Task) -> Rebuilt:
 class _Rebuilding:
     """Computes facts and writes what came of them now and then."""
 
-    def __init__(self, versions: tuple[Plan, ...]) -> None:
+    def __init__(self, versions: tuple[Plan, ...], closed: list[tuple[int, str]]) -> None:
+        """`closed`: (position, contest) of those whose ranking became final."""
         self.result = Rebuilt()
+        self._closed = deque(closed)
         self._versions = versions
         self._course = Course()
         self._rewards: list[Reward] = []
@@ -121,12 +131,16 @@ class _Rebuilding:
         past = fact.past
         conversion = past.conversion
         plan = self._versions[past.plan_version - 1] if past.plan_version else None
+        while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
+            self._course.tallies.close(conversion.program_id, self._closed.popleft()[1])
         if fact.reversal is None:
             self.result.conversions += 1
-            self._snapshots.append((conversion.program_id, conversion.conversion_id, None))
+            snapshot = None
             if plan is not None:
-                accrual = self._course.settle(plan, conversion, to_be_reversed=bool(past.reversals))
+                accrual, snapshot = self._course.settle(plan, conversion, to_be_reversed=bool(past.reversals))
                 self._rewards += accrual.rewards
+            text = None if snapshot is None else snapshot.to_json()
+            self._snapshots.append((conversion.program_id, conversion.conversion_id, text))
         else:
             self.result.reversals += 1
             if plan is not None:
@@ -139,3 +153,9 @@ class _Rebuilding:
         self.result.rewards += len(self._rewards)
         self.result.revisions += len(self._revisions)
         self._rewards, self._revisions, self._snapshots = [], [], []
+
+    async def write_tallies(self, conn: AsyncConnection) -> int:
+        """Writes what the program counts in the end; returns how many tallies there are."""
+        running = self._course.tallies
+        await tallies.add(conn, running.changes, running.reach_times)
+        return len(running.changes)

@@ -3,16 +3,20 @@
 from dataclasses import dataclass
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.ledger import Place, Reward
+from services.rewards.domain.counting import settle_next, take_back_next
+from services.rewards.domain.ledger import Place
 from services.rewards.domain.plan import Plan
-from services.rewards.domain.settlement import Accrual, Posted, Revision, accrue, claw_back
+from services.rewards.domain.running import RunningTallies
+from services.rewards.domain.settlement import Accrual, Posted, Revision, claw_back
+from services.rewards.domain.snapshot import EMPTY, Snapshot
 
 
 @dataclass(slots=True)
 class _Open:
-    """A conversion that may still be taken back."""
+    """A conversion that is taken back later."""
 
     plan: Plan
+    snapshot: Snapshot
     posted: list[Posted]
     earlier: list[Reversal]
 
@@ -21,20 +25,22 @@ class Course:
     """What came of the facts so far. Facts are given in the order in which they were settled."""
 
     def __init__(self) -> None:
+        self.tallies = RunningTallies({})
         self._open: dict[str, _Open] = {}
 
-    def settle(self, plan: Plan, conversion: Conversion, *, to_be_reversed: bool) -> Accrual:
-        """A conversion's rewards; it is remembered where reversals follow."""
-        accrual = accrue(plan, conversion)
+    def settle(self, plan: Plan, conversion: Conversion, *, to_be_reversed: bool) -> tuple[Accrual, Snapshot | None]:
+        """A conversion's rewards and the snapshot to keep; it is remembered where reversals follow."""
+        accrual, snapshot = settle_next(plan, conversion, self.tallies)
         if to_be_reversed:
             posted = [Posted(each, each.amount_minor, Place.AVAILABLE) for each in accrual.rewards]
-            self._open[conversion.conversion_id] = _Open(plan, posted, [])
-        return accrual
+            self._open[conversion.conversion_id] = _Open(plan, snapshot or EMPTY, posted, [])
+        return accrual, snapshot
 
     def take_back(self, conversion: Conversion, reversal: Reversal) -> tuple[Revision, ...]:
         """What a reversal takes back of the conversion's rewards."""
         opened = self._open[conversion.conversion_id]
-        clawback = claw_back(opened.plan, conversion, opened.earlier, reversal, opened.posted)
+        take_back_next(opened.plan, conversion, opened.snapshot, opened.earlier, [reversal], self.tallies)
+        clawback = claw_back(opened.plan, conversion, opened.earlier, reversal, opened.posted, opened.snapshot)
         opened.earlier.append(reversal)
         taken = {each.reward.reward_id: each.delta_minor for each in clawback.revisions}
         opened.posted = [
@@ -42,7 +48,3 @@ class Course:
             for each in opened.posted
         ]
         return clawback.revisions
-
-    def net(self, conversion: Conversion) -> list[tuple[Reward, int]]:
-        """What is left of the rewards of a conversion that was to be reversed."""
-        return [(each.reward, each.net_minor) for each in self._open[conversion.conversion_id].posted]

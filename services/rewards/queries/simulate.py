@@ -70,7 +70,8 @@ class Simulation:
 async def simulate(url: str, draft: Draft, begin: Callable[[int], Callable[[int], None]], jobs: int = 0) -> Simulation:
     """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before `draft.start`.
 
-    Pure: nothing is written. NOT_FOUND for a program without a plan; INVALID_ARGUMENT with every mistake of the draft.
+    Where it counts something, facts come in the order in which they were settled, and those of a time when nothing was counted in
+    the order of recording. Pure: nothing is written. NOT_FOUND for a program without a plan; INVALID_ARGUMENT with every mistake of the draft.
     """
     async with one_view(url) as (conn, view):
         versions = (await PlanShelf().load(conn, [draft.program_id]))[draft.program_id]
@@ -79,7 +80,12 @@ async def simulate(url: str, draft: Draft, begin: Callable[[int], Callable[[int]
         currency_code = versions[-1].currency_code
         plan = read_plan(draft.program_id, len(versions) + 1, currency_code, draft.plan, None)
         count = (await history.counts(conn, draft.program_id)).get(draft.program_id, 0)
-        parts = await history.slices(conn, draft.program_id, CONVERSIONS_A_SLICE)
+        # What is counted has one order; where nothing is, conversions do not know of one another.
+        parts = (
+            [Slice(draft.program_id)]
+            if plan.is_stateful
+            else await history.slices(conn, draft.program_id, CONVERSIONS_A_SLICE)
+        )
         tasks = [_Task(view, draft, currency_code, part) for part in parts]
         results = await in_processes(_simulate_part, tasks, begin(count), jobs)
     total = Simulation(digits={asset.code: asset.digits for each in (*versions, plan) for asset in each.assets})
@@ -125,7 +131,7 @@ class _Running:
         conversion = fact.past.conversion
         if fact.reversal is None:
             self.conversion_ids.append(conversion.conversion_id)
-            accrual = self._course.settle(self._plan, conversion, to_be_reversed=bool(fact.past.reversals))
+            accrual, _ = self._course.settle(self._plan, conversion, to_be_reversed=bool(fact.past.reversals))
             for each in accrual.rewards:
                 self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
         else:

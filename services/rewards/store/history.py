@@ -4,12 +4,14 @@ import heapq
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.attribution.v1 import events_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.store.conversions import read_lines
 from services.rewards.wire.events import read_conversion
 
 ROWS_A_FETCH = 2_000
@@ -19,14 +21,15 @@ _LAST_TEXT = "\U0010ffff"
 # among its like changes nothing.
 _PAST = text("""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot, c.record_time,
-        r.reversal_ids, r.amounts, r.completes, r.record_times, r.positions
+        r.reversal_ids, r.amounts, r.completes, r.record_times, r.positions, r.lines
     FROM conversion AS c
     LEFT JOIN (
         SELECT conversion_id, array_agg(reversal_id ORDER BY record_time, reversal_id) AS reversal_ids,
             array_agg(amount_minor ORDER BY record_time, reversal_id) AS amounts,
             array_agg(completes ORDER BY record_time, reversal_id) AS completes,
             array_agg(record_time ORDER BY record_time, reversal_id) AS record_times,
-            array_agg(position ORDER BY record_time, reversal_id) AS positions
+            array_agg(position ORDER BY record_time, reversal_id) AS positions,
+            array_agg(lines ORDER BY record_time, reversal_id) AS lines
         FROM reversal WHERE program_id = :program_id AND conversion_id > :after AND conversion_id <= :up_to
         GROUP BY conversion_id
     ) AS r USING (conversion_id)
@@ -38,6 +41,9 @@ _BOUNDS = text("""
         SELECT conversion_id, row_number() OVER (ORDER BY conversion_id) AS number
         FROM conversion WHERE program_id = :program_id AND event IS NOT NULL) AS numbered
     WHERE number % :size = 0 ORDER BY conversion_id
+""")
+_SETTLED = text("""
+    SELECT contest_id, position FROM contest_settlement WHERE program_id = :program_id ORDER BY position
 """)
 _COUNTS = text("""
     SELECT program_id, count(*) AS conversion_count FROM conversion
@@ -83,6 +89,8 @@ class PastFact:
 
     past: Past
     reversal: Reversal | None
+    position: int | None
+    """When it took effect among the facts of its program; None where nothing was counted."""
 
 
 Moment = tuple[bool, int, datetime, str]
@@ -100,6 +108,11 @@ async def slices(conn: AsyncConnection, program_id: str, size: int) -> list[Slic
     return [Slice(program_id, after, up_to) for after, up_to in zip(["", *bounds], [*bounds, _LAST_TEXT], strict=True)]
 
 
+async def settled_contests(conn: AsyncConnection, program_id: str) -> list[tuple[int, str]]:
+    """(position, contest) of those whose ranking became final, in this order."""
+    return [(row.position, row.contest_id) for row in await conn.execute(_SETTLED, {"program_id": program_id})]
+
+
 async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
     """The facts of a slice in the order in which they were settled.
 
@@ -111,14 +124,14 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
         moment = _moment(past.position, past.conversion.record_time, past.conversion.conversion_id)
         while waiting and waiting[0][0] < moment:
             yield heapq.heappop(waiting)[2]
-        yield PastFact(past, None)
+        yield PastFact(past, None, past.position)
         for reversal, position in past.reversals:
             then = _moment(position, reversal.record_time, reversal.reversal_id)
             if then[:2] < moment[:2]:
-                yield PastFact(past, reversal)
+                yield PastFact(past, reversal, past.position)
             else:
                 number += 1
-                heapq.heappush(waiting, (then, number, PastFact(past, reversal)))
+                heapq.heappush(waiting, (then, number, PastFact(past, reversal, position)))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
@@ -138,19 +151,19 @@ async def paid(
 async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
     parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
     rows = await conn.stream(_PAST, parameters, execution_options={"yield_per": ROWS_A_FETCH})
-    async for conversion_id, event, version, position, snapshot, _, ids, amounts, completes, times, positions in rows:
-        reversals = (
-            tuple(
-                (Reversal(part.program_id, reversal_id, conversion_id, amount, complete, time), at)
-                for reversal_id, amount, complete, time, at in zip(
-                    ids, amounts, completes, times, positions, strict=True
-                )
-            )
-            if ids
-            else ()
-        )
-        conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(event)))
-        yield Past(conversion, version, position, snapshot, reversals)
+    async for row in rows:
+        conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(row.event)))
+        yield Past(conversion, row.plan_version, row.position, row.snapshot, _reversals(part.program_id, row))
+
+
+def _reversals(program_id: str, row: Row[Any]) -> tuple[tuple[Reversal, int | None], ...]:
+    if row.reversal_ids is None:
+        return ()
+    columns = (row.reversal_ids, row.amounts, row.completes, row.record_times, row.lines, row.positions)
+    return tuple(
+        (Reversal(program_id, name, row.conversion_id, amount, completes, time, read_lines(lines)), position)
+        for name, amount, completes, time, lines, position in zip(*columns, strict=True)
+    )
 
 
 def _moment(position: int | None, record_time: datetime, name: str) -> Moment:

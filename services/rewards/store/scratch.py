@@ -16,6 +16,8 @@ from services.rewards.store.history import Slice
 
 COPIED = ("reward", "reward_revision", "balance_delta", "hold", "transfer")
 """Tables that the ledger's own writing fills."""
+COUNTED = ("tally", "contest_score")
+"""Tables that the writing of tallies fills, which needs their keys."""
 MAX_DIFFERENCES = 1_000
 """Of one slice and table; where more differ, the first of them say why."""
 
@@ -67,6 +69,8 @@ async def create(conn: AsyncConnection, schema: str) -> None:
     await conn.execute(text(f"CREATE SCHEMA {schema}"))
     for name in COPIED:
         await conn.execute(text(f"CREATE UNLOGGED TABLE {schema}.{name} (LIKE rewards.{name})"))
+    for name in COUNTED:
+        await conn.execute(text(f"CREATE UNLOGGED TABLE {schema}.{name} (LIKE rewards.{name} INCLUDING INDEXES)"))
     await conn.execute(text(_DECIDED[0].format(schema=schema)))
 
 
@@ -121,10 +125,26 @@ async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[Diffe
             "conversion_id",
             "conversion_id",
         ),
+        # What was never counted, and what is no longer, are the same.
+        "tally": _comparison(
+            "SELECT '' AS conversion_id, name, subject, period, value FROM rewards.tally WHERE program_id = :program_id AND value <> 0",
+            f"SELECT '' AS conversion_id, name, subject, period, value FROM {schema}.tally WHERE value <> 0",
+            "concat_ws(' ', name, subject, period)",
+            "conversion_id",
+        ),
+        "contest_score": _comparison(
+            """SELECT '' AS conversion_id, contest_id, participant_id, score, reach_time FROM rewards.contest_score
+                WHERE program_id = :program_id""",
+            f"SELECT '' AS conversion_id, contest_id, participant_id, score, reach_time FROM {schema}.contest_score",
+            "concat_ws(' ', contest_id, participant_id)",
+            "conversion_id",
+        ),
     }
     found = []
     for table, statement in statements.items():
-        rows: Any = await conn.execute(text(statement), parameters if ":after" in statement else {})
+        rows: Any = await conn.execute(
+            text(statement), {name: parameters[name] for name in text(statement).compile().params}
+        )
         found += [
             Difference(part.program_id, row.conversion_id, table, row.key, row.stored or "", row.rebuilt or "")
             for row in rows
