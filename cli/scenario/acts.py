@@ -6,12 +6,14 @@ from typing import Any
 
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
 from upline.notify.v1 import notify_pb2
+from upline.rewards.v1 import redemption_pb2
 
 from chassis.times import to_timestamp
 from cli.applying import apply_bundle
 from cli.client import CALL_SECONDS
 from cli.scenario.shapes.events import Apply, Order, Refund
 from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+from cli.scenario.shapes.wallets import Buy, Capture, Exchange, Gift, GiveBack, Redeem, Void
 from cli.scenario.world import World
 
 
@@ -170,9 +172,8 @@ async def _order(world: World, action: Order) -> None:
 
 
 async def _refund(world: World, action: Refund) -> None:
-    world.refunds += 1
     draft = conversion_pb2.ReversalDraft(
-        reversal_id=action.id or f"refund-{world.refunds}",
+        reversal_id=action.id or world.numbered("refund"),
         conversion_id=action.of,
         reason=action.reason,
         occurred_at=to_timestamp(world.now),
@@ -185,6 +186,93 @@ async def _refund(world: World, action: Refund) -> None:
         draft.whole.SetInParent()
     await world.client.conversions.ReverseConversion(
         conversion_pb2.ReverseConversionRequest(program_id=world.program_id, reversal=draft), timeout=CALL_SECONDS
+    )
+
+
+async def _redeem(world: World, action: Redeem) -> None:
+    world.redeemed[action.id] = action.asset
+    await world.client.redemptions.AuthorizeRedemption(
+        redemption_pb2.AuthorizeRedemptionRequest(
+            program_id=world.program_id,
+            redemption_id=action.id,
+            participant_id=action.by,
+            asset=action.asset,
+            amount_minor=world.minor(action.asset, action.amount),
+            order_id=action.order,
+            order_amount=world.money(action.of),
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _capture(world: World, action: Capture) -> None:
+    await world.client.redemptions.CaptureRedemption(
+        redemption_pb2.CaptureRedemptionRequest(
+            program_id=world.program_id,
+            redemption_id=action.redemption,
+            amount_minor=world.minor(world.redeemed[action.redemption], action.amount or Decimal(0)),
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _void(world: World, action: Void) -> None:
+    await world.client.redemptions.VoidRedemption(
+        redemption_pb2.VoidRedemptionRequest(program_id=world.program_id, redemption_id=action.redemption),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _give_back(world: World, action: GiveBack) -> None:
+    await world.client.redemptions.RefundRedemption(
+        redemption_pb2.RefundRedemptionRequest(
+            program_id=world.program_id,
+            redemption_id=action.redemption,
+            refund_id=world.numbered("refund"),
+            amount_minor=world.minor(world.redeemed[action.redemption], action.amount or Decimal(0)),
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _buy(world: World, action: Buy) -> None:
+    await world.client.redemptions.PurchaseItem(
+        redemption_pb2.PurchaseItemRequest(
+            program_id=world.program_id,
+            purchase_id=world.numbered("purchase"),
+            participant_id=action.by,
+            sku=action.sku,
+            quantity=action.quantity,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _exchange(world: World, action: Exchange) -> None:
+    await world.client.redemptions.ExchangeAsset(
+        redemption_pb2.ExchangeAssetRequest(
+            program_id=world.program_id,
+            exchange_id=world.numbered("exchange"),
+            participant_id=action.by,
+            asset=action.asset,
+            amount_minor=world.minor(action.asset, action.amount),
+            into=action.into,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _gift(world: World, action: Gift) -> None:
+    await world.client.redemptions.GiveAsset(
+        redemption_pb2.GiveAssetRequest(
+            program_id=world.program_id,
+            gift_id=world.numbered("gift"),
+            participant_id=action.by,
+            recipient_id=action.to,
+            asset=action.asset,
+            amount_minor=world.minor(action.asset, action.amount),
+        ),
+        timeout=CALL_SECONDS,
     )
 
 
@@ -203,5 +291,12 @@ _ACTS: dict[type, Callable[[World, Any], Awaitable[None]]] = {
     Click: _follow,
     Order: _order,
     Refund: _refund,
+    Redeem: _redeem,
+    Capture: _capture,
+    Void: _void,
+    GiveBack: _give_back,
+    Buy: _buy,
+    Exchange: _exchange,
+    Gift: _gift,
     Apply: _apply,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from upline.attribution.v1 import conversion_pb2, link_pb2
 from upline.notify.v1 import notify_pb2
-from upline.rewards.v1 import reward_pb2, wallet_pb2
+from upline.rewards.v1 import redemption_pb2, reward_pb2, wallet_pb2
 
 from chassis.times import to_datetime
 from cli.bundle.names import short_name
@@ -17,6 +17,7 @@ from cli.scenario.shapes.expect import (
     ExpectedCredit,
     ExpectedEntry,
     ExpectedOutcome,
+    ExpectedRedemption,
     ExpectedReward,
     ExpectedTotal,
     Wallet,
@@ -50,6 +51,8 @@ async def compare(world: World, expect: Expect, path: str) -> list[Difference]:
         found += await _outcomes(world, event, outcomes, f"{path}.outcomes[{event}]")
     for person, entries in expect.inbox.items():
         found += await _inbox(world, person, entries, f"{path}.inbox[{person}]")
+    for redemption, stands in expect.redemptions.items():
+        found += await _redemption(world, redemption, stands, f"{path}.redemptions[{redemption}]")
     for event, credit in expect.credit.items():
         found += await _credit(world, event, credit, f"{path}.credit[{event}]")
     if expect.totals:
@@ -211,6 +214,23 @@ def _wish(wanted: ExpectedEntry) -> str:
 def _entry(entry: notify_pb2.InboxEntry) -> str:
     kind = short_name(notify_pb2.NotificationKind.DESCRIPTOR, entry.kind)
     return f"kind: {kind}, event: {entry.conversion_id}, title: {entry.title}, body: {entry.body}"
+
+
+async def _redemption(world: World, redemption: str, wanted: ExpectedRedemption, path: str) -> list[Difference]:
+    answer = await world.client.redemptions.GetRedemption(
+        redemption_pb2.GetRedemptionRequest(program_id=world.program_id, redemption_id=redemption),
+        timeout=CALL_SECONDS,
+    )
+    there = answer.redemption
+    state = short_name(redemption_pb2.RedemptionState.DESCRIPTOR, there.state)
+    pairs = [
+        ("state", wanted.state.upper() or None, state),
+        ("authorized", wanted.authorized, world.whole(there.asset, there.authorized_minor)),
+        ("captured", wanted.captured, world.whole(there.asset, there.captured_minor)),
+        ("refunded", wanted.refunded, world.whole(there.asset, there.refunded_minor)),
+        ("worth", wanted.worth, world.whole(world.currency, there.worth_minor)),
+    ]
+    return held_against(path, pairs)
 
 
 async def _credit(world: World, event: str, wanted: ExpectedCredit, path: str) -> list[Difference]:

@@ -21,7 +21,18 @@ from cli.bundle.problems import Place
 from cli.bundle.program import Bundle, load
 from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
 from cli.bundle.spans import HINT, parse_span
-from cli.scenario.shapes.marks import ASSET, InAsset, InCurrency, InKey, Makes, Meets, Names, OneOf, ProgramFile
+from cli.scenario.shapes.marks import (
+    ASSET,
+    InAsset,
+    InAssetOf,
+    InCurrency,
+    InKey,
+    Makes,
+    Meets,
+    Names,
+    OneOf,
+    ProgramFile,
+)
 
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 _WRONG = object()
@@ -40,6 +51,8 @@ class Shaper:
     """Names by kind, with where they were made."""
     digits: dict[str, int] = field(default_factory=dict)
     """Decimal places by asset and currency."""
+    assets_of: dict[str, str] = field(default_factory=dict)
+    """The asset of each redemption and the like, by its name."""
     applied: dict[str, Bundle] = field(default_factory=dict)
     """Other program files that the scenario applies, by their name in it."""
 
@@ -109,6 +122,8 @@ class Shaper:
         missing = [name for name in _required(shape) if name not in given]
         for name in missing:
             self.decoder.note(node, joined(path, name), "is missing")
+        if "id" in given and "asset" in given:
+            self.assets_of[given["id"]] = given["asset"]
         self._check_amounts(shape, given, nodes, path, key)
         # Also of a shape with mistakes, so that what refers to it is not told for another.
         for made_kind, name in getattr(shape, "makes", _nothing)(key, given):
@@ -198,6 +213,8 @@ class Shaper:
                 asset = key
             elif isinstance(mark, InAsset):
                 asset = beside.get(mark.field) or self.only_asset()
+            elif isinstance(mark, InAssetOf):
+                asset = self.assets_of.get(beside.get(mark.field, key), "")
             else:
                 continue
             if asset in self.digits and -int(value.as_tuple().exponent) > self.digits[asset]:

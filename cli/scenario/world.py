@@ -1,8 +1,11 @@
 """What a scenario has made so far, and how its names and amounts become those of the services."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
+from itertools import count
 from uuid import uuid4
 
 from upline.type.v1.money_pb2 import Money
@@ -23,7 +26,9 @@ class World:
     """Link ids by their names in the file."""
     tokens: dict[str, str] = field(default_factory=dict)
     """Click tokens by the click's name in the file."""
-    refunds: int = 0
+    redeemed: dict[str, str] = field(default_factory=dict)
+    """The asset of each redemption."""
+    numbers: Iterator[int] = field(default_factory=partial(count, 1))
     seen: dict[str, int] = field(default_factory=dict)
     """How many entries of a person's inbox were looked at."""
 
@@ -44,6 +49,10 @@ class World:
     def money(self, amount: Decimal) -> Money:
         """An amount in the program's currency."""
         return Money(currency_code=self.currency, amount_minor=self.minor(self.currency, amount))
+
+    def numbered(self, kind: str) -> str:
+        """A name for what the file gives none."""
+        return f"{kind}-{next(self.numbers)}"
 
     def request_id(self) -> str:
         """Every step is asked for once."""

@@ -6,9 +6,23 @@ from typing import Annotated, ClassVar, Literal
 
 from upline.attribution.v1.conversion_pb2 import AttributionReason
 from upline.notify.v1.notify_pb2 import NotificationKind
+from upline.rewards.v1.redemption_pb2 import RedemptionState
 from upline.rewards.v1.reward_pb2 import Outcome, RewardState
 
-from cli.scenario.shapes.marks import Amount, Asset, Event, KeyAmount, OneOf, Person, When
+from cli.scenario.shapes.marks import (
+    Amount,
+    Asset,
+    Event,
+    InAssetOf,
+    KeyAmount,
+    Money,
+    OneOf,
+    Person,
+    Redemption,
+    When,
+)
+
+RedemptionAmount = Annotated[Decimal, InAssetOf()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +90,20 @@ class ExpectedCredit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedRedemption:
+    """Where a redemption stands; only what is said is compared."""
+
+    state: Annotated[str, OneOf(RedemptionState.DESCRIPTOR)] = ""
+    authorized: RedemptionAmount | None = None
+    captured: RedemptionAmount | None = None
+    refunded: RedemptionAmount | None = None
+    worth: Money | None = None
+    """What it takes off the order."""
+
+    SHORT: ClassVar[str] = "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedTotal:
     """What the program paid in one asset; only what is said is compared."""
 
@@ -97,6 +125,7 @@ class Expect:
     """Some of an event's outcomes."""
     inbox: dict[Person, tuple[ExpectedEntry, ...]] = field(default_factory=dict)
     """All that a person was told since his inbox was last looked at, oldest first."""
+    redemptions: dict[Redemption, ExpectedRedemption] = field(default_factory=dict)
     credit: dict[Event, ExpectedCredit] = field(default_factory=dict)
     totals: dict[Asset, ExpectedTotal] = field(default_factory=dict)
     shares: dict[Person, dict[str, int]] = field(default_factory=dict)

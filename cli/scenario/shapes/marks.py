@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-PERSON, LINK, CODE, CLICK, EVENT, ASSET = ("person", "link", "code", "click", "event", "asset")
+PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION = (
+    "person", "link", "code", "click", "event", "asset", "redemption",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,13 @@ class InKey:
 
 
 @dataclass(frozen=True, slots=True)
+class InAssetOf:
+    """An amount of the asset of something that was made before: what the field beside it names, or the key it stands under."""
+
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramFile:
     """The name of a program file, beside the scenario."""
 
@@ -65,6 +74,7 @@ Event = Annotated[str, Names(EVENT)]
 Asset = Annotated[str, Names(ASSET)]
 Link = Annotated[str, Names(LINK)]
 Code = Annotated[str, Names(CODE)]
+Redemption = Annotated[str, Names(REDEMPTION)]
 Money = Annotated[Decimal, InCurrency()]
 Amount = Annotated[Decimal, InAsset()]
 KeyAmount = Annotated[Decimal, InKey()]

@@ -8,6 +8,7 @@ from cli.scenario.shapes.events import Apply, Order, Refund
 from cli.scenario.shapes.expect import Expect
 from cli.scenario.shapes.marks import NewPerson, ProgramFile, When
 from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+from cli.scenario.shapes.wallets import Buy, Capture, Exchange, Gift, GiveBack, Redeem, Void
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,13 @@ class Step:
     click: Click | None = None
     order: Order | None = None
     refund: Refund | None = None
+    redeem: Redeem | None = None
+    capture: Capture | None = None
+    void: Void | None = None
+    give_back: GiveBack | None = None
+    buy: Buy | None = None
+    exchange: Exchange | None = None
+    gift: Gift | None = None
     apply: Apply | None = None
     expect: Expect | None = None
 
