@@ -44,8 +44,10 @@ class Conversion:
 
     @property
     def people(self) -> list[str]:
-        """Everybody whom a plan can pay for it, each once: its rewards are found by them."""
-        return list(dict.fromkeys((self.buyer_id, *self.upline)))
+        """Everybody whom a plan can pay for it, each once: its rewards are found by them. Whoever is missing here keeps what
+        he was paid when the conversion is taken back."""
+        owner_id = self.read_details().link_owner_id
+        return list(dict.fromkeys((self.buyer_id, *self.upline, *([owner_id] if owner_id else []))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _LOCK_HOLDS = text("""
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
     ORDER BY program_id, conversion_id, due_time FOR UPDATE
 """)
-# Rewards are found by whom they are for: the buyer and his upline, a row for each, in the range of the conversion's ids.
+# Rewards are found by whom they are for: a row for everybody a plan can pay, in the range of the conversion's ids.
 # OFFSET 0 keeps the planner to one look into the index for each of them: it would rather read every reward and join them by
 # hash, for it cannot know how narrow the ranges are.
 _REWARDS_OF = text("""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
+from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.pay import Outcome, decide, pay
 from services.rewards.domain.plan import Plan, in_force
@@ -171,6 +172,7 @@ def test_every_accrual_balances_and_has_ids_of_its_own(subject: Plan, order: Con
     assert sum(deltas(accrual.rewards, ()).values()) == 0
     assert all(0 < each.amount_minor < 2**63 for each in accrual.rewards)
     assert len({each.reward_id for each in accrual.rewards}) == len(accrual.rewards)
+    assert {each.beneficiary_id for each in accrual.rewards} <= set(order.people)
     assert accrue(subject, order) == accrual
 
 
@@ -192,3 +194,9 @@ def test_ids_grow_with_time_and_are_version_8() -> None:
     first = UUID(first_reward_id(early + position(3, 7)))
     assert (first.version, first.variant) == (8, RFC_4122)
     assert first.hex < early + position(3, 7) < late
+
+
+def test_rewards_are_looked_for_at_everybody_who_can_be_paid() -> None:
+    owned = conversion(read_details=lambda: Details(link_owner_id="lena"))
+    assert owned.people == ["vera", "maria", "olga", "petr", "lena"]
+    assert conversion(read_details=lambda: Details(link_owner_id="olga")).people == ["vera", "maria", "olga", "petr"]
