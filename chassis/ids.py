@@ -21,6 +21,12 @@ def id_at(moment: datetime) -> UUID:
     return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
 
 
+def least_id(moment: datetime) -> UUID:
+    """The bound between ids of earlier milliseconds and those of this one; moments before 1970 have the same as 1970."""
+    milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
+
+
 def id_time(value: UUID) -> datetime:
     """The time in an id made here or in any UUIDv7."""
     return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)

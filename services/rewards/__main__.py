@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from upline.rewards.v1 import plan_pb2, redemption_pb2, reward_pb2, wallet_pb2
+from upline.rewards.v1 import payout_pb2, plan_pb2, redemption_pb2, reward_pb2, wallet_pb2
 
 from chassis import process, telemetry
 from chassis.clock import Clock
@@ -20,11 +20,15 @@ from chassis.topology import CONVERSIONS, REWARDS
 from services.rewards import jobs
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
+from services.rewards.domain.payout import Provider
+from services.rewards.providers import WebhookProvider
 from services.rewards.queries.deps import QueryDeps
+from services.rewards.rpc.payouts import PayoutServicer
 from services.rewards.rpc.plans import PlanServicer
 from services.rewards.rpc.redemptions import RedemptionServicer
 from services.rewards.rpc.rewards import RewardServicer
 from services.rewards.rpc.wallets import WalletServicer
+from services.rewards.settings import RewardsSettings
 from services.rewards.store.plans import PlanShelf
 
 SERVICE = "rewards"
@@ -38,7 +42,7 @@ class Rewards:
     server: Server
 
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
-        self._settings = settings
+        self._settings = RewardsSettings(**settings.model_dump())
         self._clock = clock
         self._database = Database(settings.database_url, SERVICE)
 
@@ -52,7 +56,8 @@ class Rewards:
         await self._stream.ensure(REWARDS)
         self._relay = Relay(self._database, self._stream, REWARDS)
         shelf = PlanShelf()
-        self.deps = Deps(self._database, self._clock, self._relay, shelf)
+        self._provider = _provider(self._settings)
+        self.deps = Deps(self._database, self._clock, self._relay, shelf, self._provider)
         queries = QueryDeps(self._database, self._clock, shelf, Pager(derive_key(self._settings.secret, "page-token")))
         self.server = Server(
             self._settings,
@@ -68,6 +73,7 @@ class Rewards:
         self.server.add(
             redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"], RedemptionServicer(self.deps, queries)
         )
+        self.server.add(payout_pb2.DESCRIPTOR.services_by_name["PayoutService"], PayoutServicer(self.deps, queries))
         await self.server.start()
 
     async def run(self) -> None:
@@ -85,8 +91,17 @@ class Rewards:
     async def stop(self) -> None:
         """Finishes calls in flight and closes."""
         await self.server.stop()
+        if self._provider is not None:
+            await self._provider.close()
         await self._stream.close()
         await self._database.close()
+
+
+def _provider(settings: RewardsSettings) -> Provider | None:
+    if not settings.payout_webhook_url:
+        return None
+    methods = frozenset(each.strip() for each in settings.payout_webhook_methods.split(",") if each.strip())
+    return WebhookProvider(settings.payout_webhook_url, settings.payout_webhook_secret.get_secret_value(), methods)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What rewards does by itself: releases holds, rolls balances up, audits, makes partitions."""
+"""What rewards does by itself: releases holds, settles debts, sends payouts, rolls balances up, audits, makes partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,13 @@ from sqlalchemy import text
 from chassis import process
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.payouts import send_payouts
 from services.rewards.commands.release import release_due_holds, roll_up_balances
+from services.rewards.commands.spending import settle_debts
 
 RELEASE_SECONDS = 1.0
+DEBT_SECONDS = 1.0
+PAYOUT_SECONDS = 1.0
 ROLL_UP_SECONDS = 2.0
 AUDIT_SECONDS = 300.0
 PARTITION_SECONDS = 6 * 3600.0
@@ -28,6 +32,8 @@ async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
     await process.run_all(
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
+        _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, settle_debts)),
+        _repeat(deps, "send payouts", PAYOUT_SECONDS, lambda: _drain(deps, send_payouts)),
         _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
         _repeat(deps, "audit", AUDIT_SECONDS, lambda: _audit(deps)),
         _repeat(deps, "make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)),

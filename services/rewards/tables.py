@@ -243,6 +243,17 @@ payout = Table(
     comment="What leaves the system",
 )
 
+payout_attempt = Table(
+    "payout_attempt",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("payout_id", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("batch_id", Text, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    comment="Immutable. When a payout was handed over, and in which batch",
+)
+
 payout_batch = Table(
     "payout_batch",
     metadata,

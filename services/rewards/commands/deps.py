@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.outbox import Relay
+from services.rewards.domain.payout import Provider
 from services.rewards.store.plans import PlanShelf
 
 
@@ -16,3 +17,5 @@ class Deps:
     clock: Clock
     relay: Relay
     plans: PlanShelf
+    provider: Provider | None = None
+    """Who pays one by one; None: payouts wait for batches."""

@@ -1,13 +1,13 @@
 """Rewards, wallets and totals, for those who ask."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.times import unix_ms
+from chassis.ids import least_id
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
 
@@ -48,14 +48,14 @@ _BALANCES = text("""
 _BALANCES_AT = text("""
     SELECT asset, place, sum(amount_minor)::bigint AS amount_minor FROM (
         SELECT asset, debit AS place, -amount_minor AS amount_minor FROM movement
-        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id <= CAST(:last AS uuid)
+        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:end AS uuid)
         UNION ALL
         SELECT asset, credit, amount_minor FROM movement
-        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id <= CAST(:last AS uuid)
+        WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:end AS uuid)
             AND recipient_id IS NULL
         UNION ALL
         SELECT asset, credit, amount_minor FROM transfer
-        WHERE program_id = :program_id AND recipient_id = :participant_id AND transfer_id <= CAST(:last AS uuid)
+        WHERE program_id = :program_id AND recipient_id = :participant_id AND transfer_id < CAST(:end AS uuid)
     ) AS m WHERE place BETWEEN 2 AND 5 GROUP BY asset, place
 """)
 _TRANSFERS = text("""
@@ -184,8 +184,8 @@ async def balances_at(
     conn: AsyncConnection, program_id: str, participant_id: str, moment: datetime
 ) -> dict[tuple[str, int], int]:
     """A participant's balances by asset and place as they were at `moment` (inclusive): the sums of what moved until then."""
-    last = f"{unix_ms(moment) & 0xFFFF_FFFF_FFFF:012x}" + "f" * 20
-    parameters = {"program_id": program_id, "participant_id": participant_id, "last": last}
+    end = least_id(moment + timedelta(milliseconds=1))
+    parameters = {"program_id": program_id, "participant_id": participant_id, "end": end}
     return {(row.asset, row.place): row.amount_minor for row in await conn.execute(_BALANCES_AT, parameters)}
 
 

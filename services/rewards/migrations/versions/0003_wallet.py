@@ -73,6 +73,16 @@ CREATE INDEX payout_by_time ON payout (program_id, create_time, payout_id);
 CREATE INDEX payout_by_participant ON payout (program_id, participant_id, create_time, payout_id);
 CREATE INDEX payout_open ON payout (program_id, participant_id, asset) WHERE state IN (1, 2, 3, 5);
 CREATE INDEX payout_to_send ON payout (send_time) WHERE send_time IS NOT NULL;
+CREATE INDEX payout_approved ON payout (program_id, payout_id) WHERE state = 2;
+CREATE TABLE payout_attempt (
+    program_id text NOT NULL,
+    payout_id text NOT NULL,
+    attempt integer NOT NULL,
+    batch_id text NOT NULL,
+    create_time timestamptz NOT NULL,
+    PRIMARY KEY (program_id, payout_id, attempt)
+);
+CREATE INDEX payout_attempt_by_batch ON payout_attempt (program_id, batch_id, payout_id) WHERE batch_id <> '';
 CREATE TABLE payout_batch (
     program_id text NOT NULL,
     batch_id text NOT NULL,
@@ -80,7 +90,6 @@ CREATE TABLE payout_batch (
     create_time timestamptz NOT NULL,
     PRIMARY KEY (program_id, batch_id)
 );
-CREATE INDEX payout_by_batch ON payout (program_id, batch_id) WHERE batch_id <> '';
 CREATE TABLE expiring (
     program_id text NOT NULL,
     participant_id text NOT NULL,
@@ -114,7 +123,7 @@ SELECT transfer_id, program_id, asset, amount_minor, cause_id, reward_id,
     account_name(credit, coalesce(recipient_id, participant_id)) AS credit_account
 FROM movement;
 
-GRANT SELECT, INSERT ON redemption_refund, operation, payout_batch TO upline_rewards;
+GRANT SELECT, INSERT ON redemption_refund, operation, payout_batch, payout_attempt TO upline_rewards;
 GRANT SELECT, INSERT, UPDATE ON redemption, payout TO upline_rewards;
 GRANT SELECT, INSERT, UPDATE, DELETE ON expiring TO upline_rewards;
 GRANT SELECT ON movement, ledger TO upline_rewards;

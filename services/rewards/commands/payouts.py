@@ -1,0 +1,199 @@
+"""Payouts: value leaves the system, each once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.rewards.v1 import payout_pb2
+
+from chassis.errors import already_exists, not_found
+from services.rewards.commands.deps import Deps
+from services.rewards.commands.spending import plan_in_force, refusals, take
+from services.rewards.domain import payout as domain
+from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState, ProviderError
+from services.rewards.domain.wallet import Move
+from services.rewards.store import payouts, wallets
+
+BATCH_PAYOUTS = 10_000
+SENDS_A_ROUND = 20
+ANSWER_WITHIN = timedelta(minutes=2)
+"""Whoever died while he sent is relieved after that long; the provider knows the payout and attempt by then, or does not."""
+
+log = structlog.get_logger(__name__)
+
+
+async def request_payout(deps: Deps, request: payout_pb2.RequestPayoutRequest) -> Payout:
+    """Sets an amount aside to be paid out."""
+    now = deps.clock.now()
+    async with deps.database.transaction() as conn:
+        plan = await plan_in_force(deps, conn, request.program_id, now)
+        await wallets.lock(conn, [wallets.wallet_lock(request.program_id, request.participant_id)])
+        known = await payouts.load(conn, request.program_id, request.payout_id)
+        if known is not None:
+            return _the_same(known, request)
+        terms = plan.terms.payouts.get(request.asset)
+        with refusals():
+            fee_minor = domain.fee(terms, request.asset, request.method, request.amount_minor)
+        made = Payout(
+            request.program_id,
+            request.payout_id,
+            request.participant_id,
+            request.asset,
+            request.amount_minor,
+            fee_minor,
+            request.method,
+            request.destination,
+            PayoutState.REQUESTED if terms and terms.approval else PayoutState.APPROVED,
+            now,
+            now,
+        )
+        if not await payouts.insert(conn, made):
+            raise _taken(request.payout_id)
+        await take(conn, domain.request(made), now)
+    return made
+
+
+async def approve_payout(deps: Deps, request: payout_pb2.ApprovePayoutRequest) -> Payout:
+    """A person lets it go on."""
+    return await _change(
+        deps, request.program_id, request.payout_id, lambda found: (domain.approve(found, deps.clock.now()), [])
+    )
+
+
+async def reject_payout(deps: Deps, request: payout_pb2.RejectPayoutRequest) -> Payout:
+    """A person says no."""
+    return await _change(
+        deps,
+        request.program_id,
+        request.payout_id,
+        lambda found: domain.reject(found, request.reason, deps.clock.now()),
+    )
+
+
+async def report_payout(deps: Deps, request: payout_pb2.ReportPayoutRequest) -> Payout:
+    """A provider's answer, told by the caller."""
+    outcome = Outcome.PAID if request.paid else Outcome.FAILED
+    answer = Answer(outcome, request.provider_reference, request.reason)
+    return await _answered(deps, request.program_id, request.payout_id, request.attempt, answer)
+
+
+async def retry_payout(deps: Deps, request: payout_pb2.RetryPayoutRequest) -> Payout:
+    """Lets a failed payout be handed over once more."""
+    return await _change(
+        deps, request.program_id, request.payout_id, lambda found: (domain.retry(found, deps.clock.now()), [])
+    )
+
+
+async def cancel_payout(deps: Deps, request: payout_pb2.CancelPayoutRequest) -> Payout:
+    """Gives a failed payout up."""
+    return await _change(
+        deps, request.program_id, request.payout_id, lambda found: domain.cancel(found, deps.clock.now())
+    )
+
+
+async def create_batch(
+    deps: Deps, request: payout_pb2.CreatePayoutBatchRequest
+) -> tuple[list[tuple[Payout, int]], Mapping[str, int]]:
+    """Hands approved payouts over in one file: (the batch by payouts and attempts, decimal places by asset)."""
+    now = deps.clock.now()
+    async with deps.database.transaction() as conn:
+        versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
+        if not versions:
+            raise not_found("program", request.program_id)
+        if await payouts.begin_batch(conn, request.program_id, request.batch_id, request.method, now):
+            elsewhere = _sent_by_itself(deps, await payouts.approved_methods(conn, request.program_id))
+            waiting = await payouts.lock_approved(conn, request.program_id, request.method, elsewhere, BATCH_PAYOUTS)
+            handed = [domain.sent(each, now, request.batch_id) for each in waiting]
+            await payouts.update(conn, handed)
+            await payouts.insert_attempts(conn, handed)
+        elif await payouts.batch_method(conn, request.program_id, request.batch_id) != request.method:
+            raise already_exists("BATCH_EXISTS", f"batch {request.batch_id!r} is of another method", "batch_id")
+        batch = await payouts.of_batch(conn, request.program_id, request.batch_id)
+    return batch, {asset.code: asset.digits for plan in versions for asset in plan.assets}
+
+
+async def send_payouts(deps: Deps) -> int:
+    """Sends what waits for the provider, and what it has not answered; returns how many payouts were sent.
+
+    That a payout is being sent is committed before it is: whoever dies meanwhile leaves one that is sent again under the same name.
+    """
+    if deps.provider is None:
+        return 0
+    now = deps.clock.now()
+    async with deps.database.transaction() as conn:
+        methods = _sent_by_itself(deps, await payouts.waiting_methods(conn))
+        new = [domain.sent(each, now) for each in await payouts.claim_new(conn, methods, SENDS_A_ROUND)]
+        again = [
+            replace(each, sends=each.sends + 1) for each in await payouts.claim_unanswered(conn, now, SENDS_A_ROUND)
+        ]
+        leased = [replace(each, send_time=now + ANSWER_WITHIN) for each in (*new, *again)]
+        await payouts.update(conn, leased)
+        await payouts.insert_attempts(conn, new)
+        versions = await deps.plans.load(conn, {each.program_id for each in leased})
+    for each in leased:
+        digits = {asset.code: asset.digits for plan in versions[each.program_id] for asset in plan.assets}
+        try:
+            answer = await deps.provider.send(each, digits.get(each.asset, 0))
+        except ProviderError as error:
+            log.warning("payout not answered", program=each.program_id, payout=each.payout_id, error=str(error))
+            await _ask_again(deps, each)
+            continue
+        await _answered(deps, each.program_id, each.payout_id, each.attempts, answer)
+    return len(leased)
+
+
+async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, answer: Answer) -> Payout:
+    return await _change(
+        deps, program_id, payout_id, lambda found: domain.report(found, attempt, answer, deps.clock.now())
+    )
+
+
+async def _ask_again(deps: Deps, sent: Payout) -> None:
+    """Plans the next sending, unless the answer came another way meanwhile."""
+
+    def postpone(found: Payout) -> tuple[Payout, list[Move]]:
+        if (found.state, found.attempts, found.send_time) != (sent.state, sent.attempts, sent.send_time):
+            return found, []
+        return replace(found, send_time=deps.clock.now() + domain.pause(found.sends)), []
+
+    await _change(deps, sent.program_id, sent.payout_id, postpone)
+
+
+async def _change(
+    deps: Deps, program_id: str, payout_id: str, change: Callable[[Payout], tuple[Payout, list[Move]]]
+) -> Payout:
+    """Changes one payout behind its row's lock, and posts what moves."""
+    async with deps.database.transaction() as conn:
+        found = await _locked(conn, program_id, payout_id)
+        with refusals():
+            changed, moves = change(found)
+        if changed != found:
+            await payouts.update(conn, [changed])
+            await wallets.post(conn, moves, deps.clock.now())
+    return changed
+
+
+async def _locked(conn: AsyncConnection, program_id: str, payout_id: str) -> Payout:
+    found = await payouts.load(conn, program_id, payout_id, locked=True)
+    if found is None:
+        raise not_found("payout", payout_id)
+    return found
+
+
+def _sent_by_itself(deps: Deps, methods: set[str]) -> set[str]:
+    """Those of the methods whose payouts go to the provider, one by one."""
+    return {each for each in methods if deps.provider is not None and deps.provider.takes(each)}
+
+
+def _the_same(known: Payout, request: payout_pb2.RequestPayoutRequest) -> Payout:
+    """The payout that is there, if it was asked for in the same words."""
+    for field in ("participant_id", "asset", "amount_minor", "method", "destination"):
+        if getattr(known, field) != getattr(request, field):
+            raise _taken(request.payout_id)
+    return known
+
+
+def _taken(payout_id: str) -> Exception:
+    return already_exists("PAYOUT_EXISTS", f"payout {payout_id!r} is another one", "payout_id")

@@ -1,0 +1,110 @@
+"""Providers of payouts that are sent to one by one."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import httpx
+from standardwebhooks import Webhook
+
+from chassis.clock import Clock, SystemClock
+from services.rewards.domain.explain import minor_text
+from services.rewards.domain.payout import Answer, Outcome, Payout, ProviderError
+
+ANSWER_SECONDS = 20.0
+MAX_ANSWER_BYTES = 64 * 1024
+MAX_TEXT = 500
+
+
+@dataclass
+class WebhookProvider:
+    """Payouts as signed webhooks (Standard Webhooks 1.0.0). Its own name for each payout and attempt is in `webhook-id` and
+    `Idempotency-Key`, and stays the same however often it is sent.
+
+    A 2xx answer means that the provider has the payout; its JSON may say more: `{"state": "paid" | "failed" | "pending",
+    "reference": …, "reason": …}`. Anything else means that nobody knows, so the same is sent again.
+    """
+
+    url: str
+    secret: str
+    methods: frozenset[str] = frozenset()
+    """The methods it takes; empty for all."""
+    clock: Clock = field(default_factory=SystemClock)
+    """The machine's: whoever checks a signature compares its time with his own."""
+    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=ANSWER_SECONDS))
+
+    def takes(self, method: str) -> bool:
+        """Whether payouts by this method are sent to it."""
+        return not self.methods or method in self.methods
+
+    async def send(self, payout: Payout, minor_digits: int) -> Answer:
+        """Hands a payout over. Raises ProviderError where nobody knows whether it arrived."""
+        name = message_name(payout)
+        moment = self.clock.now()
+        body = json.dumps(content(payout, minor_digits), ensure_ascii=False, separators=(",", ":"))
+        headers = {
+            "content-type": "application/json",
+            "idempotency-key": name,
+            "webhook-id": name,
+            "webhook-timestamp": str(int(moment.timestamp())),
+            "webhook-signature": Webhook(self.secret).sign(name, moment, body),
+        }
+        try:
+            async with self.client.stream("POST", self.url, content=body.encode(), headers=headers) as response:
+                told = await _beginning(response)
+        except httpx.HTTPError as error:
+            raise ProviderError(f"{type(error).__name__}: {error}") from error
+        if not response.is_success:
+            raise ProviderError(f"HTTP {response.status_code}")
+        return read_answer(told)
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        await self.client.aclose()
+
+
+def message_name(payout: Payout) -> str:
+    """What a payout and attempt are called towards the provider: letters that fit into a header, whatever the ids are made of."""
+    names = "\x1f".join((payout.program_id, payout.payout_id, str(payout.attempts)))
+    return "payout_" + hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
+
+
+def content(payout: Payout, minor_digits: int) -> dict[str, object]:
+    """What the provider is told."""
+    return {
+        "type": "payout.requested",
+        "timestamp": payout.update_time.isoformat(),
+        "data": {
+            "program_id": payout.program_id,
+            "payout_id": payout.payout_id,
+            "attempt": payout.attempts,
+            "participant_id": payout.participant_id,
+            "method": payout.method,
+            "destination": payout.destination,
+            "asset": payout.asset,
+            "amount": minor_text(payout.paid_minor, minor_digits),
+            "amount_minor": payout.paid_minor,
+            "fee_minor": payout.fee_minor,
+        },
+    }
+
+
+def read_answer(told: bytes) -> Answer:
+    """The answer in a 2xx body: PENDING unless it says otherwise in so many words."""
+    try:
+        answer = json.loads(told)
+        outcome = Outcome(answer["state"])
+    except (ValueError, KeyError, TypeError):
+        return Answer(Outcome.PENDING)
+    reference, reason = (str(answer.get(name) or "")[:MAX_TEXT].replace("\x00", "") for name in ("reference", "reason"))
+    return Answer(outcome, reference, reason)
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """The body, as far as an answer can be long."""
+    told = b""
+    async for part in response.aiter_bytes():
+        told += part
+        if len(told) > MAX_ANSWER_BYTES:
+            break
+    return told

@@ -1,0 +1,38 @@
+"""What the rewards service needs to know beyond the common settings."""
+
+from ipaddress import ip_address
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+
+from chassis.settings import ServiceSettings
+
+
+class RewardsSettings(ServiceSettings):
+    """Read from `UPLINE_*` like the others."""
+
+    payout_webhook_url: str = Field(default="", pattern=r"^(https?://[^\s/?#@]+(/\S*)?)?$")
+    """Where payouts are sent to; empty: they wait for batches. Plain HTTP to this machine only."""
+    payout_webhook_secret: SecretStr = SecretStr("")
+    """The key of the signatures, `whsec_` and 24 to 64 bytes in base 64, or these alone."""
+    payout_webhook_methods: str = ""
+    """The payout methods that are sent there, separated by commas; empty: all. The others wait for batches."""
+
+    @model_validator(mode="after")
+    def _webhook_is_safe(self) -> Self:
+        if not self.payout_webhook_url:
+            return self
+        if not self.payout_webhook_secret.get_secret_value():
+            raise ValueError("UPLINE_PAYOUT_WEBHOOK_SECRET is missing: payouts are not sent unsigned")
+        parts = urlsplit(self.payout_webhook_url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise ValueError("UPLINE_PAYOUT_WEBHOOK_URL must be https beyond this machine")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,208 @@
+"""Payouts by signed webhook, against a real HTTP server that fails in the ways servers do."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import grpc
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from pydantic import SecretStr, ValidationError
+from standardwebhooks import Webhook
+
+from chassis.clock import ManualClock
+from services.rewards.__main__ import Rewards
+from services.rewards.commands.payouts import ANSWER_WITHIN, send_payouts
+from services.rewards.domain import payout as domain
+from services.rewards.settings import RewardsSettings
+from tests.conftest import Servers
+from tests.integration.rewards.conftest import Ledger, Published, message, recorded
+from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.running import Running
+
+METHOD = "hooked"
+KEY = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+APPROVED, SENT, PAID, UNPAID = 2, 3, 4, 5
+
+
+@dataclass
+class Bank:
+    """A provider: pays each name once, and answers as it is told to."""
+
+    answers: list[web.Response | None] = field(default_factory=list)
+    """None: the connection is cut after the payout arrived."""
+    received: list[dict[str, object]] = field(default_factory=list)
+    paid: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+
+    async def pay(self, request: web.Request) -> web.StreamResponse:
+        """Takes a payout."""
+        content = Webhook(KEY).verify(await request.read(), dict(request.headers))
+        self.received.append(content)
+        self.paid.setdefault(request.headers["idempotency-key"], content["data"]["amount"])
+        answer = self.answers.pop(0) if self.answers else web.json_response({"state": "paid", "reference": "ref-1"})
+        if answer is None:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+        return answer
+
+
+@pytest_asyncio.fixture
+async def bank() -> AsyncIterator[Bank]:
+    """A provider that answers."""
+    made = Bank()
+    app = web.Application()
+    app.router.add_post("/payouts", made.pay)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/payouts"
+    yield made
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def hooked(
+    servers: Servers, clock: ManualClock, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
+    """A service that sends payouts by one method to the provider when it is told to."""
+    monkeypatch.setenv("UPLINE_PAYOUT_WEBHOOK_URL", bank.url)
+    monkeypatch.setenv("UPLINE_PAYOUT_WEBHOOK_SECRET", KEY)
+    monkeypatch.setenv("UPLINE_PAYOUT_WEBHOOK_METHODS", METHOD)
+    service = Rewards(servers.settings("rewards"), clock)
+    await service.start()  # without its jobs: the tests say when
+
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{service.server.port}")
+    before = clock.now()
+    yield Running(service, channel)
+    clock.set(before)
+    await channel.close()
+    await service.stop()
+
+
+async def asked(ledger: Ledger, published: Published, hooked: Running) -> Treasury:
+    """Maria, who asked for 10.00 of her 100.00."""
+    program = await published(payout_plan(methods=("bank", METHOD)))
+    await ledger.settle(message(recorded(program, "c1", 100_000)))
+    maria = Treasury(ledger, program, channel=hooked.channel)
+    await maria.ask("выплата №1", 1_000, method=METHOD)
+    return maria
+
+
+async def send(hooked: Running) -> int:
+    """Sends once."""
+    return await send_payouts(hooked.service.deps)
+
+
+async def state(maria: Treasury) -> int:
+    """Where the payout stands."""
+    return (await maria.act("Get", "выплата №1")).state
+
+
+async def test_a_payout_is_sent_signed_and_paid_in_the_answer(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank
+) -> None:
+    maria = await asked(ledger, published, hooked)
+    await maria.ask("by file", 1_000)
+    assert not [each for each in (await maria.batch("b1")).payouts if each.method == METHOD]
+    assert await send(hooked) == 1
+    assert bank.received[0]["data"] == {
+        "program_id": maria.program, "payout_id": "выплата №1", "attempt": 1, "participant_id": "maria", "method": METHOD,
+        "destination": "token-1", "asset": "USD", "amount": "9.65", "amount_minor": 965, "fee_minor": 35,
+    }  # fmt: skip
+    paid = await maria.act("Get", "выплата №1")
+    assert (paid.state, paid.provider_reference, paid.attempts) == (PAID, "ref-1", 1)
+    assert await send(hooked) == 0
+    await maria.assert_clean()
+
+
+async def test_an_answer_that_is_lost_pays_once(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank, clock: ManualClock
+) -> None:
+    maria = await asked(ledger, published, hooked)
+    bank.answers += [None, web.Response(status=503), web.json_response({"state": "paid"})]
+    assert await send(hooked) == 1
+    assert await state(maria) == SENT
+    assert await send(hooked) == 0  # not before its time
+    for sends in (1, 2):
+        clock.set(clock.now() + domain.pause(sends))
+        assert await send(hooked) == 1
+    assert await state(maria) == PAID
+    assert len(bank.received) == 3
+    assert list(bank.paid.values()) == ["9.65"]
+    await maria.assert_clean()
+
+
+async def test_whoever_dies_while_he_sends_is_relieved(
+    ledger: Ledger,
+    published: Published,
+    hooked: Running,
+    bank: Bank,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    maria = await asked(ledger, published, hooked)
+
+    async def die(*_: object) -> None:
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(hooked.service.deps.provider), "send", die)
+        with pytest.raises(SystemError):
+            await send(hooked)
+    assert await state(maria) == SENT
+    clock.set(clock.now() + ANSWER_WITHIN - timedelta(seconds=1))
+    assert await send(hooked) == 0
+    clock.set(clock.now() + timedelta(seconds=1))
+    assert await send(hooked) == 1
+    assert await state(maria) == PAID
+    assert (await maria.act("Get", "выплата №1")).attempts == 1
+    await maria.assert_clean()
+
+
+async def test_a_provider_takes_its_time_and_says_no(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank, clock: ManualClock
+) -> None:
+    maria = await asked(ledger, published, hooked)
+    bank.answers += [web.Response(text="thanks"), web.json_response({"state": "failed", "reason": "no such card"})]
+    await send(hooked)
+    clock.set(clock.now() + timedelta(days=1))
+    assert await send(hooked) == 0  # it has the payout
+    assert await state(maria) == SENT
+    await maria.act("Report", "выплата №1", paid=False, attempt=1)
+    await maria.act("Retry", "выплата №1")
+    assert await state(maria) == APPROVED
+    await send(hooked)
+    failed = await maria.act("Get", "выплата №1")
+    assert (failed.state, failed.reason, failed.attempts) == (UNPAID, "no such card", 2)
+    assert len(bank.paid) == 2  # another attempt is another name
+    await maria.assert_clean()
+
+
+async def test_processes_at_once_send_each_payout_once(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank
+) -> None:
+
+    maria = await asked(ledger, published, hooked)
+    for number in range(10):
+        await maria.ask(f"p{number}", 600, method=METHOD)
+    assert sum(await asyncio.gather(*(send(hooked) for _ in range(4)))) == 11
+    assert len(bank.received) == len(bank.paid) == 11
+    await maria.assert_clean()
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"), [("https://bank.example/pay", ""), ("http://bank.example/pay", KEY), ("bank.example", KEY)]
+)
+def test_settings_that_would_leak_are_refused(servers: Servers, url: str, secret: str) -> None:
+    with pytest.raises(ValidationError):
+        RewardsSettings(
+            **servers.settings("rewards").model_dump(),
+            payout_webhook_url=url,
+            payout_webhook_secret=SecretStr(secret),
+        )

@@ -1,0 +1,136 @@
+"""Payouts: asked for, approved, handed over, paid or not, and never twice."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.rewards.conftest import Ledger, Published, message, recorded
+from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.spending import EXISTS, FAILED, MISSING, refusal
+
+REQUESTED, APPROVED, SENT, PAID, UNPAID, REJECTED, CANCELLED = range(1, 8)
+
+
+async def rich(ledger: Ledger, program: str) -> Treasury:
+    """Maria, with 100.00 dollars of a friend's order of 1,000.00."""
+    await ledger.settle(message(recorded(program, "c1", 100_000)))
+    return Treasury(ledger, program)
+
+
+async def test_a_payout_is_approved_batched_and_paid(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan(approval=True)))
+    asked = await maria.ask("p1", 2_501)
+    # 0.30 and half a percent of 25.01, rounded up: 0.30 + 0.13.
+    assert (asked.state, asked.fee_minor, asked.attempts) == (REQUESTED, 43, 0)
+    assert await maria.ask("p1", 2_501) == asked
+    assert await maria.money() == (0, 7_499, 2_501, 0)
+    assert not (await maria.batch("too-early")).payouts
+    assert (await maria.act("Approve", "p1")).state == APPROVED
+    assert (await maria.act("Approve", "p1")).state == APPROVED
+    batch = await maria.batch("b1")
+    assert [(each.payout_id, each.state, each.batch_id) for each in batch.payouts] == [("p1", SENT, "b1")]
+    assert batch.csv.splitlines() == [
+        "payout_id,attempt,participant_id,method,destination,asset,amount", "p1,1,maria,bank,token-1,USD,24.58",
+    ]  # fmt: skip
+    assert await maria.batch("b1") == batch
+    assert await refusal(maria.batch("b1", "card")) == (EXISTS, "BATCH_EXISTS")
+    assert not (await maria.batch("b2")).payouts
+    paid = await maria.act("Report", "p1", paid=True, provider_reference="ref-9")
+    assert (paid.state, paid.provider_reference) == (PAID, "ref-9")
+    assert (await maria.act("Report", "p1", paid=True)) == paid
+    assert await refusal(maria.act("Report", "p1", paid=False)) == (FAILED, "ANSWERED_BEFORE")
+    assert await refusal(maria.act("Retry", "p1")) == (FAILED, "PAYOUT_NOT_FAILED")
+    assert await maria.money() == (0, 7_499, 0, 0)
+    assert (await maria.batch("b1")).csv == batch.csv
+    kinds = sorted(each.kind for each in await ledger.transfers(maria.program, "maria"))
+    assert kinds == [1, 13, 14, 15]
+    await maria.assert_clean()
+
+
+async def test_a_failed_payout_is_retried_or_given_up(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    assert (await maria.ask("p1", 1_000)).state == APPROVED
+    assert await refusal(maria.act("Report", "p1", paid=True)) == (FAILED, "PAYOUT_NOT_SENT")
+    await maria.batch("b1")
+    failed = await maria.act("Report", "p1", paid=False, reason="account closed")
+    assert (failed.state, failed.reason) == (UNPAID, "account closed")
+    assert (await maria.act("Report", "p1", paid=False)).state == UNPAID
+    assert await refusal(maria.act("Report", "p1", paid=True)) == (FAILED, "ANSWERED_BEFORE")
+    assert (await maria.act("Retry", "p1")).state == APPROVED
+    assert await refusal(maria.act("Reject", "p1", reason="no")) == (FAILED, "PAYOUT_ON_ITS_WAY")
+    again = (await maria.batch("b2")).payouts[0]
+    assert (again.attempts, again.batch_id, again.reason) == (2, "b2", "")
+    # The first attempt's answer comes late, and again.
+    assert (await maria.act("Report", "p1", paid=False, attempt=1)).state == SENT
+    assert await refusal(maria.act("Report", "p1", paid=True, attempt=1)) == (FAILED, "ANSWERED_BEFORE")
+    await maria.act("Report", "p1", paid=False, attempt=2)
+    assert (await maria.act("Cancel", "p1")).state == CANCELLED
+    assert (await maria.act("Cancel", "p1")).state == CANCELLED
+    assert await maria.money() == (0, 10_000, 0, 0)
+    assert [each.payout_id for each in (await maria.batch("b1")).payouts] == ["p1"]
+    await maria.assert_clean()
+
+
+async def test_a_person_says_no(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan(approval=True)))
+    await maria.ask("p1", 1_000)
+    no = await maria.act("Reject", "p1", reason="not you")
+    assert (no.state, no.reason) == (REJECTED, "not you")
+    assert (await maria.act("Reject", "p1", reason="again")) == no
+    assert await refusal(maria.act("Approve", "p1")) == (FAILED, "PAYOUT_ENDED")
+    assert await maria.money() == (0, 10_000, 0, 0)
+    await maria.assert_clean()
+
+
+async def test_terms_decide_what_may_leave(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    assert await refusal(maria.ask("p1", 499)) == (FAILED, "BELOW_MINIMUM")
+    assert await refusal(maria.ask("p1", 10_001)) == (FAILED, "INSUFFICIENT_BALANCE")
+    assert await refusal(maria.ask("p1", 1_000, method="pigeon")) == (FAILED, "NOT_WITHDRAWABLE")
+    assert await refusal(maria.ask("p1", 1_000, asset="points")) == (FAILED, "NOT_WITHDRAWABLE")
+    await maria.ask("p1", 1_000)
+    assert await refusal(maria.ask("p1", 1_001)) == (EXISTS, "PAYOUT_EXISTS")
+    assert await refusal(maria.act("Get", "p2")) == (MISSING, "PAYOUT_NOT_FOUND")
+    assert (await maria.act("Get", "p1")).destination == "token-1"
+
+
+async def test_payouts_are_listed_newest_first(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    for number in range(5):
+        await maria.ask(f"p{number}", 1_000)
+    await maria.act("Reject", "p3", reason="no")
+    first = await maria.listed(page_size=3)
+    rest = await maria.listed(page_size=3, page_token=first.next_page_token)
+    listed = [each.payout_id for page in (first, rest) for each in page.payouts]
+    assert sorted(listed, reverse=True) == listed == [f"p{number}" for number in range(4, -1, -1)]
+    assert not rest.next_page_token
+    assert [each.payout_id for each in (await maria.listed(state=REJECTED)).payouts] == ["p3"]
+    assert not (await maria.listed(participant_id="olga")).payouts
+
+
+async def test_batches_at_once_hand_every_payout_over_once(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    await asyncio.gather(*(maria.ask(f"p{number}", 600) for number in range(12)))
+    batches = await asyncio.gather(*(maria.batch(f"b{number}") for number in range(4)), maria.batch("b0"))
+    handed = [each.payout_id for batch in batches[:4] for each in batch.payouts]
+    assert sorted(handed) == sorted(f"p{number}" for number in range(12))
+    assert batches[4] == batches[0]
+    await maria.assert_clean()
+
+
+@pytest.mark.parametrize("verbs", [("Cancel", "Retry"), ("Report", "Report")])
+async def test_people_at_once_decide_once(ledger: Ledger, published: Published, verbs: tuple[str, str]) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    for number in range(5):
+        await maria.ask(f"p{number}", 1_000)
+    await maria.batch("b1")
+    if verbs[0] == "Cancel":
+        for number in range(5):
+            await maria.act("Report", f"p{number}", paid=False)
+    fields = [{"paid": True}, {"paid": False}] if verbs[0] == "Report" else [{}, {}]
+    calls = [
+        maria.act(verb, f"p{number}", **given) for number in range(5) for verb, given in zip(verbs, fields, strict=True)
+    ]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(each, BaseException) for each in outcomes) == 5
+    await maria.assert_clean()
