@@ -13,6 +13,7 @@ from cli.commands.explain import explain
 from cli.commands.health import health
 from cli.commands.inbox import inbox
 from cli.commands.invite import invite, links
+from cli.commands.leaderboard import leaderboard
 from cli.commands.migrate import migrate
 from cli.commands.rebuild import rebuild
 from cli.commands.replay import replay
@@ -43,6 +44,7 @@ for command in (
     simulate,
     scenario,
     wallet,
+    leaderboard,
     tree,
     invite,
     links,

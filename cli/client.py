@@ -15,7 +15,7 @@ from upline.attribution.v1 import (
     program_pb2_grpc,
 )
 from upline.notify.v1 import notify_pb2_grpc
-from upline.rewards.v1 import plan_pb2_grpc, redemption_pb2_grpc, reward_pb2_grpc, wallet_pb2_grpc
+from upline.rewards.v1 import contest_pb2_grpc, plan_pb2_grpc, redemption_pb2_grpc, reward_pb2_grpc, wallet_pb2_grpc
 
 CALL_SECONDS = 30.0
 """The deadline of an ordinary call; the services refuse calls without one."""
@@ -65,6 +65,7 @@ class Client:
         self.clicks = _stub(click_pb2_grpc.ClickServiceStub, attribution)
         self.conversions = _stub(conversion_pb2_grpc.ConversionServiceStub, attribution)
         self.plans = _stub(plan_pb2_grpc.PlanServiceStub, rewards)
+        self.contests = _stub(contest_pb2_grpc.ContestServiceStub, rewards)
         self.rewards = _stub(reward_pb2_grpc.RewardServiceStub, rewards)
         self.redemptions = _stub(redemption_pb2_grpc.RedemptionServiceStub, rewards)
         self.wallets = _stub(wallet_pb2_grpc.WalletServiceStub, rewards)

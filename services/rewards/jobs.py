@@ -1,4 +1,4 @@
-"""What rewards does by itself: releases holds, settles debts, sends payouts, rolls balances up, audits, makes partitions."""
+"""What rewards does by itself: releases holds, settles contests and debts, sends payouts, rolls balances up, audits, makes partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,12 +9,14 @@ from sqlalchemy import text
 
 from chassis import process
 from services.rewards.commands.audit import audit_ledger
+from services.rewards.commands.contests import settle_due_contests
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.payouts import send_payouts
 from services.rewards.commands.release import release_due_holds, roll_up_balances
 from services.rewards.commands.spending import settle_debts
 
 RELEASE_SECONDS = 1.0
+CONTEST_SECONDS = 1.0
 DEBT_SECONDS = 1.0
 PAYOUT_SECONDS = 1.0
 ROLL_UP_SECONDS = 2.0
@@ -32,6 +34,7 @@ async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
     await process.run_all(
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
+        _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, settle_due_contests)),
         _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, settle_debts)),
         _repeat(deps, "send payouts", PAYOUT_SECONDS, lambda: _drain(deps, send_payouts)),
         _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),

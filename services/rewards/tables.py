@@ -167,6 +167,15 @@ contest_score = Table(
     comment="A tally of its own, for it is read in the order of scores",
 )
 
+contest_due = Table(
+    "contest_due",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("contest_id", Text, primary_key=True),
+    Column("due_time", DateTime(timezone=True), nullable=False),
+    comment="Contests that are not settled, and when they will be",
+)
+
 contest_settlement = Table(
     "contest_settlement",
     metadata,

@@ -9,7 +9,8 @@ from chassis.errors import failed_precondition, invalid
 from chassis.idempotency import once
 from chassis.times import to_datetime
 from services.rewards.commands.deps import Deps
-from services.rewards.store import plans
+from services.rewards.domain.plan import Plan
+from services.rewards.store import contests, plans
 from services.rewards.store.plans import PlanRow
 from services.rewards.wire.plans import read_plan
 
@@ -24,15 +25,15 @@ async def publish_plan(deps: Deps, request: plan_pb2.PublishPlanRequest) -> plan
             effective_time = to_datetime(request.effective_time)
         except ValueError as error:
             raise invalid("effective_time", str(error)) from error
-    read_plan(request.program_id, 0, request.currency_code, request.plan, effective_time)
+    plan = read_plan(request.program_id, 0, request.currency_code, request.plan, effective_time)
     async with deps.database.transaction() as conn:
         return await once(
-            conn, request, plan_pb2.PublishPlanResponse, lambda: _publish(deps, conn, request, effective_time)
+            conn, request, plan_pb2.PublishPlanResponse, lambda: _publish(deps, conn, request, plan, effective_time)
         )
 
 
 async def _publish(
-    deps: Deps, conn: AsyncConnection, request: plan_pb2.PublishPlanRequest, effective_time: datetime | None
+    deps: Deps, conn: AsyncConnection, request: plan_pb2.PublishPlanRequest, plan: Plan, effective_time: datetime | None
 ) -> plan_pb2.PublishPlanResponse:
     await plans.lock(conn, request.program_id)
     now = deps.clock.now()
@@ -50,6 +51,7 @@ async def _publish(
         request.program_id, newest.version + 1 if newest else 1, request.currency_code, content, effective_time, now
     )
     await plans.insert(conn, row)
+    await contests.expect(conn, request.program_id, plan.contests)
     return plan_pb2.PublishPlanResponse(plan_version=plans.version_message(row))
 
 

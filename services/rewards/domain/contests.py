@@ -30,3 +30,22 @@ class Contest:
     settle_after: timedelta
     """How long after the end the ranking is final."""
     prizes: tuple[Prize, ...]
+
+    @property
+    def settle_time(self) -> datetime:
+        """When the ranking is final."""
+        return self.end_time + self.settle_after
+
+    @property
+    def prize_ranks(self) -> int:
+        """How many ranks there are to the last that wins something."""
+        return max((each.to_rank for each in self.prizes), default=0)
+
+    def won_at(self, rank: int) -> list[Prize]:
+        """What a rank wins."""
+        return [each for each in self.prizes if each.from_rank <= rank <= each.to_rank]
+
+
+def contest_cause(program_id: str, contest_id: str) -> str:
+    """What prizes are posted for."""
+    return f"contest:{program_id}/{contest_id}"

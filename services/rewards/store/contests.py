@@ -1,16 +1,151 @@
 """Contests: who stands where, and which are settled."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.rewards.domain.contests import Contest
+
 _SETTLED = text("""
     SELECT program_id, contest_id FROM contest_settlement WHERE program_id = ANY (CAST(:program_ids AS text[]))
 """)
+_SETTLEMENT = text("""
+    SELECT plan_version FROM contest_settlement WHERE program_id = :program_id AND contest_id = :contest_id
+""")
+# The newest version says when, until the contest is settled.
+_EXPECT = text("""
+    INSERT INTO contest_due (program_id, contest_id, due_time)
+    SELECT :program_id, contest_id, due_time
+    FROM unnest(CAST(:contest_ids AS text[]), CAST(:due_times AS timestamptz[])) AS t (contest_id, due_time)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM contest_settlement AS s WHERE s.program_id = :program_id AND s.contest_id = t.contest_id)
+    ON CONFLICT (program_id, contest_id) DO UPDATE SET due_time = excluded.due_time
+""")
+_DUE = text("SELECT program_id, contest_id FROM contest_due WHERE due_time <= :now ORDER BY due_time LIMIT :limit")
+_IS_DUE = text("""
+    SELECT 1 FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id AND due_time <= :now
+""")
+_SETTLE = text("""
+    WITH gone AS (DELETE FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id)
+    INSERT INTO contest_settlement (program_id, contest_id, plan_version, settle_time, position)
+    VALUES (:program_id, :contest_id, :plan_version, :settle_time, :position)
+""")
+_OF_CONTEST = "program_id = :program_id AND contest_id = :contest_id AND score >= :min_score"
+_AFTER = """
+    (score < :score OR (score = :score AND (reach_time, participant_id) > (CAST(:reach_time AS timestamptz), :participant_id)))
+"""
+_BEFORE = """
+    (score > :score OR (score = :score AND (reach_time, participant_id) < (CAST(:reach_time AS timestamptz), :participant_id)))
+"""
+_COLUMNS = "SELECT participant_id, score, reach_time FROM contest_score"
+_ORDER = "ORDER BY score DESC, reach_time, participant_id LIMIT :limit"
+_FIRST = text(f"{_COLUMNS} WHERE {_OF_CONTEST} {_ORDER}")
+_NEXT = text(f"{_COLUMNS} WHERE {_OF_CONTEST} AND {_AFTER} {_ORDER}")
+_ONE = text(f"""
+    {_COLUMNS} WHERE program_id = :program_id AND contest_id = :contest_id AND participant_id = :participant_id
+""")
+_AHEAD = text(f"""
+    SELECT count(*) AS ahead_count, min(score) AS next_score FROM contest_score WHERE {_OF_CONTEST} AND {_BEFORE}
+""")
+_COUNT = text(f"SELECT count(*) FROM contest_score WHERE {_OF_CONTEST}")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a participant reached, and when."""
+
+    participant_id: str
+    score: int
+    reach_time: datetime
 
 
 async def settled(conn: AsyncConnection, program_ids: Collection[str]) -> list[tuple[str, str]]:
     """(program, contest) of those whose ranking is final."""
     rows = await conn.execute(_SETTLED, {"program_ids": list(program_ids)})
     return [(row.program_id, row.contest_id) for row in rows]
+
+
+async def settled_by(conn: AsyncConnection, program_id: str, contest_id: str) -> int | None:
+    """The version whose prizes were posted; None while the ranking is not final."""
+    key = {"program_id": program_id, "contest_id": contest_id}
+    version: int | None = (await conn.execute(_SETTLEMENT, key)).scalar_one_or_none()
+    return version
+
+
+async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Contest]) -> None:
+    """Notes when the contests of a version that is being published are to be settled."""
+    if contests:
+        parameters = {
+            "program_id": program_id,
+            "contest_ids": [each.contest_id for each in contests],
+            "due_times": [each.settle_time for each in contests],
+        }
+        await conn.execute(_EXPECT, parameters)
+
+
+async def due(conn: AsyncConnection, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """(program, contest) of those to be settled, the longest overdue first."""
+    return [(row.program_id, row.contest_id) for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
+
+
+async def is_due(conn: AsyncConnection, program_id: str, contest_id: str, now: datetime) -> bool:
+    """Whether it still is to be settled."""
+    key = {"program_id": program_id, "contest_id": contest_id, "now": now}
+    return (await conn.execute(_IS_DUE, key)).one_or_none() is not None
+
+
+async def settle(
+    conn: AsyncConnection, program_id: str, contest_id: str, version: int, now: datetime, position: int
+) -> None:
+    """Makes the ranking final: facts with higher positions no longer change it."""
+    await conn.execute(
+        _SETTLE,
+        {
+            "program_id": program_id,
+            "contest_id": contest_id,
+            "plan_version": version,
+            "settle_time": now,
+            "position": position,
+        },
+    )
+
+
+async def ranking(
+    conn: AsyncConnection, program_id: str, contest: Contest, limit: int, after: Score | None = None
+) -> list[Score]:
+    """The best, or the best of those behind `after`."""
+    parameters: dict[str, object] = {**_key(program_id, contest), "limit": limit}
+    if after is not None:
+        parameters |= _place(after)
+    rows = await conn.execute(_FIRST if after is None else _NEXT, parameters)
+    return [Score(row.participant_id, row.score, row.reach_time) for row in rows]
+
+
+async def score(conn: AsyncConnection, program_id: str, contest: Contest, participant_id: str) -> Score | None:
+    """A participant's score, also one too small to be ranked; None if nothing was ever counted for him."""
+    key = {"program_id": program_id, "contest_id": contest.contest_id, "participant_id": participant_id}
+    row = (await conn.execute(_ONE, key)).one_or_none()
+    return None if row is None else Score(row.participant_id, row.score, row.reach_time)
+
+
+async def ahead_of(conn: AsyncConnection, program_id: str, contest: Contest, place: Score) -> tuple[int, int]:
+    """(how many are ahead, the score of the one right before); 0 if nobody is."""
+    row = (await conn.execute(_AHEAD, {**_key(program_id, contest), **_place(place)})).one()
+    return row.ahead_count, row.next_score or 0
+
+
+async def ranked_count(conn: AsyncConnection, program_id: str, contest: Contest) -> int:
+    """How many are ranked."""
+    count: int = (await conn.execute(_COUNT, _key(program_id, contest))).scalar_one()
+    return count
+
+
+def _key(program_id: str, contest: Contest) -> dict[str, object]:
+    return {"program_id": program_id, "contest_id": contest.contest_id, "min_score": contest.min_score}
+
+
+def _place(place: Score) -> dict[str, object]:
+    return {"score": place.score, "reach_time": place.reach_time, "participant_id": place.participant_id}

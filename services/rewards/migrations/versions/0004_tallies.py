@@ -31,6 +31,13 @@ CREATE TABLE contest_score (
     PRIMARY KEY (program_id, contest_id, participant_id)
 );
 CREATE INDEX contest_ranking ON contest_score (program_id, contest_id, score DESC, reach_time, participant_id);
+CREATE TABLE contest_due (
+    program_id text NOT NULL,
+    contest_id text NOT NULL,
+    due_time timestamptz NOT NULL,
+    PRIMARY KEY (program_id, contest_id)
+);
+CREATE INDEX contest_due_by_time ON contest_due (due_time);
 CREATE TABLE contest_settlement (
     program_id text NOT NULL,
     contest_id text NOT NULL,
@@ -41,6 +48,7 @@ CREATE TABLE contest_settlement (
 );
 
 GRANT SELECT, INSERT, UPDATE ON tally, contest_score TO upline_rewards;
+GRANT SELECT, INSERT, UPDATE, DELETE ON contest_due TO upline_rewards;
 GRANT SELECT, INSERT ON contest_settlement TO upline_rewards;
 GRANT USAGE ON SEQUENCE settle_position TO upline_rewards;
 """

@@ -1,0 +1,59 @@
+"""`upline leaderboard`."""
+
+from typing import Annotated, Any
+
+import typer
+from upline.rewards.v1 import contest_pb2
+
+from cli.client import CALL_SECONDS, Client
+from cli.connection import Where, call
+from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
+from cli.output import moment, out, print_json, table
+
+
+def leaderboard(
+    program: ProgramId,
+    contest: Annotated[str, typer.Argument(metavar="CONTEST", help="The contest's id, from the program's plan.")],
+    participant: Annotated[str, typer.Option("--of", metavar="PARTICIPANT", help="Also where this one stands.")] = "",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 10,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Show who is ahead in a contest, or who won it.
+
+    Examples: upline leaderboard golden-mines spring; upline leaderboard golden-mines spring --of vera --json
+    """
+    board, place = call(Where(state, tuple(target)), lambda client: read(client, program, contest, participant, top))
+    if as_json:
+        from cli.bundle.encode import plain
+
+        told = plain(board, defaults=True)
+        print_json(told if place is None else told | {"of": participant, "place": plain(place, defaults=True)})
+        return
+    name = contest_pb2.ContestState.Name(board.state).removeprefix("CONTEST_STATE_").lower()
+    rows = table(f"{contest} is {name}", "rank", "participant", "score", "since", right=("rank", "score"))
+    for each in board.standings:
+        rows.add_row(str(each.rank), each.participant_id, str(each.score), moment(each.reach_time))
+    out.print(rows)
+    if place is not None:
+        out.print(sentence(participant, place))
+
+
+async def read(client: Client, program: str, contest: str, participant: str, top: int) -> tuple[Any, Any]:
+    """The ranking, and the participant's place if one is named."""
+    board = await client.contests.GetLeaderboard(
+        contest_pb2.GetLeaderboardRequest(program_id=program, contest_id=contest, page_size=top), timeout=CALL_SECONDS
+    )
+    if not participant:
+        return board, None
+    request = contest_pb2.GetStandingRequest(program_id=program, contest_id=contest, participant_id=participant)
+    return board, await client.contests.GetStanding(request, timeout=CALL_SECONDS)
+
+
+def sentence(participant: str, place: contest_pb2.GetStandingResponse) -> str:
+    """Where somebody stands, and what the next rank takes."""
+    if not place.HasField("standing"):
+        return f"{participant} is not ranked; {place.to_next_rank} more and he is, with {place.ranked_count} others"
+    standing = f"{participant} is number {place.standing.rank} of {place.ranked_count} with {place.standing.score}"
+    return f"{standing}; {place.to_next_rank} more and he is one ahead" if place.to_next_rank else standing

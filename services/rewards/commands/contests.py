@@ -1,0 +1,51 @@
+"""Contests that are over: their ranking becomes final, and prizes are posted."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.rewards.commands.deps import Deps
+from services.rewards.domain.contests import Contest, contest_cause
+from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.wallet import Move
+from services.rewards.store import contests, plans, tallies, wallets
+
+CONTESTS_A_ROUND = 20
+
+
+async def settle_due_contests(deps: Deps) -> int:
+    """Settles contests whose time has come, each in a transaction of its own; returns how many there were."""
+    now = deps.clock.now()
+    async with deps.database.transaction() as conn:
+        due = await contests.due(conn, now, CONTESTS_A_ROUND)
+    for program_id, contest_id in due:
+        async with deps.database.transaction() as conn:
+            # Behind the lock of the program's facts none is half counted, and a second process finds the contest settled.
+            await plans.hold_still(conn, [program_id])
+            await tallies.lock(conn, [program_id])
+            if await contests.is_due(conn, program_id, contest_id, now):
+                await _settle(deps, conn, program_id, contest_id)
+    return len(due)
+
+
+async def _settle(deps: Deps, conn: AsyncConnection, program_id: str, contest_id: str) -> None:
+    versions = (await deps.plans.load(conn, [program_id]))[program_id]
+    plan, contest = next(found for each in reversed(versions) if (found := _named(each, contest_id)) is not None)
+    now = deps.clock.now()
+    (position,) = await tallies.draw_positions(conn, 1)
+    ranking = await contests.ranking(conn, program_id, contest, contest.prize_ranks)
+    await contests.settle(conn, program_id, contest_id, plan.version, now, position)
+    cause = contest_cause(program_id, contest_id)
+    moves = [
+        Move(
+            program_id, TransferKind.PRIZE, place.participant_id, Place.ISSUANCE, Place.AVAILABLE, prize.asset,
+            prize.amount_minor, cause,
+        )
+        for rank, place in enumerate(ranking, start=1)
+        for prize in contest.won_at(rank)
+    ]  # fmt: skip
+    await wallets.post(conn, moves, now)
+
+
+def _named(plan: Plan, contest_id: str) -> tuple[Plan, Contest] | None:
+    """The plan with its contest of that name; None if it has none."""
+    return next(((plan, each) for each in plan.contests if each.contest_id == contest_id), None)
