@@ -15,9 +15,10 @@ from services.rewards import events
 from services.rewards.commands import counting
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Reversal
+from services.rewards.domain.debts import owing, spent_from
 from services.rewards.domain.plan import Plan, in_force
 from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, claw_back
-from services.rewards.store import conversions, ledger, plans, tallies
+from services.rewards.store import conversions, ledger, plans, tallies, wallets
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts
 
@@ -164,7 +165,21 @@ async def _take_back(
             clawbacks.append(clawback)
             rewards = _after(rewards, clawback.revisions)
             earlier.append(reversal)
-    await _post(conn, versions, [], clawbacks)
+    await _post(conn, versions, [], await _owing(conn, clawbacks))
+
+
+async def _owing(conn: AsyncConnection, clawbacks: list[Clawback]) -> list[Clawback]:
+    """What was used already becomes a debt. The wallets that something available is taken out of stay locked: nobody spends it meanwhile."""
+    spent = spent_from(clawbacks)
+    if not spent:
+        return clawbacks
+    await wallets.lock(conn, (wallets.wallet_lock(*each) for each in spent))
+    available = {}
+    for program_id in sorted({program_id for program_id, _ in spent}):
+        people = [participant_id for of, participant_id in spent if of == program_id]
+        for (participant_id, asset), pocket in (await wallets.pockets(conn, program_id, people)).items():
+            available[program_id, participant_id, asset] = pocket.available_minor
+    return owing(clawbacks, available)
 
 
 async def _post(

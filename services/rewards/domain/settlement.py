@@ -178,6 +178,12 @@ def claw_back(
     return Clawback(left, reversal, tuple(revisions), tuple(transfers))
 
 
+def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
+    """The id of another transfer of a reversal, for the same reward as one that there is."""
+    prefix = id_prefix(reversal.record_time, reversal.program_id, what, reversal.reversal_id)
+    return prefix + transfer_id[_PREFIX_DIGITS:]
+
+
 def release(program_id: str, conversion_id: str, due_time: datetime, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
     """Moves what is left of a conversion's rewards from held to available when their hold ends."""
     prefix = id_prefix(due_time, program_id, "release", conversion_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from zlib import crc32
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.ids import id_at
 from services.rewards.domain.ledger import Place
 from services.rewards.domain.wallet import Move, Pocket, changes
+
+WALLET_LOCKS = 1024
 
 # One lock a statement, in the order of the array: they are taken as the rows come.
 _LOCK = text("""
@@ -55,8 +58,12 @@ _LOOK_AGAIN = text("""
 
 
 def wallet_lock(program_id: str, participant_id: str) -> str:
-    """The name of the lock of a wallet: whoever lowers what is available there holds it until his transaction ends."""
-    return f"wallet:{program_id}\x1f{participant_id}"
+    """The name of the lock of a wallet: whoever lowers what is available there holds it until his transaction ends.
+
+    Some wallets share a lock, so that refunds of thousands of people in one transaction do not fill the server's table of locks.
+    """
+    name = f"{program_id}\x1f{participant_id}"
+    return f"wallet:{crc32(name.encode()) % WALLET_LOCKS}"
 
 
 def order_lock(program_id: str, order_id: str) -> str:
