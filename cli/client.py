@@ -15,7 +15,14 @@ from upline.attribution.v1 import (
     program_pb2_grpc,
 )
 from upline.notify.v1 import notify_pb2_grpc
-from upline.rewards.v1 import contest_pb2_grpc, plan_pb2_grpc, redemption_pb2_grpc, reward_pb2_grpc, wallet_pb2_grpc
+from upline.rewards.v1 import (
+    contest_pb2_grpc,
+    payout_pb2_grpc,
+    plan_pb2_grpc,
+    redemption_pb2_grpc,
+    reward_pb2_grpc,
+    wallet_pb2_grpc,
+)
 
 CALL_SECONDS = 30.0
 """The deadline of an ordinary call; the services refuse calls without one."""
@@ -67,6 +74,7 @@ class Client:
         self.plans = _stub(plan_pb2_grpc.PlanServiceStub, rewards)
         self.contests = _stub(contest_pb2_grpc.ContestServiceStub, rewards)
         self.rewards = _stub(reward_pb2_grpc.RewardServiceStub, rewards)
+        self.payouts = _stub(payout_pb2_grpc.PayoutServiceStub, rewards)
         self.redemptions = _stub(redemption_pb2_grpc.RedemptionServiceStub, rewards)
         self.wallets = _stub(wallet_pb2_grpc.WalletServiceStub, rewards)
         self.texts = _stub(notify_pb2_grpc.TextServiceStub, notify)

@@ -6,12 +6,21 @@ from typing import Any
 
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
 from upline.notify.v1 import notify_pb2
-from upline.rewards.v1 import redemption_pb2
+from upline.rewards.v1 import payout_pb2, redemption_pb2
 
 from chassis.times import to_timestamp
 from cli.applying import apply_bundle
 from cli.client import CALL_SECONDS
 from cli.scenario.shapes.events import Apply, Order, Refund
+from cli.scenario.shapes.payouts import (
+    ApprovePayout,
+    AskPayout,
+    BatchPayouts,
+    CancelPayout,
+    RejectPayout,
+    ReportPayout,
+    RetryPayout,
+)
 from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
 from cli.scenario.shapes.wallets import Buy, Capture, Exchange, Gift, GiveBack, Redeem, Void
 from cli.scenario.world import World
@@ -276,6 +285,66 @@ async def _gift(world: World, action: Gift) -> None:
     )
 
 
+async def _ask_payout(world: World, action: AskPayout) -> None:
+    await world.client.payouts.RequestPayout(
+        payout_pb2.RequestPayoutRequest(
+            program_id=world.program_id,
+            payout_id=action.id,
+            participant_id=action.by,
+            asset=action.asset,
+            amount_minor=world.minor(action.asset, action.amount),
+            method=action.method,
+            destination=action.destination,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _approve_payout(world: World, action: ApprovePayout) -> None:
+    await world.client.payouts.ApprovePayout(
+        payout_pb2.ApprovePayoutRequest(program_id=world.program_id, payout_id=action.payout), timeout=CALL_SECONDS
+    )
+
+
+async def _reject_payout(world: World, action: RejectPayout) -> None:
+    await world.client.payouts.RejectPayout(
+        payout_pb2.RejectPayoutRequest(program_id=world.program_id, payout_id=action.payout, reason=action.reason),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _batch_payouts(world: World, action: BatchPayouts) -> None:
+    await world.client.payouts.CreatePayoutBatch(
+        payout_pb2.CreatePayoutBatchRequest(program_id=world.program_id, batch_id=action.id, method=action.method),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _report_payout(world: World, action: ReportPayout) -> None:
+    await world.client.payouts.ReportPayout(
+        payout_pb2.ReportPayoutRequest(
+            program_id=world.program_id,
+            payout_id=action.payout,
+            paid=not action.failed,
+            provider_reference=action.reference,
+            reason=action.failed,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _retry_payout(world: World, action: RetryPayout) -> None:
+    await world.client.payouts.RetryPayout(
+        payout_pb2.RetryPayoutRequest(program_id=world.program_id, payout_id=action.payout), timeout=CALL_SECONDS
+    )
+
+
+async def _cancel_payout(world: World, action: CancelPayout) -> None:
+    await world.client.payouts.CancelPayout(
+        payout_pb2.CancelPayoutRequest(program_id=world.program_id, payout_id=action.payout), timeout=CALL_SECONDS
+    )
+
+
 async def _apply(world: World, action: Apply) -> None:
     bundle = world.script.applied.get(action.file, world.script.program)
     await apply_bundle(world.client, bundle.under(world.program_id))
@@ -298,5 +367,12 @@ _ACTS: dict[type, Callable[[World, Any], Awaitable[None]]] = {
     Buy: _buy,
     Exchange: _exchange,
     Gift: _gift,
+    AskPayout: _ask_payout,
+    ApprovePayout: _approve_payout,
+    RejectPayout: _reject_payout,
+    BatchPayouts: _batch_payouts,
+    ReportPayout: _report_payout,
+    RetryPayout: _retry_payout,
+    CancelPayout: _cancel_payout,
     Apply: _apply,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from upline.attribution.v1 import conversion_pb2, link_pb2
 from upline.notify.v1 import notify_pb2
-from upline.rewards.v1 import redemption_pb2, reward_pb2, wallet_pb2
+from upline.rewards.v1 import payout_pb2, redemption_pb2, reward_pb2, wallet_pb2
 
 from chassis.times import to_datetime
 from cli.bundle.names import short_name
@@ -17,6 +17,7 @@ from cli.scenario.shapes.expect import (
     ExpectedCredit,
     ExpectedEntry,
     ExpectedOutcome,
+    ExpectedPayout,
     ExpectedRedemption,
     ExpectedReward,
     ExpectedTotal,
@@ -53,6 +54,8 @@ async def compare(world: World, expect: Expect, path: str) -> list[Difference]:
         found += await _inbox(world, person, entries, f"{path}.inbox[{person}]")
     for redemption, stands in expect.redemptions.items():
         found += await _redemption(world, redemption, stands, f"{path}.redemptions[{redemption}]")
+    for payout, stands_at in expect.payouts.items():
+        found += await _payout(world, payout, stands_at, f"{path}.payouts[{payout}]")
     for event, credit in expect.credit.items():
         found += await _credit(world, event, credit, f"{path}.credit[{event}]")
     if expect.totals:
@@ -229,6 +232,21 @@ async def _redemption(world: World, redemption: str, wanted: ExpectedRedemption,
         ("captured", wanted.captured, world.whole(there.asset, there.captured_minor)),
         ("refunded", wanted.refunded, world.whole(there.asset, there.refunded_minor)),
         ("worth", wanted.worth, world.whole(world.currency, there.worth_minor)),
+    ]
+    return held_against(path, pairs)
+
+
+async def _payout(world: World, payout: str, wanted: ExpectedPayout, path: str) -> list[Difference]:
+    answer = await world.client.payouts.GetPayout(
+        payout_pb2.GetPayoutRequest(program_id=world.program_id, payout_id=payout), timeout=CALL_SECONDS
+    )
+    there = answer.payout
+    pairs = [
+        ("state", wanted.state.upper() or None, short_name(payout_pb2.PayoutState.DESCRIPTOR, there.state)),
+        ("amount", wanted.amount, world.whole(there.asset, there.amount_minor)),
+        ("fee", wanted.fee, world.whole(there.asset, there.fee_minor)),
+        ("attempts", wanted.attempts, there.attempts),
+        ("reason", wanted.reason, there.reason),
     ]
     return held_against(path, pairs)
 

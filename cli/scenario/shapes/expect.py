@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from upline.attribution.v1.conversion_pb2 import AttributionReason
 from upline.notify.v1.notify_pb2 import NotificationKind
+from upline.rewards.v1.payout_pb2 import PayoutState
 from upline.rewards.v1.redemption_pb2 import RedemptionState
 from upline.rewards.v1.reward_pb2 import Outcome, RewardState
 
@@ -17,12 +18,14 @@ from cli.scenario.shapes.marks import (
     KeyAmount,
     Money,
     OneOf,
+    Payout,
     Person,
     Redemption,
     When,
 )
 
-RedemptionAmount = Annotated[Decimal, InAssetOf()]
+MadeAmount = Annotated[Decimal, InAssetOf()]
+"""Of the asset of the redemption or payout under whose name it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +97,26 @@ class ExpectedRedemption:
     """Where a redemption stands; only what is said is compared."""
 
     state: Annotated[str, OneOf(RedemptionState.DESCRIPTOR)] = ""
-    authorized: RedemptionAmount | None = None
-    captured: RedemptionAmount | None = None
-    refunded: RedemptionAmount | None = None
+    authorized: MadeAmount | None = None
+    captured: MadeAmount | None = None
+    refunded: MadeAmount | None = None
     worth: Money | None = None
     """What it takes off the order."""
+
+    SHORT: ClassVar[str] = "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedPayout:
+    """Where a payout stands; only what is said is compared."""
+
+    state: Annotated[str, OneOf(PayoutState.DESCRIPTOR)] = ""
+    amount: MadeAmount | None = None
+    """What leaves the wallet."""
+    fee: MadeAmount | None = None
+    """What of it is the fee."""
+    attempts: int | None = None
+    reason: str | None = None
 
     SHORT: ClassVar[str] = "state"
 
@@ -126,6 +144,7 @@ class Expect:
     inbox: dict[Person, tuple[ExpectedEntry, ...]] = field(default_factory=dict)
     """All that a person was told since his inbox was last looked at, oldest first."""
     redemptions: dict[Redemption, ExpectedRedemption] = field(default_factory=dict)
+    payouts: dict[Payout, ExpectedPayout] = field(default_factory=dict)
     credit: dict[Event, ExpectedCredit] = field(default_factory=dict)
     totals: dict[Asset, ExpectedTotal] = field(default_factory=dict)
     shares: dict[Person, dict[str, int]] = field(default_factory=dict)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION = (
-    "person", "link", "code", "click", "event", "asset", "redemption",
+PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION, PAYOUT = (
+    "person", "link", "code", "click", "event", "asset", "redemption", "payout",
 )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ Asset = Annotated[str, Names(ASSET)]
 Link = Annotated[str, Names(LINK)]
 Code = Annotated[str, Names(CODE)]
 Redemption = Annotated[str, Names(REDEMPTION)]
+Payout = Annotated[str, Names(PAYOUT)]
 Money = Annotated[Decimal, InCurrency()]
 Amount = Annotated[Decimal, InAsset()]
 KeyAmount = Annotated[Decimal, InKey()]

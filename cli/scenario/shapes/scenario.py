@@ -7,6 +7,15 @@ from typing import Annotated, Any, ClassVar
 from cli.scenario.shapes.events import Apply, Order, Refund
 from cli.scenario.shapes.expect import Expect
 from cli.scenario.shapes.marks import NewPerson, ProgramFile, When
+from cli.scenario.shapes.payouts import (
+    ApprovePayout,
+    AskPayout,
+    BatchPayouts,
+    CancelPayout,
+    RejectPayout,
+    ReportPayout,
+    RetryPayout,
+)
 from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
 from cli.scenario.shapes.wallets import Buy, Capture, Exchange, Gift, GiveBack, Redeem, Void
 
@@ -47,6 +56,13 @@ class Step:
     buy: Buy | None = None
     exchange: Exchange | None = None
     gift: Gift | None = None
+    ask_payout: AskPayout | None = None
+    approve_payout: ApprovePayout | None = None
+    reject_payout: RejectPayout | None = None
+    batch_payouts: BatchPayouts | None = None
+    report_payout: ReportPayout | None = None
+    retry_payout: RetryPayout | None = None
+    cancel_payout: CancelPayout | None = None
     apply: Apply | None = None
     expect: Expect | None = None
 
