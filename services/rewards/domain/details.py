@@ -32,8 +32,12 @@ class Details:
     link_id: str = ""
     """The link behind the conversion."""
     link_owner_id: str = ""
+    link_owner_attributes: Mapping[str, str] = field(default_factory=dict)
+    """Empty where he stands in the upline, which has them."""
     share_percent: str = ""
     """What the buyer's referrer chose to give to him, an exact decimal; empty if he chose nothing."""
+    link_share_percent: str = ""
+    """The same of the link's owner, for this conversion."""
     bind_time: datetime | None = None
     buyer_attributes: Mapping[str, str] = field(default_factory=dict)
     upline_attributes: Sequence[Mapping[str, str]] = ()

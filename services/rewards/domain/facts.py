@@ -126,7 +126,9 @@ def _attributes_of(facts: Facts, participant_id: str, _level: int) -> Mapping[st
         return facts.details.buyer_attributes
     distance = facts.distance(participant_id)
     known = facts.details.upline_attributes
-    return known[distance - 1] if 0 < distance <= len(known) else {}
+    if 0 < distance <= len(known):
+        return known[distance - 1]
+    return facts.details.link_owner_attributes if participant_id == facts.link_owner_id else {}
 
 
 _OF_CONVERSION: Final[dict[str, Callable[[Facts], object]]] = {

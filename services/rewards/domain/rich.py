@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from services.rewards.domain.amounts import Base
+from services.rewards.domain.audience import Who
 from services.rewards.domain.claims import claims
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decision import Crossed, Decision, Outcome, Split, Step
@@ -91,7 +92,8 @@ def _shared(decision: Decision, facts: Facts) -> Iterator[Decision]:
     if share is None or decision.outcome is not Outcome.PAID:
         yield decision
         return
-    percent = share.percent(facts.details.share_percent)
+    of_link = decision.rule.to.who is Who.LINK_OWNER
+    percent = share.percent(facts.details.link_share_percent if of_link else facts.details.share_percent)
     stays_minor, given_minor = split(decision.amount_minor, percent)
     step = Split(percent, decision.amount_minor, decision.beneficiary_id)
     steps = (*decision.steps, step) if percent else decision.steps

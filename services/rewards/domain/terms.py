@@ -6,6 +6,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from services.rewards.domain.asset import AssetKind
+from services.rewards.domain.condition import Condition
 
 BY_THE_PIECE = frozenset({AssetKind.COUPON, AssetKind.GIFT, AssetKind.SERVICE_DAYS})
 """Counted in whole pieces, and handed out as such: no part of an order is reserved for them."""
@@ -72,8 +73,8 @@ class PayoutTerms:
     asset: str
     methods: Mapping[str, PayoutMethod]
     min_amount_minor: int
-    gate: str
-    """A condition on the participant's counters; empty for none."""
+    gate: Condition | None
+    """On the participant's counters and the amount; None for none."""
     approval: bool
 
 

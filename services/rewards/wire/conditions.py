@@ -46,6 +46,32 @@ _CONVERSION: Final = _EVENT | {
     "buyer.days_since_bind": cel.Type.INT,
 }
 _PERSON: Final = {"beneficiary.id": cel.Type.STRING, "beneficiary.attributes": _TEXTS, "level": cel.Type.INT}
+RESERVED: Final = frozenset(
+    [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "false",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+        "namespace",
+        "null",
+        "package",
+        "return",
+        "true",
+        "var",
+        "void",
+        "while",
+    ]
+)
+"""Words that no field may be called (CEL specification, "Syntax")."""
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROBLEM: Final = re.compile(
     r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \(in container ''\))?(?: \[\w+\])?$", re.MULTILINE

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from upline.attribution.v1 import events_pb2
 
 from chassis.times import to_datetime
 from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.details import Details, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,31 @@ def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
         to_datetime(conversion.create_time),
         tuple([member.participant_id for member in message.upline]),
         draft.amount.amount_minor,
+        read_details=partial(read_details, message),
+    )
+
+
+def read_details(message: events_pb2.ConversionRecorded) -> Details:
+    """What only some plans ask for."""
+    draft, attribution = message.conversion.draft, message.conversion.attribution
+    return Details(
+        lines=[
+            Line(each.line_id, each.sku, each.category, each.amount_minor, dict(each.attributes))
+            for each in draft.lines
+        ],
+        attributes=draft.attributes,
+        new_customer=draft.new_customer,
+        channel=attribution.channel,
+        campaign=attribution.campaign,
+        code=attribution.code,
+        link_id=attribution.link_id,
+        link_owner_id=message.link_owner_id,
+        link_owner_attributes=message.link_owner_attributes,
+        share_percent=message.share_percent,
+        link_share_percent=message.link_share_percent,
+        bind_time=to_datetime(message.bind_time) if message.HasField("bind_time") else None,
+        buyer_attributes=message.buyer_attributes,
+        upline_attributes=[member.attributes for member in message.upline],
     )
 
 
@@ -83,4 +110,5 @@ def read_reversal(message: events_pb2.ConversionReversed) -> Reversal:
         reversal.amount_minor,
         reversal.completes,
         to_datetime(reversal.create_time),
+        tuple([(each.line_id, each.amount_minor) for each in reversal.lines]),
     )

@@ -9,7 +9,9 @@ from upline.type.v1 import asset_pb2
 
 from chassis.times import to_timedelta
 from services.rewards.domain.asset import Asset, AssetKind
+from services.rewards.domain.condition import Condition
 from services.rewards.domain.terms import AssetTerms, Coupon, Item, PayoutMethod, PayoutTerms, Terms
+from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
 
 MAX_EXPIRY_DAYS = 3_660
 Wrong = Callable[[str, str], None]
@@ -20,14 +22,19 @@ _LEAVES = frozenset({AssetKind.MONEY, AssetKind.VIRTUAL})
 
 
 def read_terms(
-    message: plan_pb2.Plan, assets: Mapping[str, Asset], currency_code: str, currency_digits: int, wrong: Wrong
+    message: plan_pb2.Plan,
+    assets: Mapping[str, Asset],
+    currency_code: str,
+    currency_digits: int,
+    compiler: Compiler,
+    wrong: Wrong,
 ) -> Terms:
     """The terms of a plan whose assets were read; what is wrong goes to `wrong`."""
     read = {
         each.code: _asset(each, index, assets, currency_code, currency_digits, wrong)
         for index, each in enumerate(message.assets)
     }
-    return Terms(read, _payouts(message, read, wrong), _catalogue(message, read, wrong))
+    return Terms(read, _payouts(message, read, compiler, wrong), _catalogue(message, read, wrong))
 
 
 def _asset(
@@ -107,7 +114,9 @@ def _exchanges(
     return rates
 
 
-def _payouts(message: plan_pb2.Plan, assets: Mapping[str, AssetTerms], wrong: Wrong) -> dict[str, PayoutTerms]:
+def _payouts(
+    message: plan_pb2.Plan, assets: Mapping[str, AssetTerms], compiler: Compiler, wrong: Wrong
+) -> dict[str, PayoutTerms]:
     payouts: dict[str, PayoutTerms] = {}
     for index, each in enumerate(message.payouts):
         path = f"plan.payouts[{index}]"
@@ -126,8 +135,19 @@ def _payouts(message: plan_pb2.Plan, assets: Mapping[str, AssetTerms], wrong: Wr
             if percent > 100:
                 wrong(f"{where}.fee_percent", "must be at most 100")
             methods[method.method] = PayoutMethod(method.method, method.fee_minor, percent)
-        payouts[each.asset] = PayoutTerms(each.asset, methods, each.min_amount_minor, each.gate, each.approval)
+        gate = _gate(each, compiler, path, wrong)
+        payouts[each.asset] = PayoutTerms(each.asset, methods, each.min_amount_minor, gate, each.approval)
     return payouts
+
+
+def _gate(message: plan_pb2.PayoutTerms, compiler: Compiler, path: str, wrong: Wrong) -> Condition | None:
+    if not message.gate:
+        return None
+    try:
+        return compiler.compile(message.gate, Scope.GATE)
+    except InvalidConditionError as error:
+        wrong(f"{path}.gate", f"payouts of {message.asset!r}: {error}")
+        return None
 
 
 def _catalogue(message: plan_pb2.Plan, assets: Mapping[str, AssetTerms], wrong: Wrong) -> dict[str, Item]:

@@ -7,7 +7,10 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.details import Details
+from services.rewards.domain.pay import Outcome, decide, pay
 from services.rewards.domain.plan import Plan
+from services.rewards.domain.snapshot import EMPTY, Snapshot
 from services.rewards.wire.plans import read_plan
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -52,10 +55,32 @@ def plan(
     assets: list[asset_pb2.Asset] | None = None,
     rounding: int = plan_pb2.ROUNDING_MODE_DOWN,
     currency: str = "USD",
+    **fields: object,
 ) -> Plan:
     """A plan as it decides."""
-    message = plan_pb2.Plan(assets=assets or [usd(), points()], rules=rules, rounding=rounding)
+    message = plan_pb2.Plan(assets=assets or [usd(), points()], rules=rules, rounding=rounding, **fields)  # type: ignore[arg-type]
     return read_plan("shop", 1, currency, message, None)
+
+
+def counter(counter_id: str = "volume", measure: int = plan_pb2.MEASURE_VOLUME, **fields: object) -> plan_pb2.Counter:
+    """What the sponsor's orders come to, for ever, unless said otherwise."""
+    defaults = {"on": ["order"], "of": upline(1, 1)}
+    return plan_pb2.Counter(counter_id=counter_id, measure=measure, **(defaults | fields))  # type: ignore[arg-type]
+
+
+def tiers(counter_id: str, mode: int, *steps: tuple[int, str | int]) -> plan_pb2.Tiers:
+    """Steps of (from, percentage or amount)."""
+    read = []
+    for bound, pays in steps:
+        tier = plan_pb2.Tier(percent=pays) if isinstance(pays, str) else plan_pb2.Tier(amount_minor=pays)
+        setattr(tier, "from", bound)
+        read.append(tier)
+    return plan_pb2.Tiers(counter=counter_id, mode=mode, tiers=read)  # type: ignore[arg-type]
+
+
+def fixed(amount_minor: int) -> plan_pb2.Amount:
+    """A fixed amount."""
+    return plan_pb2.Amount(fixed=plan_pb2.FixedAmount(amount_minor=amount_minor))
 
 
 def conversion(amount_minor: int = 10_000, **fields: object) -> Conversion:
@@ -74,6 +99,21 @@ def conversion(amount_minor: int = 10_000, **fields: object) -> Conversion:
         "remaining_minor": amount_minor,
     }
     return Conversion(**(defaults | fields))  # type: ignore[arg-type]
+
+
+def detailed(details: Details, amount_minor: int = 10_000, **fields: object) -> Conversion:
+    """An order of vera that says more of itself."""
+    return conversion(amount_minor, read_details=lambda: details, **fields)
+
+
+def paid(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY) -> list[tuple[str, str, int]]:
+    """(rule, beneficiary, amount) of each paid decision."""
+    return [(each.rule.rule_id, each.beneficiary_id, each.amount_minor) for each in pay(subject, order, snapshot)]
+
+
+def outcomes(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY) -> list[Outcome]:
+    """What became of each rule and level."""
+    return [each.outcome for each in decide(subject, order, snapshot)]
 
 
 percents = st.decimals(min_value="0.000001", max_value=1000, places=6).map(lambda value: format(value, "f"))

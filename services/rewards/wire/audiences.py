@@ -1,0 +1,19 @@
+"""Who is meant: from the contract to an audience."""
+
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain.audience import BUYER_LEVEL, LINK_OWNER_LEVEL, Audience, Who
+from services.rewards.wire.problems import Problems
+
+
+def read_audience(message: plan_pb2.Beneficiary, path: str, problems: Problems) -> Audience:
+    """The people; all levels are in order, or a mistake is noted."""
+    who = message.WhichOneof("who")
+    if who == "buyer":
+        return Audience(Who.BUYER, BUYER_LEVEL, BUYER_LEVEL)
+    if who == "link_owner":
+        return Audience(Who.LINK_OWNER, LINK_OWNER_LEVEL, LINK_OWNER_LEVEL)
+    first, last = message.upline.from_level, message.upline.to_level
+    if last < first:
+        problems.wrong(f"{path}.upline.to_level", f"must not be below from_level ({first})")
+    return Audience(Who.UPLINE, first, max(first, last))

@@ -1,0 +1,133 @@
+"""What a plan counts: counters, budgets, contests."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from upline.rewards.v1 import plan_pb2
+
+from chassis.times import to_datetime
+from services.rewards.domain import tallies
+from services.rewards.domain.contests import Contest, Prize
+from services.rewards.domain.counters import Counter, Measure
+from services.rewards.domain.limits import Budget
+from services.rewards.wire.audiences import read_audience
+from services.rewards.wire.conditions import RESERVED, Compiler, InvalidConditionError, Scope
+from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
+from services.rewards.wire.problems import Problems
+
+MAX_SETTLE_DAYS = 3_660
+_MEASURES = {
+    plan_pb2.MEASURE_CONVERSIONS: Measure.CONVERSIONS,
+    plan_pb2.MEASURE_VOLUME: Measure.VOLUME,
+    plan_pb2.MEASURE_REFEREES: Measure.REFEREES,
+}
+
+
+def read_counters(messages: Iterable[plan_pb2.Counter], compiler: Compiler, problems: Problems) -> dict[str, Counter]:
+    """A plan's counters by id."""
+    counters: dict[str, Counter] = {}
+    for index, each in enumerate(messages):
+        path, owner = f"plan.counters[{index}]", f"counter {each.counter_id!r}"
+        if each.counter_id in counters:
+            problems.wrong(f"{path}.counter_id", f"{each.counter_id!r} is counted already")
+        if each.counter_id in RESERVED:
+            problems.wrong(f"{path}.counter_id", f"{each.counter_id!r} is a word of the language of conditions")
+        when = None
+        if each.when:
+            try:
+                when = compiler.compile(each.when, Scope.CONVERSION)
+            except InvalidConditionError as error:
+                problems.wrong(f"{path}.when", f"{owner}: {error}")
+        of = read_audience(each.of, f"{path}.of", problems)
+        counters[each.counter_id] = Counter(
+            each.counter_id, frozenset(each.on), when, of, _MEASURES[each.measure], PERIODS[each.period]
+        )
+    return counters
+
+
+def read_budgets(plan: PlanContext, message: plan_pb2.Plan) -> tuple[Budget, ...]:
+    """A plan's budgets, in their order."""
+    assets = {each.rule_id: each.asset for each in message.rules}
+    budgets: dict[str, Budget] = {}
+    for index, each in enumerate(message.budgets):
+        path, owner = f"plan.budgets[{index}]", f"budget {each.budget_id!r}"
+        if each.budget_id in budgets:
+            plan.problems.wrong(f"{path}.budget_id", f"{each.budget_id!r} is set already")
+        plan.asset(each.asset, f"{path}.asset", owner)
+        _check_rules(plan, each, assets, path, owner)
+        budgets[each.budget_id] = Budget(
+            each.budget_id,
+            each.asset,
+            each.amount_minor,
+            PERIODS[each.period],
+            OVERFLOWS[each.overflow],
+            frozenset(each.rules),
+            tallies.budget(each.budget_id),
+        )
+    return tuple(budgets.values())
+
+
+def read_contests(plan: PlanContext, messages: Iterable[plan_pb2.Contest]) -> tuple[Contest, ...]:
+    """A plan's contests, in their order."""
+    contests: dict[str, Contest] = {}
+    for index, each in enumerate(messages):
+        path = f"plan.contests[{index}]"
+        if each.contest_id in contests:
+            plan.problems.wrong(f"{path}.contest_id", f"{each.contest_id!r} is held already")
+        plan.counter(each.counter, f"{path}.counter", f"contest {each.contest_id!r}")
+        start, end = (_moment(plan, getattr(each, name), f"{path}.{name}") for name in ("start_time", "end_time"))
+        if start is not None and end is not None:
+            if end <= start:
+                plan.problems.wrong(f"{path}.end_time", "must be after start_time")
+            contests[each.contest_id] = _contest(plan, each, start, end, path)
+    return tuple(contests.values())
+
+
+def _contest(plan: PlanContext, message: plan_pb2.Contest, start: datetime, end: datetime, path: str) -> Contest:
+    settle_after = timedelta()
+    if message.HasField("settle_after"):
+        where = f"{path}.settle_after"
+        settle_after = plan.span(message.settle_after, where, MAX_SETTLE_DAYS, or_none=True) or settle_after
+    return Contest(
+        message.contest_id,
+        message.counter,
+        start,
+        end,
+        message.min_score or 1,
+        settle_after,
+        tuple(_prizes(plan, message, path)),
+    )
+
+
+def _prizes(plan: PlanContext, message: plan_pb2.Contest, path: str) -> Iterable[Prize]:
+    """Several prizes may go to one rank, such as points and a gift, if they are of different assets."""
+    taken: dict[str, list[range]] = {}
+    for index, each in enumerate(message.prizes):
+        where = f"{path}.prizes[{index}]"
+        plan.asset(each.asset, f"{where}.asset", f"contest {message.contest_id!r}")
+        if each.to_rank < each.from_rank:
+            plan.problems.wrong(f"{where}.to_rank", f"must not be below from_rank ({each.from_rank})")
+        ranks = range(each.from_rank, each.to_rank + 1)
+        before = taken.setdefault(each.asset, [])
+        if any(max(ranks.start, other.start) < min(ranks.stop, other.stop) for other in before):
+            plan.problems.wrong(f"{where}.from_rank", f"a rank wins {each.asset!r} already")
+        before.append(ranks)
+        yield Prize(each.from_rank, each.to_rank, each.asset, each.amount_minor)
+
+
+def _check_rules(plan: PlanContext, message: plan_pb2.Budget, assets: Mapping[str, str], path: str, owner: str) -> None:
+    for position, rule_id in enumerate(message.rules):
+        where = f"{path}.rules[{position}]"
+        if rule_id not in assets:
+            plan.problems.wrong(where, f"{owner} names {rule_id!r}, which is no rule of the plan")
+        elif assets[rule_id] != message.asset:
+            plan.problems.wrong(where, f"{owner} counts {message.asset!r}, but {rule_id!r} pays {assets[rule_id]!r}")
+
+
+def _moment(plan: PlanContext, message: Timestamp, path: str) -> datetime | None:
+    try:
+        return to_datetime(message)
+    except ValueError as error:
+        plan.problems.wrong(path, str(error))
+        return None

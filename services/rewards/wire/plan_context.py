@@ -1,0 +1,91 @@
+"""What the parts of a plan are read with: its currency, its assets, its counters, and the list of mistakes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+
+from google.protobuf.duration_pb2 import Duration
+from upline.rewards.v1 import plan_pb2
+
+from chassis.times import to_timedelta
+from services.rewards.domain.asset import Asset, AssetKind
+from services.rewards.domain.condition import Condition
+from services.rewards.domain.counters import Counter
+from services.rewards.domain.limits import Overflow
+from services.rewards.domain.periods import Period
+from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
+from services.rewards.wire.problems import Problems
+
+PERIODS = {
+    plan_pb2.PERIOD_UNSPECIFIED: Period.LIFETIME,
+    plan_pb2.PERIOD_LIFETIME: Period.LIFETIME,
+    plan_pb2.PERIOD_DAY: Period.DAY,
+    plan_pb2.PERIOD_WEEK: Period.WEEK,
+    plan_pb2.PERIOD_MONTH: Period.MONTH,
+    plan_pb2.PERIOD_QUARTER: Period.QUARTER,
+    plan_pb2.PERIOD_YEAR: Period.YEAR,
+}
+OVERFLOWS = {
+    plan_pb2.OVERFLOW_UNSPECIFIED: Overflow.CLAMP,
+    plan_pb2.OVERFLOW_CLAMP: Overflow.CLAMP,
+    plan_pb2.OVERFLOW_DROP: Overflow.DROP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """One plan while it is read."""
+
+    currency_code: str
+    currency_digits: int
+    assets: Mapping[str, Asset]
+    compiler: Compiler
+    problems: Problems
+    counters: Mapping[str, Counter]
+
+    def asset(self, code: str, path: str, owner: str) -> Asset | None:
+        """One of the plan's assets; None where it is none."""
+        asset = self.assets.get(code)
+        if asset is None:
+            known = ", ".join(self.assets) or "none"
+            self.problems.wrong(path, f"{owner} pays in {code!r}; the plan's assets: {known}")
+        return asset
+
+    def condition(self, text: str, scope: Scope, path: str, owner: str) -> Condition | None:
+        """A compiled condition; None for an empty text, or a wrong one."""
+        if not text:
+            return None
+        try:
+            return self.compiler.compile(text, scope)
+        except InvalidConditionError as error:
+            self.problems.wrong(path, f"{owner}: {error}")
+            return None
+
+    def counter(self, counter_id: str, path: str, owner: str) -> Counter | None:
+        """One of the plan's counters; None where it is none."""
+        counter = self.counters.get(counter_id)
+        if counter is None:
+            known = ", ".join(self.counters) or "none"
+            self.problems.wrong(path, f"{owner} names {counter_id!r}; the plan's counters: {known}")
+        return counter
+
+    def span(self, message: Duration, path: str, max_days: int, *, or_none: bool = False) -> timedelta | None:
+        """A duration of more than nothing (at least nothing with `or_none`); None where it is not one."""
+        try:
+            span = to_timedelta(message)
+        except ValueError as error:
+            self.problems.wrong(path, str(error))
+            return None
+        least = "0" if or_none else "more than 0"
+        if span > timedelta(days=max_days) or span < timedelta() or not (span or or_none):
+            self.problems.wrong(path, f"must be {least} and at most {max_days} days")
+            return None
+        return span
+
+    def rate(self, asset: Asset) -> Fraction | None:
+        """The asset's minor units for one minor unit of the program's currency; None where it has no worth in it."""
+        is_foreign = asset.kind is AssetKind.MONEY and asset.code != self.currency_code
+        if is_foreign or asset.kind in (AssetKind.COUPON, AssetKind.GIFT, AssetKind.SERVICE_DAYS):
+            return None
+        return asset.minor_per_currency_minor(self.currency_digits)

@@ -1,0 +1,44 @@
+"""What is wrong with a plan, gathered while it is read: all mistakes are told at once."""
+
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from chassis.errors import FieldViolation, invalid_fields
+
+_NOT_PAID_YET = {
+    "Hold": {"until_event", "approval"},
+    "PayoutTerms": {"gate"},
+}
+"""A field that is accepted and ignored would be money that is not paid."""
+
+
+class Problems:
+    """Mistakes with the fields that they are in."""
+
+    def __init__(self) -> None:
+        self._violations: list[FieldViolation] = []
+
+    def wrong(self, path: str, description: str) -> None:
+        """Notes one."""
+        self._violations.append(FieldViolation(path, description))
+
+    def raise_any(self) -> None:
+        """INVALID_ARGUMENT if there is one."""
+        if self._violations:
+            raise invalid_fields(self._violations, "INVALID_PLAN")
+
+    def refuse_unknown(self, message: Message, path: str) -> None:
+        """A field that this server does not know would be money it does not pay."""
+        unknown_fields = UnknownFieldSet(message)
+        for unknown in (unknown_fields[index] for index in range(len(unknown_fields))):
+            self.wrong(path, f"has field number {unknown.field_number}, which this server does not know")
+        for field, value in message.ListFields():
+            if field.name in _NOT_PAID_YET.get(message.DESCRIPTOR.name, ()):
+                self.wrong(f"{path}.{field.name}", "is part of the contract, but this server does not pay by it yet")
+            if field.message_type is None or field.message_type.GetOptions().map_entry:
+                continue
+            if field.is_repeated:
+                for index, item in enumerate(value):
+                    self.refuse_unknown(item, f"{path}.{field.name}[{index}]")
+            else:
+                self.refuse_unknown(value, f"{path}.{field.name}")

@@ -1,0 +1,190 @@
+"""One rule: from the contract to what decides, with every mistake named by rule and field."""
+
+from datetime import timedelta
+from fractions import Fraction
+
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain import tallies
+from services.rewards.domain.amounts import Base, LevelAmount
+from services.rewards.domain.asset import Asset, AssetKind
+from services.rewards.domain.audience import Audience, Who
+from services.rewards.domain.condition import Condition
+from services.rewards.domain.limits import Cap, CapScope
+from services.rewards.domain.occurrence import Occurrence
+from services.rewards.domain.plan import Rule
+from services.rewards.domain.qualification import Qualification, Unqualified
+from services.rewards.domain.shares import Share
+from services.rewards.wire.amounts import AmountReader
+from services.rewards.wire.audiences import read_audience
+from services.rewards.wire.conditions import Scope
+from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
+from services.rewards.wire.tiers import TierReader
+
+MAX_HOLD_DAYS = 3_660
+MAX_BINDING_DAYS = 36_600
+_STANDS_IN = Asset("", AssetKind.POINTS, 0, Fraction(1))
+"""For an asset that is not there, so that the other mistakes are found too."""
+_UNQUALIFIED = {
+    plan_pb2.UNQUALIFIED_UNSPECIFIED: Unqualified.SKIP,
+    plan_pb2.UNQUALIFIED_SKIP: Unqualified.SKIP,
+    plan_pb2.UNQUALIFIED_COMPRESS: Unqualified.COMPRESS,
+}
+_SCOPES = {
+    plan_pb2.CAP_SCOPE_REWARD: CapScope.REWARD,
+    plan_pb2.CAP_SCOPE_BENEFICIARY: CapScope.BENEFICIARY,
+    plan_pb2.CAP_SCOPE_REFEREE: CapScope.REFEREE,
+    plan_pb2.CAP_SCOPE_PROGRAM: CapScope.PROGRAM,
+}
+
+
+class RuleReader:
+    """Reads one rule and notes what is wrong with it."""
+
+    def __init__(self, plan: PlanContext, message: plan_pb2.Rule, ordinal: int) -> None:
+        self._plan = plan
+        self._message = message
+        self._ordinal = ordinal
+        self._path = f"plan.rules[{ordinal}]"
+
+    def read(self) -> Rule:
+        """The rule; of no use where a mistake was noted."""
+        message = self._message
+        asset = self._plan.asset(message.asset, f"{self._path}.asset", f"rule {message.rule_id!r}") or _STANDS_IN
+        to = read_audience(message.to, f"{self._path}.to", self._plan.problems)
+        amounts = AmountReader(self._plan, message, self._path, asset, range(to.first_level, to.last_level + 1))
+        levels = self._levels(amounts, to)
+        tiers = TierReader(self._plan, message, self._path, amounts, levels).read()
+        self._check_base(amounts, to)
+        return Rule(
+            rule_id=message.rule_id,
+            ordinal=self._ordinal,
+            event_types=frozenset(message.on),
+            levels=tuple(levels),
+            base=amounts.base,
+            asset=asset,
+            hold=self._hold(),
+            until_event=message.hold.until_event,
+            approval=message.hold.approval,
+            to=to,
+            when=self._when(),
+            lines=self._condition(message.lines, Scope.LINE, "lines"),
+            table=amounts.table,
+            occurrence=self._occurrence(),
+            qualification=self._qualification(to),
+            tiers=tiers,
+            caps=self._caps(),
+            share=self._share(to),
+            group=message.group,
+            earnings_of=frozenset(message.earnings_of),
+            unit_worth=1 / (self._plan.rate(asset) or Fraction(1)),
+        )
+
+    def _wrong(self, field: str, description: str) -> None:
+        self._plan.problems.wrong(f"{self._path}.{field}", f"rule {self._message.rule_id!r}: {description}")
+
+    def _condition(self, text: str, scope: Scope, field: str) -> Condition | None:
+        return self._plan.condition(text, scope, f"{self._path}.{field}", f"rule {self._message.rule_id!r}")
+
+    def _when(self) -> Condition | None:
+        """With an occurrence, a condition on the conversion alone: it says what is counted, for whoever is paid."""
+        counted = self._message.HasField("occurrence")
+        return self._condition(self._message.when, Scope.CONVERSION if counted else Scope.PERSON, "when")
+
+    def _levels(self, amounts: AmountReader, to: Audience) -> list[LevelAmount]:
+        """The levels that are paid."""
+        is_bonus = self._message.HasField("tiers") and self._message.tiers.mode == plan_pb2.TIER_MODE_BONUS
+        if is_bonus:
+            if amounts.how:
+                self._wrong("amount", "is stated by the tiers: those of mode BONUS have amounts of their own")
+            return [LevelAmount(level, 0, 1, None) for level in range(to.first_level, to.last_level + 1)]
+        if not amounts.how:
+            self._wrong("amount", "is missing: how much does it pay?")
+            return []
+        read = amounts.read()
+        levels = [each for each in read if each.numerator]
+        if not levels and amounts.how == "per_level" and read:
+            self._wrong("amount", "pays nothing at any level")
+        return levels
+
+    def _check_base(self, amounts: AmountReader, to: Audience) -> None:
+        message = self._message
+        if message.lines and amounts.base is not Base.LINES:
+            self._wrong("lines", "is for the base LINES and for tables only")
+        if amounts.base is not Base.EARNINGS:
+            if message.earnings_of:
+                self._wrong("earnings_of", "is for the base EARNINGS only")
+            return
+        if not message.earnings_of:
+            self._wrong("earnings_of", "is missing: whose rewards are the base?")
+        if to.who is not Who.UPLINE:
+            self._wrong("to", "must be levels of the upline with the base EARNINGS")
+        if message.group:
+            self._wrong("group", "is not for the base EARNINGS, which is decided after groups")
+
+    def _hold(self) -> timedelta | None:
+        hold = self._message.hold
+        if hold.HasField("duration"):
+            return self._plan.span(hold.duration, f"{self._path}.hold.duration", MAX_HOLD_DAYS)
+        if self._message.HasField("hold") and not hold.until_event and not hold.approval:
+            self._wrong("hold", "says nothing: give a duration, an event or approval")
+        return None
+
+    def _occurrence(self) -> Occurrence | None:
+        if not self._message.HasField("occurrence"):
+            return None
+        message = self._message.occurrence
+        within = None
+        if message.HasField("within_of_binding"):
+            path = f"{self._path}.occurrence.within_of_binding"
+            within = self._plan.span(message.within_of_binding, path, MAX_BINDING_DAYS)
+        elif not message.WhichOneof("which"):
+            self._wrong("occurrence", "says nothing: give first, nth or within_of_binding")
+        return Occurrence(message.first, message.nth, within)
+
+    def _qualification(self, to: Audience) -> Qualification | None:
+        if not self._message.HasField("qualification"):
+            return None
+        if to.who is not Who.UPLINE:
+            self._wrong("qualification", "is for levels of the upline only; use `when`")
+        message = self._message.qualification
+        condition = self._condition(message.when, Scope.PERSON, "qualification.when")
+        return None if condition is None else Qualification(condition, _UNQUALIFIED[message.otherwise])
+
+    def _caps(self) -> tuple[Cap, ...]:
+        caps = []
+        for index, each in enumerate(self._message.caps):
+            scope, period = _SCOPES[each.scope], PERIODS[each.period]
+            if scope is CapScope.REWARD and each.period:
+                self._wrong(f"caps[{index}].period", "is not for the scope REWARD: each reward is capped by itself")
+            name = tallies.cap(self._message.rule_id, index)
+            caps.append(Cap(scope, each.amount_minor, period, OVERFLOWS[each.overflow], name))
+        return tuple(caps)
+
+    def _share(self, to: Audience) -> Share | None:
+        if not self._message.HasField("share"):
+            return None
+        if to.who is Who.BUYER:
+            self._wrong("share", "is of rewards to the upline or the link owner: this one is the buyer's already")
+        message = self._message.share
+        if message.WhichOneof("part") == "percent":
+            percent = self._part(message.percent, "share.percent")
+            if percent == 0:
+                self._wrong("share.percent", "must be more than 0")
+            return Share(percent, percent, percent, is_chosen=False)
+        chosen = message.chosen
+        least, most, default = (
+            self._part(getattr(chosen, name), f"share.chosen.{name}")
+            for name in ("min_percent", "max_percent", "default_percent")
+        )
+        if not least <= default <= most:
+            self._wrong("share.chosen", "must be in order: min_percent, default_percent, max_percent")
+        return Share(default, least, most, is_chosen=True)
+
+    def _part(self, text: str, field: str) -> Fraction:
+        """A percentage of a whole."""
+        value = Fraction(text)
+        if value > 100:
+            self._wrong(field, "must be at most 100: it is a split, never more money")
+            return Fraction(100)
+        return value

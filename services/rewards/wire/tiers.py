@@ -1,0 +1,85 @@
+"""Tiers of one rule: what each level gets at each of them."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain.amounts import Base, LevelAmount
+from services.rewards.domain.counters import Measure
+from services.rewards.domain.tiers import Tier, TierMode, Tiers
+from services.rewards.wire.amounts import AmountReader
+from services.rewards.wire.plan_context import PlanContext
+
+MAX_FACTOR = 1_000
+_MODES = {
+    plan_pb2.TIER_MODE_NEXT: TierMode.NEXT,
+    plan_pb2.TIER_MODE_MARGINAL: TierMode.MARGINAL,
+    plan_pb2.TIER_MODE_BONUS: TierMode.BONUS,
+}
+_PERCENTAGES = frozenset({"percent", "per_level", "geometric"})
+
+
+class TierReader:
+    """Reads the tiers of one rule whose amounts were read."""
+
+    def __init__(
+        self, plan: PlanContext, rule: plan_pb2.Rule, path: str, amounts: AmountReader, levels: Sequence[LevelAmount]
+    ) -> None:
+        self._plan = plan
+        self._rule = rule
+        self._path = path
+        self._amounts = amounts
+        self._levels = levels
+
+    def read(self) -> Tiers | None:
+        """The tiers; None where the rule has none."""
+        if not self._rule.HasField("tiers"):
+            return None
+        message = self._rule.tiers
+        mode = _MODES[message.mode]
+        counter = self._plan.counter(message.counter, f"{self._path}.tiers.counter", f"rule {self._rule.rule_id!r}")
+        if mode is TierMode.MARGINAL:
+            if counter is not None and counter.measure is not Measure.VOLUME:
+                self._wrong("tiers.counter", f"MARGINAL splits an amount: {message.counter!r} must measure VOLUME")
+            self._require_percentages()
+        tiers = []
+        for index, each in enumerate(message.tiers):
+            if index and getattr(each, "from") <= getattr(message.tiers[index - 1], "from"):
+                self._wrong(f"tiers.tiers[{index}].from", "must be above that of the tier before")
+            levels = tuple(self._level(level, each, mode, f"tiers.tiers[{index}]") for level in self._levels)
+            tiers.append(Tier(getattr(each, "from"), levels))
+        return Tiers(message.counter, mode, tuple(tiers))
+
+    def _wrong(self, field: str, description: str) -> None:
+        self._plan.problems.wrong(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
+
+    def _require_percentages(self) -> None:
+        fixed = any(level.percent is None for level in self._levels)
+        if self._rule.HasField("amount") and (self._amounts.how not in _PERCENTAGES or fixed):
+            self._wrong("tiers.mode", "MARGINAL splits an amount: the rule must pay a percentage")
+        if self._amounts.base is Base.EARNINGS:
+            self._wrong("tiers.mode", "MARGINAL splits the conversion's amount, not EARNINGS")
+
+    def _level(self, level: LevelAmount, tier: plan_pb2.Tier, mode: TierMode, field: str) -> LevelAmount:
+        pays = tier.WhichOneof("pays") or ""
+        if mode is TierMode.BONUS and pays != "amount_minor":
+            self._wrong(f"{field}.{pays}", "BONUS pays an amount_minor")
+            return level
+        if pays == "factor":
+            factor = Fraction(tier.factor)
+            if not 0 < factor <= MAX_FACTOR:
+                self._wrong(f"{field}.factor", f"must be more than 0 and at most {MAX_FACTOR}")
+                return level
+            return self._amounts.scaled(level, factor, f"{field}.factor")
+        if pays == "percent":
+            if self._amounts.how != "percent":
+                self._wrong(f"{field}.percent", "is in place of a rule's percent; take `factor` for other amounts")
+                return level
+            percent = self._amounts.percent(tier.percent, f"{field}.percent")
+            return self._amounts.percentage(level.level, percent, f"{field}.percent")
+        if mode is not TierMode.BONUS and self._amounts.how != "fixed":
+            self._wrong(
+                f"{field}.amount_minor", "is in place of a rule's fixed amount; take `factor` for other amounts"
+            )
+        return self._amounts.fixed(level.level, tier.amount_minor, f"{field}.amount_minor")

@@ -1,0 +1,102 @@
+"""Caps and budgets: shared by the rewards of one conversion, never exceeded, given back by refunds."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain.decision import Limited, Outcome
+from services.rewards.domain.pay import decide
+from services.rewards.domain.snapshot import Snapshot
+from tests.unit.rewards.plans import conversion, fixed, outcomes, paid, percent, plan, rule, upline
+
+REWARD, BENEFICIARY, REFEREE, PROGRAM = (
+    plan_pb2.CAP_SCOPE_REWARD, plan_pb2.CAP_SCOPE_BENEFICIARY, plan_pb2.CAP_SCOPE_REFEREE, plan_pb2.CAP_SCOPE_PROGRAM,
+)  # fmt: skip
+DROP = plan_pb2.OVERFLOW_DROP
+
+
+def cap(scope: int, amount_minor: int, **fields: object) -> plan_pb2.Cap:
+    return plan_pb2.Cap(scope=scope, amount_minor=amount_minor, **fields)  # type: ignore[arg-type]
+
+
+def test_a_reward_is_capped_by_itself() -> None:
+    subject = plan(rule(to=upline(1, 2), caps=[cap(REWARD, 700)]))
+    assert paid(subject, conversion()) == [("r", "maria", 700), ("r", "olga", 700)]
+    assert paid(subject, conversion(5_000)) == [("r", "maria", 500), ("r", "olga", 500)]
+    dropping = plan(rule(caps=[cap(REWARD, 700, overflow=DROP)]))
+    assert outcomes(dropping, conversion()) == [Outcome.CAPPED]
+
+
+def test_what_is_used_leaves_less_room() -> None:
+    subject = plan(rule(caps=[cap(BENEFICIARY, 1_500, period=plan_pb2.PERIOD_DAY)]), time_zone="Europe/Moscow")
+    used = Snapshot({("cap:r:0", "maria", "2026-03-01"): 900})
+    assert paid(subject, conversion(), used) == [("r", "maria", 600)]
+    (decision,) = decide(subject, conversion(), used)
+    assert decision.steps == (Limited(subject.rules[0].caps[0], 1_000, 600),)
+    assert paid(subject, conversion(), Snapshot({("cap:r:0", "maria", "2026-02-28"): 1_500})) == [("r", "maria", 1_000)]
+    overdrawn = Snapshot({("cap:r:0", "maria", "2026-03-01"): 2_000})
+    assert outcomes(subject, conversion(), overdrawn) == [Outcome.CAPPED]
+
+
+def test_each_scope_counts_what_it_says() -> None:
+    used = {("cap:r:0", "maria\x1fvera", ""): 400, ("cap:r:0", "", ""): 300, ("cap:r:0", "maria", ""): 200}
+    for scope, left in ((REFEREE, 600), (PROGRAM, 700), (BENEFICIARY, 800)):
+        assert paid(plan(rule(caps=[cap(scope, 1_000)])), conversion(), Snapshot(used)) == [("r", "maria", left)]
+
+
+def test_the_rewards_of_one_conversion_share_a_cap_in_their_order() -> None:
+    subject = plan(rule(to=upline(1, 3), caps=[cap(PROGRAM, 2_300)]))
+    assert paid(subject, conversion()) == [("r", "maria", 1_000), ("r", "olga", 1_000), ("r", "petr", 300)]
+    dropping = plan(rule(to=upline(1, 3), caps=[cap(PROGRAM, 2_300, overflow=DROP)]))
+    assert paid(dropping, conversion()) == [("r", "maria", 1_000), ("r", "olga", 1_000)]
+
+
+def test_a_budget_counts_its_rules_and_its_asset_only() -> None:
+    budget = plan_pb2.Budget(budget_id="spring", asset="USD", amount_minor=1_200, rules=["a", "b"])
+    subject = plan(rule("a"), rule("b"), rule("c"), rule("d", asset="points", amount=fixed(5)), budgets=[budget])
+    assert paid(subject, conversion()) == [
+        ("a", "maria", 1_000), ("b", "maria", 200), ("c", "maria", 1_000), ("d", "maria", 5),
+    ]  # fmt: skip
+    spent = Snapshot({("budget:spring", "", ""): 1_200})
+    assert paid(subject, conversion(), spent) == [("c", "maria", 1_000), ("d", "maria", 5)]
+
+
+def test_a_refund_keeps_the_room_that_each_reward_found() -> None:
+    subject = plan(rule(to=upline(1, 2), amount=percent("80"), caps=[cap(PROGRAM, 10_000)]))
+    whole, half = conversion(10_000), conversion(10_000, remaining_minor=5_000)
+    assert paid(subject, whole) == [("r", "maria", 8_000), ("r", "olga", 2_000)]
+    # The rest alone would give olga 4,000: nobody gets more by a refund.
+    assert paid(subject, half) == [("r", "maria", 4_000), ("r", "olga", 2_000)]
+    assert paid(subject, conversion(10_000, remaining_minor=1_000)) == [("r", "maria", 800), ("r", "olga", 800)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([REWARD, BENEFICIARY, REFEREE, PROGRAM]), st.integers(1, 3_000), st.booleans()),
+        max_size=3,
+    ),
+    st.integers(1, 5_000),
+    st.lists(st.integers(0, 10**5), min_size=1, max_size=12),
+)
+def test_caps_and_budgets_are_never_exceeded(
+    caps: list[tuple[int, int, bool]], budget_minor: int, orders: list[int]
+) -> None:
+    subject = plan(
+        rule(to=upline(1, 3), caps=[cap(scope, minor, overflow=DROP if drop else 0) for scope, minor, drop in caps]),
+        budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=budget_minor)],
+    )
+    used: dict[tuple[str, str, str], int] = {}
+    for amount_minor in orders:
+        for rule_id, person, minor in paid(subject, conversion(amount_minor), Snapshot(dict(used))):
+            for index, (scope, _, _) in enumerate(caps):
+                subject_of = {BENEFICIARY: person, REFEREE: f"{person}\x1fvera", PROGRAM: ""}
+                if scope == REWARD:
+                    assert minor <= caps[index][1]
+                else:
+                    key = (f"cap:{rule_id}:{index}", subject_of[scope], "")
+                    used[key] = used.get(key, 0) + minor
+                    assert used[key] <= caps[index][1]
+            key = ("budget:all", "", "")
+            used[key] = used.get(key, 0) + minor
+            assert used[key] <= budget_minor
