@@ -7,13 +7,14 @@ from typing import Any
 
 from upline.attribution.v1 import conversion_pb2, link_pb2
 from upline.notify.v1 import notify_pb2
-from upline.rewards.v1 import payout_pb2, redemption_pb2, reward_pb2, wallet_pb2
+from upline.rewards.v1 import contest_pb2, payout_pb2, redemption_pb2, reward_pb2, wallet_pb2
 
 from chassis.times import to_datetime
 from cli.bundle.names import short_name
 from cli.client import CALL_SECONDS
 from cli.scenario.shapes.expect import (
     Expect,
+    ExpectedContest,
     ExpectedCredit,
     ExpectedEntry,
     ExpectedOutcome,
@@ -56,6 +57,8 @@ async def compare(world: World, expect: Expect, path: str) -> list[Difference]:
         found += await _redemption(world, redemption, stands, f"{path}.redemptions[{redemption}]")
     for payout, stands_at in expect.payouts.items():
         found += await _payout(world, payout, stands_at, f"{path}.payouts[{payout}]")
+    for contest, ranked in expect.contests.items():
+        found += await _contest(world, contest, ranked, f"{path}.contests[{contest}]")
     for event, credit in expect.credit.items():
         found += await _credit(world, event, credit, f"{path}.credit[{event}]")
     if expect.totals:
@@ -249,6 +252,26 @@ async def _payout(world: World, payout: str, wanted: ExpectedPayout, path: str) 
         ("reason", wanted.reason, there.reason),
     ]
     return held_against(path, pairs)
+
+
+async def _contest(world: World, contest: str, wanted: ExpectedContest, path: str) -> list[Difference]:
+    answer = await world.client.contests.GetLeaderboard(
+        contest_pb2.GetLeaderboardRequest(program_id=world.program_id, contest_id=contest, page_size=PAGE),
+        timeout=CALL_SECONDS,
+    )
+    state = short_name(contest_pb2.ContestState.DESCRIPTOR, answer.state)
+    differences = held_against(path, [("state", wanted.state.upper() or None, state)])
+    if wanted.ranking is None:
+        return differences
+    there = [{"person": each.participant_id, "rank": each.rank, "score": each.score} for each in answer.standings]
+    said = [
+        {name: value for name in ("person", "rank", "score") if (value := getattr(each, name)) is not None}
+        for each in wanted.ranking
+    ]
+    if len(said) == len(there) and all(one.items() <= other.items() for one, other in zip(said, there, strict=True)):
+        return differences
+    expected, found = (tuple(map(_told, side)) or (NOTHING,) for side in (said, there))
+    return [*differences, Difference(f"{path}.ranking", expected, found)]
 
 
 async def _credit(world: World, event: str, wanted: ExpectedCredit, path: str) -> list[Difference]:

@@ -23,6 +23,7 @@ from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
 from cli.bundle.spans import HINT, parse_span
 from cli.scenario.shapes.marks import (
     ASSET,
+    CONTEST,
     InAsset,
     InAssetOf,
     InCurrency,
@@ -175,10 +176,9 @@ class Shaper:
     def _require(self, wanted: str, name: str) -> None:
         names = self.known.get(wanted, {})
         if name not in names:
-            before = "the plan has no" if wanted == ASSET else "there is no"
-            raise WrongValueError(
-                f"{before} {wanted} {name}{'' if wanted == ASSET else ' so far'}{did_you_mean(name, names)}"
-            )
+            if wanted in (ASSET, CONTEST):
+                raise WrongValueError(f"the plan has no {wanted} {name}{did_you_mean(name, names)}")
+            raise WrongValueError(f"there is no {wanted} {name} so far{did_you_mean(name, names)}")
 
     def _load(self, name: str) -> None:
         if self.folder / name == Path(self.program.file):
@@ -193,6 +193,8 @@ class Shaper:
         for each in bundle.plan.assets if bundle.plan else ():
             self.digits[each.code] = asset_digits(each, bundle.program.currency_code)
             self.known.setdefault(ASSET, {}).setdefault(each.code, Place(1, 1))
+        for contest in bundle.plan.contests if bundle.plan else ():
+            self.known.setdefault(CONTEST, {}).setdefault(contest.contest_id, Place(1, 1))
 
     def _check_amounts(
         self, shape: type, given: dict[str, Any], nodes: dict[str, yaml.Node], path: str, key: str

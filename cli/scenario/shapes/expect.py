@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from upline.attribution.v1.conversion_pb2 import AttributionReason
 from upline.notify.v1.notify_pb2 import NotificationKind
+from upline.rewards.v1.contest_pb2 import ContestState
 from upline.rewards.v1.payout_pb2 import PayoutState
 from upline.rewards.v1.redemption_pb2 import RedemptionState
 from upline.rewards.v1.reward_pb2 import Outcome, RewardState
@@ -13,6 +14,7 @@ from upline.rewards.v1.reward_pb2 import Outcome, RewardState
 from cli.scenario.shapes.marks import (
     Amount,
     Asset,
+    Contest,
     Event,
     InAssetOf,
     KeyAmount,
@@ -122,6 +124,29 @@ class ExpectedPayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedStanding:
+    """One place of a contest's ranking; only what is said is compared."""
+
+    person: Person
+    rank: int | None = None
+    score: int | None = None
+    """As the counter counts: volume in minor units."""
+
+    SHORT: ClassVar[str] = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedContest:
+    """Where a contest stands; only what is said is compared."""
+
+    state: Annotated[str, OneOf(ContestState.DESCRIPTOR)] = ""
+    ranking: tuple[ExpectedStanding, ...] | None = None
+    """The whole ranking, best first."""
+
+    SHORT: ClassVar[str] = "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedTotal:
     """What the program paid in one asset; only what is said is compared."""
 
@@ -145,6 +170,7 @@ class Expect:
     """All that a person was told since his inbox was last looked at, oldest first."""
     redemptions: dict[Redemption, ExpectedRedemption] = field(default_factory=dict)
     payouts: dict[Payout, ExpectedPayout] = field(default_factory=dict)
+    contests: dict[Contest, ExpectedContest] = field(default_factory=dict)
     credit: dict[Event, ExpectedCredit] = field(default_factory=dict)
     totals: dict[Asset, ExpectedTotal] = field(default_factory=dict)
     shares: dict[Person, dict[str, int]] = field(default_factory=dict)

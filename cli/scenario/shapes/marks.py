@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION, PAYOUT = (
-    "person", "link", "code", "click", "event", "asset", "redemption", "payout",
+PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION, PAYOUT, CONTEST = (
+    "person", "link", "code", "click", "event", "asset", "redemption", "payout", "contest",
 )  # fmt: skip
 
 
@@ -76,6 +76,7 @@ Link = Annotated[str, Names(LINK)]
 Code = Annotated[str, Names(CODE)]
 Redemption = Annotated[str, Names(REDEMPTION)]
 Payout = Annotated[str, Names(PAYOUT)]
+Contest = Annotated[str, Names(CONTEST)]
 Money = Annotated[Decimal, InCurrency()]
 Amount = Annotated[Decimal, InAsset()]
 KeyAmount = Annotated[Decimal, InKey()]
