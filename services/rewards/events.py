@@ -68,6 +68,23 @@ def released(
     return event
 
 
+def expiring(
+    program_id: str, participant_id: str, amount_minor: int, expire_time: datetime, asset: Asset
+) -> events_pb2.RewardEvent:
+    """Something is about to expire; the same is told once, for it is named after when it does."""
+    moment = to_timestamp(expire_time)
+    event = events_pb2.RewardEvent(
+        event_id=f"expiring:{program_id}/{asset.code}/{moment.ToMicroseconds()}/{participant_id}",
+        occurred_at=moment,
+        program_id=program_id,
+        buyer_id=participant_id,
+        assets=[asset_message(asset)],
+        change=events_pb2.REWARD_CHANGE_EXPIRING,
+    )
+    event.earnings.add(beneficiary_id=participant_id, asset=asset.code, amount_minor=amount_minor, expire_time=moment)
+    return event
+
+
 def messages(facts: Iterable[events_pb2.RewardEvent]) -> list[Message]:
     """The messages that carry the facts in their order: batches, joined end to end from their events."""
     cut: list[list[bytes]] = []

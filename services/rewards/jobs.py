@@ -1,4 +1,5 @@
-"""What rewards does by itself: releases holds, settles contests and debts, sends payouts, rolls balances up, audits, makes partitions."""
+"""What rewards does by itself: releases holds, settles contests and debts, sends payouts, takes what expires, rolls balances up, audits,
+makes partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from chassis import process
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.contests import settle_due_contests
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.expiry import expire
 from services.rewards.commands.payouts import send_payouts
 from services.rewards.commands.release import release_due_holds, roll_up_balances
 from services.rewards.commands.spending import settle_debts
@@ -18,6 +20,7 @@ from services.rewards.commands.spending import settle_debts
 RELEASE_SECONDS = 1.0
 CONTEST_SECONDS = 1.0
 DEBT_SECONDS = 1.0
+EXPIRY_SECONDS = 10.0
 PAYOUT_SECONDS = 1.0
 ROLL_UP_SECONDS = 2.0
 AUDIT_SECONDS = 300.0
@@ -36,6 +39,7 @@ async def run(deps: Deps) -> None:
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
         _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, settle_due_contests)),
         _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, settle_debts)),
+        _repeat(deps, "expire", EXPIRY_SECONDS, lambda: _drain(deps, expire)),
         _repeat(deps, "send payouts", PAYOUT_SECONDS, lambda: _drain(deps, send_payouts)),
         _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
         _repeat(deps, "audit", AUDIT_SECONDS, lambda: _audit(deps)),

@@ -280,5 +280,6 @@ expiring = Table(
     Column("participant_id", Text, primary_key=True),
     Column("asset", Text, primary_key=True),
     Column("check_time", DateTime(timezone=True), nullable=False),
+    Column("warned_until", DateTime(timezone=True), comment="what expires until then was told of; NULL: nothing was"),
     comment="When a wallet has to be looked at for what expires; a wallet without a row has to be looked at now",
 )

@@ -18,6 +18,8 @@ class Change(IntEnum):
     ACCRUED = 1
     RELEASED = 2
     REVERSED = 3
+    REJECTED = 4
+    EXPIRING = 5
 
 
 class Kind(IntEnum):
@@ -27,6 +29,17 @@ class Kind(IntEnum):
     HELD = 2
     RELEASED = 3
     REVERSED = 4
+    REJECTED = 5
+    EXPIRING = 6
+
+
+_DATED = frozenset({Change.ACCRUED, Change.EXPIRING})
+_KINDS = {
+    Change.RELEASED: Kind.RELEASED,
+    Change.REVERSED: Kind.REVERSED,
+    Change.REJECTED: Kind.REJECTED,
+    Change.EXPIRING: Kind.EXPIRING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,7 @@ class Earning(NamedTuple):
     asset: str
     amount_minor: int
     hold_until: datetime | None
+    """When the hold ends; of what expires, when it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class Notice(NamedTuple):
     amounts: tuple[Amount, ...]
     """By asset, in the order of the event."""
     hold_until: datetime | None
-    """The latest end of a hold, if anything is held."""
+    """The latest end of a hold, if anything is held; of what expires, when it does."""
 
 
 def notices(cause: Cause) -> list[Notice]:
@@ -101,9 +115,9 @@ def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
     holds: list[datetime] = []
     for _, _, asset, amount_minor, hold_until in earnings:
         total, held = sums.get(asset, (0, 0))
-        if hold_until is not None and change is Change.ACCRUED:
+        if hold_until is not None and change in _DATED:
             holds.append(hold_until)
-            held += amount_minor
+            held += amount_minor if change is Change.ACCRUED else 0
         sums[asset] = (total + amount_minor, held)
     amounts = tuple([Amount(asset, total, held) for asset, (total, held) in sums.items()])
     for each in amounts:
@@ -118,4 +132,4 @@ def _kind(change: Change, *, all_held: bool) -> Kind:
     """HELD only where nothing is available yet: an entry of mixed rewards is EARNED, and its text says what is held."""
     if change is Change.ACCRUED:
         return Kind.HELD if all_held else Kind.EARNED
-    return Kind.RELEASED if change is Change.RELEASED else Kind.REVERSED
+    return _KINDS[change]

@@ -40,6 +40,17 @@ _EN = LocaleTexts(
             "{% if own %}Your {{ event }}{% else %}The {{ event }} of {{ buyer }}{% endif %} in {{ program }} was"
             " cancelled or returned, so {{ amount }} had to be taken back.",
         ),
+        TextTemplate(
+            Kind.REJECTED,
+            "Not granted: {{ amount }}",
+            "{% if own %}Your {{ event }}{% else %}The {{ event }} of {{ buyer }}{% endif %} in {{ program }} was"
+            " checked, and {{ amount }} for it will not be credited.",
+        ),
+        TextTemplate(
+            Kind.EXPIRING,
+            "Use by {{ hold_until }}: {{ amount }}",
+            "In {{ program }}, {{ amount }} can be used until {{ hold_until }} and not after.",
+        ),
     ),
 )
 
@@ -78,6 +89,17 @@ _RU = LocaleTexts(
             "Списано: {{ amount }}",
             "Событие «{{ event }}» {% if not own %}участника {{ buyer }} {% endif %}в программе {{ program }} отменено,"
             " поэтому пришлось списать {{ amount }}.",
+        ),
+        TextTemplate(
+            Kind.REJECTED,
+            "Отказано в начислении: {{ amount }}",
+            "После проверки события «{{ event }}» {% if not own %}участника {{ buyer }} {% endif %}в программе"
+            " {{ program }} начисления не будет: {{ amount }}.",
+        ),
+        TextTemplate(
+            Kind.EXPIRING,
+            "Скоро сгорит: {{ amount }}",
+            "В программе {{ program }} до {{ hold_until }} можно использовать {{ amount }}, потом будет поздно.",
         ),
     ),
 )

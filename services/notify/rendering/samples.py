@@ -15,7 +15,7 @@ _QUANTITIES_MINOR = (10, 20, 50, 210, 15)
 
 def samples(kind: Kind) -> Iterator[Entry]:
     """Own and others' conversions, one and two assets, every plural, with and without a part on hold."""
-    for level in (0, 1, 2):
+    for level in (0,) if kind is Kind.EXPIRING else (0, 1, 2):
         for minor in _QUANTITIES_MINOR:
             yield _entry(kind, level, (Amount("points", minor, minor if kind is Kind.HELD else 0),))
         held = {Kind.HELD: 317, Kind.EARNED: 100}.get(kind, 0)
@@ -34,7 +34,7 @@ def _entry(kind: Kind, level: int, amounts: tuple[Amount, ...]) -> Entry:
         level=level,
         assets={each.code: each for each in (_POINTS, _RUB)},
         amounts=amounts,
-        hold_until=_MOMENT if any(each.held_minor for each in amounts) else None,
+        hold_until=_MOMENT if kind is Kind.EXPIRING or any(each.held_minor for each in amounts) else None,
         occurred_at=_MOMENT,
         create_time=_MOMENT,
         read=False,

@@ -41,5 +41,7 @@ def _earnings(event: events_pb2.RewardEvent) -> tuple[Earning, ...]:
                 f"earning {each.reward_id!r} has no beneficiary, no amount or an asset that is not described"
             )
         hold_until = to_datetime(each.hold_until) if each.HasField("hold_until") else None
+        if event.change == events_pb2.REWARD_CHANGE_EXPIRING:
+            hold_until = to_datetime(each.expire_time)
         earnings.append(Earning(beneficiary, each.level, asset, amount_minor, hold_until))
     return tuple(earnings)

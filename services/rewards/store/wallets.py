@@ -53,7 +53,7 @@ _DEBTORS = text("""
     ORDER BY program_id, participant_id LIMIT :limit
 """)
 _LOOK_AGAIN = text("""
-    DELETE FROM expiring WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
+    UPDATE expiring SET check_time = 'epoch' WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
 """)
 
 

@@ -95,6 +95,7 @@ CREATE TABLE expiring (
     participant_id text NOT NULL,
     asset text NOT NULL,
     check_time timestamptz NOT NULL,
+    warned_until timestamptz,
     PRIMARY KEY (program_id, participant_id, asset)
 );
 CREATE INDEX expiring_due ON expiring (program_id, asset, check_time);

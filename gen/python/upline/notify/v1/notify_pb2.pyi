@@ -36,6 +36,10 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A hold ended."""
     NOTIFICATION_KIND_REWARD_REVERSED: _NotificationKind.ValueType  # 4
     """A reward was taken back, whole or in part."""
+    NOTIFICATION_KIND_REWARD_REJECTED: _NotificationKind.ValueType  # 5
+    """A reward was refused by a person."""
+    NOTIFICATION_KIND_EXPIRING: _NotificationKind.ValueType  # 6
+    """Something will expire if it is not used."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """What an entry tells of."""
@@ -50,6 +54,10 @@ NOTIFICATION_KIND_REWARD_RELEASED: NotificationKind.ValueType  # 3
 """A hold ended."""
 NOTIFICATION_KIND_REWARD_REVERSED: NotificationKind.ValueType  # 4
 """A reward was taken back, whole or in part."""
+NOTIFICATION_KIND_REWARD_REJECTED: NotificationKind.ValueType  # 5
+"""A reward was refused by a person."""
+NOTIFICATION_KIND_EXPIRING: NotificationKind.ValueType  # 6
+"""Something will expire if it is not used."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final
@@ -248,7 +256,7 @@ class InboxEntry(_message.Message):
 
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
-        """When the hold ends, for entries about rewards on hold."""
+        """When the hold ends, for entries about rewards on hold; for those about what expires, when it does."""
 
     def __init__(
         self,

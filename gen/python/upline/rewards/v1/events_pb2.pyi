@@ -37,6 +37,10 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     """Taken back, whole or in part."""
     REWARD_CHANGE_REJECTED: _RewardChange.ValueType  # 4
     """Refused by a person."""
+    REWARD_CHANGE_EXPIRING: _RewardChange.ValueType  # 5
+    """What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
+    reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
+    """
 
 class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
     """What happened to rewards."""
@@ -51,6 +55,10 @@ REWARD_CHANGE_REVERSED: RewardChange.ValueType  # 3
 """Taken back, whole or in part."""
 REWARD_CHANGE_REJECTED: RewardChange.ValueType  # 4
 """Refused by a person."""
+REWARD_CHANGE_EXPIRING: RewardChange.ValueType  # 5
+"""What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
+reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
+"""
 Global___RewardChange: _TypeAlias = RewardChange  # noqa: Y015
 
 @_typing.final
@@ -152,6 +160,7 @@ class Earning(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     reward_id: _builtins.str
     """The reward."""
     rule_id: _builtins.str
@@ -163,10 +172,14 @@ class Earning(_message.Message):
     asset: _builtins.str
     """The asset."""
     amount_minor: _builtins.int
-    """How much was earned, released or taken back, in the asset's minor units."""
+    """How much was earned, released, taken back, refused or is about to expire, in the asset's minor units."""
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
         """When the hold ends; absent for none."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the time to use it passes; with EXPIRING only."""
 
     def __init__(
         self,
@@ -178,10 +191,11 @@ class Earning(_message.Message):
         asset: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         hold_until: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hold_until", b"hold_until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "hold_until", b"hold_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "hold_until", b"hold_until", "level", b"level", "reward_id", b"reward_id", "rule_id", b"rule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "expire_time", b"expire_time", "hold_until", b"hold_until", "level", b"level", "reward_id", b"reward_id", "rule_id", b"rule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

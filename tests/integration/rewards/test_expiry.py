@@ -1,0 +1,109 @@
+"""Points that nobody uses in time go, oldest first, after a warning."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import psycopg
+import pytest_asyncio
+from upline.rewards.v1 import events_pb2, plan_pb2
+
+from chassis.clock import ManualClock
+from chassis.times import to_datetime
+from services.rewards.commands.expiry import expire
+from tests.conftest import Servers
+from tests.integration.rewards.conftest import NOON, Ledger, Published
+from tests.integration.rewards.spending import Spender, spending_plan
+
+DAY = timedelta(days=1)
+LIFE = timedelta(days=365)
+EXPIRY = 17
+
+
+def expiring_plan() -> plan_pb2.Plan:
+    """Points that live a year."""
+    plan = spending_plan()
+    plan.assets[0].expires_after.FromTimedelta(LIFE)
+    return plan
+
+
+@pytest_asyncio.fixture
+async def later(clock: ManualClock) -> AsyncIterator[ManualClock]:
+    """A clock that goes back after the test."""
+    before = clock.now()
+    clock.set(NOON)
+    yield clock
+    clock.set(before)
+
+
+async def on(ledger: Ledger, clock: ManualClock, days: float) -> None:
+    """So many days after noon, everything that expires has."""
+    clock.set(NOON + days * DAY)
+    while await expire(ledger.rewards.service.deps):
+        pass
+
+
+async def warnings(servers: Servers, program: str) -> list[tuple[str, int, float]]:
+    """(participant, amount, days after noon) of what was announced."""
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        rows = await (await conn.execute("SELECT payload FROM rewards.outbox ORDER BY outbox_id")).fetchall()
+    return [
+        (each.beneficiary_id, each.amount_minor, (to_datetime(each.expire_time) - NOON) / DAY)
+        for (payload,) in rows
+        for event in events_pb2.RewardEventBatch.FromString(payload).events
+        if event.program_id == program and event.change == events_pb2.REWARD_CHANGE_EXPIRING
+        for each in event.earnings
+    ]
+
+
+async def test_points_expire_oldest_first_after_a_warning(
+    ledger: Ledger, published: Published, later: ManualClock, servers: Servers
+) -> None:
+    vera = Spender(ledger, await published(expiring_plan()))
+    await vera.earn(100, "c1")
+    await vera.earn(50, "c2", NOON + 10 * DAY)
+    await on(ledger, later, 20)
+    await vera.authorize("r1", 30)
+    await vera.capture("r1")
+    await on(ledger, later, 357)
+    assert not await warnings(servers, vera.program)
+    for day in (358, 359, 364.999):
+        await on(ledger, later, day)
+    assert await warnings(servers, vera.program) == [("vera", 70, 365)]
+    assert await vera.balance() == (0, 120, 0, 0)
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 50, 0, 0)
+    await on(ledger, later, 370)
+    await on(ledger, later, 375)
+    assert await vera.balance() == (0, 0, 0, 0)
+    assert (await warnings(servers, vera.program))[1:] == [("vera", 50, 375)]
+    expired = [each for each in await ledger.transfers(vera.program, "vera") if each.kind == EXPIRY]
+    assert [(each.amount_minor, each.credit_account) for each in expired] == [(50, "expired"), (70, "expired")]
+    await vera.assert_clean()
+
+
+async def test_what_comes_back_is_as_old_as_it_was(ledger: Ledger, published: Published, later: ManualClock) -> None:
+    vera = Spender(ledger, await published(expiring_plan()))
+    await vera.earn(100, "c1")
+    await vera.earn(50, "c2", NOON + 100 * DAY)
+    await on(ledger, later, 101)
+    await vera.authorize("r1", 60)
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 50, 60, 0)
+    await vera.void("r1")
+    assert await vera.balance() == (0, 110, 0, 0)
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 50, 0, 0)
+    await vera.assert_clean()
+
+
+async def test_a_gift_begins_a_life_of_its_own(ledger: Ledger, published: Published, later: ManualClock) -> None:
+    vera = Spender(ledger, await published(expiring_plan()))
+    olga = Spender(ledger, vera.program, "olga")
+    await vera.earn(100, "c1")
+    await on(ledger, later, 300)
+    await vera.give("g1", "olga", 40)
+    await on(ledger, later, 365)
+    assert [await each.balance() for each in (vera, olga)] == [(0, 0, 0, 0), (0, 40, 0, 0)]
+    await on(ledger, later, 665)
+    assert await olga.balance() == (0, 0, 0, 0)
+    await vera.assert_clean()
