@@ -23,13 +23,17 @@ from cli.scenario.stack import Stage, staged
 def scenario(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files, YAML.")],
     check: Annotated[bool, typer.Option("--check", help="Only check the files; needs no services.")] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", metavar="DIR", help="Keeps the stack's data and logs in this empty directory."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play scenarios through a real stack of their own, and compare what comes out with what they expect.
 
     A scenario names a program file, people, and steps with their times: sign-ups, clicks, orders, refunds, and what everybody must have and
     have been told by then. Time does not have to pass: the clock of this stack is moved. Nothing of another stack is
-    touched, and nothing is kept. The exit code is 1 if anything differs. docs/scenarios.md describes the files.
+    touched, and nothing is kept unless --keep says so. The exit code is 1 if anything differs. docs/scenarios.md describes the files.
 
     Examples: upline scenario programs/uds.scenario.yaml; upline scenario programs/*.scenario.yaml --json
     """
@@ -42,7 +46,7 @@ def scenario(
             print_json({"valid": True, "files": [script.file for script in scripts]})
         return
     began = time.monotonic()
-    played = _play_all(scripts, as_json=as_json)
+    played = _play_all(scripts, keep, as_json=as_json)
     passed = all(each.passed for each in played)
     if as_json:
         print_json({"passed": passed, "files": [_plain(each) for each in played]})
@@ -52,8 +56,8 @@ def scenario(
     raise typer.Exit(0 if passed else 1)
 
 
-def _play_all(scripts: list[Script], *, as_json: bool) -> list[Played]:
-    with staged(scripts[0].scenario.start) as stage, progress() as bars:
+def _play_all(scripts: list[Script], keep: Path | None, *, as_json: bool) -> list[Played]:
+    with staged(scripts[0].scenario.start, keep) as stage, progress() as bars:
         return asyncio.run(_played(stage, scripts, bars, as_json=as_json))
 
 

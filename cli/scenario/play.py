@@ -92,7 +92,10 @@ class Player:
             await self.rest.told()
         if step.expect is not None:
             await self.rest.told()
-            return await compare(world, step.expect, f"{path}.expect")
+            try:
+                return await compare(world, step.expect, f"{path}.expect")
+            except grpc.RpcError as error:
+                raise _Stop(Difference(f"{path}.expect", ("can be asked for",), _refused(error))) from error
         for name, action in step.actions().items():
             await self._act(world, action, step.refused, f"{path}.{name}")
         return []

@@ -1,7 +1,7 @@
 """A stack of a scenario's own: real servers and services, thrown away at the end, whose clock stands until it is moved."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from chassis.embedded.state import StateDirectory
 from chassis.file_clock import ClockFile
 from cli.client import Addresses
+from cli.failures import USAGE, CommandFailed
 from cli.output import err
 from cli.stack.layout import External, ephemeral
 
@@ -25,13 +26,16 @@ class Stage:
 
 
 @contextmanager
-def staged(start: datetime) -> Iterator[Stage]:
-    """A stack in a directory that goes with it. Environment variables that name servers do not matter."""
+def staged(start: datetime, keep: Path | None) -> Iterator[Stage]:
+    """A stack in a directory of its own, which goes with it unless `keep` names it. Environment variables that name servers do
+    not matter. Raises CommandFailed if the directory is in use already."""
     from cli.stack.supervisor import Stack  # and the migrations with it: checking a file needs neither
 
-    with TemporaryDirectory(prefix="upline-scenario-") as folder:
-        clock = ClockFile(Path(folder) / "clock", start)
-        state = StateDirectory(Path(folder) / "state")
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise CommandFailed(f"{keep} is not empty: a scenario begins with nothing", USAGE)
+    with TemporaryDirectory(prefix="upline-scenario-") if keep is None else nullcontext(str(keep)) as folder:
+        state = StateDirectory(Path(folder))
+        clock = ClockFile(state.path / "clock", start)
         try:
             with err.status("starting a stack of the scenario's own") as status:
                 stack = Stack(state, ephemeral(External()), status.update, test_clock_file=clock.file)
