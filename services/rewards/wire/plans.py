@@ -43,6 +43,8 @@ def read_plan(
         message, context.assets, currency_code, context.currency_digits, context.compiler, problems.wrong
     )
     zone = _zone(message.time_zone, problems)
+    if not rules and not contests:
+        problems.wrong("plan.rules", "is empty, and the plan has no contest either")
     problems.raise_any()
     return Plan(
         program_id=program_id,

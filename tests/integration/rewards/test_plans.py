@@ -97,9 +97,11 @@ async def test_a_bad_plan_names_its_fields_and_changes_nothing(ledger: Ledger, p
 
 
 async def test_contract_rules_are_told_by_field(ledger: Ledger) -> None:
+    bad = three_levels()
+    bad.rules[0].rule_id = "Not An Id"
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await ledger.publish("Not A Program", plan_pb2.Plan(), currency_code="usd")
-    assert violated_fields(caught.value) == ["program_id", "plan.assets", "plan.rules", "currency_code"]
+        await ledger.publish("Not A Program", bad, currency_code="usd")
+    assert violated_fields(caught.value) == ["program_id", "plan.rules[0].rule_id", "currency_code"]
 
 
 async def test_the_currency_cannot_change(ledger: Ledger, published: Published) -> None:

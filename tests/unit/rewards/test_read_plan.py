@@ -106,3 +106,16 @@ def test_a_rate_that_could_leave_int64_is_refused() -> None:
 def test_a_hold_is_read() -> None:
     read = plan(rule(hold=plan_pb2.Hold(duration=Duration(seconds=86_400))))
     assert read.rules[0].hold == timedelta(days=1)
+
+
+def test_a_plan_that_does_nothing_is_refused() -> None:
+    assert "plan.rules" in violations(assets=[])
+
+
+def test_a_contest_needs_no_rewards() -> None:
+    friends = plan_pb2.Counter(counter_id="friends", on=["entry"], of=upline(1, 1), measure=plan_pb2.MEASURE_REFEREES)
+    spring = plan_pb2.Contest(contest_id="spring", counter="friends")
+    spring.start_time.FromJsonString("2026-03-01T00:00:00Z")
+    spring.end_time.FromJsonString("2026-04-01T00:00:00Z")
+    read = read_plan("shop", 1, "USD", plan_pb2.Plan(counters=[friends], contests=[spring]), None)
+    assert (read.rules, [each.contest_id for each in read.contests]) == ((), ["spring"])

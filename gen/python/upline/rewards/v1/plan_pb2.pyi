@@ -341,7 +341,7 @@ class Plan(_message.Message):
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
-        """The rules, at most 200; each adds its rewards to the others'."""
+        """The rules, at most 200; each adds its rewards to the others'. At least one, unless the plan has contests: those need no rewards."""
 
     @_builtins.property
     def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counter]:
