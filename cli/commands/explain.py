@@ -66,14 +66,21 @@ def reward(
     if as_json:
         print_json(answer)
         return
-    out.print(answer.derivation.sentence, markup=False)
+    print_derivation(answer.derivation)
     for each in answer.revisions:
         out.print(
             f"{moment(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id}",
             markup=False,
         )
     if answer.revisions:
-        out.print(f"now: {answer.current.sentence}", markup=False)
+        out.print("now:", markup=False)
+        print_derivation(answer.current)
+
+
+def print_derivation(derivation: reward_pb2.Derivation) -> None:
+    """The sentence, then the steps from the exact amount to the one that is paid."""
+    for line in (derivation.sentence, *(f"  {step}" for step in derivation.steps)):
+        out.print(line, markup=False)
 
 
 async def read_conversion(
@@ -93,5 +100,7 @@ def print_conversion(answer: reward_pb2.ExplainConversionResponse) -> None:
     rows = table("", "rule", "level", "who", "outcome", "why", right=("level",))
     for each in answer.derivations:
         outcome = reward_pb2.Outcome.Name(each.outcome).removeprefix("OUTCOME_").lower().replace("_", " ")
-        rows.add_row(each.rule_id, str(each.level), each.beneficiary_id, outcome, each.sentence)
+        rows.add_row(
+            each.rule_id, str(each.level), each.beneficiary_id, outcome, "\n".join([each.sentence, *each.steps])
+        )
     out.print(rows)

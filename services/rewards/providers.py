@@ -8,7 +8,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from chassis.clock import Clock, SystemClock
-from services.rewards.domain.explain import minor_text
+from services.rewards.domain.numbers import minor_text
 from services.rewards.domain.payout import Answer, Outcome, Payout, ProviderError
 
 ANSWER_SECONDS = 20.0

@@ -1,120 +1,55 @@
-"""Decisions in words, for program managers and support: English and Russian."""
+"""Decisions in words, for program managers and support."""
 
-from decimal import Decimal, localcontext
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Final
 
+from services.rewards.domain.amounts import Base
+from services.rewards.domain.audience import BUYER_LEVEL, Who
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.pay import Decision, Outcome
-from services.rewards.domain.plan import BUYER_LEVEL, Base, Plan
+from services.rewards.domain.decision import Crossed, Decision, Failed, Outcome
+from services.rewards.domain.numbers import exact_text, fraction_text, minor_text
+from services.rewards.domain.plan import Plan, Rule
+from services.rewards.domain.rounding import round_fraction
 from services.rewards.domain.settlement import hold_end
+from services.rewards.domain.words import WORDS
 
-LOCALES: Final = ("en", "ru")
-_DIGITS: Final = 12
-"""Decimal places of an exact amount that are told before it is told as a fraction."""
-
-_WORDS: Final[dict[str, dict[str, str]]] = {
-    "en": {
-        "buyer": "the buyer {who}",
-        "level": "{who} at level {level}",
-        "paid_percent": "Rule {rule} pays {amount} to {to}: {percent} % of {base}, exactly {exact}, {rounding}.",
-        "paid_fixed": "Rule {rule} pays {amount} to {to}: a fixed amount{rounded}.",
-        "rounded": " of exactly {exact}, {rounding}",
-        "hold": " It is on hold until {until}.",
-        "order": "{amount} left of the order",
-        "margin": "{amount} left of the margin",
-        "event_type": "Rule {rule} pays for {types}, not for {event}.",
-        "no_ancestor": "Rule {rule} pays level {level}, but the buyer's upline has {count}.",
-        "rounds_to_zero": "Rule {rule} owes {to} exactly {exact}, which rounds to nothing ({rounding}).",
-        "no_base": "Rule {rule} owes {to} a percentage of {base}: nothing.",
-        "no_margin": "a margin that was not reported",
-        "currency_mismatch": "Rule {rule} pays nothing: the conversion is in {currency}, the plan counts in {plan}.",
-        "reversed": "Rule {rule} owes {to} nothing any more: the conversion was taken back entirely.",
-        "no_plan": "Nobody earns from {conversion}: no version of the plan was in force when it happened.",
-        "nothing": "Nobody earns from {conversion}: {why}",
-        "no_rule": "no rule pays for {event}.",
-        "all_reversed": "it was taken back entirely.",
-        "no_upline": "nobody referred the buyer.",
-        "all_zero": "every amount is zero.",
-        "total": "Version {version} of the plan pays {amounts} for {conversion}.",
-        "half_even": "rounded half to even",
-        "half_up": "rounded half up",
-        "down": "rounded down",
-    },
-    "ru": {
-        "buyer": "покупателю {who}",
-        "level": "участнику {who} на уровне {level}",
-        "paid_percent": "Правило {rule} платит {amount} {to}: {percent} % от {base}, точно {exact}, {rounding}.",
-        "paid_fixed": "Правило {rule} платит {amount} {to}: фиксированная сумма{rounded}.",
-        "rounded": " точно {exact}, {rounding}",
-        "hold": " Начисление удерживается до {until}.",
-        "order": "остатка заказа {amount}",
-        "margin": "остатка маржи {amount}",
-        "event_type": "Правило {rule} платит за {types}, а не за {event}.",
-        "no_ancestor": "Правило {rule} платит уровню {level}, но у покупателя наверху уровней: {count}.",
-        "rounds_to_zero": "Правило {rule} должно {to} точно {exact}, что округляется до нуля ({rounding}).",
-        "no_base": "Правило {rule} должно {to} процент от {base}: ноль.",
-        "no_margin": "маржи, которую не сообщили",
-        "currency_mismatch": "Правило {rule} не платит: событие в {currency}, план считает в {plan}.",
-        "reversed": "Правило {rule} больше ничего не должно {to}: событие отменено полностью.",
-        "no_plan": "За {conversion} никто не получает: в то время не действовала ни одна версия плана.",
-        "nothing": "За {conversion} никто не получает: {why}",
-        "no_rule": "ни одно правило не платит за {event}.",
-        "all_reversed": "оно отменено полностью.",
-        "no_upline": "покупателя никто не приглашал.",
-        "all_zero": "все суммы равны нулю.",
-        "total": "Версия плана {version} платит {amounts} за {conversion}.",
-        "half_even": "с округлением половины к чётному",
-        "half_up": "с округлением половины вверх",
-        "down": "с округлением вниз",
-    },
-}
+_WHY_NOT: Final = (
+    ({Outcome.REVERSED}, "all_reversed"),
+    ({Outcome.NO_ANCESTOR}, "no_upline"),
+    ({Outcome.NO_LINK_OWNER}, "no_owner"),
+    ({Outcome.NO_ANCESTOR, Outcome.NO_LINK_OWNER}, "no_upline"),
+    ({Outcome.CURRENCY_MISMATCH}, "other_currency"),
+    ({Outcome.CONDITION, Outcome.CONDITION_ERROR}, "no_condition"),
+    ({Outcome.OCCURRENCE}, "no_occurrence"),
+    ({Outcome.UNQUALIFIED, Outcome.NO_ANCESTOR}, "nobody_qualified"),
+    ({Outcome.NO_TIER}, "no_bound"),
+    ({Outcome.CAPPED}, "no_room"),
+    ({Outcome.ROUNDS_TO_ZERO, Outcome.NO_BASE, Outcome.NO_ANCESTOR}, "all_zero"),
+)
+"""Why nobody gets anything, where every rule has one of these outcomes; the first that is so."""
 
 
 def explain_decision(plan: Plan, conversion: Conversion, decision: Decision, currency_digits: int, locale: str) -> str:
     """One decision in one sentence, or two where there is a hold."""
-    words = _WORDS[locale]
+    words = WORDS[locale]
     rule = decision.rule
-    to = _to(decision, words)
-    exact = f"{exact_text(decision.numerator, decision.denominator, rule.asset.digits)} {rule.asset.code}"
-    rounding = words[plan.rounding.value]
+    facts = _facts(plan, conversion, decision, currency_digits, words)
     if decision.outcome is Outcome.PAID:
-        amount = f"{minor_text(decision.amount_minor, rule.asset.digits)} {rule.asset.code}"
-        if decision.amount.percent is None:
-            whole = decision.numerator % decision.denominator == 0
-            rounded = "" if whole else words["rounded"].format(exact=exact, rounding=rounding)
-            sentence = words["paid_fixed"].format(rule=rule.rule_id, amount=amount, to=to, rounded=rounded)
-        else:
-            sentence = words["paid_percent"].format(
-                rule=rule.rule_id,
-                amount=amount,
-                to=to,
-                percent=fraction_text(decision.amount.percent),
-                base=_base(decision, conversion, currency_digits, words),
-                exact=exact,
-                rounding=rounding,
-            )
-        if (until := hold_end(rule, conversion)) is not None:
-            sentence += words["hold"].format(until=f"{until:%Y-%m-%d %H:%M} UTC")
-        return sentence
-    return words[decision.outcome.value].format(
-        rule=rule.rule_id,
-        to=to,
-        exact=exact,
-        rounding=rounding,
-        base=_base(decision, conversion, currency_digits, words),
-        types=", ".join(sorted(rule.event_types)),
-        event=conversion.event_type,
-        level=decision.amount.level,
-        count=len(conversion.upline),
-        currency=conversion.currency_code,
-        plan=plan.currency_code,
-    )
+        amount = _money(decision.amount_minor, rule)
+        if facts["owed"] != amount:
+            amount = words["part"].format(amount=amount, owed=facts["owed"])
+        how = words[_how(decision)].format(**facts)
+        return words["paid"].format(**facts | {"amount": amount, "how": how}) + _hold(rule, conversion, words)
+    if decision.outcome is Outcome.OCCURRENCE:
+        facts["which"] = _which(rule, conversion, words)
+    if decision.outcome is Outcome.NO_ANCESTOR and rule.qualification is not None:
+        return words["no_qualified"].format(**facts)
+    return words[decision.outcome.value].format(**facts)
 
 
-def explain_conversion(plan: Plan | None, conversion: Conversion, decisions: list[Decision], locale: str) -> str:
+def explain_conversion(plan: Plan | None, conversion: Conversion, decisions: Sequence[Decision], locale: str) -> str:
     """The whole conversion in one sentence."""
-    words = _WORDS[locale]
+    words = WORDS[locale]
     if plan is None:
         return words["no_plan"].format(conversion=conversion.conversion_id)
     totals: dict[str, int] = {}
@@ -126,45 +61,101 @@ def explain_conversion(plan: Plan | None, conversion: Conversion, decisions: lis
         amounts = ", ".join(f"{minor_text(amount, digits[code])} {code}" for code, amount in totals.items())
         return words["total"].format(version=plan.version, amounts=amounts, conversion=conversion.conversion_id)
     outcomes = {each.outcome for each in decisions}
-    if not outcomes:
-        why = words["no_rule"].format(event=conversion.event_type)
-    elif Outcome.REVERSED in outcomes:
-        why = words["all_reversed"]
-    elif outcomes == {Outcome.NO_ANCESTOR}:
-        why = words["no_upline"]
-    else:
-        why = words["all_zero"]
+    key = next((key for all_of, key in _WHY_NOT if outcomes <= all_of), "each_says") if outcomes else "no_rule"
+    if Outcome.REVERSED in outcomes:
+        key = "all_reversed"
+    why = words[key].format(event=conversion.event_type, currency=conversion.currency_code, plan=plan.currency_code)
     return words["nothing"].format(conversion=conversion.conversion_id, why=why)
 
 
-def minor_text(amount_minor: int, digits: int) -> str:
-    """Minor units as a plain decimal: 317 with two digits is 3.17."""
-    return str(Decimal(amount_minor).scaleb(-digits)) if digits else str(amount_minor)
+def _facts(
+    plan: Plan, conversion: Conversion, decision: Decision, currency_digits: int, words: dict[str, str]
+) -> dict[str, str]:
+    rule, level = decision.rule, decision.amount
+    exact = f"{exact_text(decision.numerator, decision.denominator, rule.asset.digits)} {rule.asset.code}"
+    rounding = words[plan.rounding.value]
+    is_whole = decision.numerator % decision.denominator == 0
+    owed = round_fraction(decision.numerator, decision.denominator, plan.rounding)
+    return {
+        "rule": rule.rule_id,
+        "to": _to(decision, words),
+        "exact": exact,
+        "owed": _money(owed, rule),
+        "rounding": rounding,
+        "rounded": "" if is_whole else words["rounded"].format(exact=exact, rounding=rounding),
+        "percent": fraction_text(level.percent) if level.percent is not None else "",
+        "base": _base(decision, conversion, currency_digits, words),
+        "types": ", ".join(sorted(rule.event_types)),
+        "event": conversion.event_type,
+        "level": str(level.level),
+        "count": str(len(conversion.upline)),
+        "currency": conversion.currency_code,
+        "plan": plan.currency_code,
+        "group": rule.group,
+        "condition": f"{rule.when.text}." if rule.when else "",
+        "qualification": f"{rule.qualification.when.text}." if rule.qualification else "",
+        "error": next((each.error for each in decision.steps if isinstance(each, Failed)), ""),
+    }
 
 
-def exact_text(numerator: int, denominator: int, digits: int) -> str:
-    """An exact amount of minor units in whole units, as a decimal where it ends soon, else as a fraction."""
-    return fraction_text(Fraction(numerator, denominator * 10**digits))
+def _how(decision: Decision) -> str:
+    if any(isinstance(each, Crossed) for each in decision.steps):
+        return "by_bonus"
+    if decision.rule.table is not None:
+        return "by_table"
+    return "by_fixed" if decision.amount.percent is None else "by_percent"
 
 
-def fraction_text(value: Fraction) -> str:
-    """A fraction as a decimal where it ends within 12 places, else as numerator/denominator."""
-    scaled = value * 10**_DIGITS
-    if scaled.denominator != 1:
-        return f"{value.numerator}/{value.denominator}"
-    with localcontext() as context:
-        context.prec = 60
-        text = format(Decimal(scaled.numerator).scaleb(-_DIGITS), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def _hold(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:
+    until = hold_end(rule, conversion)
+    said = words["hold"].format(until=f"{until:%Y-%m-%d %H:%M} UTC") if until is not None else ""
+    if rule.until_event:
+        said += words["hold_event"].format(event=rule.until_event)
+    return said + words["hold_approval"] if rule.approval else said
+
+
+def _which(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:
+    """Which conversions a rule with an occurrence pays."""
+    occurrence = rule.occurrence
+    if occurrence is None:
+        return words["occurrence_any"]
+    if occurrence.first:
+        which = words["occurrence_first"].format(count=occurrence.first)
+    elif occurrence.nth:
+        which = words["occurrence_nth"].format(count=occurrence.nth)
+    else:
+        which = words["occurrence_any"]
+    if occurrence.within_of_binding is None:
+        return which
+    bind_time = conversion.read_details().bind_time
+    if bind_time is None:
+        return words["occurrence_unbound"].format(which=which)
+    end = bind_time + occurrence.within_of_binding
+    return words["occurrence_within"].format(which=which, end=f"{end:%Y-%m-%d %H:%M} UTC")
 
 
 def _to(decision: Decision, words: dict[str, str]) -> str:
-    key = "buyer" if decision.amount.level == BUYER_LEVEL else "level"
-    return words[key].format(who=decision.beneficiary_id, level=decision.amount.level)
+    level = decision.amount.level
+    if decision.is_share:
+        key = "share"
+    elif not decision.beneficiary_id:
+        key = "nobody"
+    elif decision.rule.to.who is Who.LINK_OWNER:
+        key = "link_owner"
+    else:
+        key = "buyer" if level == BUYER_LEVEL else "level"
+    return words[key].format(who=decision.beneficiary_id, level=level)
+
+
+def _money(amount_minor: int, rule: Rule) -> str:
+    return f"{minor_text(amount_minor, rule.asset.digits)} {rule.asset.code}"
 
 
 def _base(decision: Decision, conversion: Conversion, currency_digits: int, words: dict[str, str]) -> str:
-    if decision.rule.base is Base.MARGIN and conversion.margin_minor is None:
+    rule = decision.rule
+    if rule.base is Base.EARNINGS:
+        return words["earnings"].format(amount=_money(decision.base_minor, rule))
+    if rule.base is Base.MARGIN and conversion.margin_minor is None:
         return words["no_margin"]
     amount = f"{minor_text(decision.base_minor, currency_digits)} {conversion.currency_code}"
-    return words[decision.rule.base.value].format(amount=amount)
+    return words[rule.base.value].format(amount=amount)

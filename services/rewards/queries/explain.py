@@ -1,6 +1,7 @@
 """Explanations: the decision is pure, so it is made again from the stored event and the version that paid, and told."""
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from uuid import UUID
 
@@ -10,11 +11,15 @@ from upline.rewards.v1 import plan_pb2, reward_pb2
 from chassis.errors import invalid, not_found
 from chassis.times import to_timestamp
 from services.rewards.domain.conversion import Conversion, after
-from services.rewards.domain.explain import LOCALES, explain_conversion, explain_decision, fraction_text
+from services.rewards.domain.decision import SHARE_BIT, Moved
+from services.rewards.domain.explain import explain_conversion, explain_decision
+from services.rewards.domain.explain_steps import explain_steps
+from services.rewards.domain.numbers import fraction_text
 from services.rewards.domain.pay import Decision, Outcome, decide, silent
 from services.rewards.domain.plan import Base, Plan
 from services.rewards.domain.rounding import Rounding
 from services.rewards.domain.settlement import hold_end
+from services.rewards.domain.words import LOCALES
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
 from services.rewards.store import conversions, reading
@@ -29,13 +34,27 @@ _OUTCOMES = {
     Outcome.NO_BASE: reward_pb2.OUTCOME_NO_BASE,
     Outcome.CURRENCY_MISMATCH: reward_pb2.OUTCOME_CURRENCY_MISMATCH,
     Outcome.REVERSED: reward_pb2.OUTCOME_REVERSED,
+    Outcome.CONDITION: reward_pb2.OUTCOME_CONDITION,
+    Outcome.CONDITION_ERROR: reward_pb2.OUTCOME_CONDITION_ERROR,
+    Outcome.OCCURRENCE: reward_pb2.OUTCOME_OCCURRENCE,
+    Outcome.UNQUALIFIED: reward_pb2.OUTCOME_UNQUALIFIED,
+    Outcome.NO_LINK_OWNER: reward_pb2.OUTCOME_NO_LINK_OWNER,
+    Outcome.NO_TIER: reward_pb2.OUTCOME_NO_TIER,
+    Outcome.CAPPED: reward_pb2.OUTCOME_CAPPED,
+    Outcome.OUTBID: reward_pb2.OUTCOME_OUTBID,
+    Outcome.SHARED: reward_pb2.OUTCOME_SHARED,
 }
 _ROUNDING = {
     Rounding.HALF_EVEN: plan_pb2.ROUNDING_MODE_HALF_EVEN,
     Rounding.HALF_UP: plan_pb2.ROUNDING_MODE_HALF_UP,
     Rounding.DOWN: plan_pb2.ROUNDING_MODE_DOWN,
 }
-_BASE = {Base.ORDER: plan_pb2.AMOUNT_BASE_ORDER, Base.MARGIN: plan_pb2.AMOUNT_BASE_MARGIN}
+_BASE = {
+    Base.ORDER: plan_pb2.AMOUNT_BASE_ORDER,
+    Base.MARGIN: plan_pb2.AMOUNT_BASE_MARGIN,
+    Base.LINES: plan_pb2.AMOUNT_BASE_LINES,
+    Base.EARNINGS: plan_pb2.AMOUNT_BASE_EARNINGS,
+}
 _REWARD_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -54,11 +73,8 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
         left = await _left(conn, kept)
         revisions = await reading.revisions(conn, request.reward_id)
     plan = versions[view.plan_version - 1]
-    ordinal, level = UUID(view.reward_id).int >> 8 & 0xFF, view.level
-    first, current = (
-        next(each for each in decide(plan, conversion) if each.rule.ordinal == ordinal and each.amount.level == level)
-        for conversion in (kept.conversion, left)
-    )
+    slot = UUID(view.reward_id).int & 0xFFFF
+    first, current = (_in_slot(decide(plan, conversion, kept.snapshot), slot) for conversion in (kept.conversion, left))
     return reward_pb2.ExplainRewardResponse(
         reward=reward_message(view),
         derivation=_derivation(plan, kept.conversion, first, locale),
@@ -83,7 +99,7 @@ async def explain_conversion_now(
         kept = await _require_conversion(conn, request.program_id, request.conversion_id)
         left = await _left(conn, kept)
     plan = versions[kept.plan_version - 1] if kept.plan_version else None
-    decisions = decide(plan, left) if plan else []
+    decisions = decide(plan, left, kept.snapshot) if plan else []
     told = decisions + silent(plan, left) if plan else []
     return reward_pb2.ExplainConversionResponse(
         plan_version=kept.plan_version,
@@ -106,6 +122,12 @@ async def _left(conn: AsyncConnection, kept: Kept) -> Conversion:
     return after(kept.conversion, (await conversions.load_reversals(conn, [key]))[key])
 
 
+def _in_slot(decisions: Sequence[Decision], slot: int) -> Decision:
+    """The decision about a reward; of a share that is no more, that about the reward it was a part of."""
+    by_slot = {each.slot: each for each in decisions}
+    return by_slot[slot] if slot in by_slot else by_slot[slot & ~SHARE_BIT]
+
+
 def _locale(asked: str) -> str:
     language = (asked or "en").split("-")[0].lower()
     if language not in LOCALES:
@@ -114,7 +136,7 @@ def _locale(asked: str) -> str:
 
 
 def _derivation(plan: Plan, conversion: Conversion, decision: Decision, locale: str) -> reward_pb2.Derivation:
-    rule, level = decision.rule, decision.amount
+    rule, level, digits = decision.rule, decision.amount, currency_digits(plan.currency_code)
     message = reward_pb2.Derivation(
         rule_id=rule.rule_id,
         level=level.level,
@@ -124,7 +146,10 @@ def _derivation(plan: Plan, conversion: Conversion, decision: Decision, locale: 
         asset=rule.asset.code,
         amount_minor=decision.amount_minor,
         exact_minor=fraction_text(Fraction(decision.numerator, decision.denominator)),
-        sentence=explain_decision(plan, conversion, decision, currency_digits(plan.currency_code), locale),
+        sentence=explain_decision(plan, conversion, decision, digits, locale),
+        steps=explain_steps(plan, conversion, decision, digits, locale),
+        distance=next((each.distance for each in decision.steps if isinstance(each, Moved)), 0),
+        share=decision.is_share,
     )
     if level.percent is not None:
         message.base = _BASE[rule.base]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from upline.rewards.v1 import payout_pb2
 
 from chassis.times import to_timestamp
-from services.rewards.domain.explain import minor_text
+from services.rewards.domain.numbers import minor_text
 from services.rewards.domain.payout import Payout
 
 BATCH_HEADER = ("payout_id", "attempt", "participant_id", "method", "destination", "asset", "amount")
