@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -50,6 +51,8 @@ class Player:
     program_id: str
     tell: Callable[[], None]
     """Called after each step."""
+    _at_rest: bool = False
+    """Nothing has happened since everything was followed up and told."""
 
     async def play(self) -> Played:
         """Plays it to its end, or to the first step that is refused and should not be, or the other way round."""
@@ -63,7 +66,7 @@ class Player:
                 differences += await self._step(world, step, f"steps[{index}]")
                 done += 1
                 self.tell()
-            await self.rest.told()
+            await self._rest()
             differences += await self._audited()
         except _Stop as stop:
             differences += stop.args
@@ -71,7 +74,7 @@ class Player:
         return Played(self.script.file, self.program_id, done, round(time.monotonic() - began, 3), placed)
 
     async def _begin(self, world: World) -> None:
-        self.rest.clock.move(world.now)
+        self._move(world.now)
         try:
             await apply_bundle(self.client, self.script.program.under(self.program_id))
         except (grpc.RpcError, BundleError) as error:
@@ -81,17 +84,17 @@ class Player:
                 await enrol(world, person, newcomer)
             except grpc.RpcError as error:
                 raise _Stop(Difference(f"people[{person}]", ("is enrolled",), _refused(error))) from error
-        await self.rest.told()
+        await self._rest()
 
     async def _step(self, world: World, step: Step, path: str) -> list[Difference]:
         moment = self.script.moment(step.at) if step.at is not None else world.now
         if moment != world.now:
-            await self.rest.told()
-            self.rest.clock.move(moment)
+            await self._rest()
+            self._move(moment)
             world.now = moment
-            await self.rest.told()
+            await self._rest()
         if step.expect is not None:
-            await self.rest.told()
+            await self._rest()
             try:
                 return await compare(world, step.expect, f"{path}.expect")
             except grpc.RpcError as error:
@@ -112,7 +115,17 @@ class Player:
         else:
             if refused is not None:
                 raise _Stop(Difference(path, (f"is refused: {refused.reason}",), ("is done",)))
+        self._at_rest = False
         await self.rest.paid()
+
+    async def _rest(self) -> None:
+        if not self._at_rest:
+            await self.rest.told()
+            self._at_rest = True
+
+    def _move(self, moment: datetime) -> None:
+        self.rest.clock.move(moment)
+        self._at_rest = False
 
     async def _audited(self) -> list[Difference]:
         verdict = await audit(self.client, self.program_id)
