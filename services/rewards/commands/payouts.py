@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,9 +12,13 @@ from chassis.errors import already_exists, not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
 from services.rewards.domain import payout as domain
+from services.rewards.domain import tallies as tallies_domain
 from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState, ProviderError
+from services.rewards.domain.periods import period_start
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.tallies import TallyKey
 from services.rewards.domain.wallet import Move
-from services.rewards.store import payouts, wallets
+from services.rewards.store import payouts, tallies, wallets
 
 BATCH_PAYOUTS = 10_000
 SENDS_A_ROUND = 20
@@ -36,6 +40,10 @@ async def request_payout(deps: Deps, request: payout_pb2.RequestPayoutRequest) -
         terms = plan.terms.payouts.get(request.asset)
         with refusals():
             fee_minor = domain.fee(terms, request.asset, request.method, request.amount_minor)
+        if terms is not None and terms.gate is not None:
+            counters = await _counters(conn, plan, request.participant_id, now)
+            with refusals():
+                domain.pass_gate(terms.gate, counters, request.amount_minor)
         made = Payout(
             request.program_id,
             request.payout_id,
@@ -53,6 +61,21 @@ async def request_payout(deps: Deps, request: payout_pb2.RequestPayoutRequest) -
             raise _taken(request.payout_id)
         await take(conn, domain.request(made), now)
     return made
+
+
+async def _counters(conn: AsyncConnection, plan: Plan, participant_id: str, now: datetime) -> dict[str, int]:
+    """What is counted for a participant now, by the names of the plan's counters."""
+    keys = {
+        name: TallyKey(
+            plan.program_id,
+            tallies_domain.counter(name),
+            participant_id,
+            period_start(counter.period, now, plan.zone),
+        )
+        for name, counter in plan.counters.items()
+    }
+    values = await tallies.load(conn, keys.values())
+    return {name: values.get(key, 0) for name, key in keys.items()}
 
 
 async def approve_payout(deps: Deps, request: payout_pb2.ApprovePayoutRequest) -> Payout:

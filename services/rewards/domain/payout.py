@@ -1,10 +1,13 @@
 """Value that leaves the system: asked for, approved, handed over to a provider, paid or failed. Amounts in the asset's minor units."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
+from services.rewards.domain.condition import Condition, ConditionError
+from services.rewards.domain.facts import COUNTERS_PREFIX
 from services.rewards.domain.ledger import Place, TransferKind
 from services.rewards.domain.terms import PayoutTerms
 from services.rewards.domain.wallet import Move, RefusedError
@@ -110,6 +113,19 @@ def fee(terms: PayoutTerms | None, asset: str, method: str, amount_minor: int) -
     if taken >= amount_minor:
         raise RefusedError("BELOW_MINIMUM", f"the fee is {taken} minor units of {asset}: nothing would be paid")
     return taken
+
+
+def pass_gate(gate: Condition, counters: Mapping[str, int], amount_minor: int) -> None:
+    """Raises RefusedError unless the gate is true of a participant's counters and the amount he asks for."""
+    try:
+        if gate.holds(
+            {f"{COUNTERS_PREFIX}{name}": value for name, value in counters.items()} | {"amount": amount_minor}
+        ):
+            return
+        why = "is not true"
+    except ConditionError as error:
+        why = f"could not be evaluated: {error}"
+    raise RefusedError("GATE_CLOSED", f"the plan's gate {gate.text!r} {why}")
 
 
 def request(payout: Payout) -> Move:

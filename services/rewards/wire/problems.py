@@ -7,7 +7,6 @@ from chassis.errors import FieldViolation, invalid_fields
 
 _NOT_PAID_YET = {
     "Hold": {"until_event", "approval"},
-    "PayoutTerms": {"gate"},
 }
 """A field that is accepted and ignored would be money that is not paid."""
 

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from upline.rewards.v1 import plan_pb2
 
-from tests.integration.rewards.conftest import Ledger, Published, message, recorded
+from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.paying_out import Treasury, payout_plan
 from tests.integration.rewards.spending import EXISTS, FAILED, MISSING, refusal
 
@@ -133,4 +134,26 @@ async def test_people_at_once_decide_once(ledger: Ledger, published: Published, 
     ]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(each, BaseException) for each in outcomes) == 5
+    await maria.assert_clean()
+
+
+async def test_a_gate_opens_by_counters_and_amount(ledger: Ledger, published: Published) -> None:
+    plan = payout_plan()
+    plan.counters.add(
+        counter_id="friends",
+        on=["order"],
+        of={"upline": {"from_level": 1, "to_level": 1}},
+        measure=plan_pb2.MEASURE_REFEREES,
+    )
+    plan.payouts[0].gate = "counters.friends >= 2 && amount <= counters.friends * 1000"
+    maria = await rich(ledger, await published(plan))
+    assert await refusal(maria.ask("p1", 1_000)) == (FAILED, "GATE_CLOSED")
+    await ledger.settle(message(recorded(maria.program, "c2", 1_000)))
+    assert await refusal(maria.ask("p1", 1_000)) == (FAILED, "GATE_CLOSED")
+    await ledger.settle(message(recorded(maria.program, "c3", 1_000, buyer="petra")))
+    assert await refusal(maria.ask("p1", 2_001)) == (FAILED, "GATE_CLOSED")
+    asked = await maria.ask("p1", 2_000)
+    await ledger.settle(message(reversed_(maria.program, "c3", "r1", 1_000, completes=True)))
+    assert await refusal(maria.ask("p2", 1_000)) == (FAILED, "GATE_CLOSED")
+    assert await maria.ask("p1", 2_000) == asked
     await maria.assert_clean()
