@@ -1,0 +1,97 @@
+"""Refunds under the whole plan language: exact at every step, in any order, and nothing is left at the end."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.ledger import Place, deltas
+from services.rewards.domain.pay import decide, pay
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.settlement import Posted, accrue, claw_back
+from services.rewards.domain.snapshot import Snapshot
+from tests.unit.rewards.plans import MOMENT, conversion, paid, plan, rule
+from tests.unit.rewards.rich_plans import rich_conversions, rich_plans, snapshots
+
+Case = tuple[Plan, Conversion, Snapshot]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A plan, an order, and what was counted before it."""
+    subject, order = draw(rich_plans()), draw(rich_conversions())
+    return subject, order, draw(snapshots(subject, order))
+
+
+@st.composite
+def refunds(draw: st.DrawFn, order: Conversion) -> list[Reversal]:
+    """Reversals by line that take everything back, each a piece."""
+    left = {each.line_id: each.amount_minor for each in order.read_details().lines}
+    reversals = []
+    while any(left.values()):
+        pieces = {line: draw(st.integers(0, minor)) for line, minor in left.items()}
+        if not any(pieces.values()):
+            pieces = dict(left)
+        left = {line: minor - pieces[line] for line, minor in left.items()}
+        taken = tuple((line, minor) for line, minor in pieces.items() if minor)
+        number = len(reversals) + 1
+        moment = MOMENT + timedelta(minutes=number)
+        reversals.append(
+            Reversal("shop", f"r{number}", "c1", sum(pieces.values()), not any(left.values()), moment, taken)
+        )
+    return reversals or [Reversal("shop", "r1", "c1", 0, True, MOMENT)]
+
+
+def test_ten_percent_of_what_is_left() -> None:
+    subject = plan(rule())
+    assert paid(subject, conversion(10_000)) == [("r", "maria", 1_000)]
+    assert paid(subject, conversion(10_000, remaining_minor=7_000)) == [("r", "maria", 700)]
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(cases(), st.data())
+def test_any_refunds_end_at_zero_and_each_leaves_exactly_what_the_plan_owes(case: Case, data: st.DataObject) -> None:
+    subject, order, snapshot = case
+    accrual = accrue(subject, order, snapshot)
+    net = {each.reward_id: each.amount_minor for each in accrual.rewards}
+    ledger = deltas(accrual.rewards, ())
+    earlier: list[Reversal] = []
+    for reversal in data.draw(refunds(order)):
+        posted = [Posted(each, net[each.reward_id], Place.AVAILABLE) for each in accrual.rewards]
+        clawback = claw_back(subject, order, earlier, reversal, posted, snapshot)
+        for revision in clawback.revisions:
+            net[revision.reward.reward_id] += revision.delta_minor
+        for account, delta in deltas((), clawback.transfers).items():
+            ledger[account] = ledger.get(account, 0) + delta
+        wanted = {f"{each.slot:04x}": each.amount_minor for each in pay(subject, clawback.conversion, snapshot)}
+        assert {each[-4:]: minor for each, minor in net.items() if minor} == wanted
+        earlier.append(reversal)
+    assert set(net.values()) <= {0}
+    assert set(ledger.values()) <= {0}
+
+
+@settings(max_examples=500, deadline=None)
+@given(cases(), st.data())
+def test_no_refund_gives_anybody_more(case: Case, data: st.DataObject) -> None:
+    subject, order, snapshot = case
+    reversals = data.draw(refunds(order))
+    before = {each.slot: each.amount_minor for each in decide(subject, order, snapshot)}
+    for count in range(1, len(reversals) + 1):
+        now = {each.slot: each.amount_minor for each in decide(subject, after(order, reversals[:count]), snapshot)}
+        assert now.keys() <= before.keys()
+        assert all(minor <= before[slot] for slot, minor in now.items())
+        before = {slot: now.get(slot, 0) for slot in before}
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_a_decision_depends_on_nothing_else(case: Case) -> None:
+    subject, order, snapshot = case
+    once = decide(subject, order, snapshot)
+    again = decide(subject, replace(order), Snapshot(dict(snapshot.values)))
+    assert once == again
+    assert len({each.slot for each in once}) == len(once)
+    assert all(0 <= each.amount_minor < 2**63 for each in once)
+    assert sum(deltas(accrue(subject, order, snapshot).rewards, ()).values()) == 0
