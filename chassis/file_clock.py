@@ -52,7 +52,9 @@ class FileClock:
     def __init__(self, file: Path, service: str) -> None:
         self._file = file
         self._report = _report_file(file, service)
-        self._done: dict[asyncio.Task[Any] | None, int] = {}
+        self._woken: dict[asyncio.Task[Any] | None, int] = {}
+        """By job: the round that it woke up to."""
+        self._worked: dict[asyncio.Task[Any] | None, int] = {}
         """By job: the last round that it has worked through."""
         _read(file)
 
@@ -66,15 +68,15 @@ class FileClock:
             await asyncio.sleep(seconds)
             return
         job = asyncio.current_task()
-        done = self._done.setdefault(job, 0)
-        _write(self._report, str(min(self._done.values())))
-        self._done[job] = await self._next_round(done, time.monotonic() + seconds)
+        worked = self._worked[job] = self._woken.get(job, 0)
+        _write(self._report, str(min(self._worked.values())))
+        self._woken[job] = await self._next_round(worked, time.monotonic() + seconds)
 
-    async def _next_round(self, done: int, end: float) -> int:
-        """The round after `done` as soon as it is called, or `done` itself when the time is up."""
+    async def _next_round(self, worked: int, end: float) -> int:
+        """The round after `worked` as soon as it is called, or `worked` itself when the time is up."""
         while True:
             called = _read(self._file).round_number
-            if called != done or time.monotonic() >= end:
+            if called != worked or time.monotonic() >= end:
                 return called
             await asyncio.sleep(POLL_SECONDS)
 

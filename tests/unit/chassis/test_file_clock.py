@@ -43,35 +43,37 @@ def test_a_clock_without_a_file_is_an_error_at_once(tmp_path: Path) -> None:
 
 async def test_a_round_wakes_every_job_and_is_over_when_the_last_has_worked(clock_file: ClockFile) -> None:
     clock = FileClock(clock_file.file, "rewards")
-    worked = {"quick": 0, "slow": 0}
-    may_go_on = asyncio.Event()
+    slow_works, slow_may_end, quick_ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def job(name: str) -> None:
+    async def slow() -> None:
         while True:
-            if name == "slow":
-                await may_go_on.wait()
-            worked[name] += 1
+            slow_works.set()
+            await slow_may_end.wait()
             await clock.sleep(LONG_SECONDS)
 
-    async def until(done: bool) -> None:
+    async def quick() -> None:
+        while True:
+            await slow_works.wait()  # so that it ends while the other is at work
+            asyncio.get_running_loop().call_soon(quick_ended.set)
+            await clock.sleep(LONG_SECONDS)
+
+    async def over() -> None:
         async with asyncio.timeout(10):
-            while clock_file.worked("rewards") is not done:
+            while not clock_file.worked("rewards"):
                 await asyncio.sleep(0.001)
 
     assert not clock_file.worked("rewards")
-    may_go_on.set()
     async with asyncio.TaskGroup() as group:
-        jobs = [group.create_task(job(name)) for name in worked]
-        await until(True)
-        may_go_on.clear()
-        before = dict(worked)
+        jobs = [group.create_task(slow()), group.create_task(quick())]
+        slow_may_end.set()
+        await over()
+        for event in (slow_works, slow_may_end, quick_ended):
+            event.clear()
         clock_file.call_round()
-        while worked["quick"] == before["quick"]:
-            await asyncio.sleep(0.001)
+        await quick_ended.wait()
         assert not clock_file.worked("rewards")
-        may_go_on.set()
-        await until(True)
-        assert worked["slow"] > before["slow"]
+        slow_may_end.set()
+        await over()
         for each in jobs:
             each.cancel()
 
