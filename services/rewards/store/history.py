@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.attribution.v1 import events_pb2
 
+from chassis.database import psycopg_connection
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.store.conversions import read_lines
 from services.rewards.wire.events import read_conversion
@@ -19,23 +20,24 @@ _LAST_TEXT = "\U0010ffff"
 
 # A program that counted nothing when a fact was settled gave it no position: it stands before all that have one, and its place
 # among its like changes nothing.
-_PAST = text("""
-    SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot, c.record_time,
-        r.reversal_ids, r.amounts, r.completes, r.record_times, r.positions, r.lines
+_PAST = b"""
+    SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
+        r.reversal_ids, r.amounts, r.completes, r.record_times, r.lines, r.positions
     FROM conversion AS c
     LEFT JOIN (
         SELECT conversion_id, array_agg(reversal_id ORDER BY record_time, reversal_id) AS reversal_ids,
             array_agg(amount_minor ORDER BY record_time, reversal_id) AS amounts,
             array_agg(completes ORDER BY record_time, reversal_id) AS completes,
             array_agg(record_time ORDER BY record_time, reversal_id) AS record_times,
-            array_agg(position ORDER BY record_time, reversal_id) AS positions,
-            array_agg(lines ORDER BY record_time, reversal_id) AS lines
-        FROM reversal WHERE program_id = :program_id AND conversion_id > :after AND conversion_id <= :up_to
+            array_agg(lines ORDER BY record_time, reversal_id) AS lines,
+            array_agg(position ORDER BY record_time, reversal_id) AS positions
+        FROM reversal WHERE program_id = %(program_id)s AND conversion_id > %(after)s AND conversion_id <= %(up_to)s
         GROUP BY conversion_id
     ) AS r USING (conversion_id)
-    WHERE c.program_id = :program_id AND c.event IS NOT NULL AND c.conversion_id > :after AND c.conversion_id <= :up_to
+    WHERE c.program_id = %(program_id)s AND c.event IS NOT NULL AND c.conversion_id > %(after)s
+        AND c.conversion_id <= %(up_to)s
     ORDER BY c.position NULLS FIRST, c.record_time, c.conversion_id
-""")
+"""
 _BOUNDS = text("""
     SELECT conversion_id FROM (
         SELECT conversion_id, row_number() OVER (ORDER BY conversion_id) AS number
@@ -150,18 +152,20 @@ async def paid(
 
 async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
     parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
-    rows = await conn.stream(_PAST, parameters, execution_options={"yield_per": ROWS_A_FETCH})
-    async for row in rows:
-        conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(row.event)))
-        yield Past(conversion, row.plan_version, row.position, row.snapshot, _reversals(part.program_id, row))
+    raw = await psycopg_connection(conn)
+    # A cursor of the server: a history may not fit into memory.
+    async with raw.cursor(name="history", binary=True) as cursor:
+        await cursor.execute(_PAST, parameters)
+        while rows := await cursor.fetchmany(ROWS_A_FETCH):
+            for conversion_id, event, version, position, snapshot, *reversals in rows:
+                conversion = read_conversion(events_pb2.ConversionRecorded.FromString(event))
+                taken = _reversals(part.program_id, conversion_id, reversals) if reversals[0] else ()
+                yield Past(conversion, version, position, snapshot, taken)
 
 
-def _reversals(program_id: str, row: Row[Any]) -> tuple[tuple[Reversal, int | None], ...]:
-    if row.reversal_ids is None:
-        return ()
-    columns = (row.reversal_ids, row.amounts, row.completes, row.record_times, row.lines, row.positions)
+def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple[tuple[Reversal, int | None], ...]:
     return tuple(
-        (Reversal(program_id, name, row.conversion_id, amount, completes, time, read_lines(lines)), position)
+        (Reversal(program_id, name, conversion_id, amount, completes, time, read_lines(lines)), position)
         for name, amount, completes, time, lines, position in zip(*columns, strict=True)
     )
 
