@@ -13,12 +13,13 @@ from services.rewards.domain.plan import Plan
 from services.rewards.store import contests, plans
 from services.rewards.store.plans import PlanRow
 from services.rewards.wire.plans import read_plan
+from services.rewards.wire.warnings import warning_messages
 
 _NEWEST = 2**31 - 1
 
 
 async def publish_plan(deps: Deps, request: plan_pb2.PublishPlanRequest) -> plan_pb2.PublishPlanResponse:
-    """Publishes the next version, unless the newest one already says the same."""
+    """Publishes the next version, unless the newest one already says the same. Warns of what is probably not meant."""
     effective_time = None
     if request.HasField("effective_time"):
         try:
@@ -45,14 +46,18 @@ async def _publish(
                 "currency_code", f"version {newest.version} counts in {newest.currency_code}; it cannot change"
             )
         if newest.plan == content and effective_time in (None, newest.effective_time):
-            return plan_pb2.PublishPlanResponse(plan_version=plans.version_message(newest))
+            return _answer(newest, plan)
         effective_time = _after_all(effective_time, newest, now)
     row = PlanRow(
         request.program_id, newest.version + 1 if newest else 1, request.currency_code, content, effective_time, now
     )
     await plans.insert(conn, row)
     await contests.expect(conn, request.program_id, plan.contests)
-    return plan_pb2.PublishPlanResponse(plan_version=plans.version_message(row))
+    return _answer(row, plan)
+
+
+def _answer(row: PlanRow, plan: Plan) -> plan_pb2.PublishPlanResponse:
+    return plan_pb2.PublishPlanResponse(plan_version=plans.version_message(row), warnings=warning_messages(plan))
 
 
 def _after_all(effective_time: datetime | None, newest: PlanRow, now: datetime) -> datetime:

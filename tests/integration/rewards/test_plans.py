@@ -144,3 +144,20 @@ async def test_a_page_token_of_another_query_is_refused(ledger: Ledger, publishe
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await ledger.wallets.ListTransfers(request, timeout=DEADLINE_SECONDS)
     assert violated_fields(caught.value) == ["page_token"]
+
+
+async def test_who_publishes_is_told_what_is_suspicious_and_what_it_costs(
+    ledger: Ledger, new_program_id: Callable[[str], str]
+) -> None:
+    plan = three_levels()
+    plan.rules[0].amount.per_level.percents[:] = ["50", "40", "20"]
+    check = plan_pb2.ValidatePlanRequest(plan=plan, currency_code="USD")
+    answer = await ledger.plans.ValidatePlan(check, timeout=DEADLINE_SECONDS)
+    assert [(each.code, each.field) for each in answer.warnings] == [("PAYS_MORE_THAN_THE_ORDER", "plan.rules")]
+    assert [(each.event_type, each.order_percent) for each in answer.worst_cases] == [("order", "110")]
+    request = plan_pb2.PublishPlanRequest(
+        request_id=new_program_id("r"), program_id=new_program_id("plans"), plan=plan, currency_code="USD"
+    )
+    published = await ledger.plans.PublishPlan(request, timeout=DEADLINE_SECONDS)
+    assert published.warnings == answer.warnings
+    assert published.plan_version.version == 1

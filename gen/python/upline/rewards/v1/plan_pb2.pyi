@@ -1404,22 +1404,122 @@ class PublishPlanResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plan_version(self) -> Global___PlanVersion:
         """The version as stored. If the newest version already is this plan, that one: nothing is published twice."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanWarning]:
+        """What is allowed and probably not meant."""
 
     def __init__(
         self,
         *,
         plan_version: Global___PlanVersion | None = ...,
+        warnings: _abc.Iterable[Global___PlanWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["plan_version", b"plan_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_version", b"plan_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_version", b"plan_version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PublishPlanResponse: _TypeAlias = PublishPlanResponse  # noqa: Y015
+
+@_typing.final
+class PlanWarning(_message.Message):
+    """Something in a plan that is allowed and probably not meant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """What kind of thing it is: PAYS_MORE_THAN_THE_ORDER, UNREACHABLE_TIER, TIER_PAYS_LESS, NEVER_MATCHES, COMPETING_UNITS, LONELY_GROUP,
+    COSTS_NOTHING_TO_TRIGGER, UNUSED_COUNTER or SHARE_OF_OTHERS.
+    """
+    field: _builtins.str
+    """The field, as a path from the request (`plan.rules[2].when`)."""
+    message: _builtins.str
+    """One sentence for people."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        field: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanWarning: _TypeAlias = PlanWarning  # noqa: Y015
+
+@_typing.final
+class WorstCase(_message.Message):
+    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every condition true, every tier reached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    ORDER_PERCENT_FIELD_NUMBER: _builtins.int
+    MARGIN_PERCENT_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    event_type: _builtins.str
+    """The event type."""
+    order_percent: _builtins.str
+    """How much of the order, in percent, exact ("12.5")."""
+    margin_percent: _builtins.str
+    """How much of the margin, in percent, exact."""
+    @_builtins.property
+    def fixed(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorstCaseAmount]:
+        """What is paid whatever the order is, by asset."""
+
+    def __init__(
+        self,
+        *,
+        event_type: _builtins.str = ...,
+        order_percent: _builtins.str = ...,
+        margin_percent: _builtins.str = ...,
+        fixed: _abc.Iterable[Global___WorstCaseAmount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_type", b"event_type", "fixed", b"fixed", "margin_percent", b"margin_percent", "order_percent", b"order_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorstCase: _TypeAlias = WorstCase  # noqa: Y015
+
+@_typing.final
+class WorstCaseAmount(_message.Message):
+    """A fixed amount of one asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset."""
+    amount_minor: _builtins.int
+    """Minor units."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorstCaseAmount: _TypeAlias = WorstCaseAmount  # noqa: Y015
 
 @_typing.final
 class ValidatePlanRequest(_message.Message):
@@ -1455,12 +1555,25 @@ class ValidatePlanResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    WORST_CASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanWarning]:
+        """What is allowed and probably not meant."""
+
+    @_builtins.property
+    def worst_cases(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorstCase]:
+        """What one conversion costs at most, by event type."""
+
     def __init__(
         self,
+        *,
+        warnings: _abc.Iterable[Global___PlanWarning] | None = ...,
+        worst_cases: _abc.Iterable[Global___WorstCase] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["warnings", b"warnings", "worst_cases", b"worst_cases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

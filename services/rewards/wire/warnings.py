@@ -1,0 +1,33 @@
+"""What is suspicious in a plan, and what it costs at most: for who publishes it."""
+
+from collections.abc import Iterable
+
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain.lint import lint
+from services.rewards.domain.numbers import fraction_text
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.worst_case import worst_cases
+
+
+def warning_messages(plan: Plan) -> Iterable[plan_pb2.PlanWarning]:
+    """Everything that is allowed and probably not meant."""
+    return [
+        plan_pb2.PlanWarning(code=each.finding.value.upper(), field=each.path, message=each.text) for each in lint(plan)
+    ]
+
+
+def worst_case_messages(plan: Plan) -> Iterable[plan_pb2.WorstCase]:
+    """What one conversion costs at most, by event type."""
+    return [
+        plan_pb2.WorstCase(
+            event_type=event_type,
+            order_percent=fraction_text(cost.order_percent),
+            margin_percent=fraction_text(cost.margin_percent),
+            fixed=[
+                plan_pb2.WorstCaseAmount(asset=asset, amount_minor=min(minor, 2**63 - 1))
+                for asset, minor in sorted(cost.fixed_minor.items())
+            ],
+        )
+        for event_type, cost in worst_cases(plan).items()
+    ]

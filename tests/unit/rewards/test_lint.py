@@ -1,0 +1,126 @@
+"""What is allowed in a plan and probably not meant."""
+
+from fractions import Fraction
+
+import pytest
+from upline.rewards.v1 import plan_pb2
+
+from services.rewards.domain.lint import Finding, lint
+from services.rewards.domain.plan import Plan
+from services.rewards.domain.worst_case import worst_cases
+from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
+
+NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, plan_pb2.TIER_MODE_BONUS
+PAID_FOR = "event.amount_minor > 0"
+
+
+def found(subject: Plan) -> list[tuple[Finding, str]]:
+    return [(each.finding, each.path) for each in lint(subject)]
+
+
+def test_a_plan_without_tricks_is_clean() -> None:
+    assert lint(plan(rule(), rule("cashback", to=buyer(), amount=percent("5"), asset="points"))) == []
+
+
+def test_more_than_the_order_is_paid() -> None:
+    subject = plan(rule(to=upline(1, 3), amount=percent("30")), rule("b", to=buyer(), amount=percent("15")))
+    (warned,) = lint(subject)
+    assert warned.finding is Finding.PAYS_MORE_THAN_THE_ORDER
+    assert "for one order up to 105 % of the order is paid" in warned.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"when": "false"}, "when"),
+        ({"when": "event.type == 'deposit'"}, "when"),
+        ({"when": "level == 2"}, "when"),
+        ({"when": "event.hour > 23 || event.weekday == 0"}, "when"),
+        ({"qualification": plan_pb2.Qualification(when="level < 0")}, "qualification.when"),
+    ],
+)
+def test_what_is_never_true_never_matches(fields: dict[str, object], path: str) -> None:
+    assert found(plan(rule(**fields))) == [(Finding.NEVER_MATCHES, f"plan.rules[0].{path}")]
+
+
+@pytest.mark.parametrize("when", ["event.type == 'order'", "level == 1", "event.amount_minor < 0", "event.hour == 23"])
+def test_what_may_be_true_may_match(when: str) -> None:
+    assert lint(plan(rule(when=when))) == []
+
+
+def test_earnings_of_other_events_are_never_earned() -> None:
+    amount = percent("10", plan_pb2.AMOUNT_BASE_EARNINGS)
+    subject = plan(rule("task", on=["task"]), rule("match", amount=amount, earnings_of=["task"]))
+    assert found(subject) == [(Finding.NEVER_MATCHES, "plan.rules[1].on")]
+
+
+@pytest.mark.parametrize(
+    ("counted", "to"),
+    [
+        (counter("sales", plan_pb2.MEASURE_CONVERSIONS, on=["deposit"]), upline(1, 1)),
+        (counter("sales", plan_pb2.MEASURE_CONVERSIONS), buyer()),
+        (counter("sales", plan_pb2.MEASURE_CONVERSIONS), upline(2, 3)),
+        (counter("sales", plan_pb2.MEASURE_REFEREES, of=buyer()), buyer()),
+    ],
+)
+def test_a_bound_that_no_conversion_crosses(counted: plan_pb2.Counter, to: plan_pb2.Beneficiary) -> None:
+    subject = plan(rule(to=to, amount=None, tiers=tiers("sales", BONUS, (2, 5)), when=PAID_FOR), counters=[counted])
+    assert found(subject) == [(Finding.UNREACHABLE_TIER, "plan.rules[0].tiers.tiers[0]")]
+
+
+def test_a_tier_that_pays_less() -> None:
+    subject = plan(rule(tiers=tiers("volume", NEXT, (10, "15"), (20, "12"))), counters=[counter()])
+    assert found(subject) == [(Finding.TIER_PAYS_LESS, "plan.rules[0].tiers.tiers[1]")]
+
+
+def test_what_competes_in_different_units() -> None:
+    subject = plan(rule("a", amount=fixed(500), group="g", when=PAID_FOR), rule("b", group="g"))
+    (warned,) = lint(subject)
+    assert warned.finding is Finding.COMPETING_UNITS
+    assert "a fixed amount in USD, a percentage of order in USD" in warned.text
+    subject = plan(rule("a", asset="points", group="g"), rule("b", group="g"), assets=[usd(), points()])
+    assert found(subject) == [(Finding.COMPETING_UNITS, "plan.rules[0].group")]
+    assert found(plan(rule(group="g"))) == [(Finding.LONELY_GROUP, "plan.rules[0].group")]
+
+
+def test_what_can_be_had_for_nothing() -> None:
+    gift = rule(on=["sign_up"], amount=fixed(500))
+    assert found(plan(gift)) == [(Finding.COSTS_NOTHING_TO_TRIGGER, "plan.rules[0]")]
+    capped = rule(on=["sign_up"], amount=fixed(500), caps=[plan_pb2.Cap(scope=2, amount_minor=5_000)])
+    assert lint(plan(capped)) == []
+    budget = plan_pb2.Budget(budget_id="b", asset="USD", amount_minor=100_000)
+    assert lint(plan(gift, budgets=[budget])) == []
+    assert lint(plan(rule(amount=fixed(500), when=PAID_FOR))) == []
+
+
+def test_a_counter_that_nothing_asks_for() -> None:
+    assert found(plan(rule(), counters=[counter()])) == [(Finding.UNUSED_COUNTER, "plan.counters[0]")]
+    assert lint(plan(rule(when="counters.volume > 5"), counters=[counter()])) == []
+
+
+def test_who_gives_away_what_others_are_paid() -> None:
+    chosen = plan_pb2.Share(chosen=plan_pb2.ChosenShare(min_percent="0", max_percent="100", default_percent="0"))
+    assert found(plan(rule(to=upline(1, 2), share=chosen))) == [(Finding.SHARE_OF_OTHERS, "plan.rules[0].share")]
+    assert lint(plan(rule(share=chosen))) == []
+
+
+def test_the_worst_case_takes_every_level_every_tier_and_the_dearest_of_a_group() -> None:
+    row = plan_pb2.TableRow(value="x", percent="7")
+    subject = plan(
+        rule("own", to=upline(1, 2), amount=percent("5"), tiers=tiers("volume", MARGINAL, (10, "8"))),
+        rule("task", to=buyer(), amount=percent("10")),
+        rule("match", to=upline(1, 2), amount=percent("20", plan_pb2.AMOUNT_BASE_EARNINGS), earnings_of=["task"]),
+        rule("one", amount=fixed(300), group="g"),
+        rule("two", amount=fixed(500), group="g"),
+        rule("margin", amount=percent("50", plan_pb2.AMOUNT_BASE_MARGIN)),
+        rule("table", amount=plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", rows=[row]))),
+        rule("bonus", amount=None, tiers=tiers("volume", BONUS, (10, 40), (20, 2))),
+        rule("other", on=["deposit"]),
+        counters=[counter()],
+    )
+    cost = worst_cases(subject)["order"]
+    # 2 levels at 8 %, 10 % and two levels that get a fifth of it, 7 % of every line.
+    assert cost.order_percent == 16 + 10 + 4 + 7
+    assert cost.margin_percent == 50
+    assert cost.fixed_minor == {"USD": 500 + 42}
+    assert worst_cases(subject)["deposit"].order_percent == Fraction(10)
