@@ -1,6 +1,6 @@
 """`make bench`: a JSON line a figure, then a table. `--write` keeps the figures in bench/results.md.
 
-python -m bench [--write] [intake] [writer] [payout] [upline] [latency]
+python -m bench [--write] [intake] [writer] [payout] [rich] [upline] [latency]
 """
 
 import platform
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import click_writer, intake, latency, payout, upline_cost
+from bench import click_writer, intake, latency, payout, rich_plan, upline_cost
 from bench.figures import Figure
 from bench.servers import Servers, servers
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Servers], Awaitable[list[Figure]]]] = {
     "intake": intake.measure,
     "writer": click_writer.measure,
     "payout": payout.measure,
+    "rich": rich_plan.measure,
     "upline": upline_cost.measure,
     "latency": lambda _: latency.measure(),
 }

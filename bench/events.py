@@ -31,8 +31,10 @@ def ten_levels() -> plan_pb2.PublishPlanRequest:
     return plan_pb2.PublishPlanRequest(request_id="bench", program_id=PROGRAM, plan=plan, currency_code="USD")
 
 
-def batch(label: str, *, count: int = CONVERSIONS_A_BATCH, seed: int = 1) -> events_pb2.ConversionEventBatch:
-    """A batch of orders whose buyers have ten ancestors; everybody's tenth ancestor is the same root."""
+def batch(
+    label: str, *, count: int = CONVERSIONS_A_BATCH, seed: int = 1, program: str = PROGRAM, levels: int = 10
+) -> events_pb2.ConversionEventBatch:
+    """A batch of orders whose buyers have ten ancestors, or `levels`; everybody's last ancestor is the same root."""
     chance = random.Random(f"{label}-{seed}")
     now = to_timestamp(datetime.now(UTC))
     events = []
@@ -45,14 +47,15 @@ def batch(label: str, *, count: int = CONVERSIONS_A_BATCH, seed: int = 1) -> eve
             buyer_id=f"user-{chance.randrange(PARTICIPANTS)}",
             occurred_at=now,
         )
-        upline = [f"user-{chance.randrange(PARTICIPANTS >> level)}" for level in range(9)] + ["root"]
+        upline = [f"user-{chance.randrange(PARTICIPANTS >> level)}" for level in range(min(levels - 1, 9))]
+        upline += [f"elder-{level}-{chance.randrange(20)}" for level in range(9, levels - 1)]
         events.append(
             events_pb2.ConversionEvent(
-                event_id=f"conversion:{PROGRAM}/{conversion_id}",
+                event_id=f"conversion:{program}/{conversion_id}",
                 record_time=now,
                 recorded=events_pb2.ConversionRecorded(
-                    conversion=conversion_pb2.Conversion(program_id=PROGRAM, draft=draft, create_time=now),
-                    upline=[events_pb2.UplineMember(participant_id=each) for each in upline],
+                    conversion=conversion_pb2.Conversion(program_id=program, draft=draft, create_time=now),
+                    upline=[events_pb2.UplineMember(participant_id=each) for each in (*upline, "root")],
                 ),
             )
         )
