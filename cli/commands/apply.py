@@ -1,13 +1,17 @@
 """`upline apply` and `upline export`."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from cli.applying import Applied, apply_bundle, export_bundle
-from cli.bundle.program import encode, load
+from cli.bundle.program import Bundle, encode, load
+from cli.checking import Checked, check_plan, cost_lines, warning_lines
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
 from cli.output import print_json
@@ -19,7 +23,8 @@ def apply(
         bool,
         typer.Option(
             "--check",
-            help="Only check what the file shows by itself; needs no services. They check plan and texts further.",
+            help="Only check the file, its plan included, and tell what each event costs at most; needs no services."
+            " They check its texts further.",
         ),
     ] = False,
     state: State = DEFAULT_STATE,
@@ -28,24 +33,38 @@ def apply(
 ) -> None:
     """Apply a program file: attribution policy, plan and texts.
 
-    Every mistake is told with its line. A file that was applied already changes nothing; a changed plan becomes the next version,
-    and pays for what happens from then on.
+    Every mistake is told with its line, and so is what is allowed and probably not meant. A file that was applied already changes
+    nothing; a changed plan becomes the next version, and pays for what happens from then on.
 
     Examples: upline apply programs/uds.yaml; upline apply --check programs/uds.yaml
     """
     bundle = load(file)
+    checked = check_plan(bundle)
     if check:
-        if as_json:
-            print_json({"program_id": bundle.program.program_id, "valid": True})
-        else:
-            print(f"{file} is valid")
+        _tell_check(bundle, checked, as_json)
         return
     applied = call(Where(state, tuple(target)), lambda client: apply_bundle(client, bundle))
     if as_json:
-        print_json({**asdict(applied), "changed": applied.changed})
-    else:
-        for line in summary(applied):
-            print(line)
+        print_json({**asdict(applied), "changed": applied.changed, "warnings": _plain(checked.warnings)})
+        return
+    for line in (*warning_lines(bundle, checked.warnings), *summary(applied)):
+        print(line)
+
+
+def _tell_check(bundle: Bundle, checked: Checked, as_json: bool) -> None:
+    if as_json:
+        costs = _plain(checked.worst_cases)
+        warnings = _plain(checked.warnings)
+        print_json({"program_id": bundle.program.program_id, "valid": True, "warnings": warnings, "worst_cases": costs})
+        return
+    for line in (*warning_lines(bundle, checked.warnings), *cost_lines(checked)):
+        print(line)
+    count = len(checked.warnings)
+    print(f"{bundle.file} is valid" + (f", with {count} warning{'s' * (count > 1)}" if count else ""))
+
+
+def _plain(messages: Iterable[Message]) -> list[dict[str, object]]:
+    return [MessageToDict(each, preserving_proto_field_name=True) for each in messages]
 
 
 def summary(applied: Applied) -> list[str]:

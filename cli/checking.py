@@ -1,0 +1,67 @@
+"""What a program file's plan costs and what is suspicious in it, found without any service."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from upline.rewards.v1 import plan_pb2
+
+from chassis.errors import UplineError
+from cli.bundle.problems import BundleError
+from cli.bundle.program import Bundle, nearest
+
+if TYPE_CHECKING:
+    from services.rewards.domain.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the rewards service would say of a plan before it publishes it."""
+
+    warnings: tuple[plan_pb2.PlanWarning, ...] = ()
+    worst_cases: tuple[plan_pb2.WorstCase, ...] = ()
+    digits: dict[str, int] | None = None
+    """Decimal places of the assets."""
+
+
+def check_plan(bundle: Bundle) -> Checked:
+    """Reads the plan as the service does. Raises BundleError with every mistake and its line."""
+    if bundle.plan is None:
+        return Checked()
+    from services.rewards.wire.warnings import warning_messages, worst_case_messages  # with everything that decides
+
+    plan = _read(bundle, bundle.plan)
+    digits = {each.code: each.digits for each in plan.assets}
+    return Checked(tuple(warning_messages(plan)), tuple(worst_case_messages(plan)), digits)
+
+
+def _read(bundle: Bundle, message: plan_pb2.Plan) -> "Plan":
+    from services.rewards.wire.plans import read_plan
+
+    try:
+        return read_plan(bundle.program.program_id, 0, bundle.program.currency_code, message, None)
+    except UplineError as error:
+        problems = [bundle.problem(each.field, each.description) for each in error.violations]
+        raise BundleError(bundle.file, problems) from error
+
+
+def warning_lines(bundle: Bundle, warnings: tuple[plan_pb2.PlanWarning, ...]) -> list[str]:
+    """Warnings with their places, as mistakes are told."""
+    lines = []
+    for each in warnings:
+        place = nearest(bundle.places, each.field)
+        lines.append(f"{bundle.file}:{place.line}:{place.column}: warning: {each.message} [{each.code}]")
+    return lines
+
+
+def cost_lines(checked: Checked) -> list[str]:
+    """What each event costs at most."""
+    return [f"{each.event_type}: at most {_cost(each, checked.digits or {})}" for each in checked.worst_cases]
+
+
+def _cost(case: plan_pb2.WorstCase, digits: dict[str, int]) -> str:
+    from services.rewards.domain.numbers import minor_text
+
+    parts = [f"{case.order_percent} % of the order"] if case.order_percent != "0" else []
+    parts += [f"{case.margin_percent} % of the margin"] if case.margin_percent != "0" else []
+    parts += [f"{minor_text(each.amount_minor, digits.get(each.asset, 0))} {each.asset}" for each in case.fixed]
+    return " and ".join(parts) or "nothing"

@@ -1,0 +1,62 @@
+"""What a program file's plan costs and what is suspicious in it, told without any service."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.bundle.problems import BundleError
+from cli.bundle.program import decode
+from cli.checking import check_plan, cost_lines, warning_lines
+
+PROGRAMS = sorted(Path("programs").glob("*.yaml"))
+FILE = """
+program:
+  program_id: shop
+  currency_code: USD
+  title: Shop
+  policy: {touch: LAST, window: 30d, binding: LIFETIME, bindable: UNBOUND}
+plan:
+  assets: [{code: USD, kind: MONEY}, {code: points, kind: POINTS}]
+  rules:
+    - rule_id: welcome
+      on: [sign_up]
+      to: {buyer: {}}
+      amount: {fixed: {amount_minor: 100}}
+      asset: points
+    - rule_id: sale
+      on: [order]
+      to: {upline: {from_level: 1, to_level: 2}}
+      amount: {per_level: {percents: ["5", "2"]}}
+      asset: USD
+      when: %s
+"""
+
+
+def checked(when: str):  # type: ignore[no-untyped-def]
+    bundle = decode((FILE % when).encode(), "shop.yaml")
+    return bundle, check_plan(bundle)
+
+
+def test_warnings_have_their_place_and_costs_their_unit() -> None:
+    bundle, found = checked("'true'")
+    (line,) = warning_lines(bundle, found.warnings)
+    assert line.startswith("shop.yaml:10:7: warning: rule 'welcome' pays the same for each sign_up")
+    assert line.endswith("[COSTS_NOTHING_TO_TRIGGER]")
+    assert cost_lines(found) == ["order: at most 7 % of the order", "sign_up: at most 100 points"]
+
+
+def test_a_mistake_in_a_condition_is_told_with_its_line() -> None:
+    with pytest.raises(BundleError) as caught:
+        checked("event.amout_minor > 5")
+    assert str(caught.value).startswith(
+        "shop.yaml:20:7: plan.rules[1].when: rule 'sale': line 1, column 6: 'event.amout_minor' is not known; there are"
+    )
+
+
+@pytest.mark.parametrize(
+    "file", [each for each in PROGRAMS if ".scenario." not in each.name], ids=lambda each: each.stem
+)
+def test_every_program_is_valid_and_says_what_it_costs(file: Path) -> None:
+    bundle = decode(file.read_bytes(), file.name)
+    assert bundle.plan is not None
+    assert len(cost_lines(check_plan(bundle))) == len({each for rule in bundle.plan.rules for each in rule.on})
