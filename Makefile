@@ -28,7 +28,7 @@ up: setup ## Run PostgreSQL, NATS and the three services until Ctrl-C
 test: setup ## Run every test, against servers of the suite's own
 	@$(BIN)/python -m pytest
 
-check: setup ## Formatting, lint, types, import contracts, protos and stubs
+check: setup ## Formatting, lint, types, import contracts, protos, stubs and schema
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -37,6 +37,7 @@ check: setup ## Formatting, lint, types, import contracts, protos and stubs
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python tools/check_breaking.py
 	$(BIN)/python tools/generate_stubs.py --check
+	$(BIN)/python tools/generate_schema.py --check
 
 format: setup ## Format code and protos
 	$(BIN)/ruff check --fix-only --quiet .
@@ -46,8 +47,9 @@ format: setup ## Format code and protos
 bench: setup ## Measure, in under ten minutes; prints a JSON line a figure
 	@$(BIN)/python -m bench
 
-protos: setup ## Generate gen/python from protos/
+protos: setup ## Generate gen/python and the schema of program files from protos/
 	@$(BIN)/python tools/generate_stubs.py
+	@$(BIN)/python tools/generate_schema.py
 
 lock: setup ## Renew the locks of development and container (needs uv)
 	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock
