@@ -116,7 +116,7 @@ def _bonus(plan: Plan, rule: Rule, facts: Facts, seat: Seat, tiers: Tiers) -> De
     crossed = tuple(
         number
         for number, bound in enumerate(tiers.bounds)
-        if adds and value + adds >= bound and _is_due(rule, tiers, counter, number, value, facts, seat.person)
+        if adds and value + adds >= bound and _is_due(rule, bound, counter, value, facts, seat.person)
     )
     steps = (*seat.steps, Crossed(tiers.counter_id, value, adds, crossed))
     if not crossed:
@@ -126,13 +126,13 @@ def _bonus(plan: Plan, rule: Rule, facts: Facts, seat: Seat, tiers: Tiers) -> De
     return Decision(rule, level, seat.person, Outcome.PAID, 0, amount_minor, 1, amount_minor, steps)
 
 
-def _is_due(rule: Rule, tiers: Tiers, counter: Counter, number: int, value: int, facts: Facts, person: str) -> bool:
+def _is_due(rule: Rule, bound: int, counter: Counter, value: int, facts: Facts, person: str) -> bool:
     """Whether a bonus whose bound is reached was not paid before: crossed just now, or crossed and then taken back."""
     period = facts.period(counter.period)
-    if facts.snapshot.value(tallies.bonus(rule.rule_id, number), person, period):
+    if facts.snapshot.value(tallies.bonus(rule.rule_id, bound), person, period):
         return False
-    forfeited = facts.snapshot.value(tallies.forfeit(rule.rule_id, number), person, period)
-    return value < tiers.bounds[number] or bool(forfeited)
+    forfeited = facts.snapshot.value(tallies.forfeit(rule.rule_id, bound), person, period)
+    return value < bound or bool(forfeited)
 
 
 def _adds(counter: Counter, facts: Facts, person: str) -> int:

@@ -105,13 +105,14 @@ def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[tuple[Key
     crossed = next((each for each in decision.steps if isinstance(each, Crossed)), None)
     if crossed is None:
         return
-    rule_id, person = decision.rule.rule_id, decision.beneficiary_id
+    rule, person = decision.rule, decision.beneficiary_id
+    bounds = rule.tiers.bounds if rule.tiers is not None else ()
     period = facts.period(plan.counters[crossed.counter_id].period)
     if decision.outcome in _STANDS:
         for number in crossed.tiers:
-            forfeit = (tallies.forfeit(rule_id, number), person, period)
-            yield (tallies.bonus(rule_id, number), person, period), 1
+            forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)
+            yield (tallies.bonus(rule.rule_id, bounds[number]), person, period), 1
             yield forfeit, -min(facts.snapshot.value(*forfeit), 1)
     for number in crossed.lost:
-        forfeit = (tallies.forfeit(rule_id, number), person, period)
+        forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)
         yield forfeit, 1 - min(facts.snapshot.value(*forfeit), 1)

@@ -46,9 +46,9 @@ def _of_rule(plan: Plan, rule: Rule, facts: Facts) -> Iterator[Key]:
 
 def _of_bonus(rule_id: str, tiers: Tiers, counter: Counter, person: str, facts: Facts) -> Iterator[Key]:
     period = facts.period(counter.period)
-    for number in range(len(tiers.tiers)):
-        yield tallies.bonus(rule_id, number), person, period
-        yield tallies.forfeit(rule_id, number), person, period
+    for bound in tiers.bounds:
+        yield tallies.bonus(rule_id, bound), person, period
+        yield tallies.forfeit(rule_id, bound), person, period
     if counter.measure is Measure.REFEREES:
         yield tallies.member(counter.counter_id), tallies.pair(person, facts.conversion.buyer_id), period
 

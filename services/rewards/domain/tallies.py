@@ -57,17 +57,20 @@ def budget(budget_id: str) -> str:
     return f"budget:{budget_id}"
 
 
-def bonus(rule_id: str, tier: int) -> str:
-    """How many bonuses of a tier (from 0) stand paid, 0 or 1, by participant and period of the counter."""
-    return f"bonus:{rule_id}:{tier}"
+def bonus(rule_id: str, bound: int) -> str:
+    """How many bonuses of a tier stand paid, 0 or 1, by participant and period of the counter.
+
+    A tier is known by its bound: in another version it may stand in another place.
+    """
+    return f"bonus:{rule_id}:{bound}"
 
 
-def forfeit(rule_id: str, tier: int) -> str:
+def forfeit(rule_id: str, bound: int) -> str:
     """How many bonuses of a tier were taken back with the conversion that had crossed its bound, by participant and period.
 
     The next conversion that finds the counter at the bound earns it again, without crossing it.
     """
-    return f"forfeit:{rule_id}:{tier}"
+    return f"forfeit:{rule_id}:{bound}"
 
 
 def contest(contest_id: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.decision import Crossed, Outcome
+from services.rewards.domain.effects import effects
 from services.rewards.domain.pay import decide
 from services.rewards.domain.snapshot import Snapshot
 from services.rewards.domain.tiers import Tier, TierMode, Tiers, average
@@ -81,7 +82,7 @@ def bonus_plan(measure: int = plan_pb2.MEASURE_CONVERSIONS):  # type: ignore[no-
 
 def sales(value: int, **more: int) -> Snapshot:
     keys = {("counter:sales", "maria", ""): value}
-    return Snapshot(keys | {(f"{name}:bonus:0", "maria", ""): count for name, count in more.items()})
+    return Snapshot(keys | {(f"{name}:bonus:3", "maria", ""): count for name, count in more.items()})
 
 
 def test_a_bonus_is_paid_on_crossing_and_once() -> None:
@@ -100,6 +101,23 @@ def test_a_bonus_taken_back_is_earned_by_the_next() -> None:
     assert gone.steps == (Crossed("sales", 2, 0, (), lost=(0,)),)
     assert paid(subject, conversion(), sales(3, forfeit=1)) == [("bonus", "maria", 500)]
     assert outcomes(subject, conversion(), sales(3, forfeit=1, bonus=1)) == [Outcome.NO_TIER]
+
+
+def test_a_bonus_stands_for_its_bound_whatever_tiers_a_later_version_puts_before_it() -> None:
+    order = conversion()
+    before = bonus_plan()
+    (crossed,) = decide(before, order, sales(2))
+    counted = effects(before, order, [crossed], sales(2))
+    assert Snapshot({key[1:]: value for key, value in counted.items() if key.name.startswith("bonus")}) == Snapshot(
+        {("bonus:bonus:3", "maria", ""): 1}
+    )
+    after = plan(
+        rule("bonus", amount=None, tiers=tiers("sales", BONUS, (2, 100), (3, 500))),
+        counters=[counter("sales", plan_pb2.MEASURE_CONVERSIONS)],
+    )
+    # A refund took the counter below both bounds: what was paid for one of them is paid for, the other was never.
+    assert outcomes(after, order, sales(2, bonus=1)) == [Outcome.NO_TIER]
+    assert paid(after, order, sales(1, bonus=1)) == [("bonus", "maria", 100)]
 
 
 def test_a_buyer_who_counts_already_crosses_nothing() -> None:
