@@ -77,11 +77,12 @@ async def _played(stage: Stage, scripts: list[Script], bars: Progress, *, as_jso
             played = await Player(client, rest, script, name, lambda bar=bar: bars.advance(bar)).play()  # type: ignore[misc]
             results.append(played)
             if not as_json:
-                _print(played)
+                print_played(played)
     return results
 
 
-def _print(played: Played) -> None:
+def print_played(played: Played) -> None:
+    """A line, and a diff for each difference."""
     verdict = "passed" if played.passed else "DIFFERS"
     out.print(f"{played.file}: {verdict}; {played.steps} steps in {played.seconds:.1f} seconds", markup=False)
     for place, difference in played.differences:

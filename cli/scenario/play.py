@@ -17,8 +17,13 @@ from cli.scenario.acts import act, enrol
 from cli.scenario.compare import Difference, compare
 from cli.scenario.load import Script
 from cli.scenario.settling import Rest
+from cli.scenario.shapes.events import Order, Refund
+from cli.scenario.shapes.people import Click, Enrol
 from cli.scenario.shapes.scenario import Refusal, Step
 from cli.scenario.world import World
+
+RECORDED = (Enrol, Click, Order, Refund)
+"""Steps whose effect comes by events; the others are done when they are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,8 @@ class Player:
             if refused is not None:
                 raise _Stop(Difference(path, (f"is refused: {refused.reason}",), ("is done",)))
         self._at_rest = False
-        await self.rest.paid()
+        if isinstance(action, RECORDED):
+            await self.rest.paid()
 
     async def _rest(self) -> None:
         if not self._at_rest:

@@ -20,15 +20,16 @@ POLL_SECONDS = 0.01
 STUCK_SECONDS = 60.0
 JOBS_OF = "rewards"
 """The service whose jobs follow things up."""
-ROUNDS = 2
-"""What one job makes available another may have to settle a debt with."""
+_POSTED = b"""
+    SELECT (SELECT count(*) FROM rewards.transfer), (SELECT coalesce(max(outbox_id), 0) FROM rewards.outbox)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
     """Tells when a stack is at rest."""
 
-    conn: psycopg.AsyncConnection[tuple[int]]
+    conn: psycopg.AsyncConnection[tuple[int, ...]]
     jetstream: JetStreamContext
     clock: ClockFile
 
@@ -41,10 +42,17 @@ class Rest:
     async def told(self) -> None:
         """Returns when jobs have done what is due too, and everybody was told."""
         await self.paid()
-        for _ in range(ROUNDS):
+        before = None
+        # What one job makes available another may have to settle a debt with: the last round is one that moves nothing.
+        while before != (posted := await self._posted()):
+            before = posted
             self.clock.call_round()
             await _becomes("jobs do not end", self._worked)
         await self._passed("rewards", REWARDS)
+
+    async def _posted(self) -> tuple[int, ...] | None:
+        """Grows with everything that jobs do."""
+        return await (await self.conn.execute(_POSTED)).fetchone()
 
     async def _passed(self, owner: str, spec: StreamSpec) -> None:
         await _becomes(f"events of {owner} are not published", partial(self._unpublished, owner))
