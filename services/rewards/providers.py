@@ -94,10 +94,15 @@ def read_answer(told: bytes) -> Answer:
     try:
         answer = json.loads(told)
         outcome = Outcome(answer["state"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Answer(Outcome.PENDING)
-    reference, reason = (str(answer.get(name) or "")[:MAX_TEXT].replace("\x00", "") for name in ("reference", "reason"))
+    reference, reason = (_storable(str(answer.get(name) or "")) for name in ("reference", "reason"))
     return Answer(outcome, reference, reason)
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL takes of a text: no NUL, and question marks for halves of characters, which JSON can escape."""
+    return text[:MAX_TEXT].replace("\x00", "").encode(errors="replace").decode()
 
 
 async def _beginning(response: httpx.Response) -> bytes:

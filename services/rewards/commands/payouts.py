@@ -13,7 +13,7 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
 from services.rewards.domain import payout as domain
 from services.rewards.domain import tallies as tallies_domain
-from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState, ProviderError
+from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
 from services.rewards.domain.periods import period_start
 from services.rewards.domain.plan import Plan
 from services.rewards.domain.tallies import TallyKey
@@ -141,6 +141,7 @@ async def send_payouts(deps: Deps) -> int:
     """Sends what waits for the provider, and what it has not answered; returns how many payouts were sent.
 
     That a payout is being sent is committed before it is: whoever dies meanwhile leaves one that is sent again under the same name.
+    One that cannot be sent keeps no other from it; its error is raised after that.
     """
     if deps.provider is None:
         return 0
@@ -155,16 +156,26 @@ async def send_payouts(deps: Deps) -> int:
         await payouts.update(conn, leased)
         await payouts.insert_attempts(conn, new)
         versions = await deps.plans.load(conn, {each.program_id for each in leased})
+    failures: list[Exception] = []
     for each in leased:
         digits = {asset.code: asset.digits for plan in versions[each.program_id] for asset in plan.assets}
         try:
-            answer = await deps.provider.send(each, digits.get(each.asset, 0))
-        except ProviderError as error:
-            log.warning("payout not answered", program=each.program_id, payout=each.payout_id, error=str(error))
-            await _ask_again(deps, each)
-            continue
-        await _answered(deps, each.program_id, each.payout_id, each.attempts, answer)
+            await _send(deps, deps.provider, each, digits.get(each.asset, 0))
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
     return len(leased)
+
+
+async def _send(deps: Deps, provider: Provider, sent: Payout, minor_digits: int) -> None:
+    try:
+        answer = await provider.send(sent, minor_digits)
+    except ProviderError as error:
+        log.warning("payout not answered", program=sent.program_id, payout=sent.payout_id, error=str(error))
+        await _ask_again(deps, sent)
+        return
+    await _answered(deps, sent.program_id, sent.payout_id, sent.attempts, answer)
 
 
 async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, answer: Answer) -> Payout:

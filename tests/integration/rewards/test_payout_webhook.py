@@ -17,6 +17,7 @@ from chassis.clock import ManualClock
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.payouts import ANSWER_WITHIN, send_payouts
 from services.rewards.domain import payout as domain
+from services.rewards.providers import WebhookProvider, read_answer
 from services.rewards.settings import RewardsSettings
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded
@@ -182,6 +183,39 @@ async def test_a_provider_takes_its_time_and_says_no(
     assert (failed.state, failed.reason, failed.attempts) == (UNPAID, "no such card", 2)
     assert len(bank.paid) == 2  # another attempt is another name
     await maria.assert_clean()
+
+
+async def test_one_payout_that_cannot_be_sent_keeps_no_other_from_it(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maria = await asked(ledger, published, hooked)
+    await maria.ask("a", 1_000, method=METHOD)
+    provider = type(hooked.service.deps.provider)
+    send_one = provider.send
+
+    async def send_but_a(self: WebhookProvider, payout: domain.Payout, minor_digits: int) -> domain.Answer:
+        if payout.payout_id == "a":
+            raise SystemError("cannot be written")
+        return await send_one(self, payout, minor_digits)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(provider, "send", send_but_a)
+        with pytest.raises(SystemError):
+            await send(hooked)
+    assert await state(maria) == PAID
+    assert (await maria.act("Get", "a")).state == SENT
+    await maria.assert_clean()
+
+
+async def test_an_answer_of_broken_text_is_an_answer(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank
+) -> None:
+    maria = await asked(ledger, published, hooked)
+    bank.answers.append(web.Response(body=b'{"state": "paid", "reference": "\\ud800 7\\u0000"}'))
+    await send(hooked)
+    paid = await maria.act("Get", "выплата №1")
+    assert (paid.state, paid.provider_reference) == (PAID, "? 7")
+    assert read_answer(b"[" * 60_000).outcome is domain.Outcome.PENDING
 
 
 async def test_processes_at_once_send_each_payout_once(
