@@ -42,9 +42,11 @@ _INSERT_DELTAS = text("""
 """)
 _DEBTORS = text("""
     SELECT DISTINCT program_id, participant_id FROM (
-        SELECT program_id, participant_id, asset FROM balance WHERE place = 5 AND amount_minor <> 0
-        UNION
-        SELECT program_id, participant_id, asset FROM balance_delta WHERE place = 5
+        SELECT program_id, participant_id, asset FROM (
+            SELECT program_id, participant_id, asset, amount_minor FROM balance WHERE place = 5 AND amount_minor <> 0
+            UNION ALL
+            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE place = 5
+        ) AS parts GROUP BY 1, 2, 3 HAVING sum(amount_minor) < 0
     ) AS d
     WHERE (SELECT coalesce(sum(amount_minor), 0) FROM balance AS b WHERE b.program_id = d.program_id
             AND b.participant_id = d.participant_id AND b.place = 3 AND b.asset = d.asset)

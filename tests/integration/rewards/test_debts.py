@@ -3,6 +3,8 @@
 import asyncio
 
 from services.rewards.commands.spending import settle_debts
+from services.rewards.store import wallets
+from services.rewards.store.ledger import roll_up
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.paying_out import Treasury, payout_plan
 from tests.integration.rewards.spending import FAILED, Spender, refusal, spending_plan
@@ -69,6 +71,29 @@ async def test_debts_are_settled_before_anything_is_spent(ledger: Ledger, publis
     await settle_all(ledger)
     assert await vera.balance() == (0, 0, 50, 0)
     await vera.assert_clean()
+
+
+async def test_who_has_paid_his_debt_is_no_debtor(ledger: Ledger, published: Published) -> None:
+    vera = Spender(ledger, await published(spending_plan()))
+    await vera.earn(300, "c1")
+    await vera.purchase("b1", "mug")
+    await ledger.settle(message(reversed_(vera.program, "c1", "r1", 300, completes=True)))
+    database = ledger.rewards.service.deps.database
+
+    async def debtors() -> list[str]:
+        async with database.transaction() as conn:
+            return [person for program, person in await wallets.debtors(conn, 1_000) if program == vera.program]
+
+    # The balance of old is there still, and so are the changes to it.
+    async with database.transaction() as conn:
+        while await roll_up(conn, 1_000):
+            pass
+    assert await debtors() == []
+    await vera.earn(500, "c2")
+    assert await debtors() == ["vera"]
+    await settle_debts(ledger.rewards.service.deps)
+    assert await vera.balance() == (0, 200, 0, 0)
+    assert await debtors() == []
 
 
 async def test_refunds_and_redemptions_at_once_leave_nothing_below_zero(ledger: Ledger, published: Published) -> None:
