@@ -138,6 +138,9 @@ def _said(world: World, wanted: ExpectedReward) -> dict[str, Any]:
         "asset": wanted.asset or None,
         "state": wanted.state.upper() or None,
         "held_until": world.script.moment(wanted.held_until) if wanted.held_until is not None else None,
+        "until_event": wanted.until_event,
+        "awaits_approval": wanted.awaits_approval,
+        "rejection_reason": wanted.rejection_reason,
         "version": wanted.version,
     }
     return {name: value for name, value in said.items() if value is not None}
@@ -153,6 +156,9 @@ def _facts(world: World, reward: reward_pb2.Reward) -> dict[str, Any]:
         "asset": reward.asset,
         "state": short_name(reward_pb2.RewardState.DESCRIPTOR, reward.state),
         "held_until": to_datetime(reward.hold_until) if reward.HasField("hold_until") else "",
+        "until_event": reward.until_event,
+        "awaits_approval": reward.awaits_approval,
+        "rejection_reason": reward.rejection_reason,
         "version": reward.plan_version,
     }
 

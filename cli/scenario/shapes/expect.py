@@ -56,6 +56,9 @@ class ExpectedReward:
     level: int | None = None
     state: Annotated[str, OneOf(RewardState.DESCRIPTOR)] = ""
     held_until: When | None = None
+    until_event: str | None = None
+    awaits_approval: bool | None = None
+    rejection_reason: str | None = None
     version: int | None = None
 
 
