@@ -141,6 +141,10 @@ class Compiler:
             raise InvalidConditionError(f"is of type {expression.return_type().name().lower()}, not bool")
         return CelCondition(text, self._names(text, scope), scope is Scope.PERSON, expression)
 
+    def names(self, scope: Scope) -> list[str]:
+        """What a condition may ask for."""
+        return sorted(self._variables[scope])
+
     def _is_valid(self, text: str, scope: Scope) -> bool:
         try:
             self._environment(scope).compile(text)
@@ -169,7 +173,7 @@ class Compiler:
             return where + what
         if scope is Scope.CONVERSION and self._is_valid(text, Scope.PERSON):
             return f"{where}may ask for the conversion and its buyer only, not for {unknown[1]!r}"
-        return f"{where}{unknown[1]!r} is not known; there are {', '.join(sorted(self._variables[scope]))}"
+        return f"{where}{unknown[1]!r} is not known; there are {', '.join(self.names(scope))}"
 
 
 def _told(error: str) -> str:
