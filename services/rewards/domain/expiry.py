@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 WARNING = timedelta(days=7)
 """How long before something expires its owner is told, or a quarter of its time where that is shorter."""
 LOOK_AGAIN = timedelta(days=1)
-"""Terms may change meanwhile."""
+"""Terms may change meanwhile, and something may come that lives no longer: after half of its life it has not even been announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def look(
     t + `expires_after`."""
     ahead = min(WARNING, expires_after / 4)
     expired, soon, first_soon = 0, 0, None
-    check_time = now + LOOK_AGAIN
+    check_time = now + min(LOOK_AGAIN, expires_after / 2)
     left = outflow_minor
     for came, amount in inflows:
         used = min(left, amount)

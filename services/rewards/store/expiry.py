@@ -22,7 +22,7 @@ _TO_LOOK_AT = text("""
 """)
 _NEXT_LOOK = text("""
     SELECT check_time, warned_until FROM expiring
-    WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
+    WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset FOR UPDATE
 """)
 # What comes back (8: voided, 9: refunded, 16: a payout that was not paid) is what had left.
 _INFLOWS = text("""
@@ -60,7 +60,10 @@ async def to_look_at(conn: AsyncConnection, program_id: str, asset: str, now: da
 async def next_look(
     conn: AsyncConnection, program_id: str, participant_id: str, asset: str
 ) -> tuple[datetime, datetime | None] | None:
-    """(when to look, until when what expires was told of); None for a wallet that was never looked at."""
+    """(when to look, until when what expires was told of), locked: what comes back meanwhile asks for another look after this one.
+
+    None for a wallet that was never looked at.
+    """
     key = {"program_id": program_id, "participant_id": participant_id, "asset": asset}
     row = (await conn.execute(_NEXT_LOOK, key)).one_or_none()
     return None if row is None else (row.check_time, row.warned_until)

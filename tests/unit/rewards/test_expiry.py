@@ -36,6 +36,14 @@ def test_short_lives_are_announced_in_their_last_quarter() -> None:
     assert look([(at(0), 5)], 0, 8 * DAY, at(6), None).warned_minor == 5
 
 
+def test_what_lives_less_than_a_day_is_looked_at_in_time() -> None:
+    hour = timedelta(hours=1)
+    # What comes right after a look at an empty wallet has to be announced, and to go in time.
+    seen = look([], 0, 4 * hour, at(0), None).check_time
+    assert at(0) < seen <= at(0) + 3 * hour
+    assert look([], 0, 100 * DAY, at(0), None).check_time == at(0) + LOOK_AGAIN
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(-60, 100)), max_size=30),
     st.integers(1, 30),
