@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.counting import settle_next, take_back_next
-from services.rewards.domain.effects import needs
+from services.rewards.domain.counting import Case, take_back_next
 from services.rewards.domain.plan import Plan
 from services.rewards.domain.running import RunningTallies
 from services.rewards.domain.settlement import Accrual, accrue
@@ -45,27 +44,27 @@ async def decide_all(
     `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
     """
     decided = Decided()
-    counting: list[tuple[Plan | None, Conversion]] = []
+    counting: list[tuple[Case | None, Conversion]] = []
     for conversion in conversions:
         plan = paying[key_of(conversion)]
         if conversion.program_id in programs:
-            counting.append((plan, conversion))
+            counting.append((None if plan is None else Case(plan, conversion), conversion))
         elif plan is not None:
             decided.accruals.append(accrue(plan, conversion))
     if not counting:
         return decided
     # The same order wherever the same facts meet: nothing else may say who gets the rest of a budget.
     counting.sort(key=lambda each: (each[1].program_id, each[1].record_time, each[1].conversion_id))
-    running = await _running(conn, programs, (needs(plan, each) for plan, each in counting if plan is not None))
+    running = await _running(conn, programs, (case.needs for case, _ in counting if case is not None))
     positions = await tallies.draw_positions(conn, len(counting))
-    for position, (plan, conversion) in zip(positions, counting, strict=True):
+    for position, (case, conversion) in zip(positions, counting, strict=True):
         text = None
-        if plan is not None:
-            accrual, snapshot = settle_next(plan, conversion, running)
+        if case is not None:
+            accrual, snapshot = case.settle(running)
             decided.accruals.append(accrual)
             text = snapshot.to_json() if snapshot is not None else None
             if late := came_first.get(key_of(conversion)):
-                take_back_next(plan, conversion, snapshot or EMPTY, [], late, running)
+                take_back_next(case.plan, conversion, snapshot or EMPTY, [], late, running)
         decided.counted[key_of(conversion)] = Counted(position, text)
     await tallies.add(conn, running.changes, running.reach_times)
     return decided
@@ -87,7 +86,7 @@ async def take_back_all(
     ]
     if not taken:
         return
-    running = await _running(conn, programs, (needs(plan, each.conversion) for plan, each in taken))
+    running = await _running(conn, programs, (Case(plan, each.conversion).needs for plan, each in taken))
     for plan, each in taken:
         known = reversals[key_of(each.conversion)]
         later = [one for one in known if (one.program_id, one.reversal_id) in new]

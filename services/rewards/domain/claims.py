@@ -14,6 +14,8 @@ from services.rewards.domain.rounding import Rounding, round_fraction
 from services.rewards.domain.seats import Seat, seats, verdict
 from services.rewards.domain.tiers import TierMode, Tiers, average
 
+_PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than to decide a level
+
 
 def claims(plan: Plan, rule: Rule, facts: Facts) -> Iterator[Decision]:
     """One decision a level, of a rule whose base is not EARNINGS."""
@@ -54,11 +56,24 @@ def rounded(
     steps: tuple[Step, ...],
 ) -> Decision:
     """A decision that pays an exact amount, if anything is left of it in whole units."""
-    amount_minor = round_fraction(exact.numerator, exact.denominator, rounding)
-    outcome = Outcome.PAID
+    return _rounded(rule, level, person, exact.numerator, exact.denominator, base, rounding, steps)
+
+
+def _rounded(
+    rule: Rule,
+    level: LevelAmount,
+    person: str,
+    numerator: int,
+    denominator: int,
+    base: Basis,
+    rounding: Rounding,
+    steps: tuple[Step, ...],
+) -> Decision:
+    amount_minor = round_fraction(numerator, denominator, rounding)
+    outcome = _PAID
     if amount_minor == 0:
         outcome = Outcome.NO_BASE if level.percent is not None and not base.numerator else Outcome.ROUNDS_TO_ZERO
-    return Decision(rule, level, person, outcome, base.minor, exact.numerator, exact.denominator, amount_minor, steps)
+    return Decision(rule, level, person, outcome, base.minor, numerator, denominator, amount_minor, steps)
 
 
 def at_tier(tiers: Tiers, levels: tuple[LevelAmount, ...], index: int, value: int) -> tuple[LevelAmount, AtTier]:
@@ -86,10 +101,11 @@ def _claim(plan: Plan, rule: Rule, facts: Facts, seat: Seat, basis: Basis) -> De
         else:
             level, across = _across(tiers, rule.levels, seat.number, value, facts.conversion.remaining_minor)
             steps = (*steps, across)
-    exact = Fraction(level.numerator, level.denominator)
+    # Not reduced to lowest terms: that takes longer than all of the rest.
+    numerator, denominator = level.numerator, level.denominator
     if level.percent is not None or rule.table is not None:
-        exact *= Fraction(basis.numerator, basis.denominator)
-    return rounded(rule, level, seat.person, exact, basis, plan.rounding, steps)
+        numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
+    return _rounded(rule, level, seat.person, numerator, denominator, basis, plan.rounding, steps)
 
 
 def _across(

@@ -3,29 +3,47 @@
 from collections.abc import Sequence
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.effects import difference, effects
+from services.rewards.domain.effects import difference, effects, effects_of, members
+from services.rewards.domain.facts import Facts
 from services.rewards.domain.pay import Outcome, decide
 from services.rewards.domain.plan import Plan
-from services.rewards.domain.reads import reads
+from services.rewards.domain.reads import reads_of
+from services.rewards.domain.rich import decide_whole
 from services.rewards.domain.running import RunningTallies
 from services.rewards.domain.settlement import Accrual, accrue, post
 from services.rewards.domain.snapshot import EMPTY, Snapshot
 from services.rewards.domain.tallies import TallyKey
 
+_PAID = Outcome.PAID
 
-def settle_next(plan: Plan, conversion: Conversion, running: RunningTallies) -> tuple[Accrual, Snapshot | None]:
-    """A conversion's rewards, and the snapshot they were decided with; None where the plan reads none.
 
-    What it counts takes effect once its own rewards are decided.
-    """
-    if not plan.is_stateful:
-        return accrue(plan, conversion), None
-    keys = reads(plan, conversion)
-    snapshot = running.snapshot(keys) if keys else EMPTY
-    decisions = decide(plan, conversion, snapshot)
-    running.apply(effects(plan, conversion, decisions, snapshot), conversion.record_time)
-    paid = [each for each in decisions if each.outcome is Outcome.PAID]
-    return post(plan, conversion, paid), snapshot if keys else None
+class Case:
+    """A conversion that is about to be decided by a plan; what is asked of it more than once is found out once."""
+
+    def __init__(self, plan: Plan, conversion: Conversion) -> None:
+        self.plan = plan
+        self.conversion = conversion
+        self._facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
+        self._reads = reads_of(plan, self._facts)
+
+    @property
+    def needs(self) -> set[TallyKey]:
+        """The tallies that have to be known to decide the conversion and to apply what it counts."""
+        return self._reads | members(self.plan, self._facts) if self.plan.is_stateful else set()
+
+    def settle(self, running: RunningTallies) -> tuple[Accrual, Snapshot | None]:
+        """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none.
+
+        What it counts takes effect once its own rewards are decided.
+        """
+        plan, conversion, facts = self.plan, self.conversion, self._facts
+        if not plan.is_stateful:
+            return accrue(plan, conversion), None
+        facts.snapshot = running.snapshot(self._reads) if self._reads else EMPTY
+        decisions = decide(plan, conversion) if plan.is_plain(conversion.event_type) else decide_whole(plan, facts)
+        running.apply(effects_of(plan, facts, decisions), conversion.record_time)
+        paid = [each for each in decisions if each.outcome is _PAID]
+        return post(plan, conversion, paid), facts.snapshot if self._reads else None
 
 
 def take_back_next(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.counting import settle_next, take_back_next
+from services.rewards.domain.counting import Case, take_back_next
 from services.rewards.domain.ledger import Place
 from services.rewards.domain.plan import Plan
 from services.rewards.domain.running import RunningTallies
@@ -30,7 +30,7 @@ class Course:
 
     def settle(self, plan: Plan, conversion: Conversion, *, to_be_reversed: bool) -> tuple[Accrual, Snapshot | None]:
         """A conversion's rewards and the snapshot to keep; it is remembered where reversals follow."""
-        accrual, snapshot = settle_next(plan, conversion, self.tallies)
+        accrual, snapshot = Case(plan, conversion).settle(self.tallies)
         if to_be_reversed:
             posted = [Posted(each, each.amount_minor, Place.AVAILABLE) for each in accrual.rewards]
             self._open[conversion.conversion_id] = _Open(plan, snapshot or EMPTY, posted, [])

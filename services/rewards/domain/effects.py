@@ -3,42 +3,46 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from services.rewards.domain import tallies
+from services.rewards.domain.audience import Who
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.counters import Measure
 from services.rewards.domain.decision import Crossed, Decision, Outcome, Split
 from services.rewards.domain.facts import Facts, counts
 from services.rewards.domain.plan import Plan
-from services.rewards.domain.reads import reads
 from services.rewards.domain.room import limits_of
 from services.rewards.domain.seats import verdict
-from services.rewards.domain.snapshot import EMPTY, Snapshot
+from services.rewards.domain.snapshot import Snapshot
 from services.rewards.domain.tallies import TallyKey, headcount
+from services.rewards.domain.tiers import TierMode
 
 Key = tuple[str, str, str]
-_STANDS = frozenset({Outcome.PAID, Outcome.SHARED})
+_BONUS = TierMode.BONUS
+_STANDS = (Outcome.PAID, Outcome.SHARED)
 
 
-def needs(plan: Plan, conversion: Conversion) -> set[TallyKey]:
-    """The tallies that have to be known to decide the conversion and to apply its effects."""
-    if not plan.is_stateful:
+def members(plan: Plan, facts: Facts) -> set[TallyKey]:
+    """The tallies that have to be known to apply the conversion's effects: whoever counts once may be there already."""
+    if all(each.measure is not Measure.REFEREES for each in plan.counters.values()):
         return set()
-    facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
-    members = (TallyKey(plan.program_id, *key) for key, _ in _counted(plan, facts))
-    return reads(plan, conversion) | {each for each in members if headcount(each) is not None}
+    named = (TallyKey(plan.program_id, *key) for key, _ in _counted(plan, facts))
+    return {each for each in named if headcount(each) is not None}
 
 
 def effects(
     plan: Plan, conversion: Conversion, decisions: Iterable[Decision], snapshot: Snapshot
 ) -> dict[TallyKey, int]:
     """What the conversion, as far as it is left, changes in all. `decisions`: every one of it, with the same snapshot."""
-    if not plan.is_stateful:
-        return {}
-    facts = Facts(conversion, snapshot, plan.counters, plan.zone)
+    return effects_of(plan, Facts(conversion, snapshot, plan.counters, plan.zone), decisions)
+
+
+def effects_of(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> dict[TallyKey, int]:
+    """The same, of what is known of the conversion."""
     total: dict[TallyKey, int] = {}
+    program_id = plan.program_id
     for part in (_counted(plan, facts), _occurrences(plan, facts), _used(plan, facts, decisions)):
-        for key, change in part:
-            named = TallyKey(plan.program_id, *key)
-            total[named] = total.get(named, 0) + change
+        for (name, subject, period), change in part:
+            key = TallyKey(program_id, name, subject, period)
+            total[key] = total.get(key, 0) + change
     return total
 
 
@@ -57,12 +61,11 @@ def _counted(plan: Plan, facts: Facts) -> Iterator[tuple[Key, int]]:
         names = [
             (tallies.counter(counter.counter_id), tallies.member(counter.counter_id), facts.period(counter.period))
         ]
-        names += [
-            (tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), "")
-            for each in plan.contests
-            if each.counter_id == counter.counter_id and each.start_time <= moment < each.end_time
-        ]
-        for person in counter.of.people(facts.conversion, facts.link_owner_id):
+        for each in plan.contests:
+            if each.counter_id == counter.counter_id and each.start_time <= moment < each.end_time:
+                names.append((tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), ""))
+        owner_id = facts.link_owner_id if counter.of.who is Who.LINK_OWNER else ""
+        for person in counter.of.people(facts.conversion, owner_id):
             for name, member, period in names:
                 if counter.measure is Measure.REFEREES:
                     yield (member, tallies.pair(person, facts.conversion.buyer_id), period), adds
@@ -90,7 +93,8 @@ def _used(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> Iterator[t
             for _, key in limits_of(plan, each.rule, person, facts):
                 if key is not None:
                     yield key, each.amount_minor
-        if each.rule.tiers is not None and not each.is_share:
+        tiers = each.rule.tiers
+        if tiers is not None and tiers.mode is _BONUS and not each.is_share:
             yield from _bonuses(plan, facts, each)
 
 

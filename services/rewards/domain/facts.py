@@ -31,7 +31,7 @@ class Facts:
         self._counters = counters
         self._values: dict[str, object] = {}
         self._verdicts: dict[int, bool | ConditionError] = {}
-        self._periods: dict[Period, str] = {}
+        self._periods: dict[str, str] = {}
 
     @cached_property
     def details(self) -> Details:
@@ -51,9 +51,9 @@ class Facts:
 
     def period(self, period: Period) -> str:
         """When the period began in which the conversion happened, as tallies name it."""
-        start = self._periods.get(period)
+        start = self._periods.get(period._value_)  # members are hashed by Python code
         if start is None:
-            start = self._periods[period] = period_start(period, self.conversion.occurred_at, self.zone)
+            start = self._periods[period._value_] = period_start(period, self.conversion.occurred_at, self.zone)
         return start
 
     def counter(self, counter_id: str, participant_id: str) -> int:

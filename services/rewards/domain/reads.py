@@ -20,13 +20,19 @@ Key = tuple[str, str, str]
 
 def reads(plan: Plan, conversion: Conversion) -> set[TallyKey]:
     """Every tally that the decision on a conversion may ask for."""
-    if not plan.is_stateful or plan.is_plain(conversion.event_type):
+    return reads_of(plan, Facts(conversion, EMPTY, plan.counters, plan.zone))
+
+
+def reads_of(plan: Plan, facts: Facts) -> set[TallyKey]:
+    """The same, of what is known of the conversion."""
+    event_type = facts.conversion.event_type
+    if not plan.is_stateful or plan.is_plain(event_type):
         return set()
-    facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
+    program_id = plan.program_id
     return {
-        TallyKey(plan.program_id, *key)
-        for rule in plan.listening(conversion.event_type)
-        for key in _of_rule(plan, rule, facts)
+        TallyKey(program_id, name, subject, period)
+        for rule in plan.listening(event_type)
+        for name, subject, period in _of_rule(plan, rule, facts)
     }
 
 

@@ -22,12 +22,16 @@ def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> lis
     What a refund leaves of a reward is the smaller of what the conversion earned when it was whole and what the rest of it would
     earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit, and the order of refunds does not matter.
     """
-    facts = Facts(conversion.whole, snapshot, plan.counters, plan.zone)
-    owed = _owed(plan, facts)
-    if conversion.touched:
-        facts = Facts(conversion, snapshot, plan.counters, plan.zone)
-        owed = _left(plan, facts, owed)
-    return [part for each in owed for part in _shared(each, facts)]
+    whole = Facts(conversion.whole, snapshot, plan.counters, plan.zone)
+    if not conversion.touched:
+        return decide_whole(plan, whole)
+    facts = Facts(conversion, snapshot, plan.counters, plan.zone)
+    return [part for each in _left(plan, facts, _owed(plan, whole)) for part in _shared(each, facts)]
+
+
+def decide_whole(plan: Plan, facts: Facts) -> list[Decision]:
+    """The same of a conversion of which nothing was taken back."""
+    return [part for each in _owed(plan, facts) for part in _shared(each, facts)]
 
 
 def _owed(plan: Plan, facts: Facts) -> list[Decision]:

@@ -10,6 +10,9 @@ from services.rewards.domain.plan import Plan, Rule
 Key = tuple[str, str, str]
 """Of a tally: name, subject, period."""
 
+_PAID = Outcome.PAID
+_OF_ONE = CapScope.REWARD
+
 
 class Room:
     """What is left of the limits for the rewards of one conversion."""
@@ -21,7 +24,7 @@ class Room:
 
     def fit(self, decision: Decision) -> Decision:
         """The decision within every limit: the rule's caps in their order, then the plan's budgets. Uses the room up."""
-        if decision.outcome is not Outcome.PAID:
+        if decision.outcome is not _PAID or not (decision.rule.caps or self._plan.budgets):
             return decision
         amount_minor, steps = decision.amount_minor, list(decision.steps)
         keys = []
@@ -48,7 +51,7 @@ class Room:
 def limits_of(plan: Plan, rule: Rule, beneficiary_id: str, facts: Facts) -> Iterator[tuple[Cap | Budget, Key | None]]:
     """The limits on a reward, in the order in which they apply, each with the tally of what is used; None for one of its own."""
     for cap in rule.caps:
-        if cap.scope is CapScope.REWARD:
+        if cap.scope is _OF_ONE:
             yield cap, None
         else:
             yield cap, (cap.name, cap.subject(beneficiary_id, facts.conversion.buyer_id), facts.period(cap.period))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from services.rewards.domain.snapshot import Snapshot, take
-from services.rewards.domain.tallies import CONTEST_PREFIX, TallyKey, contest, contest_member, headcount
+from services.rewards.domain.tallies import TallyKey, contest, contest_member, headcount, is_score
 
 
 class RunningTallies:
@@ -32,10 +32,11 @@ class RunningTallies:
 
     def apply(self, effects: Mapping[TallyKey, int], record_time: datetime) -> None:
         """Adds what a fact recorded at `record_time` changes. Members that come or go change their headcount."""
+        values, final = self._values, self._final
         for key, change in effects.items():
-            if not change or (key.program_id, key.name) in self._final:
+            if not change or (final and key[:2] in final):
                 continue
-            before = self._values.get(key, 0)
+            before = values.get(key, 0)
             self._add(key, change, record_time)
             if (head := headcount(key)) is not None and (step := (before + change > 0) - (before > 0)):
                 self._add(head, step, record_time)
@@ -43,5 +44,5 @@ class RunningTallies:
     def _add(self, key: TallyKey, change: int, record_time: datetime) -> None:
         self._values[key] = self._values.get(key, 0) + change
         self.changes[key] = self.changes.get(key, 0) + change
-        if key.name.startswith(CONTEST_PREFIX):
+        if is_score(key[1]):
             self.reach_times[key] = max(record_time, self.reach_times.get(key, record_time))

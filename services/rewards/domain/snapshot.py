@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from services.rewards.domain.tallies import TallyKey
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -23,7 +25,7 @@ class Snapshot:
     def to_json(self) -> str:
         """Compact, and always the same for the same values."""
         rows = [[*key, value] for key, value in sorted(self.values.items())]
-        return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+        return _JSON.encode(rows)
 
 
 EMPTY = Snapshot()

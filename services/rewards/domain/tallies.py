@@ -1,5 +1,6 @@
 """Tallies: what a program counts from conversion to conversion. Their keys are stored."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 CONTEST_PREFIX = "contest:"
@@ -85,8 +86,16 @@ def contest_member(contest_id: str) -> str:
 
 def headcount(key: TallyKey) -> TallyKey | None:
     """What goes up by 1 when this tally becomes more than 0 and down when it no longer is; None for what counts no heads."""
-    for prefix, head in _HEADS.items():
-        if key.name.startswith(prefix):
-            name, participant_id = head + key.name.removeprefix(prefix), key.subject.split("\x1f", 1)[0]
-            return TallyKey(key.program_id, name, participant_id, key.period)
-    return None
+    name = _head(key[1])
+    return None if name is None else TallyKey(key[0], name, key[2].split("\x1f", 1)[0], key[3])
+
+
+@lru_cache(maxsize=10_000)
+def is_score(name: str) -> bool:
+    """Whether a tally is a score."""
+    return name.startswith(CONTEST_PREFIX)
+
+
+@lru_cache(maxsize=10_000)
+def _head(name: str) -> str | None:
+    return next((head + name.removeprefix(each) for each, head in _HEADS.items() if name.startswith(each)), None)

@@ -1,6 +1,6 @@
 """What programs count. Every change is made behind the program's lock, so what is read there is what stands."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -9,21 +9,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import psycopg_connection
 from services.rewards.domain.tallies import CONTEST_PREFIX, TallyKey
 
+_SEPARATOR = "\x1e"
+
 _LOCK = text("""
     SELECT pg_advisory_xact_lock(hashtextextended('tally:' || program_id, 0))
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
-# One look into the index for each key: the planner cannot know how few of the rows are wanted.
+# Columns come joined: as arrays, the driver would look at every element by itself. One look into the index for each key, for the
+# planner cannot know how few of the rows are wanted.
 _LOAD = b"""
-    SELECT k.number, t.value FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-        WITH ORDINALITY AS k (program_id, name, subject, period, number)
+    SELECT k.number, t.value
+    FROM unnest(string_to_array(%(names)s, E'\\x1e'), string_to_array(%(subjects)s, E'\\x1e'), string_to_array(%(periods)s, E'\\x1e'))
+        WITH ORDINALITY AS k (name, subject, period, number)
     CROSS JOIN LATERAL (
         SELECT value FROM tally
-        WHERE subject = k.subject AND name = k.name AND period = k.period AND program_id = k.program_id OFFSET 0) AS t
+        WHERE subject = k.subject AND name = k.name AND period = k.period AND program_id = %(program_id)s OFFSET 0) AS t
+    WHERE k.number > 1
 """
 _ADD = b"""
     INSERT INTO tally (program_id, name, subject, period, value)
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[])
+    SELECT %(program_id)s, name, subject, period, value::bigint
+    FROM unnest(string_to_array(%(names)s, E'\\x1e'), string_to_array(%(subjects)s, E'\\x1e'), string_to_array(%(periods)s, E'\\x1e'),
+        string_to_array(%(changes)s, E'\\x1e')) WITH ORDINALITY AS k (name, subject, period, value, number)
+    WHERE number > 1
     ON CONFLICT (subject, name, period, program_id) DO UPDATE SET value = tally.value + excluded.value
 """
 _ADD_SCORES = text("""
@@ -51,22 +59,24 @@ async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
 
 async def load(conn: AsyncConnection, keys: Iterable[TallyKey]) -> dict[TallyKey, int]:
     """Those of the tallies that were ever counted."""
-    wanted = list(keys)
-    if not wanted:
-        return {}
+    found: dict[TallyKey, int] = {}
     raw = await psycopg_connection(conn)
-    rows = await (await raw.execute(_LOAD, list(map(list, zip(*wanted, strict=True))))).fetchall()
-    return {wanted[number - 1]: value for number, value in rows}
+    for program_id, some in _by_program(keys).items():
+        rows = await (await raw.execute(_LOAD, _columns(program_id, some))).fetchall()
+        found |= {some[number - 2]: value for number, value in rows}
+    return found
 
 
 async def add(conn: AsyncConnection, changes: Mapping[TallyKey, int], reach_times: Mapping[TallyKey, datetime]) -> None:
     """Adds to tallies. `reach_times`: of the scores among them, the record time of the last fact that changed them."""
-    rows = sorted(
-        (*key, change) for key, change in changes.items() if change and not key.name.startswith(CONTEST_PREFIX)
-    )
-    if rows:
-        raw = await psycopg_connection(conn)
-        await raw.execute(_ADD, list(map(list, zip(*rows, strict=True))))
+    raw = await psycopg_connection(conn)
+    changed = [key for key, change in changes.items() if change and key not in reach_times]
+    for program_id, some in _by_program(changed).items():
+        # In the order of the index: neighbours are written together.
+        some.sort(key=_in_index)
+        columns = _columns(program_id, some)
+        columns["changes"] = _joined([str(changes[key]) for key in some])
+        await raw.execute(_ADD, columns)
     scores = sorted(reach_times)
     if scores:
         await conn.execute(
@@ -79,3 +89,28 @@ async def add(conn: AsyncConnection, changes: Mapping[TallyKey, int], reach_time
                 "reach_times": [reach_times[each] for each in scores],
             },
         )
+
+
+def _by_program(keys: Iterable[TallyKey]) -> dict[str, list[TallyKey]]:
+    found: dict[str, list[TallyKey]] = {}
+    for key in keys:
+        found.setdefault(key[0], []).append(key)
+    return found
+
+
+def _columns(program_id: str, keys: Sequence[TallyKey]) -> dict[str, str]:
+    return {
+        "program_id": program_id,
+        "names": _joined([key[1] for key in keys]),
+        "subjects": _joined([key[2] for key in keys]),
+        "periods": _joined([key[3] for key in keys]),
+    }
+
+
+def _joined(texts: list[str]) -> str:
+    # Ids hold no control characters. The first element is no row: one empty text alone would be no element at all.
+    return _SEPARATOR.join(("", *texts))
+
+
+def _in_index(key: TallyKey) -> tuple[str, str, str]:
+    return key[2], key[1], key[3]
