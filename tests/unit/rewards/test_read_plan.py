@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from chassis.errors import UplineError
 from services.rewards.wire.plans import read_plan
-from tests.unit.rewards.plans import percent, plan, points, rule, upline, usd
+from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
 
 
 def violations(
@@ -119,3 +120,165 @@ def test_a_contest_needs_no_rewards() -> None:
     spring.end_time.FromJsonString("2026-04-01T00:00:00Z")
     read = read_plan("shop", 1, "USD", plan_pb2.Plan(counters=[friends], contests=[spring]), None)
     assert (read.rules, [each.contest_id for each in read.contests]) == ((), ["spring"])
+
+
+NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, plan_pb2.TIER_MODE_BONUS
+EARNINGS = plan_pb2.AMOUNT_BASE_EARNINGS
+REFEREES = plan_pb2.MEASURE_REFEREES
+MUG = asset_pb2.Asset(code="mug", kind=asset_pb2.ASSET_KIND_GIFT, gift_sku="mug-1")
+
+
+def mistakes(*rules: plan_pb2.Rule, **fields: object) -> dict[str, str]:
+    """field → what is wrong with a plan that counts the sponsor's volume and referees."""
+    counters = [counter(), counter("friends", REFEREES)]
+    defaults = {"assets": [usd(), points(), MUG], "counters": counters, "rules": rules or [rule()]}
+    with pytest.raises(UplineError) as caught:
+        read_plan("shop", 1, "USD", plan_pb2.Plan(**(defaults | fields)), None)  # type: ignore[arg-type]
+    return {each.field: each.description for each in caught.value.violations}
+
+
+def prize(first: int, last: int) -> plan_pb2.Prize:
+    return plan_pb2.Prize(from_rank=first, to_rank=last, asset="USD", amount_minor=5)
+
+
+def contest(**fields: object) -> plan_pb2.Contest:
+    times = {"start_time": Timestamp(seconds=10), "end_time": Timestamp(seconds=20)}
+    return plan_pb2.Contest(**({"contest_id": "spring", "counter": "volume"} | times | fields))  # type: ignore[arg-type]
+
+
+def table(*rows: tuple[str, str], otherwise: str = "") -> plan_pb2.Amount:
+    read = [plan_pb2.TableRow(value=value, percent=pays) for value, pays in rows]
+    rest = plan_pb2.TableRow(value=otherwise, percent="1") if otherwise else None
+    return plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", rows=read, otherwise=rest))
+
+
+def chosen(least: str, default: str, most: str) -> plan_pb2.Share:
+    return plan_pb2.Share(chosen=plan_pb2.ChosenShare(min_percent=least, default_percent=default, max_percent=most))
+
+
+def factor(text: str) -> plan_pb2.Tiers:
+    tier = plan_pb2.Tier(factor=text)
+    setattr(tier, "from", 1)
+    return plan_pb2.Tiers(counter="volume", mode=NEXT, tiers=[tier])
+
+
+@pytest.mark.parametrize(
+    ("bad", "field", "told"),
+    [
+        (rule(when="event.amount > 1"), "when", "rule 'r': line 1, column 6: 'event.amount' is not known"),
+        (rule(when="counters.nothing > 1"), "when", "'counters.nothing' is not known"),
+        (rule(when="level == 1", occurrence=plan_pb2.Occurrence(first=1)), "when", "the conversion and its buyer only"),
+        (rule(lines="line.sku == 'x'"), "lines", "for the base LINES and for tables only"),
+        (rule(occurrence=plan_pb2.Occurrence()), "occurrence", "says nothing"),
+        (rule(occurrence=plan_pb2.Occurrence(within_of_binding=Duration())), "occurrence.within_of_binding", "more than 0"),
+        (rule(to=buyer(), qualification=plan_pb2.Qualification(when="true")), "qualification", "levels of the upline only"),
+        (rule(qualification=plan_pb2.Qualification(when="1")), "qualification.when", "is of type int, not bool"),
+        (rule(tiers=tiers("sales", NEXT, (1, "5"))), "tiers.counter", "the plan's counters: volume, friends"),
+        (rule(tiers=tiers("volume", NEXT, (5, "5"), (5, "6"))), "tiers.tiers[1].from", "above that of the tier before"),
+        (rule(tiers=tiers("friends", MARGINAL, (5, "5"))), "tiers.counter", "must measure VOLUME"),
+        (rule(amount=fixed(5), tiers=tiers("volume", MARGINAL, (5, 6))), "tiers.mode", "must pay a percentage"),
+        (rule(tiers=tiers("friends", BONUS, (5, 6))), "amount", "is stated by the tiers"),
+        (rule(amount=None, tiers=tiers("friends", BONUS, (5, "6"))), "tiers.tiers[0].percent", "BONUS pays an amount_minor"),
+        (rule(amount=None), "amount", "is missing"),
+        (rule(tiers=tiers("volume", NEXT, (5, 6))), "tiers.tiers[0].amount_minor", "in place of a rule's fixed amount"),
+        (rule(amount=fixed(5), tiers=tiers("volume", NEXT, (5, "6"))), "tiers.tiers[0].percent", "in place of a rule's percent"),
+        (rule(tiers=factor("1000.5")), "tiers.tiers[0].factor", "at most 1000"),
+        (rule(tiers=tiers("volume", NEXT, (5, "1001"))), "tiers.tiers[0].percent", "at most 1000"),
+        (rule(caps=[plan_pb2.Cap(scope=1, amount_minor=5, period=2)]), "caps[0].period", "each reward is capped by itself"),
+        (rule(to=buyer(), share=plan_pb2.Share(percent="5")), "share", "is the buyer's already"),
+        (rule(share=plan_pb2.Share(percent="100.1")), "share.percent", "never more money"),
+        (rule(share=plan_pb2.Share(percent="0")), "share.percent", "more than 0"),
+        (rule(share=chosen("10", "5", "20")), "share.chosen", "must be in order"),
+        (rule(earnings_of=["r"]), "earnings_of", "for the base EARNINGS only"),
+        (rule(amount=percent("5", EARNINGS)), "earnings_of", "is missing"),
+        (rule(amount=percent("101", EARNINGS), earnings_of=["x"]), "amount.percent.percent", "at most 100"),
+        (rule(amount=percent("5", EARNINGS), earnings_of=["x"]), "earnings_of", "'x', which is no rule of the plan"),
+        (rule(amount=percent("5", EARNINGS), earnings_of=["r"]), "earnings_of", "a loop"),
+        (rule(to=buyer(), amount=percent("5", EARNINGS), earnings_of=["x"]), "to", "levels of the upline"),
+        (rule(amount=percent("5", EARNINGS), earnings_of=["x"], group="g"), "group", "decided after groups"),
+        (rule(amount=table(("a", "1"), ("a", "2"))), "amount.table.rows[1].value", "stands in two rows"),
+        (rule(amount=table(("", "1"))), "amount.table.rows[0].value", "is missing"),
+        (rule(amount=table(("a", "1"), otherwise="b")), "amount.table.otherwise.value", "must be empty"),
+        (rule(asset="mug"), "amount.percent.percent", "one gift has no worth in it"),
+        (rule(amount=fixed(2 * 10**18)), "amount.fixed.amount_minor", "at most"),
+        (rule(hold=plan_pb2.Hold()), "hold", "says nothing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_any_part_of_a_rule_is_named_with_its_rule(bad: plan_pb2.Rule, field: str, told: str) -> None:
+    found = mistakes(bad)
+    assert told in found[f"plan.rules[0].{field}"]
+
+
+def test_rules_that_nothing_compares_do_not_compete() -> None:
+    found = mistakes(rule("a", group="g"), rule("b", asset="mug", amount=fixed(1), group="g"))
+    assert "nothing says which is worth more" in found["plan.rules[1].group"]
+    matching = rule("m", amount=percent("5", EARNINGS), earnings_of=["b"])
+    found = mistakes(rule("b", asset="mug", amount=fixed(1)), matching)
+    assert "nothing converts them" in found["plan.rules[1].earnings_of"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "told"),
+    [
+        ({"time_zone": "Mars/Olympus"}, "plan.time_zone", "is not a time zone"),
+        ({"time_zone": "../etc/passwd"}, "plan.time_zone", "is not a time zone"),
+        ({"counters": [counter(), counter()]}, "plan.counters[1].counter_id", "is counted already"),
+        ({"counters": [counter("in")]}, "plan.counters[0].counter_id", "a word of the language of conditions"),
+        ({"counters": [counter(when="level == 1")]}, "plan.counters[0].when", "the conversion and its buyer only"),
+        ({"counters": [counter(of=upline(3, 2))]}, "plan.counters[0].of.upline.to_level", "must not be below"),
+        (
+            {"budgets": [plan_pb2.Budget(budget_id="b", asset="gold", amount_minor=1)]},
+            "plan.budgets[0].asset",
+            "pays in 'gold'",
+        ),
+        (
+            {"budgets": [plan_pb2.Budget(budget_id="b", asset="points", amount_minor=1, rules=["r", "s"])]},
+            "plan.budgets[0].rules[0]",
+            "'r' pays 'USD'",
+        ),
+        (
+            {"budgets": [plan_pb2.Budget(budget_id="b", asset="points", amount_minor=1, rules=["r", "s"])]},
+            "plan.budgets[0].rules[1]",
+            "which is no rule of the plan",
+        ),
+        (
+            {"budgets": [plan_pb2.Budget(budget_id="b", asset="USD", amount_minor=1)] * 2},
+            "plan.budgets[1].budget_id",
+            "is set already",
+        ),
+        ({"contests": [contest(counter="sales")]}, "plan.contests[0].counter", "names 'sales'"),
+        ({"contests": [contest(end_time=Timestamp(seconds=5))]}, "plan.contests[0].end_time", "after start_time"),
+        ({"contests": [contest(), contest()]}, "plan.contests[1].contest_id", "is held already"),
+        ({"contests": [contest(prizes=[prize(2, 1)])]}, "plan.contests[0].prizes[0].to_rank", "not be below"),
+        ({"contests": [contest(prizes=[prize(1, 3), prize(3, 4)])]}, "plan.contests[0].prizes[1].from_rank", "already"),
+        (
+            {"payouts": [plan_pb2.PayoutTerms(asset="USD", gate="counters.volume")]},
+            "plan.payouts[0].gate",
+            "is of type int, not bool",
+        ),
+    ],
+)
+def test_a_mistake_in_what_rules_share_is_named(fields: dict[str, object], field: str, told: str) -> None:
+    assert told in mistakes(**fields)[field]
+
+
+def test_the_same_rank_may_win_two_things() -> None:
+    both = contest(prizes=[prize(1, 1), plan_pb2.Prize(from_rank=1, to_rank=1, asset="points", amount_minor=5)])
+    read = plan(rule(), counters=[counter()], contests=[both])
+    assert [each.asset for each in read.contests[0].prizes] == ["USD", "points"]
+    assert read.contests[0].min_score == 1
+
+
+def test_a_plan_that_counts_is_stateful_and_one_that_does_not_is_plain() -> None:
+    plain = plan(rule(), rule("b", to=buyer(), amount=fixed(5)))
+    assert not plain.is_stateful
+    assert plain.is_plain("order")
+    conditional = plan(rule(when="event.hour > 3"))
+    assert not conditional.is_stateful
+    assert not conditional.is_plain("order")
+    for feature in (
+        {"occurrence": plan_pb2.Occurrence(first=1)},
+        {"caps": [plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_PROGRAM, amount_minor=5)]},
+    ):
+        assert plan(rule(**feature)).is_stateful
+    assert not plan(rule(caps=[plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_REWARD, amount_minor=5)])).is_stateful
