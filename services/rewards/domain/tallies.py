@@ -48,9 +48,13 @@ def seen(rule_id: str) -> str:
     return f"seen:{rule_id}"
 
 
-def cap(rule_id: str, index: int) -> str:
-    """How much of a rule's cap is used, in minor units, by whom the cap counts together and period."""
-    return f"cap:{rule_id}:{index}"
+def cap(rule_id: str, scope: str, period: str, number: int) -> str:
+    """How much of a rule's cap is used, in minor units, by whom the cap counts together and period.
+
+    A cap is known by what it counts together over what time (`number`: of those that are alike in this, from 0): in another version
+    it may stand in another place.
+    """
+    return f"cap:{rule_id}:{scope}:{period}" + (f":{number}" if number else "")
 
 
 def budget(budget_id: str) -> str:

@@ -152,12 +152,13 @@ class RuleReader:
         return None if condition is None else Qualification(condition, _UNQUALIFIED[message.otherwise])
 
     def _caps(self) -> tuple[Cap, ...]:
-        caps = []
+        caps: list[Cap] = []
         for index, each in enumerate(self._message.caps):
             scope, period = _SCOPES[each.scope], PERIODS[each.period]
             if scope is CapScope.REWARD and each.period:
                 self._wrong(f"caps[{index}].period", "is not for the scope REWARD: each reward is capped by itself")
-            name = tallies.cap(self._message.rule_id, index)
+            alike = sum((other.scope, other.period) == (scope, period) for other in caps)
+            name = tallies.cap(self._message.rule_id, scope.value, period.value, alike)
             caps.append(Cap(scope, each.amount_minor, period, OVERFLOWS[each.overflow], name))
         return tuple(caps)
 

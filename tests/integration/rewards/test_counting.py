@@ -125,7 +125,7 @@ async def test_what_comes_late_counts_where_it_belongs(ledger: Ledger, published
     await ledger.settle(message(recorded(program, "later", 1_000, occurred_at=yesterday, record_time=NOON)))
     assert await ledger.available(program, "maria") == [100 + 150]
     assert await tallies_of(ledger, program) == {
-        ("cap:r:0", "maria", "2026-05-01"): 100, ("cap:r:0", "maria", "2026-04-30"): 150,
+        ("cap:r:beneficiary:day", "maria", "2026-05-01"): 100, ("cap:r:beneficiary:day", "maria", "2026-04-30"): 150,
     }  # fmt: skip
 
 
@@ -173,7 +173,7 @@ async def test_a_program_that_begins_to_count_later_counts_from_then_on(
     await ledger.settle(message(reversed_(program, "old", "r-old", 500)))
     await ledger.settle(message(reversed_(program, "c1", "r1", 1_000, completes=True)))
     assert await ledger.available(program, "maria") == [25 + 20]
-    assert await tallies_of(ledger, program) == {("cap:upline:0", "maria", ""): 20}
+    assert await tallies_of(ledger, program) == {("cap:upline:beneficiary:lifetime", "maria", ""): 20}
     await assert_rebuilt(servers, program)
 
 
@@ -242,7 +242,7 @@ async def test_everything_at_once_is_what_the_events_come_to(
     assert audit.balanced, audit.findings
     counted = await tallies_of(ledger, program)
     assert all(value <= 150_000 for (name, _, _), value in counted.items() if name == "budget:all")
-    assert all(value <= 9_000 for (name, _, _), value in counted.items() if name == "cap:upline:0")
+    assert all(value <= 9_000 for (name, _, _), value in counted.items() if name == "cap:upline:beneficiary:month")
     assert all(value > 0 for value in counted.values())
     await assert_rebuilt(servers, program)
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.decision import Limited, Outcome
+from services.rewards.domain.effects import effects
 from services.rewards.domain.pay import decide
 from services.rewards.domain.snapshot import Snapshot
 from tests.unit.rewards.plans import conversion, fixed, outcomes, paid, percent, plan, rule, upline
@@ -13,6 +14,7 @@ REWARD, BENEFICIARY, REFEREE, PROGRAM = (
     plan_pb2.CAP_SCOPE_REWARD, plan_pb2.CAP_SCOPE_BENEFICIARY, plan_pb2.CAP_SCOPE_REFEREE, plan_pb2.CAP_SCOPE_PROGRAM,
 )  # fmt: skip
 DROP = plan_pb2.OVERFLOW_DROP
+NAMES = {BENEFICIARY: "beneficiary", REFEREE: "referee", PROGRAM: "program"}
 
 
 def cap(scope: int, amount_minor: int, **fields: object) -> plan_pb2.Cap:
@@ -29,17 +31,23 @@ def test_a_reward_is_capped_by_itself() -> None:
 
 def test_what_is_used_leaves_less_room() -> None:
     subject = plan(rule(caps=[cap(BENEFICIARY, 1_500, period=plan_pb2.PERIOD_DAY)]), time_zone="Europe/Moscow")
-    used = Snapshot({("cap:r:0", "maria", "2026-03-01"): 900})
+    used = Snapshot({("cap:r:beneficiary:day", "maria", "2026-03-01"): 900})
     assert paid(subject, conversion(), used) == [("r", "maria", 600)]
     (decision,) = decide(subject, conversion(), used)
     assert decision.steps == (Limited(subject.rules[0].caps[0], 1_000, 600),)
-    assert paid(subject, conversion(), Snapshot({("cap:r:0", "maria", "2026-02-28"): 1_500})) == [("r", "maria", 1_000)]
-    overdrawn = Snapshot({("cap:r:0", "maria", "2026-03-01"): 2_000})
+    assert paid(subject, conversion(), Snapshot({("cap:r:beneficiary:day", "maria", "2026-02-28"): 1_500})) == [
+        ("r", "maria", 1_000)
+    ]
+    overdrawn = Snapshot({("cap:r:beneficiary:day", "maria", "2026-03-01"): 2_000})
     assert outcomes(subject, conversion(), overdrawn) == [Outcome.CAPPED]
 
 
 def test_each_scope_counts_what_it_says() -> None:
-    used = {("cap:r:0", "maria\x1fvera", ""): 400, ("cap:r:0", "", ""): 300, ("cap:r:0", "maria", ""): 200}
+    used = {
+        ("cap:r:referee:lifetime", "maria\x1fvera", ""): 400,
+        ("cap:r:program:lifetime", "", ""): 300,
+        ("cap:r:beneficiary:lifetime", "maria", ""): 200,
+    }
     for scope, left in ((REFEREE, 600), (PROGRAM, 700), (BENEFICIARY, 800)):
         assert paid(plan(rule(caps=[cap(scope, 1_000)])), conversion(), Snapshot(used)) == [("r", "maria", left)]
 
@@ -49,6 +57,14 @@ def test_the_rewards_of_one_conversion_share_a_cap_in_their_order() -> None:
     assert paid(subject, conversion()) == [("r", "maria", 1_000), ("r", "olga", 1_000), ("r", "petr", 300)]
     dropping = plan(rule(to=upline(1, 3), caps=[cap(PROGRAM, 2_300, overflow=DROP)]))
     assert paid(dropping, conversion()) == [("r", "maria", 1_000), ("r", "olga", 1_000)]
+
+
+def test_a_cap_counts_on_whatever_a_later_version_puts_before_it() -> None:
+    monthly = cap(BENEFICIARY, 1_500, period=plan_pb2.PERIOD_MONTH)
+    before = plan(rule(caps=[monthly]))
+    used = effects(before, conversion(), decide(before, conversion()), Snapshot())
+    after = plan(rule(caps=[cap(REWARD, 900), cap(BENEFICIARY, 5_000), monthly]))
+    assert paid(after, conversion(), Snapshot({key[1:]: value for key, value in used.items()})) == [("r", "maria", 500)]
 
 
 def test_a_budget_counts_its_rules_and_its_asset_only() -> None:
@@ -94,7 +110,9 @@ def test_caps_and_budgets_are_never_exceeded(
                 if scope == REWARD:
                     assert minor <= caps[index][1]
                 else:
-                    key = (f"cap:{rule_id}:{index}", subject_of[scope], "")
+                    alike = sum(other == scope for other, _, _ in caps[:index])
+                    name = f"cap:{rule_id}:{NAMES[scope]}:lifetime" + (f":{alike}" if alike else "")
+                    key = (name, subject_of[scope], "")
                     used[key] = used.get(key, 0) + minor
                     assert used[key] <= caps[index][1]
             key = ("budget:all", "", "")
