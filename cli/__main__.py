@@ -15,8 +15,10 @@ from cli.commands.inbox import inbox
 from cli.commands.invite import invite, links
 from cli.commands.leaderboard import leaderboard
 from cli.commands.migrate import migrate
+from cli.commands.payouts import payouts
 from cli.commands.rebuild import rebuild
 from cli.commands.replay import replay
+from cli.commands.report import report
 from cli.commands.scenario import scenario
 from cli.commands.simulate import simulate
 from cli.commands.tree import tree
@@ -49,6 +51,7 @@ for command in (
     invite,
     links,
     inbox,
+    report,
     audit,
     rebuild,
     doctor,
@@ -57,6 +60,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(explain, name="explain")
+app.add_typer(payouts, name="payouts")
 
 
 def main() -> None:

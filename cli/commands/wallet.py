@@ -3,10 +3,12 @@
 from typing import Annotated
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 from upline.rewards.v1 import wallet_pb2
 
 from cli.bundle.encode import plain
 from cli.client import CALL_SECONDS, Client
+from cli.commands.report import time_of
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
 from cli.output import amount, moment, out, print_json, table
@@ -16,15 +18,19 @@ def wallet(
     program: ProgramId,
     participant: ParticipantId,
     transfers: Annotated[int, typer.Option(min=0, max=1000, help="Also the latest so many transfers.")] = 0,
+    at: Annotated[str, typer.Option("--at", metavar="TIME", help="The balances as they were then, ISO 8601.")] = "",
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show what a participant has: on hold and available.
+    """Show what a participant has: on hold, available, set aside for orders and payouts, and what he owes.
 
-    Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --json
+    Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --at 2026-05-01 --json
     """
-    balances, moved = call(Where(state, tuple(target)), lambda client: read(client, program, participant, transfers))
+    moment_of = time_of(at, "--at") if at else None
+    balances, moved = call(
+        Where(state, tuple(target)), lambda client: read(client, program, participant, transfers, moment_of)
+    )
     if as_json:
         print_json(plain(balances, defaults=True) | {"transfers": [plain(each, defaults=True) for each in moved]})
         return
@@ -34,11 +40,12 @@ def wallet(
 
 
 async def read(
-    client: Client, program: str, participant: str, transfers: int = 0
+    client: Client, program: str, participant: str, transfers: int = 0, at_time: Timestamp | None = None
 ) -> tuple[wallet_pb2.GetWalletResponse, list[wallet_pb2.Transfer]]:
     """Balances and, if asked for, the latest transfers."""
     balances = await client.wallets.GetWallet(
-        wallet_pb2.GetWalletRequest(program_id=program, participant_id=participant), timeout=CALL_SECONDS
+        wallet_pb2.GetWalletRequest(program_id=program, participant_id=participant, at_time=at_time),
+        timeout=CALL_SECONDS,
     )
     if not transfers:
         return balances, []
@@ -50,14 +57,18 @@ async def read(
 
 
 def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
-    """A table with a line for each participant and asset."""
-    rows = table("", "participant", "on hold", "available", right=("on hold", "available"))
+    """A table with a line for each participant and asset; what is set aside or owed only where something is."""
+    columns = {"on hold": "held_minor", "available": "available_minor"}
+    for title, field in (("set aside", "reserved_minor"), ("owed", "debt_minor")):
+        if any(getattr(each, field) for balances in wallets.values() for each in balances.balances):
+            columns[title] = field
+    rows = table("", "participant", *columns, right=tuple(columns))
     for participant, balances in wallets.items():
         for each in balances.balances:
-            held = amount(each.held_minor, each.minor_digits, each.asset)
-            rows.add_row(participant, held, amount(each.available_minor, each.minor_digits, each.asset))
+            sums = (getattr(each, field) for field in columns.values())
+            rows.add_row(participant, *(amount(each_sum, each.minor_digits, each.asset) for each_sum in sums))
         if not balances.balances:
-            rows.add_row(participant, "nothing", "nothing")
+            rows.add_row(participant, *["nothing"] * len(columns))
     out.print(rows)
 
 

@@ -1,0 +1,236 @@
+"""`upline payouts`."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from upline.rewards.v1 import payout_pb2, wallet_pb2
+
+from cli.bundle.encode import plain
+from cli.client import CALL_SECONDS, Client
+from cli.connection import Where, call
+from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
+from cli.output import amount, err, moment, out, print_json, table
+
+payouts = typer.Typer(
+    help="Value that leaves the system: what is asked for, handed over, paid or failed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+PayoutId = Annotated[str, typer.Argument(metavar="PAYOUT", help="The payout's id, the caller's own.")]
+_PREFIX = "PAYOUT_STATE_"
+
+
+@payouts.command("list")
+def list_(
+    program: ProgramId,
+    standing: Annotated[
+        str, typer.Option("--state-is", metavar="STATE", help="Only those that are requested, approved, sent, paid, …")
+    ] = "",
+    participant: Annotated[str, typer.Option("--of", metavar="PARTICIPANT", help="Only this participant's.")] = "",
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many, newest first.")] = 50,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """List payouts, newest first.
+
+    Examples: upline payouts list super-birds; upline payouts list super-birds --state-is requested --json
+    """
+    states = {name.removeprefix(_PREFIX).lower(): number for name, number in payout_pb2.PayoutState.items() if number}
+    if standing and standing not in states:
+        raise typer.BadParameter(f"{standing} is not one of {', '.join(states)}", param_hint="--state-is")
+    request = payout_pb2.ListPayoutsRequest(
+        program_id=program,
+        participant_id=participant,
+        state=states.get(standing, payout_pb2.PAYOUT_STATE_UNSPECIFIED),
+        page_size=count,
+    )
+
+    async def work(client: Client) -> tuple[list[payout_pb2.Payout], dict[str, int]]:
+        found = list((await client.payouts.ListPayouts(request, timeout=CALL_SECONDS)).payouts)
+        return found, await digits_of(client, found)
+
+    found, digits = call(Where(state, tuple(target)), work)
+    show(found, digits, as_json)
+
+
+@payouts.command()
+def approve(
+    program: ProgramId,
+    payout: PayoutId,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Let a payout go on.
+
+    Example: upline payouts approve super-birds p-17
+    """
+    _change(
+        Where(state, tuple(target)),
+        lambda client: client.payouts.ApprovePayout(
+            payout_pb2.ApprovePayoutRequest(program_id=program, payout_id=payout), timeout=CALL_SECONDS
+        ),
+        as_json,
+    )
+
+
+@payouts.command()
+def reject(
+    program: ProgramId,
+    payout: PayoutId,
+    reason: Annotated[str, typer.Option(help="Why; the participant is told.")],
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Say no to a payout that is not on its way; the amount becomes available again.
+
+    Example: upline payouts reject super-birds p-17 --reason "the card is not yours"
+    """
+    _change(
+        Where(state, tuple(target)),
+        lambda client: client.payouts.RejectPayout(
+            payout_pb2.RejectPayoutRequest(program_id=program, payout_id=payout, reason=reason), timeout=CALL_SECONDS
+        ),
+        as_json,
+    )
+
+
+@payouts.command()
+def retry(
+    program: ProgramId,
+    payout: PayoutId,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Hand a failed payout over once more.
+
+    Example: upline payouts retry super-birds p-17
+    """
+    _change(
+        Where(state, tuple(target)),
+        lambda client: client.payouts.RetryPayout(
+            payout_pb2.RetryPayoutRequest(program_id=program, payout_id=payout), timeout=CALL_SECONDS
+        ),
+        as_json,
+    )
+
+
+@payouts.command()
+def cancel(
+    program: ProgramId,
+    payout: PayoutId,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Give a failed payout up; the amount becomes available again.
+
+    Example: upline payouts cancel super-birds p-17
+    """
+    _change(
+        Where(state, tuple(target)),
+        lambda client: client.payouts.CancelPayout(
+            payout_pb2.CancelPayoutRequest(program_id=program, payout_id=payout), timeout=CALL_SECONDS
+        ),
+        as_json,
+    )
+
+
+@payouts.command()
+def report(
+    program: ProgramId,
+    payout: PayoutId,
+    paid: Annotated[bool, typer.Option("--paid/--failed", help="What the bank or provider answered.")],
+    reference: Annotated[str, typer.Option(help="The provider's reference.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it failed.")] = "",
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Tell what became of a payout that was handed over in a file.
+
+    Examples: upline payouts report super-birds p-17 --paid; upline payouts report super-birds p-17 --failed --reason "account closed"
+    """
+    request = payout_pb2.ReportPayoutRequest(
+        program_id=program, payout_id=payout, paid=paid, provider_reference=reference, reason=reason
+    )
+    _change(
+        Where(state, tuple(target)),
+        lambda client: client.payouts.ReportPayout(request, timeout=CALL_SECONDS),
+        as_json,
+    )
+
+
+@payouts.command()
+def batch(
+    program: ProgramId,
+    batch_id: Annotated[
+        str, typer.Argument(metavar="BATCH", help="Your name for the batch; the same name gives the same batch again.")
+    ],
+    file: Annotated[Path, typer.Option("--csv", metavar="FILE", help="The file for the bank or provider.")],
+    method: Annotated[str, typer.Option(help="Only payouts by this method.")] = "",
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Hand every approved payout over in one CSV file.
+
+    Example: upline payouts batch super-birds 2026-05-31 --csv payouts.csv
+    """
+    request = payout_pb2.CreatePayoutBatchRequest(program_id=program, batch_id=batch_id, method=method)
+
+    async def work(client: Client) -> tuple[payout_pb2.CreatePayoutBatchResponse, dict[str, int]]:
+        made = await client.payouts.CreatePayoutBatch(request, timeout=CALL_SECONDS)
+        return made, await digits_of(client, list(made.payouts))
+
+    made, digits = call(Where(state, tuple(target)), work)
+    file.write_text(made.csv, encoding="utf-8")
+    err.print(f"wrote {len(made.payouts)} payouts to {file}", markup=False)
+    show(list(made.payouts), digits, as_json)
+
+
+async def digits_of(client: Client, found: list[payout_pb2.Payout]) -> dict[str, int]:
+    """Decimal places of the assets of payouts of one program."""
+    if not found:
+        return {}
+    request = wallet_pb2.GetWalletRequest(program_id=found[0].program_id, participant_id=found[0].participant_id)
+    balances = (await client.wallets.GetWallet(request, timeout=CALL_SECONDS)).balances
+    return {each.asset: each.minor_digits for each in balances}
+
+
+def show(found: list[payout_pb2.Payout], digits: dict[str, int], as_json: bool) -> None:
+    """A table of payouts, or JSON."""
+    if as_json:
+        print_json({"payouts": [plain(each, defaults=True) for each in found]})
+        return
+    rows = table(
+        "", "payout", "participant", "amount", "fee", "method", "state", "asked", "why", right=("amount", "fee")
+    )
+    for each in found:
+        places = digits.get(each.asset, 0)
+        told = payout_pb2.PayoutState.Name(each.state).removeprefix(_PREFIX).lower()
+        rows.add_row(
+            each.payout_id,
+            each.participant_id,
+            amount(each.amount_minor, places, each.asset),
+            amount(each.fee_minor, places, each.asset),
+            each.method,
+            told,
+            moment(each.create_time),
+            each.reason,
+        )
+    out.print(rows if found else "no payouts")
+
+
+def _change(where: Where, change: Callable[[Client], Awaitable[Any]], as_json: bool) -> None:
+    async def work(client: Client) -> tuple[payout_pb2.Payout, dict[str, int]]:
+        changed = (await change(client)).payout
+        return changed, await digits_of(client, [changed])
+
+    changed, digits = call(where, work)
+    show([changed], digits, as_json)

@@ -1,0 +1,85 @@
+"""`upline report`."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from google.protobuf.timestamp_pb2 import Timestamp
+from upline.rewards.v1 import payout_pb2
+
+from cli.client import Client
+from cli.connection import Where, call
+from cli.failures import USAGE, CommandFailed
+from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
+from cli.output import err, out, print_json, table
+
+REPORT_SECONDS = 300.0
+"""It reads every transfer of the program."""
+
+
+def report(
+    program: ProgramId,
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="From when (inclusive), ISO 8601; UTC if no zone is named.")
+    ],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Until when (exclusive).")],
+    file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it to a CSV file instead.")] = None,
+    state: State = DEFAULT_STATE,
+    target: Targets = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Show what a period added up to, by asset, account and kind of movement. opening + in - out = closing.
+
+    Examples: upline report uds --from 2026-05-01 --to 2026-06-01; upline report uds --from 2026-05-01 --to 2026-06-01 --csv may.csv
+    """
+    request = payout_pb2.GetSettlementReportRequest(
+        program_id=program, start_time=time_of(start, "--from"), end_time=time_of(end, "--to")
+    )
+
+    async def work(client: Client) -> payout_pb2.GetSettlementReportResponse:
+        answer: payout_pb2.GetSettlementReportResponse = await client.payouts.GetSettlementReport(
+            request, timeout=REPORT_SECONDS
+        )
+        return answer
+
+    answer = call(Where(state, tuple(target)), work)
+    if file is not None:
+        file.write_text(answer.csv, encoding="utf-8")
+        err.print(f"wrote {file}", markup=False)
+    if as_json:
+        print_json(answer)
+    elif file is None:
+        print_report(answer.csv)
+
+
+def print_report(text: str) -> None:
+    """Two tables for each asset: its accounts, and what moved by kind."""
+    rows = list(csv.DictReader(io.StringIO(text)))
+    for asset in dict.fromkeys(each["asset"] for each in rows):
+        accounts = table(asset, "account", "opening", "in", "out", "closing", right=("opening", "in", "out", "closing"))
+        kinds = table("", "kind", "transfers", "amount", right=("transfers", "amount"))
+        for each in rows:
+            if (each["asset"], each["part"]) == (asset, "account"):
+                accounts.add_row(*(each[name] for name in ("name", "opening", "in", "out", "closing")))
+            elif each["asset"] == asset:
+                kinds.add_row(each["name"], each["transfers"], each["amount"])
+        out.print(accounts)
+        out.print(kinds)
+    if not rows:
+        out.print("nothing has moved")
+
+
+def time_of(text: str, option: str) -> Timestamp:
+    """A date or time of the command line. Raises CommandFailed."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandFailed(
+            f"{option} {text}: expected a date or time such as 2026-05-01 or 2026-05-01T12:00:00Z", USAGE
+        ) from error
+    stamp = Timestamp()
+    stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return stamp
