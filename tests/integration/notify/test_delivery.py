@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import psycopg
 from upline.notify.v1 import notify_pb2, notify_pb2_grpc
@@ -170,3 +170,34 @@ async def test_names_with_any_character_arrive_whole(
     name = 'a\\N\tb\nc"\\.\r{}'
     await publish(reward_event(program, [earning(name, 1, 1)]))
     assert len(await when_there(inboxes, program, name, 1)) == 1
+
+
+async def test_refusals_and_what_expires_are_told_in_both_languages(
+    inboxes: Inboxes,
+    preferences: notify_pb2_grpc.PreferenceServiceStub,
+    publish: Publish,
+    new_program_id: NewProgram,
+) -> None:
+    program = new_program_id("warned")
+    russian = notify_pb2.UpdatePreferencesRequest(
+        request_id=program,
+        program_id=program,
+        participant_id="olga",
+        preferences=notify_pb2.Preferences(locale="ru"),
+    )
+    await preferences.UpdatePreferences(russian, timeout=DEADLINE_SECONDS)
+    refused = reward_event(program, [earning("maria", 1, 21), earning("olga", 2, 5)], event_id="rejection:1")
+    refused.change = events_pb2.REWARD_CHANGE_REJECTED
+    expiring = reward_event(program, [earning("olga", 0, 70)], event_id="expiring:1")
+    expiring.change = events_pb2.REWARD_CHANGE_EXPIRING
+    expiring.conversion_id = expiring.event_type = ""
+    expiring.earnings[0].expire_time.FromDatetime(MOMENT + timedelta(days=7))
+    await publish(refused, expiring)
+    [told] = await when_there(inboxes, program, "maria", 1)
+    assert told.kind == notify_pb2.NOTIFICATION_KIND_REWARD_REJECTED
+    assert told.title == "Not granted: 21 points"
+    by_kind = {each.kind: each for each in await when_there(inboxes, program, "olga", 2)}
+    assert "Отказано" in by_kind[notify_pb2.NOTIFICATION_KIND_REWARD_REJECTED].title
+    warning = by_kind[notify_pb2.NOTIFICATION_KIND_EXPIRING]
+    assert warning.title == "Скоро сгорит: 70 баллов"
+    assert warning.hold_until.ToDatetime(tzinfo=UTC) == MOMENT + timedelta(days=7)
