@@ -6,6 +6,7 @@ from fractions import Fraction
 from services.rewards.domain import tallies
 from services.rewards.domain.amounts import Base, LevelAmount
 from services.rewards.domain.basis import Basis, basis_of, basis_of_lines
+from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.counters import Counter, Measure
 from services.rewards.domain.decision import AcrossTiers, AtTier, Crossed, Decision, Outcome, Step
 from services.rewards.domain.facts import Facts, counts
@@ -99,13 +100,26 @@ def _claim(plan: Plan, rule: Rule, facts: Facts, seat: Seat, basis: Basis) -> De
             level, step = at_tier(tiers, rule.levels, seat.number, value)
             steps = (*steps, step)
         else:
-            level, across = _across(tiers, rule.levels, seat.number, value, facts.conversion.remaining_minor)
+            level, across = _across_what_is_left(rule, tiers, seat.number, value, facts.conversion)
             steps = (*steps, across)
     # Not reduced to lowest terms: that takes longer than all of the rest.
     numerator, denominator = level.numerator, level.denominator
     if level.percent is not None or rule.table is not None:
         numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
     return _rounded(rule, level, seat.person, numerator, denominator, basis, plan.rounding, steps)
+
+
+def _across_what_is_left(
+    rule: Rule, tiers: Tiers, index: int, value: int, conversion: Conversion
+) -> tuple[LevelAmount, AcrossTiers]:
+    """The level's share. Of the base LINES, the smallest that it had on the way from the whole conversion to what is left: the refund
+    of a line that the rule does not take raises nothing. Between two bounds, a mean only rises or only falls."""
+    left, whole = conversion.remaining_minor, conversion.amount_minor
+    if rule.base is not Base.LINES or left == whole:
+        return _across(tiers, rule.levels, index, value, left)
+    volumes = [left, *(bound - value for bound in tiers.bounds if left < bound - value < whole), whole]
+    found = [_across(tiers, rule.levels, index, value, volume) for volume in volumes]
+    return min(found, key=lambda each: Fraction(each[0].numerator, each[0].denominator))
 
 
 def _across(

@@ -74,20 +74,20 @@ def _in_order(direct: list[Decision], indirect: list[Decision]) -> list[Decision
 def _least(now: Decision, before: Decision) -> Decision:
     if before.outcome is not Outcome.PAID:
         return before
-    lost = _crossings_lost(now, before)
     if now.amount_minor <= before.amount_minor:
-        return now._replace(steps=lost)
-    return now._replace(outcome=before.outcome, amount_minor=before.amount_minor, steps=before.steps)
+        return now._replace(steps=_crossings_lost(now.steps, now, before))
+    steps = _crossings_lost(before.steps, now, before)
+    return now._replace(outcome=before.outcome, amount_minor=before.amount_minor, steps=steps)
 
 
-def _crossings_lost(now: Decision, before: Decision) -> tuple[Step, ...]:
-    """The steps of now, where the tiers are named that were crossed before and no longer are."""
+def _crossings_lost(steps: tuple[Step, ...], now: Decision, before: Decision) -> tuple[Step, ...]:
+    """The steps, where the tiers are named that were crossed before and no longer are."""
     crossed = next((each for each in before.steps if isinstance(each, Crossed)), None)
     if crossed is None:
-        return now.steps
+        return steps
     still = next((each for each in now.steps if isinstance(each, Crossed)), crossed._replace(adds=0, tiers=()))
     lost = tuple(number for number in crossed.tiers if number not in still.tiers)
-    return (*(each for each in now.steps if not isinstance(each, Crossed)), still._replace(lost=lost))
+    return (*(each for each in steps if not isinstance(each, Crossed)), still._replace(lost=lost))
 
 
 def _shared(decision: Decision, facts: Facts) -> Iterator[Decision]:

@@ -5,14 +5,16 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.details import Details, Line
 from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.pay import decide, pay
 from services.rewards.domain.plan import Plan
 from services.rewards.domain.settlement import Posted, accrue, claw_back
 from services.rewards.domain.snapshot import Snapshot
-from tests.unit.rewards.plans import MOMENT, conversion, paid, plan, rule
+from tests.unit.rewards.plans import MOMENT, conversion, counter, paid, percent, plan, rule, tiers
 from tests.unit.rewards.rich_plans import rich_conversions, rich_plans, snapshots
 
 Case = tuple[Plan, Conversion, Snapshot]
@@ -48,6 +50,24 @@ def test_ten_percent_of_what_is_left() -> None:
     subject = plan(rule())
     assert paid(subject, conversion(10_000)) == [("r", "maria", 1_000)]
     assert paid(subject, conversion(10_000, remaining_minor=7_000)) == [("r", "maria", 700)]
+
+
+def test_the_refund_of_another_line_gives_nothing_back_that_a_refund_took() -> None:
+    lines = [Line("1", "", "a", 1_000, {}), Line("2", "", "b", 1_000, {})]
+    order = conversion(2_000, read_details=lambda: Details(lines=lines))
+    subject = plan(
+        rule(
+            amount=percent("10", plan_pb2.AMOUNT_BASE_LINES),
+            lines='line.category == "a"',
+            tiers=tiers("volume", plan_pb2.TIER_MODE_MARGINAL, (1_000, "2"), (1_500, "9")),
+        ),
+        counters=[counter()],
+    )
+    mine = Reversal("shop", "r1", "c1", 400, False, MOMENT, (("1", 400),))
+    other = Reversal("shop", "r2", "c1", 900, False, MOMENT, (("2", 900),))
+    # 1,000 at 10 %, 500 at 2 % and 500 at 9 %: 7.75 %; the first 1,500 of them, 7.33 %.
+    owed = [paid(subject, after(order, gone)) for gone in ([], [mine], [other], [mine, other], [other, mine])]
+    assert owed == [[("r", "maria", minor)] for minor in (77, 44, 73, 44, 44)]
 
 
 @settings(max_examples=1_000, deadline=None)

@@ -137,6 +137,26 @@ def test_a_volume_crosses_several_bounds_at_once_and_falls_back_with_a_refund() 
     assert (left.amount_minor, left.steps) == (5, (Crossed("volume", 0, 1_500, (0,), lost=(1,)),))
 
 
+def test_a_bonus_that_a_cap_cut_falls_back_too() -> None:
+    subject = plan(
+        rule(
+            "bonus",
+            amount=None,
+            tiers=tiers("volume", BONUS, (1_000, 5), (2_000, 7)),
+            caps=[plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_REWARD, amount_minor=4)],
+        ),
+        counters=[counter()],
+    )
+    order = conversion(2_500)
+    assert paid(subject, order) == [("bonus", "maria", 4)]
+    left = replace(order, remaining_minor=1_500)
+    decisions = decide(subject, left)
+    assert [each.amount_minor for each in decisions] == [4]
+    counted = effects(subject, left, decisions, Snapshot())
+    stand = {key.name: value for key, value in counted.items() if key.name.startswith(("bonus", "forfeit")) and value}
+    assert stand == {"bonus:bonus:1000": 1, "forfeit:bonus:2000": 1}
+
+
 steps = st.lists(st.tuples(st.integers(1, 10**6), st.fractions(0, 1)), min_size=1, max_size=5, unique_by=lambda s: s[0])
 
 
