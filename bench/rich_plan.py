@@ -1,5 +1,6 @@
 """What plans cost: a rich one against a plain one of as many levels, and plain ones by their number of levels and rules."""
 
+import gc
 import time
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +11,7 @@ from bench.events import CONVERSIONS_A_BATCH, batch
 from bench.figures import Figure, interleaved, ratios
 from bench.payout import rewards_deps
 from bench.servers import Servers
+from chassis import process
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.commands.settle import settle
@@ -25,6 +27,8 @@ MICROSECONDS = 1e6
 async def measure(servers: Servers) -> list[Figure]:
     """payout_rich_vs_plain, payout_levels_…, payout_rules_…."""
     deps = await rewards_deps(servers, servers.database("rich"))
+    gc.freeze()
+    gc.set_threshold(process.GC_THRESHOLD)  # as a service sets it when it has started
     rich, plain = await interleaved(
         ROUNDS, await _paying(deps, "rich", rich_plan(), 3), await _paying(deps, "plain", levels_plan(3), 3)
     )

@@ -32,25 +32,43 @@ class Decided:
     """Of those of stateful programs."""
 
 
+@dataclass(slots=True)
+class Pending:
+    """Conversions that are about to be decided, with the plans that pay them; None where none was in force."""
+
+    plain: list[tuple[Plan | None, Conversion]] = field(default_factory=list)
+    """Of programs that count nothing."""
+    counting: list[tuple[Case | None, Conversion]] = field(default_factory=list)
+
+    def only(self, keys: Collection[Key]) -> "Pending":
+        """Those with these keys."""
+        return Pending(
+            [each for each in self.plain if key_of(each[1]) in keys],
+            [each for each in self.counting if key_of(each[1]) in keys],
+        )
+
+
+def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conversions: Iterable[Conversion]) -> Pending:
+    """Finds out what can be known of conversions before the lock of their stateful `programs` is taken."""
+    pending = Pending()
+    for conversion in conversions:
+        plan = paying[key_of(conversion)]
+        if conversion.program_id in programs:
+            pending.counting.append((None if plan is None else Case(plan, conversion), conversion))
+        else:
+            pending.plain.append((plan, conversion))
+    return pending
+
+
 async def decide_all(
-    conn: AsyncConnection,
-    programs: Collection[str],
-    paying: Mapping[Key, Plan | None],
-    conversions: Iterable[Conversion],
-    came_first: Mapping[Key, Sequence[Reversal]],
+    conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
 ) -> Decided:
     """Decides conversions, those of stateful `programs` one after the other, and writes what they count.
 
     `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
     """
-    decided = Decided()
-    counting: list[tuple[Case | None, Conversion]] = []
-    for conversion in conversions:
-        plan = paying[key_of(conversion)]
-        if conversion.program_id in programs:
-            counting.append((None if plan is None else Case(plan, conversion), conversion))
-        elif plan is not None:
-            decided.accruals.append(accrue(plan, conversion))
+    decided = Decided([accrue(plan, conversion) for plan, conversion in pending.plain if plan is not None])
+    counting = pending.counting
     if not counting:
         return decided
     # The same order wherever the same facts meet: nothing else may say who gets the rest of a budget.

@@ -95,17 +95,17 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
         }
         rows = [(each, _number(paying[key_of(each.conversion)])) for each in recorded]
         programs = counting.stateful(versions)
+        pending = counting.prepare(programs, paying, (each.conversion for each in recorded))
         if programs:
             await tallies.lock(conn, programs)
         if expect_all_new:
-            decided = await counting.decide_all(conn, programs, paying, (each.conversion for each in recorded), {})
+            decided = await counting.decide_all(conn, programs, pending, {})
             await conversions.copy_new(conn, rows, decided.counted)
             await _post(conn, versions, decided.accruals, [])
             return
         fresh, awaited = await conversions.merge_new(conn, rows)
         late = await conversions.load_reversals(conn, awaited) if awaited else {}
-        arrived = [each.conversion for each in recorded if key_of(each.conversion) in fresh]
-        decided = await counting.decide_all(conn, programs, paying, arrived, late)
+        decided = await counting.decide_all(conn, programs, pending.only(fresh), late)
         if decided.counted:
             await conversions.keep_counted(conn, decided.counted)
         await _post(conn, versions, decided.accruals, [])

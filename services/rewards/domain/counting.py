@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from services.rewards.domain.audience import BUYER_LEVEL
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.effects import difference, effects, effects_of, members
 from services.rewards.domain.facts import Facts
@@ -10,6 +11,7 @@ from services.rewards.domain.plan import Plan
 from services.rewards.domain.reads import reads_of
 from services.rewards.domain.rich import decide_whole
 from services.rewards.domain.running import RunningTallies
+from services.rewards.domain.seats import verdict
 from services.rewards.domain.settlement import Accrual, accrue, post
 from services.rewards.domain.snapshot import EMPTY, Snapshot
 from services.rewards.domain.tallies import TallyKey
@@ -25,11 +27,13 @@ class Case:
         self.conversion = conversion
         self._facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
         self._reads = reads_of(plan, self._facts)
-
-    @property
-    def needs(self) -> set[TallyKey]:
+        self.needs = self._reads | members(plan, self._facts) if plan.is_stateful else set()
         """The tallies that have to be known to decide the conversion and to apply what it counts."""
-        return self._reads | members(self.plan, self._facts) if self.plan.is_stateful else set()
+        for rule in plan.listening(conversion.event_type):
+            if rule.when is not None and not rule.when.asks_for_people:
+                verdict(
+                    rule.when, self._facts, "", BUYER_LEVEL
+                )  # and kept: nobody waits for it behind the program's lock
 
     def settle(self, running: RunningTallies) -> tuple[Accrual, Snapshot | None]:
         """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none.

@@ -11,6 +11,7 @@ from services.rewards.domain.condition import Condition, ConditionError
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.counters import Counter
 from services.rewards.domain.details import Details, Line
+from services.rewards.domain.limits import Budget, Cap
 from services.rewards.domain.periods import Period, period_start
 from services.rewards.domain.snapshot import Snapshot
 
@@ -32,6 +33,8 @@ class Facts:
         self._values: dict[str, object] = {}
         self._verdicts: dict[int, bool | ConditionError] = {}
         self._periods: dict[str, str] = {}
+        self.limits: dict[tuple[int, str], tuple[tuple[Cap | Budget, tuple[str, str, str] | None], ...]] = {}
+        """Those that were asked for, by rule and beneficiary: room.py."""
 
     @cached_property
     def details(self) -> Details:

@@ -1,6 +1,6 @@
 """How much room caps and budgets leave, reward by reward: those of one conversion share it in their order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from services.rewards.domain.decision import Decision, Limited, Outcome
 from services.rewards.domain.facts import Facts
@@ -48,8 +48,17 @@ class Room:
         return self._facts.snapshot.value(*key) if used is None else used
 
 
-def limits_of(plan: Plan, rule: Rule, beneficiary_id: str, facts: Facts) -> Iterator[tuple[Cap | Budget, Key | None]]:
+def limits_of(plan: Plan, rule: Rule, beneficiary_id: str, facts: Facts) -> Sequence[tuple[Cap | Budget, Key | None]]:
     """The limits on a reward, in the order in which they apply, each with the tally of what is used; None for one of its own."""
+    if not rule.caps and not plan.budgets:
+        return ()
+    found = facts.limits.get((rule.ordinal, beneficiary_id))
+    if found is None:
+        found = facts.limits[rule.ordinal, beneficiary_id] = tuple(_limits_of(plan, rule, beneficiary_id, facts))
+    return found
+
+
+def _limits_of(plan: Plan, rule: Rule, beneficiary_id: str, facts: Facts) -> Iterator[tuple[Cap | Budget, Key | None]]:
     for cap in rule.caps:
         if cap.scope is _OF_ONE:
             yield cap, None
