@@ -23,6 +23,9 @@ class External:
     nats_monitor_url: str = ""
     role_password: str = ""
     secret: str = ""
+    payout_webhook_url: str = ""
+    payout_webhook_secret: str = ""
+    payout_webhook_methods: str = ""
 
     @classmethod
     def from_environment(cls) -> "External":

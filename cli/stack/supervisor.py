@@ -256,6 +256,12 @@ class Stack:
         }
         if self._test_clock_file:
             settings["UPLINE_TEST_CLOCK_FILE"] = str(self._test_clock_file)
+        if service == "rewards" and self.layout.external.payout_webhook_url:
+            settings |= {
+                "UPLINE_PAYOUT_WEBHOOK_URL": self.layout.external.payout_webhook_url,
+                "UPLINE_PAYOUT_WEBHOOK_SECRET": self.layout.external.payout_webhook_secret,
+                "UPLINE_PAYOUT_WEBHOOK_METHODS": self.layout.external.payout_webhook_methods,
+            }
         if service == "attribution":
             settings |= {
                 "UPLINE_REDIRECT_PORT": str(self.layout.ports["redirect"]),

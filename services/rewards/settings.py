@@ -5,6 +5,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
+from standardwebhooks import Webhook
 
 from chassis.settings import ServiceSettings
 
@@ -25,6 +26,10 @@ class RewardsSettings(ServiceSettings):
             return self
         if not self.payout_webhook_secret.get_secret_value():
             raise ValueError("UPLINE_PAYOUT_WEBHOOK_SECRET is missing: payouts are not sent unsigned")
+        try:
+            Webhook(self.payout_webhook_secret.get_secret_value())
+        except ValueError as error:
+            raise ValueError("UPLINE_PAYOUT_WEBHOOK_SECRET is not base 64") from error
         parts = urlsplit(self.payout_webhook_url)
         if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
             raise ValueError("UPLINE_PAYOUT_WEBHOOK_URL must be https beyond this machine")

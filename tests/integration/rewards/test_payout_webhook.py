@@ -231,7 +231,13 @@ async def test_processes_at_once_send_each_payout_once(
 
 
 @pytest.mark.parametrize(
-    ("url", "secret"), [("https://bank.example/pay", ""), ("http://bank.example/pay", KEY), ("bank.example", KEY)]
+    ("url", "secret"),
+    [
+        ("https://bank.example/pay", ""),
+        ("https://bank.example/pay", "whsec_ä"),
+        ("http://bank.example/pay", KEY),
+        ("bank.example", KEY),
+    ],
 )
 def test_settings_that_would_leak_are_refused(servers: Servers, url: str, secret: str) -> None:
     with pytest.raises(ValidationError):
