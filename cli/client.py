@@ -16,6 +16,7 @@ from upline.attribution.v1 import (
 )
 from upline.notify.v1 import notify_pb2_grpc
 from upline.rewards.v1 import (
+    approval_pb2_grpc,
     contest_pb2_grpc,
     payout_pb2_grpc,
     plan_pb2_grpc,
@@ -72,6 +73,7 @@ class Client:
         self.clicks = _stub(click_pb2_grpc.ClickServiceStub, attribution)
         self.conversions = _stub(conversion_pb2_grpc.ConversionServiceStub, attribution)
         self.plans = _stub(plan_pb2_grpc.PlanServiceStub, rewards)
+        self.approvals = _stub(approval_pb2_grpc.ApprovalServiceStub, rewards)
         self.contests = _stub(contest_pb2_grpc.ContestServiceStub, rewards)
         self.rewards = _stub(reward_pb2_grpc.RewardServiceStub, rewards)
         self.payouts = _stub(payout_pb2_grpc.PayoutServiceStub, rewards)

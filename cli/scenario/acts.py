@@ -6,17 +6,19 @@ from typing import Any
 
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
 from upline.notify.v1 import notify_pb2
-from upline.rewards.v1 import payout_pb2, redemption_pb2
+from upline.rewards.v1 import approval_pb2, payout_pb2, redemption_pb2
 
 from chassis.times import to_timestamp
 from cli.applying import apply_bundle
 from cli.client import CALL_SECONDS
 from cli.scenario.shapes.events import Apply, Order, Refund
 from cli.scenario.shapes.payouts import (
+    Approve,
     ApprovePayout,
     AskPayout,
     BatchPayouts,
     CancelPayout,
+    Reject,
     RejectPayout,
     ReportPayout,
     RetryPayout,
@@ -285,6 +287,22 @@ async def _gift(world: World, action: Gift) -> None:
     )
 
 
+async def _approve(world: World, action: Approve) -> None:
+    await world.client.approvals.ApproveRewards(
+        approval_pb2.ApproveRewardsRequest(program_id=world.program_id, conversion_id=action.event),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _reject(world: World, action: Reject) -> None:
+    await world.client.approvals.RejectRewards(
+        approval_pb2.RejectRewardsRequest(
+            program_id=world.program_id, conversion_id=action.event, reason=action.reason
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
 async def _ask_payout(world: World, action: AskPayout) -> None:
     await world.client.payouts.RequestPayout(
         payout_pb2.RequestPayoutRequest(
@@ -367,6 +385,8 @@ _ACTS: dict[type, Callable[[World, Any], Awaitable[None]]] = {
     Buy: _buy,
     Exchange: _exchange,
     Gift: _gift,
+    Approve: _approve,
+    Reject: _reject,
     AskPayout: _ask_payout,
     ApprovePayout: _approve_payout,
     RejectPayout: _reject_payout,

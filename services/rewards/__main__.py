@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from upline.rewards.v1 import contest_pb2, payout_pb2, plan_pb2, redemption_pb2, reward_pb2, wallet_pb2
+from upline.rewards.v1 import approval_pb2, contest_pb2, payout_pb2, plan_pb2, redemption_pb2, reward_pb2, wallet_pb2
 
 from chassis import process, telemetry
 from chassis.clock import Clock
@@ -23,6 +23,7 @@ from services.rewards.commands.settle import settle
 from services.rewards.domain.payout import Provider
 from services.rewards.providers import WebhookProvider
 from services.rewards.queries.deps import QueryDeps
+from services.rewards.rpc.approvals import ApprovalServicer
 from services.rewards.rpc.contests import ContestServicer
 from services.rewards.rpc.payouts import PayoutServicer
 from services.rewards.rpc.plans import PlanServicer
@@ -73,6 +74,9 @@ class Rewards:
         self.server.add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(self.deps, queries))
         self.server.add(
             redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"], RedemptionServicer(self.deps, queries)
+        )
+        self.server.add(
+            approval_pb2.DESCRIPTOR.services_by_name["ApprovalService"], ApprovalServicer(self.deps, queries)
         )
         self.server.add(contest_pb2.DESCRIPTOR.services_by_name["ContestService"], ContestServicer(queries))
         self.server.add(payout_pb2.DESCRIPTOR.services_by_name["PayoutService"], PayoutServicer(self.deps, queries))

@@ -15,6 +15,7 @@ from services.rewards.domain.asset import Asset
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Reward, Transfer
 from services.rewards.domain.settlement import Accrual, Clawback, conversion_cause
+from services.rewards.domain.waiting import is_mark
 from services.rewards.wire.plans import asset_message
 
 EVENTS_A_MESSAGE = 500
@@ -50,6 +51,18 @@ def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.Reward
         assets,
     )
     _add_earnings(event, ((each.reward, -each.delta_minor, None) for each in clawback.revisions))
+    return event
+
+
+def rejected(
+    conversion: Conversion, moment: datetime, rewards: Iterable[tuple[Reward, Transfer]], assets: Iterable[Asset]
+) -> events_pb2.RewardEvent:
+    """A person refused rewards."""
+    pairs = list(rewards)
+    named = {transfer.asset for _, transfer in pairs}
+    cause = pairs[0][1].cause_id
+    event = _event(conversion, events_pb2.REWARD_CHANGE_REJECTED, cause, named, moment, assets)
+    _add_earnings(event, ((reward, transfer.amount_minor, None) for reward, transfer in pairs))
     return event
 
 
@@ -170,5 +183,6 @@ def _add_earnings(event: events_pb2.RewardEvent, earnings: Iterable[tuple[Reward
             level=level,
             asset=asset,
             amount_minor=amount_minor,
-            hold_until=None if hold_until is None else to_timestamp(hold_until),
+            hold_until=None if hold_until is None or is_mark(hold_until) else to_timestamp(hold_until),
+            waits=is_mark(hold_until),
         )

@@ -14,7 +14,7 @@ from services.rewards.commands.contests import settle_due_contests
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import expire
 from services.rewards.commands.payouts import send_payouts
-from services.rewards.commands.release import release_due_holds, roll_up_balances
+from services.rewards.commands.release import release_due_holds, release_ended_waits, roll_up_balances
 from services.rewards.commands.spending import settle_debts
 
 RELEASE_SECONDS = 1.0
@@ -37,6 +37,7 @@ async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
     await process.run_all(
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
+        _repeat(deps, "release what waited", RELEASE_SECONDS, lambda: _drain(deps, release_ended_waits)),
         _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, settle_due_contests)),
         _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, settle_debts)),
         _repeat(deps, "expire", EXPIRY_SECONDS, lambda: _drain(deps, expire)),

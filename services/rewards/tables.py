@@ -145,6 +145,37 @@ hold = Table(
     comment="Holds that have not ended: a reward with this hold_until is in HELD while the row is here",
 )
 
+hold_wait = Table(
+    "hold_wait",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("conversion_id", Text, primary_key=True),
+    Column("mark", DateTime(timezone=True), primary_key=True, comment="domain/waiting.py: stands in hold and reward"),
+    Column("rule_id", Text, nullable=False),
+    Column("buyer_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False, comment="empty: no event is waited for"),
+    Column("event_time", DateTime(timezone=True), comment="when it occurred; NULL: it has not come"),
+    Column("approval", SmallInteger, nullable=False, comment="store/waiting.py Approval"),
+    Column("decide_time", DateTime(timezone=True), comment="when a person decided"),
+    Column("reason", Text, nullable=False, comment="why it was refused"),
+    Column("earliest", DateTime(timezone=True), nullable=False, comment="when its duration is over"),
+    Column("occurred_at", DateTime(timezone=True), nullable=False, comment="of the conversion"),
+    Column("end_time", DateTime(timezone=True), comment="when it was released or refused; NULL: it is held"),
+    comment="What holds without an end wait for; the rows stay",
+)
+
+awaited_event = Table(
+    "awaited_event",
+    metadata,
+    Column("program_id", Text, primary_key=True),
+    Column("conversion_id", Text, primary_key=True),
+    Column("buyer_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("target_id", Text, nullable=False, comment="the conversion it is meant for; empty: all before it"),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    comment="Events that some hold may wait for, so that one that is settled before its conversion is not missed",
+)
+
 tally = Table(
     "tally",
     metadata,

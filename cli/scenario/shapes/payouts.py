@@ -3,7 +3,24 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from cli.scenario.shapes.marks import PAYOUT, Amount, Asset, Makes, Payout, Person
+from cli.scenario.shapes.marks import PAYOUT, Amount, Asset, Event, Makes, Payout, Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """An event's rewards that wait for a person's word get it."""
+
+    event: Event
+
+    SHORT: ClassVar[str] = "event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """An event's rewards that wait for a person's word are refused."""
+
+    event: Event
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

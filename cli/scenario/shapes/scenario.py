@@ -8,10 +8,12 @@ from cli.scenario.shapes.events import Apply, Order, Refund
 from cli.scenario.shapes.expect import Expect
 from cli.scenario.shapes.marks import NewPerson, ProgramFile, When
 from cli.scenario.shapes.payouts import (
+    Approve,
     ApprovePayout,
     AskPayout,
     BatchPayouts,
     CancelPayout,
+    Reject,
     RejectPayout,
     ReportPayout,
     RetryPayout,
@@ -56,6 +58,8 @@ class Step:
     buy: Buy | None = None
     exchange: Exchange | None = None
     gift: Gift | None = None
+    approve: Approve | None = None
+    reject: Reject | None = None
     ask_payout: AskPayout | None = None
     approve_payout: ApprovePayout | None = None
     reject_payout: RejectPayout | None = None

@@ -61,6 +61,8 @@ class Earning(NamedTuple):
     amount_minor: int
     hold_until: datetime | None
     """When the hold ends; of what expires, when it does."""
+    waits: bool = False
+    """Whether it is held until something happens, nobody knows when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Notice(NamedTuple):
     amounts: tuple[Amount, ...]
     """By asset, in the order of the event."""
     hold_until: datetime | None
-    """The latest end of a hold, if anything is held; of what expires, when it does."""
+    """The latest end of a hold, if anything is held until a known time; of what expires, when it does."""
 
 
 def notices(cause: Cause) -> list[Notice]:
@@ -113,18 +115,21 @@ def notices(cause: Cause) -> list[Notice]:
 def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
     sums: dict[str, tuple[int, int]] = {}
     holds: list[datetime] = []
-    for _, _, asset, amount_minor, hold_until in earnings:
+    held_count = 0
+    for _, _, asset, amount_minor, hold_until, waits in earnings:
         total, held = sums.get(asset, (0, 0))
-        if hold_until is not None and change in _DATED:
-            holds.append(hold_until)
+        if (waits or hold_until is not None) and change in _DATED:
+            held_count += 1
             held += amount_minor if change is Change.ACCRUED else 0
+            if hold_until is not None:
+                holds.append(hold_until)
         sums[asset] = (total + amount_minor, held)
     amounts = tuple([Amount(asset, total, held) for asset, (total, held) in sums.items()])
     for each in amounts:
         if each.total_minor > MAX_AMOUNT_MINOR:
             raise UnusableEventError(f"the amounts of {person!r} sum to more than {MAX_AMOUNT_MINOR}")
     level = earnings[0].level if len(earnings) == 1 else min(each.level for each in earnings)
-    kind = _kind(change, all_held=len(holds) == len(earnings))
+    kind = _kind(change, all_held=held_count == len(earnings))
     return Notice(person, kind, level, amounts, max(holds) if holds else None)
 
 

@@ -16,7 +16,7 @@ _EN = LocaleTexts(
             "{% elif level == 1 %}A new {{ event }} by your friend {{ buyer }} in {{ program }}: you earn {{ amount }}."
             "{% else %}A new {{ event }} by {{ buyer }}, level {{ level }} of your network, in {{ program }}: you earn"
             " {{ amount }}.{% endif %}"
-            "{% if held %} On hold until {{ hold_until }}: {{ held }}.{% endif %}",
+            "{% if held %} On hold{% if hold_until %} until {{ hold_until }}{% endif %}: {{ held }}.{% endif %}",
         ),
         TextTemplate(
             Kind.HELD,
@@ -25,7 +25,7 @@ _EN = LocaleTexts(
             "{% elif level == 1 %}A new {{ event }} by your friend {{ buyer }} in {{ program }}: you earn {{ amount }}."
             "{% else %}A new {{ event }} by {{ buyer }}, level {{ level }} of your network, in {{ program }}: you earn"
             " {{ amount }}.{% endif %}"
-            " Available from {{ hold_until }}.",
+            "{% if hold_until %} Available from {{ hold_until }}.{% else %} Available once it is confirmed.{% endif %}",
         ),
         TextTemplate(
             Kind.RELEASED,
@@ -65,7 +65,7 @@ _RU = LocaleTexts(
             " Вы получаете {{ amount }}."
             "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
             " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
-            "{% if held %} До {{ hold_until }} в ожидании: {{ held }}.{% endif %}",
+            "{% if held %}{% if hold_until %} До {{ hold_until }} в ожидании{% else %} В ожидании{% endif %}: {{ held }}.{% endif %}",
         ),
         TextTemplate(
             Kind.HELD,
@@ -75,7 +75,7 @@ _RU = LocaleTexts(
             " Вы получаете {{ amount }}."
             "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
             " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
-            " С {{ hold_until }} можно будет использовать.",
+            "{% if hold_until %} С {{ hold_until }} можно будет использовать.{% else %} Можно будет использовать после подтверждения.{% endif %}",
         ),
         TextTemplate(
             Kind.RELEASED,

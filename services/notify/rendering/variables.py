@@ -6,7 +6,7 @@
 | `amount` | all amounts as one phrase: `21 points and $3.00` |
 | `amounts` | a list, an item by asset: `asset` (code), `number` (whole units, for `plural`), `text`, `held` (text, empty for none) |
 | `held` | the part on hold as one phrase; empty for none |
-| `hold_until` | the day the last hold ends, or what expires does; empty for none |
+| `hold_until` | the day the last hold ends, or what expires does; empty for none, and where it waits for something else than time |
 | `own` | whether it was the reader's own conversion |
 | `level` | distance from the buyer: 0 for himself, 1 for a friend, … |
 | `buyer` | the buyer's id |

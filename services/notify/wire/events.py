@@ -43,5 +43,5 @@ def _earnings(event: events_pb2.RewardEvent) -> tuple[Earning, ...]:
         hold_until = to_datetime(each.hold_until) if each.HasField("hold_until") else None
         if event.change == events_pb2.REWARD_CHANGE_EXPIRING:
             hold_until = to_datetime(each.expire_time)
-        earnings.append(Earning(beneficiary, each.level, asset, amount_minor, hold_until))
+        earnings.append(Earning(beneficiary, each.level, asset, amount_minor, hold_until, each.waits))
     return tuple(earnings)

@@ -4,8 +4,8 @@ from chassis import outbox
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.settlement import Posted, release
-from services.rewards.store import conversions, ledger
+from services.rewards.domain.settlement import Posted, let_go, release
+from services.rewards.store import conversions, ledger, waiting
 from services.rewards.store.conversions import key_of
 
 HOLDS_A_TRANSACTION = 500
@@ -39,6 +39,35 @@ async def release_due_holds(deps: Deps) -> int:
         await outbox.append(conn, events.messages(facts))
     deps.relay.wake()
     return len(due)
+
+
+async def release_ended_waits(deps: Deps) -> int:
+    """Releases holds for which everything has happened, up to HOLDS_A_TRANSACTION; returns how many."""
+    async with deps.database.transaction() as conn:
+        ended = await waiting.claim_ended(conn, deps.clock.now(), HOLDS_A_TRANSACTION)
+        if not ended:
+            return 0
+        kept = await conversions.load_many(conn, {(each.program_id, each.conversion_id) for each in ended})
+        held = await ledger.lock_holds(conn, [each.conversion for each in kept.values()])
+        posted = await ledger.load_posted(conn, [each.conversion for each in kept.values()], held)
+        versions = await deps.plans.load(conn, {each.program_id for each in ended})
+        transfers: list[Transfer] = []
+        facts = []
+        for each in ended:
+            of = kept[each.program_id, each.conversion_id]
+            rewards = posted[key_of(of.conversion)]
+            moved = let_go(each, _due(rewards, each.mark))
+            if moved:
+                transfers += moved
+                by_id = {one.reward.reward_id: one.reward for one in rewards}
+                assets = versions[each.program_id][of.plan_version - 1].assets
+                facts.append(events.released(of.conversion, each.moment, _paired(by_id, moved), assets))
+        await ledger.post(conn, [], transfers, [])
+        await ledger.end_holds(conn, [(each.program_id, each.conversion_id, each.mark) for each in ended])
+        await waiting.end(conn, ended)
+        await outbox.append(conn, events.messages(facts))
+    deps.relay.wake()
+    return len(ended)
 
 
 async def roll_up_balances(deps: Deps) -> int:

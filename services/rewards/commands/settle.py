@@ -14,11 +14,12 @@ from chassis.database import is_transient
 from services.rewards import events
 from services.rewards.commands import counting
 from services.rewards.commands.deps import Deps
-from services.rewards.domain.conversion import Reversal
+from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.debts import owing, spent_from
 from services.rewards.domain.plan import Plan, in_force
 from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, claw_back
-from services.rewards.store import conversions, ledger, plans, tallies, wallets
+from services.rewards.domain.waiting import awaited_events, signal_of, waits_of
+from services.rewards.store import conversions, ledger, plans, tallies, waiting, wallets
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts
 
@@ -96,19 +97,22 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
         rows = [(each, _number(paying[key_of(each.conversion)])) for each in recorded]
         programs = counting.stateful(versions)
         pending = counting.prepare(programs, paying, (each.conversion for each in recorded))
-        if programs:
-            await tallies.lock(conn, programs)
+        if locked := programs | {each for each in versions if awaited_events(versions[each])}:
+            await tallies.lock(conn, locked)
         if expect_all_new:
             decided = await counting.decide_all(conn, programs, pending, {})
             await conversions.copy_new(conn, rows, decided.counted)
             await _post(conn, versions, decided.accruals, [])
+            await _keep_waiting(conn, versions, decided.accruals, [each.conversion for each in recorded])
             return
         fresh, awaited = await conversions.merge_new(conn, rows)
         late = await conversions.load_reversals(conn, awaited) if awaited else {}
+        arrived = [each.conversion for each in recorded if key_of(each.conversion) in fresh]
         decided = await counting.decide_all(conn, programs, pending.only(fresh), late)
         if decided.counted:
             await conversions.keep_counted(conn, decided.counted)
         await _post(conn, versions, decided.accruals, [])
+        await _keep_waiting(conn, versions, decided.accruals, arrived)
         if awaited:
             await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
 
@@ -201,6 +205,29 @@ async def _post(
             plan = versions[clawback.conversion.program_id][clawback.revisions[0].reward.plan_version - 1]
             facts.append(events.taken_back(clawback, plan.assets))
     await outbox.append(conn, events.messages(facts))
+
+
+async def _keep_waiting(
+    conn: AsyncConnection,
+    versions: Versions,
+    accruals: Sequence[Accrual],
+    arrived: Sequence[Conversion],
+) -> None:
+    """Writes which rewards wait for more than time, and what they wait for. The caller holds the lock of programs that wait for events."""
+    programs = {program_id for program_id, plans in versions.items() if any(plan.waits for plan in plans)}
+    if not programs:
+        return
+    held = [
+        wait
+        for each in accruals
+        if each.conversion.program_id in programs and each.rewards
+        for wait in waits_of(
+            versions[each.conversion.program_id][each.rewards[0].plan_version - 1], each.conversion, each.rewards
+        )
+    ]
+    awaited = {program_id: awaited_events(versions[program_id]) for program_id in programs}
+    signals = [signal_of(each) for each in arrived if each.event_type in awaited.get(each.program_id, ())]
+    await waiting.keep(conn, held, signals)
 
 
 def _after(posted: Sequence[Posted], revisions: Sequence[Revision]) -> list[Posted]:

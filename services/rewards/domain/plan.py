@@ -70,6 +70,11 @@ class Rule:
         object.__setattr__(self, "is_plain", not any(features))
 
     @property
+    def waits(self) -> bool:
+        """Whether its hold needs more than time."""
+        return bool(self.until_event) or self.approval
+
+    @property
     def counts(self) -> bool:
         """Whether it reads or changes tallies of its own."""
         by_number = self.occurrence is not None and (self.occurrence.first or self.occurrence.nth)
@@ -117,6 +122,11 @@ class Plan:
     def is_stateful(self) -> bool:
         """Whether it counts anything from conversion to conversion."""
         return bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
+
+    @property
+    def waits(self) -> bool:
+        """Whether any of its holds needs more than time."""
+        return any(rule.waits for rule in self.rules)
 
 
 def in_force(versions: tuple[Plan, ...], moment: datetime) -> Plan | None:

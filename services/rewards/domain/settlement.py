@@ -12,6 +12,7 @@ from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
 from services.rewards.domain.pay import pay
 from services.rewards.domain.plan import BUYER_LEVEL, Plan, Rule
 from services.rewards.domain.snapshot import EMPTY, Snapshot
+from services.rewards.domain.waiting import Ended, mark
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -116,7 +117,7 @@ def post(plan: Plan, conversion: Conversion, paid: Iterable[Decision]) -> Accrua
     hold_until, ordinal = None, -1
     for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in paid:
         if rule.ordinal != ordinal:
-            hold_until, ordinal = hold_end(rule, conversion), rule.ordinal
+            hold_until, ordinal = _held_until(rule, conversion), rule.ordinal
         level, place = amount.level, amount.level
         if is_share:
             level, place = BUYER_LEVEL, place | SHARE_BIT
@@ -135,6 +136,10 @@ def hold_end(rule: Rule, conversion: Conversion) -> datetime | None:
         return None
     end = conversion.occurred_at + rule.hold
     return end if end > conversion.record_time else None
+
+
+def _held_until(rule: Rule, conversion: Conversion) -> datetime | None:
+    return mark(rule) if rule.waits else hold_end(rule, conversion)
 
 
 def claw_back(
@@ -188,14 +193,34 @@ def release(program_id: str, conversion_id: str, due_time: datetime, posted: Seq
     """Moves what is left of a conversion's rewards from held to available when their hold ends."""
     prefix = id_prefix(due_time, program_id, "release", conversion_id)
     cause = release_cause(program_id, conversion_id, due_time)
+    return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
+
+
+def let_go(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+    """The same for a hold that waited for more than time."""
+    prefix = id_prefix(ended.moment, ended.program_id, "release", ended.conversion_id, ended.rule_id)
+    cause = f"release:{ended.program_id}/{ended.conversion_id}/{ended.rule_id}"
+    return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
+
+
+def refuse(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+    """Takes what is left of held rewards away, because a person said no."""
+    prefix = id_prefix(ended.moment, ended.program_id, "rejection", ended.conversion_id, ended.rule_id)
+    cause = f"rejection:{ended.program_id}/{ended.conversion_id}"
+    return _out_of_hold(TransferKind.REJECTION, Place.ISSUANCE, prefix, cause, posted)
+
+
+def _out_of_hold(
+    kind: TransferKind, target: Place, prefix: str, cause: str, posted: Sequence[Posted]
+) -> tuple[Transfer, ...]:
     return tuple(
         Transfer(
             prefix + each.reward.reward_id[_PREFIX_DIGITS:],
-            program_id,
-            TransferKind.RELEASE,
+            each.reward.program_id,
+            kind,
             each.reward.beneficiary_id,
             Place.HELD,
-            Place.AVAILABLE,
+            target,
             each.reward.asset,
             each.net_minor,
             each.reward.reward_id,

@@ -70,6 +70,7 @@ async def get_program_totals(
 def reward_message(view: RewardView) -> reward_pb2.Reward:
     """A reward for the caller."""
     state = reward_pb2.REWARD_STATE_HELD if view.held else reward_pb2.REWARD_STATE_AVAILABLE
+    gone = reward_pb2.REWARD_STATE_REJECTED if view.rejection_reason else reward_pb2.REWARD_STATE_REVERSED
     return reward_pb2.Reward(
         reward_id=view.reward_id,
         program_id=view.program_id,
@@ -80,8 +81,11 @@ def reward_message(view: RewardView) -> reward_pb2.Reward:
         asset=view.asset,
         amount_minor=view.amount_minor,
         net_minor=view.net_minor,
-        state=reward_pb2.REWARD_STATE_REVERSED if view.net_minor == 0 else state,
+        state=gone if view.net_minor == 0 else state,
         hold_until=to_timestamp(view.hold_until) if view.hold_until else None,
         plan_version=view.plan_version,
         create_time=to_timestamp(id_time(UUID(view.reward_id))),
+        until_event=view.until_event,
+        awaits_approval=view.awaits_approval,
+        rejection_reason=view.rejection_reason,
     )

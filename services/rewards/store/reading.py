@@ -10,26 +10,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.ids import least_id
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
+from services.rewards.domain.waiting import is_mark
+from services.rewards.store.waiting import Approval
 
 _REWARD_COLUMNS = """
     r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor, r.hold_until,
     r.plan_version, r.amount_minor + coalesce((SELECT sum(delta_minor)::bigint FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor,
-    EXISTS (SELECT 1 FROM hold AS h WHERE h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until) AS held
+    EXISTS (SELECT 1 FROM hold AS h WHERE h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until) AS held,
+    w.event_type AS until_event, w.approval, w.reason
 """
+# What is marked as waiting for more than time; nothing else has a row there.
+_WAITS = """LEFT JOIN hold_wait AS w ON w.program_id = r.program_id AND w.conversion_id = r.conversion_id AND w.mark = r.hold_until
+        AND r.hold_until >= '9000-01-01Z'"""
 _OF_BENEFICIARY = text(f"""
-    SELECT {_REWARD_COLUMNS} FROM reward AS r
+    SELECT {_REWARD_COLUMNS} FROM reward AS r {_WAITS}
     WHERE r.program_id = :program_id AND r.beneficiary_id = :beneficiary_id AND r.reward_id < CAST(:before AS uuid)
     ORDER BY r.reward_id DESC LIMIT :limit
 """)
 _OF_CONVERSION = text(f"""
-    SELECT {_REWARD_COLUMNS} FROM reward AS r
+    SELECT {_REWARD_COLUMNS} FROM reward AS r {_WAITS}
     WHERE r.beneficiary_id = ANY (CAST(:people AS text[])) AND r.program_id = :program_id
         AND r.reward_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) AND r.reward_id > CAST(:after AS uuid)
         AND r.conversion_id = :conversion_id
     ORDER BY r.reward_id LIMIT :limit
 """)
 _ONE = text(f"""
-    SELECT {_REWARD_COLUMNS} FROM reward AS r
+    SELECT {_REWARD_COLUMNS} FROM reward AS r {_WAITS}
     WHERE r.beneficiary_id = ANY (CAST(:people AS text[])) AND r.program_id = :program_id
         AND r.reward_id = CAST(:reward_id AS uuid) AND r.conversion_id = :conversion_id
 """)
@@ -101,6 +107,8 @@ _ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 LAST_ID = "f" * 32
 FIRST_ID = "0" * 32
+ALL = 100_000
+"""More than any plan can pay for one conversion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,11 @@ class RewardView:
     hold_until: datetime | None
     plan_version: int
     held: bool
+    until_event: str
+    """The event that it waits for; empty for none, and when it is no longer held."""
+    awaits_approval: bool
+    rejection_reason: str
+    """Empty if nobody refused it."""
 
 
 async def on_one_snapshot(conn: AsyncConnection) -> None:
@@ -232,7 +245,10 @@ def _view(row: Row[Any]) -> RewardView:
         row.asset,
         row.amount_minor,
         row.net_minor,
-        row.hold_until,
+        None if is_mark(row.hold_until) else row.hold_until,
         row.plan_version,
         row.held,
+        (row.until_event or "") if row.held else "",
+        row.approval == Approval.PENDING,
+        row.reason or "",
     )

@@ -5,11 +5,6 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from chassis.errors import FieldViolation, invalid_fields
 
-_NOT_PAID_YET = {
-    "Hold": {"until_event", "approval"},
-}
-"""A field that is accepted and ignored would be money that is not paid."""
-
 
 class Problems:
     """Mistakes with the fields that they are in."""
@@ -32,8 +27,6 @@ class Problems:
         for unknown in (unknown_fields[index] for index in range(len(unknown_fields))):
             self.wrong(path, f"has field number {unknown.field_number}, which this server does not know")
         for field, value in message.ListFields():
-            if field.name in _NOT_PAID_YET.get(message.DESCRIPTOR.name, ()):
-                self.wrong(f"{path}.{field.name}", "is part of the contract, but this server does not pay by it yet")
             if field.message_type is None or field.message_type.GetOptions().map_entry:
                 continue
             if field.is_repeated:

@@ -42,6 +42,11 @@ def test_what_is_released_or_reversed_is_not_held(change: Change, kind: Kind) ->
     assert (notice.kind, notice.amounts, notice.hold_until) == (kind, (Amount("points", 3, 0),), None)
 
 
+def test_what_waits_for_something_else_than_time_is_held_without_an_end() -> None:
+    [notice] = notices(a_cause([Earning("maria", 1, "points", 3, None, waits=True)]))
+    assert (notice.kind, notice.amounts, notice.hold_until) == (Kind.HELD, (Amount("points", 3, 3),), None)
+
+
 def test_a_sum_beyond_int64_is_refused() -> None:
     huge = Earning("maria", 1, "points", 2**63 - 1, None)
     with pytest.raises(UnusableEventError):
@@ -55,6 +60,7 @@ earnings = st.builds(
     st.sampled_from(["points", "RUB"]),
     st.integers(1, 1000),
     st.one_of(st.none(), st.just(MOMENT)),
+    st.booleans(),
 )
 
 
@@ -69,5 +75,5 @@ def test_nobody_and_nothing_is_lost(given_earnings: list[Earning]) -> None:
             amounts = [each for each in notice.amounts if each.asset == asset]
             assert sum(each.total_minor for each in amounts) == sum(each.amount_minor for each in mine)
             assert sum(each.held_minor for each in amounts) == sum(
-                each.amount_minor for each in mine if each.hold_until
+                each.amount_minor for each in mine if each.hold_until or each.waits
             )

@@ -30,7 +30,7 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     REWARD_CHANGE_UNSPECIFIED: _RewardChange.ValueType  # 0
     """Not stated."""
     REWARD_CHANGE_ACCRUED: _RewardChange.ValueType  # 1
-    """Earned; held where `hold_until` is set."""
+    """Earned; held where `hold_until` or `waits` is set."""
     REWARD_CHANGE_RELEASED: _RewardChange.ValueType  # 2
     """A hold ended."""
     REWARD_CHANGE_REVERSED: _RewardChange.ValueType  # 3
@@ -48,7 +48,7 @@ class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
 REWARD_CHANGE_UNSPECIFIED: RewardChange.ValueType  # 0
 """Not stated."""
 REWARD_CHANGE_ACCRUED: RewardChange.ValueType  # 1
-"""Earned; held where `hold_until` is set."""
+"""Earned; held where `hold_until` or `waits` is set."""
 REWARD_CHANGE_RELEASED: RewardChange.ValueType  # 2
 """A hold ended."""
 REWARD_CHANGE_REVERSED: RewardChange.ValueType  # 3
@@ -161,6 +161,7 @@ class Earning(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
     reward_id: _builtins.str
     """The reward."""
     rule_id: _builtins.str
@@ -173,6 +174,8 @@ class Earning(_message.Message):
     """The asset."""
     amount_minor: _builtins.int
     """How much was earned, released, taken back, refused or is about to expire, in the asset's minor units."""
+    waits: _builtins.bool
+    """It is held until something happens: a later event, a person's approval; with ACCRUED only. Nobody knows when, so `hold_until` is absent."""
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
         """When the hold ends; absent for none."""
@@ -192,10 +195,11 @@ class Earning(_message.Message):
         amount_minor: _builtins.int = ...,
         hold_until: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        waits: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "hold_until", b"hold_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "expire_time", b"expire_time", "hold_until", b"hold_until", "level", b"level", "reward_id", b"reward_id", "rule_id", b"rule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "expire_time", b"expire_time", "hold_until", b"hold_until", "level", b"level", "reward_id", b"reward_id", "rule_id", b"rule_id", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

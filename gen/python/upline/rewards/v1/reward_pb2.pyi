@@ -30,7 +30,7 @@ class _RewardStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardSta
     REWARD_STATE_UNSPECIFIED: _RewardState.ValueType  # 0
     """Not stated."""
     REWARD_STATE_HELD: _RewardState.ValueType  # 1
-    """Held until `hold_until`."""
+    """Held until `hold_until`; where that is absent, until an event or a person's approval."""
     REWARD_STATE_AVAILABLE: _RewardState.ValueType  # 2
     """In the beneficiary's available balance."""
     REWARD_STATE_REVERSED: _RewardState.ValueType  # 3
@@ -44,7 +44,7 @@ class RewardState(_RewardState, metaclass=_RewardStateEnumTypeWrapper):
 REWARD_STATE_UNSPECIFIED: RewardState.ValueType  # 0
 """Not stated."""
 REWARD_STATE_HELD: RewardState.ValueType  # 1
-"""Held until `hold_until`."""
+"""Held until `hold_until`; where that is absent, until an event or a person's approval."""
 REWARD_STATE_AVAILABLE: RewardState.ValueType  # 2
 """In the beneficiary's available balance."""
 REWARD_STATE_REVERSED: RewardState.ValueType  # 3

@@ -1,0 +1,48 @@
+"""What waits for a person."""
+
+from datetime import UTC, datetime
+
+from upline.rewards.v1 import approval_pb2, reward_pb2
+
+from chassis.pages import page_size
+from services.rewards.queries.deps import QueryDeps, require_plans
+from services.rewards.queries.rewards import reward_message
+from services.rewards.store import conversions, reading, waiting
+
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+async def rewards_of(deps: QueryDeps, program_id: str, conversion_id: str) -> list[reward_pb2.Reward]:
+    """All rewards of a conversion as they stand."""
+    async with deps.database.transaction() as conn:
+        kept = await conversions.load(conn, program_id, conversion_id)
+        views = (
+            await reading.rewards_of_conversion(conn, kept.conversion, reading.FIRST_ID, reading.ALL) if kept else []
+        )
+    return [reward_message(each) for each in views]
+
+
+async def list_pending(
+    deps: QueryDeps, request: approval_pb2.ListPendingApprovalsRequest
+) -> approval_pb2.ListPendingApprovalsResponse:
+    """A page of conversions with rewards that wait for approval, oldest first."""
+    size = page_size(request.page_size)
+    position = deps.pager.position(request, request.page_token)
+    after = (datetime.fromisoformat(position[0]), position[1]) if position else (_BEFORE_ALL, "")
+    async with deps.database.transaction() as conn:
+        await reading.on_one_snapshot(conn)
+        await require_plans(deps, conn, request.program_id)
+        found = await waiting.pending(conn, request.program_id, after, size + 1)
+        kept = await conversions.load_many(conn, {key for _, key in found[:size]})
+        approvals = []
+        for _, key in found[:size]:
+            views = await reading.rewards_of_conversion(conn, kept[key].conversion, reading.FIRST_ID, reading.ALL)
+            rewards = [reward_message(each) for each in views if each.awaits_approval and each.net_minor]
+            approvals.append(approval_pb2.PendingApproval(conversion_id=key[1], rewards=rewards))
+    token = ""
+    if len(found) > size:
+        moment, (_, conversion_id) = found[size - 1]
+        token = deps.pager.token(request, [moment.isoformat(), conversion_id])
+    return approval_pb2.ListPendingApprovalsResponse(
+        approvals=[each for each in approvals if each.rewards], next_page_token=token
+    )

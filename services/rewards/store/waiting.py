@@ -1,0 +1,179 @@
+"""Holds that wait for more than time. A row stays when its hold is over: a call that is repeated finds what was decided."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.rewards.domain.waiting import Ended, Signal, Wait
+from services.rewards.store.conversions import Key
+
+
+class Approval(IntEnum):
+    """Where a person's approval stands. The numbers are stored."""
+
+    NOT_NEEDED = 0
+    PENDING = 1
+    APPROVED = 2
+    REJECTED = 3
+
+
+_INSERT = text("""
+    INSERT INTO hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest, occurred_at)
+    SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:marks AS timestamptz[]),
+        CAST(:rule_ids AS text[]), CAST(:buyer_ids AS text[]), CAST(:event_types AS text[]), CAST(:approvals AS smallint[]),
+        CAST(:earliests AS timestamptz[]), CAST(:occurred_ats AS timestamptz[]))
+""")
+_INSERT_SIGNALS = text("""
+    INSERT INTO awaited_event (program_id, conversion_id, buyer_id, event_type, target_id, occurred_at)
+    SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:buyer_ids AS text[]),
+        CAST(:event_types AS text[]), CAST(:target_ids AS text[]), CAST(:occurred_ats AS timestamptz[]))
+""")
+# The first of the events that fit, so that it does not matter in which order they were settled.
+_MATCH = text("""
+    UPDATE hold_wait AS w SET event_time = e.occurred_at
+    FROM (
+        SELECT w.program_id, w.conversion_id, w.mark, min(e.occurred_at) AS occurred_at
+        FROM unnest(CAST(:program_ids AS text[]), CAST(:buyer_ids AS text[])) AS b (program_id, buyer_id)
+        JOIN hold_wait AS w ON w.program_id = b.program_id AND w.buyer_id = b.buyer_id
+            AND w.event_type <> '' AND w.event_time IS NULL
+        JOIN awaited_event AS e ON e.program_id = w.program_id AND e.buyer_id = w.buyer_id AND e.event_type = w.event_type
+            AND e.conversion_id <> w.conversion_id
+            AND (e.target_id = w.conversion_id OR (e.target_id = '' AND e.occurred_at >= w.occurred_at))
+        GROUP BY 1, 2, 3
+    ) AS e
+    WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
+""")
+_CLAIM_ENDED = text("""
+    SELECT program_id, conversion_id, mark, rule_id, greatest(earliest, event_time, decide_time) AS moment FROM hold_wait
+    WHERE end_time IS NULL AND approval IN (0, 2) AND (event_type = '' OR event_time IS NOT NULL)
+        AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
+    ORDER BY earliest LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_END = text("""
+    UPDATE hold_wait AS w SET end_time = e.moment
+    FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:marks AS timestamptz[]),
+        CAST(:moments AS timestamptz[])) AS e (program_id, conversion_id, mark, moment)
+    WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
+""")
+_LOCK_FOR_APPROVAL = text("""
+    SELECT mark, rule_id, approval FROM hold_wait
+    WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval <> 0 ORDER BY mark FOR UPDATE
+""")
+_DECIDE = text("""
+    UPDATE hold_wait SET approval = :approval, decide_time = :now, reason = :reason
+    WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval = 1
+""")
+_PENDING = text("""
+    SELECT conversion_id, min(earliest) AS earliest FROM hold_wait AS w
+    WHERE program_id = :program_id AND end_time IS NULL AND approval = 1
+    GROUP BY conversion_id HAVING (min(earliest), conversion_id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS text))
+    ORDER BY 2, 1 LIMIT :limit
+""")
+_REFUSE = text("""
+    INSERT INTO reward_revision (reward_id, reversal_id, delta_minor, record_time)
+    SELECT reward_id, '', delta_minor, :now FROM unnest(CAST(:reward_ids AS uuid[]), CAST(:deltas AS bigint[])) AS r (reward_id, delta_minor)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person was asked about a conversion's rewards by one rule."""
+
+    mark: datetime
+    rule_id: str
+    approval: Approval
+
+
+async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[Signal]) -> None:
+    """Adds holds that wait and events that are waited for, and brings together what belongs together.
+
+    The caller holds the programs' lock: of a hold and its event, the one that comes second finds the other.
+    """
+    if waits:
+        await conn.execute(
+            _INSERT,
+            {
+                "program_ids": [each.program_id for each in waits],
+                "conversion_ids": [each.conversion_id for each in waits],
+                "marks": [each.mark for each in waits],
+                "rule_ids": [each.rule_id for each in waits],
+                "buyer_ids": [each.buyer_id for each in waits],
+                "event_types": [each.event_type for each in waits],
+                "approvals": [int(Approval.PENDING if each.needs_approval else Approval.NOT_NEEDED) for each in waits],
+                "earliests": [each.earliest for each in waits],
+                "occurred_ats": [each.occurred_at for each in waits],
+            },
+        )
+    if signals:
+        await conn.execute(
+            _INSERT_SIGNALS,
+            {
+                "program_ids": [each.program_id for each in signals],
+                "conversion_ids": [each.conversion_id for each in signals],
+                "buyer_ids": [each.buyer_id for each in signals],
+                "event_types": [each.event_type for each in signals],
+                "target_ids": [each.target_id for each in signals],
+                "occurred_ats": [each.occurred_at for each in signals],
+            },
+        )
+    waiting = [(each.program_id, each.buyer_id) for each in waits if each.event_type]
+    people = sorted({*waiting, *((each.program_id, each.buyer_id) for each in signals)})
+    if people:
+        await conn.execute(
+            _MATCH, {"program_ids": [each[0] for each in people], "buyer_ids": [each[1] for each in people]}
+        )
+
+
+async def claim_ended(conn: AsyncConnection, now: datetime, limit: int) -> list[Ended]:
+    """Locks holds for which everything has happened; passes over those another process releases."""
+    rows = await conn.execute(_CLAIM_ENDED, {"now": now, "limit": limit})
+    return [Ended(row.program_id, row.conversion_id, row.mark, row.rule_id, row.moment) for row in rows]
+
+
+async def end(conn: AsyncConnection, ended: Sequence[Ended]) -> None:
+    """Remembers that holds are over."""
+    await conn.execute(
+        _END,
+        {
+            "program_ids": [each.program_id for each in ended],
+            "conversion_ids": [each.conversion_id for each in ended],
+            "marks": [each.mark for each in ended],
+            "moments": [each.moment for each in ended],
+        },
+    )
+
+
+async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[Decision]:
+    """What persons were asked about a conversion; it stays as it is until the transaction ends."""
+    rows = await conn.execute(_LOCK_FOR_APPROVAL, {"program_id": program_id, "conversion_id": conversion_id})
+    return [Decision(row.mark, row.rule_id, Approval(row.approval)) for row in rows]
+
+
+async def decide(
+    conn: AsyncConnection, program_id: str, conversion_id: str, approval: Approval, reason: str, now: datetime
+) -> None:
+    """Writes what a person said about all that waits for approval."""
+    names = {"program_id": program_id, "conversion_id": conversion_id}
+    await conn.execute(_DECIDE, {**names, "approval": int(approval), "reason": reason, "now": now})
+
+
+async def refuse(conn: AsyncConnection, taken: Collection[tuple[str, int]], now: datetime) -> None:
+    """Writes what a refusal takes of rewards: (reward, how much). As a revision without a reversal: nothing is left to be taken back."""
+    await conn.execute(
+        _REFUSE,
+        {"reward_ids": [each[0] for each in taken], "deltas": [-each[1] for each in taken], "now": now},
+    )
+
+
+async def pending(
+    conn: AsyncConnection, program_id: str, after: tuple[datetime, str], limit: int
+) -> list[tuple[datetime, Key]]:
+    """Conversions that wait for a person, oldest first, after (time, conversion)."""
+    rows = await conn.execute(
+        _PENDING, {"program_id": program_id, "after_time": after[0], "after_id": after[1], "limit": limit}
+    )
+    return [(row.earliest, (program_id, row.conversion_id)) for row in rows]
