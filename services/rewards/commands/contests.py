@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.contests import Contest, contest_cause
 from services.rewards.domain.ledger import Place, TransferKind
 from services.rewards.domain.plan import Plan
@@ -17,13 +18,17 @@ async def settle_due_contests(deps: Deps) -> int:
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         due = await contests.due(conn, now, CONTESTS_A_ROUND)
-    for program_id, contest_id in due:
+
+    async def settle(found: tuple[str, str]) -> None:
+        program_id, contest_id = found
         async with deps.database.transaction() as conn:
             # Behind the lock of the program's facts none is half counted, and a second process finds the contest settled.
             await plans.hold_still(conn, [program_id])
             await tallies.lock(conn, [program_id])
             if await contests.is_due(conn, program_id, contest_id, now):
                 await _settle(deps, conn, program_id, contest_id)
+
+    await one_by_one(due, settle)
     return len(due)
 
 

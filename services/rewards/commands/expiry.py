@@ -5,6 +5,7 @@ from datetime import timedelta
 from chassis import outbox
 from services.rewards import events
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.asset import Asset
 from services.rewards.domain.expiry import look
 from services.rewards.domain.ledger import Place, TransferKind
@@ -20,7 +21,7 @@ async def expire(deps: Deps) -> int:
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         versions = await deps.plans.load(conn, await expiry.programs(conn))
-    looked = 0
+    wallets_to_look_at: list[tuple[str, str, Asset, timedelta]] = []
     for program_id, plans in versions.items():
         plan = in_force(plans, now)
         for asset in plan.assets if plan else ():
@@ -29,11 +30,12 @@ async def expire(deps: Deps) -> int:
                 continue
             async with deps.database.transaction() as conn:
                 people = await expiry.to_look_at(conn, program_id, asset.code, now, WALLETS_A_ROUND)
-            for participant_id in people:
-                await _look_at(deps, program_id, participant_id, asset, span)
-            looked += len(people)
-    deps.relay.wake()
-    return looked
+            wallets_to_look_at += [(program_id, participant_id, asset, span) for participant_id in people]
+    try:
+        await one_by_one(wallets_to_look_at, lambda each: _look_at(deps, *each))
+    finally:
+        deps.relay.wake()
+    return len(wallets_to_look_at)
 
 
 async def _look_at(deps: Deps, program_id: str, participant_id: str, asset: Asset, span: timedelta) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import failed_precondition, not_found
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.plan import Plan, in_force
 from services.rewards.domain.wallet import EMPTY_POCKET, Move, RefusedError, settle_debt, spend
 from services.rewards.store import wallets
@@ -47,7 +48,9 @@ async def settle_debts(deps: Deps) -> int:
     """Settles debts out of what became available since; returns how many wallets owed something of it."""
     async with deps.database.transaction() as conn:
         debtors = await wallets.debtors(conn, DEBTORS_A_ROUND)
-    for program_id, participant_id in debtors:
+
+    async def settle(debtor: tuple[str, str]) -> None:
+        program_id, participant_id = debtor
         async with deps.database.transaction() as conn:
             await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
             moves: list[Move] = []
@@ -55,4 +58,6 @@ async def settle_debts(deps: Deps) -> int:
             for (_, asset), pocket in sorted(pockets.items()):
                 moves += settle_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
             await wallets.post(conn, moves, deps.clock.now())
+
+    await one_by_one(debtors, settle)
     return len(debtors)

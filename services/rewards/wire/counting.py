@@ -11,6 +11,7 @@ from services.rewards.domain import tallies
 from services.rewards.domain.contests import Contest, Prize
 from services.rewards.domain.counters import Counter, Measure
 from services.rewards.domain.limits import Budget
+from services.rewards.wire.amounts import MAX_FIXED_MINOR
 from services.rewards.wire.audiences import read_audience
 from services.rewards.wire.conditions import RESERVED, Compiler, InvalidConditionError, Scope
 from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
@@ -103,12 +104,19 @@ def _contest(plan: PlanContext, message: plan_pb2.Contest, start: datetime, end:
 def _prizes(plan: PlanContext, message: plan_pb2.Contest, path: str) -> Iterable[Prize]:
     """Several prizes may go to one rank, such as points and a gift, if they are of different assets."""
     taken: dict[str, list[range]] = {}
+    won: dict[str, int] = {}
     for index, each in enumerate(message.prizes):
         where = f"{path}.prizes[{index}]"
         plan.asset(each.asset, f"{where}.asset", f"contest {message.contest_id!r}")
         if each.to_rank < each.from_rank:
             plan.problems.wrong(f"{where}.to_rank", f"must not be below from_rank ({each.from_rank})")
         ranks = range(each.from_rank, each.to_rank + 1)
+        won[each.asset] = won.get(each.asset, 0) + each.amount_minor * len(ranks)
+        if won[each.asset] > MAX_FIXED_MINOR:
+            plan.problems.wrong(
+                f"{where}.amount_minor",
+                f"all prizes in {each.asset!r} are {won[each.asset]:g} minor units; at most {MAX_FIXED_MINOR}",
+            )
         before = taken.setdefault(each.asset, [])
         if any(max(ranks.start, other.start) < min(ranks.stop, other.stop) for other in before):
             plan.problems.wrong(f"{where}.from_rank", f"a rank wins {each.asset!r} already")

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import grpc
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.attribution.v1 import events_pb2
 from upline.rewards.v1 import contest_pb2, contest_pb2_grpc, plan_pb2, wallet_pb2
 
 from chassis.clock import ManualClock
 from services.rewards.commands.contests import settle_due_contests
+from services.rewards.store import contests as store
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.counted import contest, counter, plan, rule
 from tests.running import DEADLINE_SECONDS
@@ -131,6 +133,30 @@ async def test_pages_are_one_ranking(ledger: Ledger, published: Published, moved
         if not (token := page.next_page_token):
             break
     assert paged == whole
+
+
+async def test_a_contest_that_cannot_be_settled_keeps_no_other_from_it(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, program = await published(contests(*PRIZES)), await published(contests(*PRIZES))
+    for each in (broken, program):
+        await ledger.settle(message(order(each, "a1", "anna")))
+    moved_clock.set(END + AFTER)
+    ranking = store.ranking
+
+    async def rank(conn: AsyncConnection, program_id: str, *more: object) -> object:
+        if program_id == broken:
+            raise SystemError("cannot be ranked")
+        return await ranking(conn, program_id, *more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "ranking", rank)
+        with pytest.raises(SystemError):
+            await settle_due_contests(ledger.rewards.service.deps)
+    assert await ledger.available(broken, "anna") == [10]
+    assert await ledger.available(program, "anna") == [10_010]
+    await settle_all(ledger)
+    assert await ledger.available(broken, "anna") == [10_010]
 
 
 async def test_prizes_are_posted_once_when_the_time_has_come(

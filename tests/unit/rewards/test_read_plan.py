@@ -137,8 +137,8 @@ def mistakes(*rules: plan_pb2.Rule, **fields: object) -> dict[str, str]:
     return {each.field: each.description for each in caught.value.violations}
 
 
-def prize(first: int, last: int) -> plan_pb2.Prize:
-    return plan_pb2.Prize(from_rank=first, to_rank=last, asset="USD", amount_minor=5)
+def prize(first: int, last: int, amount_minor: int = 5) -> plan_pb2.Prize:
+    return plan_pb2.Prize(from_rank=first, to_rank=last, asset="USD", amount_minor=amount_minor)
 
 
 def contest(**fields: object) -> plan_pb2.Contest:
@@ -250,6 +250,11 @@ def test_rules_that_nothing_compares_do_not_compete() -> None:
         ({"contests": [contest(end_time=Timestamp(seconds=5))]}, "plan.contests[0].end_time", "after start_time"),
         ({"contests": [contest(), contest()]}, "plan.contests[1].contest_id", "is held already"),
         ({"contests": [contest(prizes=[prize(2, 1)])]}, "plan.contests[0].prizes[0].to_rank", "not be below"),
+        (
+            {"contests": [contest(prizes=[prize(1, 2**31 - 1, amount_minor=10**9)])]},
+            "plan.contests[0].prizes[0].amount_minor",
+            "at most",
+        ),
         ({"contests": [contest(prizes=[prize(1, 3), prize(3, 4)])]}, "plan.contests[0].prizes[1].from_rank", "already"),
         (
             {"payouts": [plan_pb2.PayoutTerms(asset="USD", gate="counters.volume")]},
