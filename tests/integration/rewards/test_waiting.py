@@ -126,6 +126,19 @@ async def test_an_event_without_a_name_ends_all_holds_before_it_whichever_is_set
     assert await ledger.wallet(program, "maria") == {"USD": (50, 100)}
 
 
+async def test_an_order_that_waits_for_the_next_order_is_not_that_order(
+    ledger: Ledger, published: Published, moved_clock: ManualClock
+) -> None:
+    program = await published(held(until_event="order"))
+    moved_clock.set(NOON + 3 * HOUR)
+    await ledger.settle(message(recorded(program, "c1", 1000)))
+    await release_all(ledger)
+    assert await ledger.wallet(program, "maria") == {"USD": (50, 0)}
+    await ledger.settle(message(recorded(program, "c2", 2000, occurred_at=NOON + HOUR, record_time=NOON + HOUR)))
+    await release_all(ledger)
+    assert await ledger.wallet(program, "maria") == {"USD": (100, 50)}
+
+
 async def test_everything_that_is_stated_is_waited_for(
     ledger: Ledger, published: Published, moved_clock: ManualClock
 ) -> None:
