@@ -15,7 +15,7 @@ from services.rewards.commands.spending import plan_in_force, refusals, take
 from services.rewards.domain import payout as domain
 from services.rewards.domain import tallies as tallies_domain
 from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
-from services.rewards.domain.periods import period_start
+from services.rewards.domain.periods import period_name
 from services.rewards.domain.plan import Plan
 from services.rewards.domain.tallies import TallyKey
 from services.rewards.domain.wallet import Move
@@ -71,7 +71,7 @@ async def _counters(conn: AsyncConnection, plan: Plan, participant_id: str, now:
             plan.program_id,
             tallies_domain.counter(name),
             participant_id,
-            period_start(counter.period, now, plan.zone),
+            period_name(counter.period, now, plan.zone),
         )
         for name, counter in plan.counters.items()
     }

@@ -12,7 +12,7 @@ from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.counters import Counter
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.limits import Budget, Cap
-from services.rewards.domain.periods import Period, period_start
+from services.rewards.domain.periods import Period, period_name
 from services.rewards.domain.snapshot import Snapshot
 
 COUNTERS_PREFIX: Final = "counters."
@@ -53,11 +53,11 @@ class Facts:
         return self.conversion.occurred_at.astimezone(self.zone)
 
     def period(self, period: Period) -> str:
-        """When the period began in which the conversion happened, as tallies name it."""
-        start = self._periods.get(period._value_)  # members are hashed by Python code
-        if start is None:
-            start = self._periods[period._value_] = period_start(period, self.conversion.occurred_at, self.zone)
-        return start
+        """The period in which the conversion happened, as tallies name it."""
+        name = self._periods.get(period._value_)  # members are hashed by Python code
+        if name is None:
+            name = self._periods[period._value_] = period_name(period, self.conversion.occurred_at, self.zone)
+        return name
 
     def counter(self, counter_id: str, participant_id: str) -> int:
         """A participant's counter before the conversion, in its period."""

@@ -1,6 +1,6 @@
 """Stretches of time over which things are counted, in a plan's time zone."""
 
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from enum import Enum
 
 
@@ -15,17 +15,18 @@ class Period(Enum):
     YEAR = "year"
 
 
-def period_start(period: Period, moment: datetime, zone: tzinfo) -> str:
-    """The local date (ISO 8601) on which the period around `moment` began; empty for LIFETIME. A week begins on Monday."""
+def period_name(period: Period, moment: datetime, zone: tzinfo) -> str:
+    """The period around `moment`, as tallies name it (ISO 8601 where it has a name: `2026-05-01`, `2026-W18`, `2026-05`, `2026-Q2`, `2026`).
+
+    Empty for LIFETIME. Periods of different length have different names, so that one which begins with a longer one has a count of its own.
+    """
     if period is Period.LIFETIME:
         return ""
     day = moment.astimezone(zone).date()
+    if period is Period.DAY:
+        return day.isoformat()
     if period is Period.WEEK:
-        day -= timedelta(days=day.weekday())
-    elif period is Period.MONTH:
-        day = day.replace(day=1)
-    elif period is Period.QUARTER:
-        day = day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
-    elif period is Period.YEAR:
-        day = day.replace(month=1, day=1)
-    return day.isoformat()
+        return f"{day:%G-W%V}"
+    if period is Period.MONTH:
+        return f"{day:%Y-%m}"
+    return f"{day:%Y}-Q{(day.month + 2) // 3}" if period is Period.QUARTER else f"{day:%Y}"

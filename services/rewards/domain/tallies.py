@@ -17,7 +17,7 @@ class TallyKey(NamedTuple):
     subject: str
     """A participant; a participant and a buyer joined by `pair`; empty for the whole program."""
     period: str
-    """The period's first day by `period_start`; empty for ever."""
+    """The period by `period_name`; empty for ever."""
 
 
 def pair(participant_id: str, buyer_id: str) -> str:

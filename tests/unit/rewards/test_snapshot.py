@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.rewards.domain import tallies
-from services.rewards.domain.periods import Period, period_start
+from services.rewards.domain.periods import Period, period_name
 from services.rewards.domain.snapshot import Snapshot, from_json, take
 from services.rewards.domain.tallies import TallyKey
 
@@ -36,14 +36,14 @@ def test_a_snapshot_holds_what_it_was_asked_for_and_is_not_zero() -> None:
     [
         (Period.LIFETIME, ""),
         (Period.DAY, "2026-06-01"),
-        (Period.WEEK, "2026-06-01"),
-        (Period.MONTH, "2026-06-01"),
-        (Period.QUARTER, "2026-04-01"),
-        (Period.YEAR, "2026-01-01"),
+        (Period.WEEK, "2026-W23"),
+        (Period.MONTH, "2026-06"),
+        (Period.QUARTER, "2026-Q2"),
+        (Period.YEAR, "2026"),
     ],
 )
 def test_periods_begin_at_the_zones_midnight(period: Period, start: str) -> None:
     midnight = datetime(2026, 5, 31, 21, tzinfo=UTC)  # a Monday begins in Moscow
-    assert period_start(period, midnight, ZoneInfo("Europe/Moscow")) == start
-    assert period_start(Period.DAY, midnight, UTC) == "2026-05-31"
-    assert period_start(Period.WEEK, midnight, UTC) == "2026-05-25"
+    assert period_name(period, midnight, ZoneInfo("Europe/Moscow")) == start
+    assert period_name(Period.DAY, midnight, UTC) == "2026-05-31"
+    assert period_name(Period.WEEK, midnight, UTC) == "2026-W22"

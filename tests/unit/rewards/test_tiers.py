@@ -69,8 +69,8 @@ def test_tiers_begin_anew_with_their_period() -> None:
         rule(amount=fixed(100), tiers=tiers("volume", NEXT, (10, 200))),
         counters=[counter(period=plan_pb2.PERIOD_MONTH)],
     )
-    assert paid(subject, conversion(), volume(50, "2026-02-01")) == [("r", "maria", 100)]
-    assert paid(subject, conversion(), volume(50, "2026-03-01")) == [("r", "maria", 200)]
+    assert paid(subject, conversion(), volume(50, "2026-02")) == [("r", "maria", 100)]
+    assert paid(subject, conversion(), volume(50, "2026-03")) == [("r", "maria", 200)]
 
 
 def bonus_plan(measure: int = plan_pb2.MEASURE_CONVERSIONS):  # type: ignore[no-untyped-def]
