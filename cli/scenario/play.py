@@ -18,6 +18,7 @@ from cli.scenario.compare import Difference, compare
 from cli.scenario.load import Script
 from cli.scenario.settling import Rest
 from cli.scenario.shapes.events import Order, Refund
+from cli.scenario.shapes.payouts import Approve
 from cli.scenario.shapes.people import Click, Enrol
 from cli.scenario.shapes.scenario import Refusal, Step
 from cli.scenario.world import World
@@ -121,8 +122,15 @@ class Player:
             if refused is not None:
                 raise _Stop(Difference(path, (f"is refused: {refused.reason}",), ("is done",)))
         self._at_rest = False
-        if isinstance(action, RECORDED):
+        if isinstance(action, Approve) or (isinstance(action, Order) and action.type in self._awaited()):
+            await self._rest()  # what is released now by a job must not mix with what the next step does
+        elif isinstance(action, RECORDED):
             await self.rest.paid()
+
+    def _awaited(self) -> set[str]:
+        """The event types that holds end with."""
+        bundles = (self.script.program, *self.script.applied.values())
+        return {rule.hold.until_event for each in bundles if each.plan for rule in each.plan.rules}
 
     async def _rest(self) -> None:
         if not self._at_rest:
