@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from cli.commands.apply import apply, export
+from cli.commands.approvals import approvals
 from cli.commands.audit import audit
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
@@ -60,6 +61,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(explain, name="explain")
+app.add_typer(approvals, name="approvals")
 app.add_typer(payouts, name="payouts")
 
 

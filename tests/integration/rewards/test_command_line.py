@@ -1,4 +1,4 @@
-"""`upline wallet`, `payouts` and `report`, as an accountant runs them."""
+"""`upline wallet`, `payouts`, `approvals` and `report`, as an accountant runs them."""
 
 import asyncio
 import csv
@@ -63,6 +63,20 @@ async def test_payouts_go_through_files(ledger: Ledger, published: Published, tm
     listed = (await as_json(ledger, "payouts", "list", program))["payouts"]
     assert [(each["payout_id"], each["state"]) for each in listed] == [("p2", "REJECTED"), ("p1", "PAID")]
     assert await maria.money() == (0, 9_000, 0, 0)
+
+
+async def test_a_person_approves_and_rejects(ledger: Ledger, published: Published) -> None:
+    plan = payout_plan()
+    for rule in plan.rules:
+        rule.hold.approval = True
+    program = await published(plan)
+    await ledger.settle(message(recorded(program, "c1", 1_000), recorded(program, "c2", 2_000)))
+    listed = await as_json(ledger, "approvals", "list", program)
+    assert {each["conversion_id"] for each in listed["rewards"]} == {"c1", "c2"}
+    await upline(ledger, "approvals", "approve", program, "c1")
+    refused = await upline(ledger, "approvals", "reject", program, "c2", "--reason", "the deal was lost")
+    assert "rejected" in refused
+    assert (await as_json(ledger, "approvals", "list", program))["rewards"] == []
 
 
 async def test_a_period_is_reported_on_screen_and_in_a_file(
