@@ -1,7 +1,6 @@
 """`upline approvals`."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from upline.rewards.v1 import approval_pb2, reward_pb2, wallet_pb2
@@ -10,104 +9,116 @@ from cli.bundle.encode import plain
 from cli.client import CALL_SECONDS, Client
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
-from cli.output import amount, moment, out, print_json, table
+from cli.output import amount, err, moment, out, print_json, table
 
-approvals = typer.Typer(help="Rewards that wait for a person.", no_args_is_help=True, rich_markup_mode=None)
-ConversionId = Annotated[
-    str, typer.Argument(metavar="CONVERSION", help="The conversion's id, such as an order number.")
+approvals = typer.Typer(help="Rewards that wait for a person's word.", no_args_is_help=True, rich_markup_mode=None)
+Conversion = Annotated[
+    str, typer.Argument(metavar="CONVERSION", help="The conversion whose rewards wait, such as an order number.")
 ]
+_PREFIX = "REWARD_STATE_"
 
 
 @approvals.command("list")
 def list_(
     program: ProgramId,
-    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="How many conversions, oldest first.")] = 50,
+    count: Annotated[int, typer.Option("--count", min=1, max=1000, help="Conversions at most, oldest first.")] = 50,
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """List what waits for a person's approval, oldest first.
+    """List what waits, oldest first.
 
     Example: upline approvals list staged-sale
     """
     request = approval_pb2.ListPendingApprovalsRequest(program_id=program, page_size=count)
 
-    async def read(client: Client) -> list[reward_pb2.Reward]:
-        answer = await client.approvals.ListPendingApprovals(request, timeout=CALL_SECONDS)
-        return [reward for each in answer.approvals for reward in each.rewards]
+    async def work(client: Client) -> tuple[approval_pb2.ListPendingApprovalsResponse, dict[str, int]]:
+        page = await client.approvals.ListPendingApprovals(request, timeout=CALL_SECONDS)
+        return page, await digits_of(client, [reward for each in page.approvals for reward in each.rewards])
 
-    _show(Where(state, tuple(target)), read, as_json)
+    page, digits = call(Where(state, tuple(target)), work)
+    if as_json:
+        print_json(
+            {"approvals": [plain(each, defaults=True) for each in page.approvals], "more": bool(page.next_page_token)}
+        )
+        return
+    show([reward for each in page.approvals for reward in each.rewards], digits)
+    if page.next_page_token:
+        err.print(f"… and more; --count shows more than {count}")
 
 
 @approvals.command()
 def approve(
     program: ProgramId,
-    conversion: ConversionId,
+    conversion: Conversion,
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Let the rewards of a conversion go on.
 
-    Example: upline approvals approve staged-sale deal-7
+    Example: upline approvals approve staged-sale lead-17
     """
     request = approval_pb2.ApproveRewardsRequest(program_id=program, conversion_id=conversion)
 
-    async def change(client: Client) -> list[reward_pb2.Reward]:
-        return list((await client.approvals.ApproveRewards(request, timeout=CALL_SECONDS)).rewards)
+    async def work(client: Client) -> tuple[list[reward_pb2.Reward], dict[str, int]]:
+        rewards = list((await client.approvals.ApproveRewards(request, timeout=CALL_SECONDS)).rewards)
+        return rewards, await digits_of(client, rewards)
 
-    _show(Where(state, tuple(target)), change, as_json)
+    _tell(*call(Where(state, tuple(target)), work), as_json)
 
 
 @approvals.command()
 def reject(
     program: ProgramId,
-    conversion: ConversionId,
-    reason: Annotated[str, typer.Option(help="Why; the participants see it.")],
+    conversion: Conversion,
+    reason: Annotated[str, typer.Option(help="Why; it stays with the reward.")],
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Refuse the rewards of a conversion.
+    """Refuse the rewards of a conversion that wait for a word.
 
-    Example: upline approvals reject staged-sale deal-7 --reason "the deal was lost"
+    Example: upline approvals reject staged-sale lead-18 --reason "not a company"
     """
     request = approval_pb2.RejectRewardsRequest(program_id=program, conversion_id=conversion, reason=reason)
 
-    async def change(client: Client) -> list[reward_pb2.Reward]:
-        return list((await client.approvals.RejectRewards(request, timeout=CALL_SECONDS)).rewards)
+    async def work(client: Client) -> tuple[list[reward_pb2.Reward], dict[str, int]]:
+        rewards = list((await client.approvals.RejectRewards(request, timeout=CALL_SECONDS)).rewards)
+        return rewards, await digits_of(client, rewards)
 
-    _show(Where(state, tuple(target)), change, as_json)
+    _tell(*call(Where(state, tuple(target)), work), as_json)
 
 
-def _show(where: Where, work: Callable[[Client], Awaitable[list[reward_pb2.Reward]]], as_json: bool) -> None:
-    async def whole(client: Client) -> tuple[list[reward_pb2.Reward], dict[str, int]]:
-        rewards = await work(client)
-        if not rewards:
-            return rewards, {}
-        request = wallet_pb2.GetWalletRequest(
-            program_id=rewards[0].program_id, participant_id=rewards[0].beneficiary_id
-        )
-        balances: Any = (await client.wallets.GetWallet(request, timeout=CALL_SECONDS)).balances
-        return rewards, {each.asset: each.minor_digits for each in balances}
-
-    rewards, digits = call(where, whole)
-    if as_json:
-        print_json({"rewards": [plain(each, defaults=True) for each in rewards]})
-        return
-    rows = table(
-        "", "conversion", "rule", "level", "participant", "amount", "state", "since", right=("level", "amount")
-    )
+async def digits_of(client: Client, rewards: list[reward_pb2.Reward]) -> dict[str, int]:
+    """Decimal places of the assets of rewards of one program."""
+    found: dict[str, int] = {}
     for each in rewards:
-        told = reward_pb2.RewardState.Name(each.state).removeprefix("REWARD_STATE_").lower()
-        sum_ = amount(each.net_minor or each.amount_minor, digits.get(each.asset, 0), each.asset)
+        if each.asset not in found:
+            request = wallet_pb2.GetWalletRequest(program_id=each.program_id, participant_id=each.beneficiary_id)
+            balances = (await client.wallets.GetWallet(request, timeout=CALL_SECONDS)).balances
+            found |= {balance.asset: balance.minor_digits for balance in balances}
+    return found
+
+
+def show(rewards: list[reward_pb2.Reward], digits: dict[str, int]) -> None:
+    """A table of rewards."""
+    rows = table("", "conversion", "rule", "to", "amount", "state", "since", "why", right=("amount",))
+    for each in rewards:
         rows.add_row(
             each.conversion_id,
             each.rule_id,
-            str(each.level),
             each.beneficiary_id,
-            sum_,
-            told,
+            amount(each.net_minor, digits.get(each.asset, 0), each.asset),
+            reward_pb2.RewardState.Name(each.state).removeprefix(_PREFIX).lower(),
             moment(each.create_time),
+            each.rejection_reason,
         )
-    out.print(rows if rewards else "nothing")
+    out.print(rows)
+
+
+def _tell(rewards: list[reward_pb2.Reward], digits: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"rewards": [plain(each, defaults=True) for each in rewards]})
+    else:
+        show(rewards, digits)

@@ -72,11 +72,11 @@ async def test_a_person_approves_and_rejects(ledger: Ledger, published: Publishe
     program = await published(plan)
     await ledger.settle(message(recorded(program, "c1", 1_000), recorded(program, "c2", 2_000)))
     listed = await as_json(ledger, "approvals", "list", program)
-    assert {each["conversion_id"] for each in listed["rewards"]} == {"c1", "c2"}
+    assert {each["conversion_id"] for each in listed["approvals"]} == {"c1", "c2"}
     await upline(ledger, "approvals", "approve", program, "c1")
     refused = await upline(ledger, "approvals", "reject", program, "c2", "--reason", "the deal was lost")
     assert "rejected" in refused
-    assert (await as_json(ledger, "approvals", "list", program))["rewards"] == []
+    assert (await as_json(ledger, "approvals", "list", program))["approvals"] == []
 
 
 async def test_a_period_is_reported_on_screen_and_in_a_file(
