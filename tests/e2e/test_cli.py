@@ -269,6 +269,9 @@ def test_the_demo_plays_three_people_and_a_second_run_finds_them(stack: Up) -> N
         "health",
         "invite",
         "links",
+        "approvals list",
+        "approvals approve",
+        "approvals reject",
         "explain conversion",
         "explain reward",
     ],
@@ -306,3 +309,29 @@ def test_invitations(stack: Up, replayed: tuple[str, list[str]]) -> None:
     assert refused.returncode == 1
     assert "share_percent: is more than 100 percent" in refused.stderr
     assert upline("invite", replayed[0], "d", "--campaign", "spring", state=stack.state, check=False).returncode == 2
+
+
+def test_approvals(stack: Up, tmp_path: Path) -> None:
+    changes = {"hold": {"approval": True}}
+    content = yaml.load(THREE_LEVELS.read_text().replace("on:", "'on':"), Loader=yaml.SafeLoader)
+    content["plan"]["rules"][0] |= changes
+    upline("apply", str(program_file(tmp_path, "cli-approved", plan=content["plan"])), state=stack.state)
+    with (tmp_path / "purchases.csv").open("w") as stream:
+        rows = [(f"o{number}", "e", "1997-01-01T12:00:00Z", 10_000, "USD") for number in range(2)]
+        csv.writer(stream).writerows([("conversion_id", "buyer", "occurred_at", "amount_minor", "currency"), *rows])
+    with (tmp_path / "sponsors.csv").open("w") as stream:
+        csv.writer(stream).writerows([("participant", "sponsor"), *SPONSORS])
+    replay = ["--program", str(tmp_path / "cli-approved.yaml"), "--purchases", str(tmp_path / "purchases.csv")]
+    upline("replay", *replay, "--sponsors", str(tmp_path / "sponsors.csv"), state=stack.state)
+    waiting = as_json(stack, "approvals", "list", "cli-approved")["approvals"]
+    assert [each["conversion_id"] for each in waiting] == ["o0", "o1"]
+    assert "5.00 USD" in upline("approvals", "list", "cli-approved", state=stack.state).stdout
+    refused = as_json(stack, "approvals", "reject", "cli-approved", "o0", "--reason", "fake")["rewards"]
+    assert {(each["state"], each["rejection_reason"], each["net_minor"]) for each in refused} == {
+        ("REJECTED", "fake", 0)
+    }
+    upline("approvals", "approve", "cli-approved", "o1", state=stack.state)
+    assert as_json(stack, "approvals", "list", "cli-approved")["approvals"] == []
+    again = upline("approvals", "approve", "cli-approved", "o0", state=stack.state, check=False)
+    assert again.returncode == 1
+    assert "were rejected" in again.stderr

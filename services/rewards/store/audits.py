@@ -162,7 +162,12 @@ _CONVERSION_MISSING = text(f"""
 """)
 _HOLD_OVERDUE = text(f"""
     SELECT program_id, conversion_id AS subject, format('should have ended at %s', due_time) AS detail
-    FROM hold WHERE {_SCOPE} AND due_time < :overdue_since LIMIT {MAX_FINDINGS}
+    FROM hold WHERE {_SCOPE} AND due_time < :overdue_since
+    UNION ALL
+    SELECT program_id, conversion_id, format('nothing is waited for since %s', greatest(earliest, event_time, decide_time))
+    FROM hold_wait WHERE {_SCOPE} AND end_time IS NULL AND approval IN (0, 2) AND (event_type = '' OR event_time IS NOT NULL)
+        AND greatest(earliest, event_time, decide_time) < :overdue_since
+    LIMIT {MAX_FINDINGS}
 """)
 _NOT_PUBLISHED = text(f"""
     SELECT '' AS program_id, message_id AS subject, format('waits in the outbox since %s', create_time) AS detail
