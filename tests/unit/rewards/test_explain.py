@@ -158,6 +158,14 @@ CASES = [
         ["pays 5.00 USD to maria at level 1: its table for 100.00 USD left of the lines that count, exactly 5 USD"],
     ),
     (plan(rule(to=buyer())), conversion(), ["pays 10.00 USD to the buyer vera"]),
+    (
+        plan(rule(hold=plan_pb2.Hold(duration=Duration(seconds=86_400), until_event="delivered", approval=True))),
+        conversion(),
+        [
+            "rounded down. It is on hold until 2026-03-02 00:00 UTC. It waits for the event delivered."
+            " A person has to approve it."
+        ],
+    ),
 ]  # fmt: skip
 
 
