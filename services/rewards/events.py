@@ -14,6 +14,7 @@ from chassis.topology import REWARDS
 from services.rewards.domain.asset import Asset
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Reward, Transfer
+from services.rewards.domain.payout import Payout, PayoutState
 from services.rewards.domain.settlement import Accrual, Clawback, conversion_cause
 from services.rewards.domain.waiting import is_mark
 from services.rewards.wire.plans import asset_message
@@ -22,6 +23,12 @@ EVENTS_A_MESSAGE = 500
 """As the contract says; with ten earnings each, about 500 kB."""
 MAX_PAYLOAD_BYTES = 512 * 1024
 """Half of what a broker accepts by default: a message it refuses would stop everything behind it in the outbox."""
+_PAYOUT_CHANGES = {
+    PayoutState.PAID: events_pb2.REWARD_CHANGE_PAYOUT_PAID,
+    PayoutState.FAILED: events_pb2.REWARD_CHANGE_PAYOUT_FAILED,
+    PayoutState.REJECTED: events_pb2.REWARD_CHANGE_PAYOUT_RETURNED,
+    PayoutState.CANCELLED: events_pb2.REWARD_CHANGE_PAYOUT_RETURNED,
+}
 _EVENTS_TAG = bytes([events_pb2.RewardEventBatch.EVENTS_FIELD_NUMBER << 3 | 2])
 
 
@@ -78,6 +85,25 @@ def released(
     named = {transfer.asset for _, transfer in pairs}
     event = _event(conversion, events_pb2.REWARD_CHANGE_RELEASED, cause, named, due_time, assets)
     _add_earnings(event, ((reward, transfer.amount_minor, None) for reward, transfer in pairs))
+    return event
+
+
+def payout_answered(payout: Payout, asset: Asset) -> events_pb2.RewardEvent | None:
+    """What became of a payout, named after the attempt; None where its participant has nothing to be told."""
+    change = _PAYOUT_CHANGES.get(payout.state)
+    if change is None:
+        return None
+    name = f"{payout.program_id}/{payout.attempts}.{int(payout.state)}/{payout.payout_id}"
+    event = events_pb2.RewardEvent(
+        event_id=f"payout:{name}",
+        occurred_at=to_timestamp(payout.update_time),
+        program_id=payout.program_id,
+        buyer_id=payout.participant_id,
+        assets=[asset_message(asset)],
+        change=change,
+    )
+    told = payout.paid_minor if payout.state is PayoutState.PAID else payout.amount_minor
+    event.earnings.add(beneficiary_id=payout.participant_id, asset=asset.code, amount_minor=told)
     return event
 
 

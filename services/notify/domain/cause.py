@@ -20,6 +20,9 @@ class Change(IntEnum):
     REVERSED = 3
     REJECTED = 4
     EXPIRING = 5
+    PAYOUT_PAID = 6
+    PAYOUT_FAILED = 7
+    PAYOUT_RETURNED = 8
 
 
 class Kind(IntEnum):
@@ -31,7 +34,13 @@ class Kind(IntEnum):
     REVERSED = 4
     REJECTED = 5
     EXPIRING = 6
+    PAYOUT_PAID = 7
+    PAYOUT_FAILED = 8
+    PAYOUT_RETURNED = 9
 
+
+OF_NO_CONVERSION = frozenset({Kind.EXPIRING, Kind.PAYOUT_PAID, Kind.PAYOUT_FAILED, Kind.PAYOUT_RETURNED})
+"""What tells of a wallet, and of no event of anybody's."""
 
 _DATED = frozenset({Change.ACCRUED, Change.EXPIRING})
 _KINDS = {
@@ -39,6 +48,9 @@ _KINDS = {
     Change.REVERSED: Kind.REVERSED,
     Change.REJECTED: Kind.REJECTED,
     Change.EXPIRING: Kind.EXPIRING,
+    Change.PAYOUT_PAID: Kind.PAYOUT_PAID,
+    Change.PAYOUT_FAILED: Kind.PAYOUT_FAILED,
+    Change.PAYOUT_RETURNED: Kind.PAYOUT_RETURNED,
 }
 
 

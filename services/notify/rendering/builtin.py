@@ -51,6 +51,21 @@ _EN = LocaleTexts(
             "Use by {{ hold_until }}: {{ amount }}",
             "In {{ program }}, {{ amount }} can be used until {{ hold_until }} and not after.",
         ),
+        TextTemplate(
+            Kind.PAYOUT_PAID,
+            "Paid out: {{ amount }}",
+            "Your payout of {{ amount }} from {{ program }} was sent to you.",
+        ),
+        TextTemplate(
+            Kind.PAYOUT_FAILED,
+            "A payout is delayed: {{ amount }}",
+            "Your payout of {{ amount }} from {{ program }} did not go through. We are looking into it.",
+        ),
+        TextTemplate(
+            Kind.PAYOUT_RETURNED,
+            "A payout was not made: {{ amount }}",
+            "Your payout from {{ program }} was not made, and {{ amount }} can be used again.",
+        ),
     ),
 )
 
@@ -100,6 +115,21 @@ _RU = LocaleTexts(
             Kind.EXPIRING,
             "Скоро сгорит: {{ amount }}",
             "В программе {{ program }} до {{ hold_until }} можно использовать {{ amount }}, потом будет поздно.",
+        ),
+        TextTemplate(
+            Kind.PAYOUT_PAID,
+            "Выплачено: {{ amount }}",
+            "Выплата из программы {{ program }} отправлена вам: {{ amount }}.",
+        ),
+        TextTemplate(
+            Kind.PAYOUT_FAILED,
+            "Выплата задерживается: {{ amount }}",
+            "Выплата из программы {{ program }} не прошла: {{ amount }}. Мы разбираемся.",
+        ),
+        TextTemplate(
+            Kind.PAYOUT_RETURNED,
+            "Выплата не состоялась: {{ amount }}",
+            "Выплата из программы {{ program }} не состоялась, снова можно использовать {{ amount }}.",
         ),
     ),
 )

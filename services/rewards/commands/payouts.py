@@ -9,7 +9,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import payout_pb2
 
+from chassis import outbox
 from chassis.errors import already_exists, not_found
+from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
 from services.rewards.domain import payout as domain
@@ -207,7 +209,18 @@ async def _change(
         if changed != found:
             await payouts.update(conn, [changed])
             await wallets.post(conn, moves, deps.clock.now())
+        if changed.state is not found.state:
+            await _tell(deps, conn, changed)
+    deps.relay.wake()
     return changed
+
+
+async def _tell(deps: Deps, conn: AsyncConnection, payout: Payout) -> None:
+    """Tells the participant what became of his payout."""
+    versions = (await deps.plans.load(conn, [payout.program_id]))[payout.program_id]
+    asset = next(asset for plan in reversed(versions) for asset in plan.assets if asset.code == payout.asset)
+    if (fact := events.payout_answered(payout, asset)) is not None:
+        await outbox.append(conn, events.messages([fact]))
 
 
 async def _locked(conn: AsyncConnection, program_id: str, payout_id: str) -> Payout:

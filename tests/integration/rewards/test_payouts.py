@@ -2,9 +2,11 @@
 
 import asyncio
 
+import psycopg
 import pytest
-from upline.rewards.v1 import plan_pb2
+from upline.rewards.v1 import events_pb2, plan_pb2
 
+from tests.conftest import Servers
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.paying_out import Treasury, payout_plan
 from tests.integration.rewards.spending import EXISTS, FAILED, MISSING, refusal
@@ -70,6 +72,43 @@ async def test_a_failed_payout_is_retried_or_given_up(ledger: Ledger, published:
     assert await maria.money() == (0, 10_000, 0, 0)
     assert [each.payout_id for each in (await maria.batch("b1")).payouts] == ["p1"]
     await maria.assert_clean()
+
+
+async def told(servers: Servers, program: str) -> list[tuple[int, int]]:
+    """(change, amount) of what participants were told of their payouts."""
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        rows = await (await conn.execute("SELECT payload FROM rewards.outbox ORDER BY outbox_id")).fetchall()
+    return [
+        (event.change, event.earnings[0].amount_minor)
+        for (payload,) in rows
+        for event in events_pb2.RewardEventBatch.FromString(payload).events
+        if event.program_id == program and event.event_id.startswith("payout:")
+    ]
+
+
+async def test_participants_are_told_what_became_of_their_payouts(
+    ledger: Ledger, published: Published, servers: Servers
+) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    for number in (1, 2, 3):
+        await maria.ask(f"p{number}", 1_000)
+    await maria.act("Reject", "p3", reason="no")
+    await maria.batch("b1")
+    for _ in range(2):
+        await maria.act("Report", "p1", paid=True)
+        await maria.act("Report", "p2", paid=False)
+    await maria.act("Retry", "p2")
+    await maria.batch("b2")
+    await maria.act("Report", "p2", paid=False)
+    await maria.act("Cancel", "p2")
+    paid, failed, returned = (
+        events_pb2.REWARD_CHANGE_PAYOUT_PAID,
+        events_pb2.REWARD_CHANGE_PAYOUT_FAILED,
+        events_pb2.REWARD_CHANGE_PAYOUT_RETURNED,
+    )
+    assert await told(servers, maria.program) == [
+        (returned, 1_000), (paid, 965), (failed, 1_000), (failed, 1_000), (returned, 1_000),
+    ]  # fmt: skip
 
 
 async def test_a_person_says_no(ledger: Ledger, published: Published) -> None:

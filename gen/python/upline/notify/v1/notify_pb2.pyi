@@ -40,6 +40,12 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A reward was refused by a person."""
     NOTIFICATION_KIND_EXPIRING: _NotificationKind.ValueType  # 6
     """Something will expire if it is not used."""
+    NOTIFICATION_KIND_PAYOUT_PAID: _NotificationKind.ValueType  # 7
+    """A payout was paid."""
+    NOTIFICATION_KIND_PAYOUT_FAILED: _NotificationKind.ValueType  # 8
+    """A payout was not paid yet: something went wrong."""
+    NOTIFICATION_KIND_PAYOUT_RETURNED: _NotificationKind.ValueType  # 9
+    """A payout was rejected or given up; the amount is available again."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """What an entry tells of."""
@@ -58,6 +64,12 @@ NOTIFICATION_KIND_REWARD_REJECTED: NotificationKind.ValueType  # 5
 """A reward was refused by a person."""
 NOTIFICATION_KIND_EXPIRING: NotificationKind.ValueType  # 6
 """Something will expire if it is not used."""
+NOTIFICATION_KIND_PAYOUT_PAID: NotificationKind.ValueType  # 7
+"""A payout was paid."""
+NOTIFICATION_KIND_PAYOUT_FAILED: NotificationKind.ValueType  # 8
+"""A payout was not paid yet: something went wrong."""
+NOTIFICATION_KIND_PAYOUT_RETURNED: NotificationKind.ValueType  # 9
+"""A payout was rejected or given up; the amount is available again."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final

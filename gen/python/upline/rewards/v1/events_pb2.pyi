@@ -41,6 +41,12 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     """What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
     reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
     """
+    REWARD_CHANGE_PAYOUT_PAID: _RewardChange.ValueType  # 6
+    """A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no reward, as EXPIRING."""
+    REWARD_CHANGE_PAYOUT_FAILED: _RewardChange.ValueType  # 7
+    """A payout was handed over and not paid; it may be retried."""
+    REWARD_CHANGE_PAYOUT_RETURNED: _RewardChange.ValueType  # 8
+    """A person said no to a payout, or gave it up after a failure; the amount is available again."""
 
 class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
     """What happened to rewards."""
@@ -59,6 +65,12 @@ REWARD_CHANGE_EXPIRING: RewardChange.ValueType  # 5
 """What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
 reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
 """
+REWARD_CHANGE_PAYOUT_PAID: RewardChange.ValueType  # 6
+"""A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no reward, as EXPIRING."""
+REWARD_CHANGE_PAYOUT_FAILED: RewardChange.ValueType  # 7
+"""A payout was handed over and not paid; it may be retried."""
+REWARD_CHANGE_PAYOUT_RETURNED: RewardChange.ValueType  # 8
+"""A person said no to a payout, or gave it up after a failure; the amount is available again."""
 Global___RewardChange: _TypeAlias = RewardChange  # noqa: Y015
 
 @_typing.final

@@ -280,7 +280,7 @@ class RejectPayoutRequest(_message.Message):
     payout_id: _builtins.str
     """The payout."""
     reason: _builtins.str
-    """Why; the participant is told."""
+    """Why; it stands in the payout. The participant is told that it was rejected."""
     def __init__(
         self,
         *,
