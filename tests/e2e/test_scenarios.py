@@ -33,6 +33,35 @@ steps:
   - refund: {{of: first, amount: 1000.01}}
   - expect: {{}}
 """
+CHANGED = """\
+program: terms.yaml
+start: 2026-03-02T09:00:00Z
+people:
+  olga: {}
+  maria: {sponsor: olga}
+steps:
+  - order: {id: old, buyer: maria, amount: 1000.00}
+  - at: +1d
+    apply: better.yaml
+  - order: {id: new, buyer: maria, amount: 1000.00}
+  - at: +2d
+    note: told late, it happened under the old terms
+    order: {id: late, buyer: maria, amount: 1000.00, occurred: +23h59m59s}
+  - expect:
+      wallets:
+        olga: {USD: 200.00}                                   # 50.00 + 100.00 + 50.00
+      rewards:
+        old: [{rule: upline, to: olga, amount: 50.00, version: 1}]
+        new: [{rule: upline, to: olga, amount: 100.00, version: 2}]
+        late: [{rule: upline, to: olga, amount: 50.00, version: 1}]
+  - at: +800d
+    note: refunds years later, each under its own terms
+    refund: {of: old, amount: 300.00}
+  - refund: {of: new, amount: 300.00}
+  - expect:
+      wallets:
+        olga: {USD: 155.00}                                   # 35.00 + 70.00 + 50.00
+"""
 PLACES = [
     ("10:16", "steps[1].expect.wallets[olga][USD].available", "50.01", "50.00"),
     ("11:17", "steps[1].expect.wallets[maria][USD].available", "1.00", "0.00"),
@@ -60,9 +89,20 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def played(wrong: Path) -> dict[str, Any]:
+def changed(wrong: Path) -> Path:
+    """A scenario in which a program changes."""
+    plain = Path("programs/three-levels.yaml").read_text().replace("program_id: three-levels", "program_id: terms")
+    wrong.with_name("terms.yaml").write_text(plain)
+    wrong.with_name("better.yaml").write_text(plain.replace('["5", "2", "1"]', '["10", "4", "2"]'))
+    file = wrong.with_name("changed.scenario.yaml")
+    file.write_text(CHANGED)
+    return file
+
+
+@pytest.fixture(scope="module")
+def played(wrong: Path, changed: Path) -> dict[str, Any]:
     """All of them, by file name, through one stack."""
-    result = play(*map(str, SHIPPED), str(wrong), "--json")
+    result = play(*map(str, SHIPPED), str(changed), str(wrong), "--json")
     assert result.returncode == 1, result.stderr  # for one of them is wrong
     told = json.loads(result.stdout)
     assert told["passed"] is False
@@ -74,6 +114,10 @@ def test_a_shipped_scenario_ends_as_it_says(played: dict[str, Any], file: Path) 
     result = played[file.name]
     assert result["differences"] == []
     assert result["passed"] is True
+
+
+def test_every_event_keeps_the_terms_of_its_time(played: dict[str, Any], changed: Path) -> None:
+    assert played[changed.name]["differences"] == []
 
 
 def test_what_differs_is_told_with_its_place(played: dict[str, Any], wrong: Path) -> None:
