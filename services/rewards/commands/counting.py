@@ -1,7 +1,9 @@
 """What the settlement of programs that count something needs besides: their lock, their tallies, their order."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +17,11 @@ from services.rewards.domain.tallies import TallyKey
 from services.rewards.store import contests, tallies
 from services.rewards.store.conversions import Counted, Kept, Key, key_of
 
+CONVERSIONS_A_PART = 250
+"""While so many are decided, those before them are written."""
+CONVERSIONS_A_TURN = 16
+"""About a millisecond of work: for so long the writing may have to wait."""
+
 Versions = Mapping[str, tuple[Plan, ...]]
 
 
@@ -27,9 +34,14 @@ def stateful(versions: Versions) -> set[str]:
 class Decided:
     """What came of conversions."""
 
+    conversions: list[Conversion] = field(default_factory=list)
     accruals: list[Accrual] = field(default_factory=list)
     counted: dict[Key, Counted] = field(default_factory=dict)
     """Of those of stateful programs."""
+    changes: dict[TallyKey, int] = field(default_factory=dict)
+    """What they count, which is still to be written."""
+    reach_times: dict[TallyKey, datetime] = field(default_factory=dict)
+    """When the scores among it were last changed."""
 
 
 @dataclass(slots=True)
@@ -60,32 +72,56 @@ def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conver
     return pending
 
 
-async def decide_all(
+async def decide_in_parts(
     conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
-) -> Decided:
-    """Decides conversions, those of stateful `programs` one after the other, and writes what they count.
+) -> AsyncIterator[Decided]:
+    """Decides conversions, those of stateful `programs` one after the other. A part may be written while the next is decided: the
+    connection is used before the first one only.
 
     `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
     """
-    decided = Decided([accrue(plan, conversion) for plan, conversion in pending.plain if plan is not None])
     counting = pending.counting
-    if not counting:
-        return decided
     # The same order wherever the same facts meet: nothing else may say who gets the rest of a budget.
     counting.sort(key=lambda each: (each[1].program_id, each[1].record_time, each[1].conversion_id))
-    running = await _running(conn, programs, (case.needs for case, _ in counting if case is not None))
-    positions = await tallies.draw_positions(conn, len(counting))
-    for position, (case, conversion) in zip(positions, counting, strict=True):
-        text = None
-        if case is not None:
-            accrual, snapshot = case.settle(running)
-            decided.accruals.append(accrual)
-            text = snapshot.to_json() if snapshot is not None else None
-            if late := came_first.get(key_of(conversion)):
-                take_back_next(case.plan, conversion, snapshot or EMPTY, [], late, running)
-        decided.counted[key_of(conversion)] = Counted(position, text)
-    await tallies.add(conn, running.changes, running.reach_times)
-    return decided
+    running, positions = RunningTallies({}), list[int]()
+    if counting:
+        running = await _running(conn, programs, (case.needs for case, _ in counting if case is not None))
+        positions = await tallies.draw_positions(conn, len(counting))
+    if pending.plain:  # not before: while it is written, nothing else may use the connection
+        yield Decided(
+            [conversion for _, conversion in pending.plain],
+            [accrue(plan, conversion) for plan, conversion in pending.plain if plan is not None],
+        )
+    for start in range(0, len(counting), CONVERSIONS_A_PART):
+        decided = Decided()
+        for number in range(start, min(start + CONVERSIONS_A_PART, len(counting))):
+            case, conversion = counting[number]
+            text = None
+            if case is not None:
+                accrual, snapshot = case.settle(running)
+                decided.accruals.append(accrual)
+                text = snapshot.to_json() if snapshot is not None else None
+                if late := came_first.get(key_of(conversion)):
+                    take_back_next(case.plan, conversion, snapshot or EMPTY, [], late, running)
+            decided.conversions.append(conversion)
+            decided.counted[key_of(conversion)] = Counted(positions[number], text)
+            if number % CONVERSIONS_A_TURN == 0:
+                await asyncio.sleep(0)  # lets the writing of the part before go on
+        decided.changes, decided.reach_times = running.take_changes()
+        yield decided
+
+
+async def decide_all(
+    conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
+) -> Decided:
+    """All parts as one, whose tallies are written."""
+    total = Decided()
+    async for part in decide_in_parts(conn, programs, pending, came_first):
+        total.conversions += part.conversions
+        total.accruals += part.accruals
+        total.counted |= part.counted
+        await tallies.add(conn, part.changes, part.reach_times)
+    return total
 
 
 async def take_back_all(

@@ -1,7 +1,7 @@
 """Settling: conversions and reversals become postings, each exactly once, in whatever order and however often they arrive."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from chassis import outbox
 from chassis.database import is_transient
 from services.rewards import events
 from services.rewards.commands import counting
+from services.rewards.commands.counting import Decided
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.debts import owing, spent_from
@@ -94,18 +95,17 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
             key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.occurred_at)
             for each in recorded
         }
-        rows = [(each, _number(paying[key_of(each.conversion)])) for each in recorded]
+        rows = {(key := key_of(each.conversion)): (each, _number(paying[key])) for each in recorded}
         programs = counting.stateful(versions)
         pending = counting.prepare(programs, paying, (each.conversion for each in recorded))
         if locked := programs | {each for each in versions if awaited_events(versions[each])}:
             await tallies.lock(conn, locked)
         if expect_all_new:
-            decided = await counting.decide_all(conn, programs, pending, {})
-            await conversions.copy_new(conn, rows, decided.counted)
-            await _post(conn, versions, decided.accruals, [])
-            await _keep_waiting(conn, versions, decided.accruals, [each.conversion for each in recorded])
+            parts = counting.decide_in_parts(conn, programs, pending, {})
+            accruals = await _write_behind(parts, partial(_write_new, conn, versions, rows))
+            await _keep_waiting(conn, versions, accruals, [each.conversion for each in recorded])
             return
-        fresh, awaited = await conversions.merge_new(conn, rows)
+        fresh, awaited = await conversions.merge_new(conn, list(rows.values()))
         late = await conversions.load_reversals(conn, awaited) if awaited else {}
         arrived = [each.conversion for each in recorded if key_of(each.conversion) in fresh]
         decided = await counting.decide_all(conn, programs, pending.only(fresh), late)
@@ -115,6 +115,33 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
         await _keep_waiting(conn, versions, decided.accruals, arrived)
         if awaited:
             await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
+
+
+async def _write_behind(parts: AsyncIterator[Decided], write: Callable[[Decided], Awaitable[None]]) -> list[Accrual]:
+    """Writes each part while the next one is decided; returns what all of them accrued."""
+    accruals: list[Accrual] = []
+    writing: asyncio.Future[None] | None = None
+    try:
+        async for part in parts:
+            accruals += part.accruals
+            if writing is not None:
+                await writing
+            writing = asyncio.ensure_future(write(part))
+        if writing is not None:
+            await writing
+    finally:
+        # Nothing may go on with the connection behind the transaction's back.
+        if writing is not None and not writing.done():
+            await asyncio.gather(writing, return_exceptions=True)
+    return accruals
+
+
+async def _write_new(
+    conn: AsyncConnection, versions: Versions, rows: Mapping[Key, tuple[Recorded, int]], decided: Decided
+) -> None:
+    await conversions.copy_new(conn, [rows[key_of(each)] for each in decided.conversions], decided.counted)
+    await tallies.add(conn, decided.changes, decided.reach_times)
+    await _post(conn, versions, decided.accruals, [])
 
 
 async def _settle_reversals(deps: Deps, reversals: Sequence[Reversal]) -> None:

@@ -26,6 +26,12 @@ class RunningTallies:
         """Makes a contest's ranking final."""
         self._final |= {(program_id, contest(contest_id)), (program_id, contest_member(contest_id))}
 
+    def take_changes(self) -> tuple[dict[TallyKey, int], dict[TallyKey, datetime]]:
+        """What was changed since the beginning, or since the last call, and when each score was last changed."""
+        taken = self.changes, self.reach_times
+        self.changes, self.reach_times = {}, {}
+        return taken
+
     def value(self, key: TallyKey) -> int:
         """One tally as it stands."""
         return self._values.get(key, 0)
