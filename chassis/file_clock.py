@@ -26,7 +26,7 @@ CLUSTER_NAME = "upline-test-clock"
 """PostgreSQL's `cluster_name` in a stack whose clock can be moved; it is given on the server's command line, where no client can set it."""
 LONGEST_PAUSE_SECONDS = 120.0
 """What pauses longer (audits, upkeep) goes by real time and is not waited for."""
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.005
 
 
 def clock_for(settings: ServiceSettings, service: str) -> Clock:
@@ -56,6 +56,8 @@ class FileClock:
         """By job: the round that it woke up to."""
         self._worked: dict[asyncio.Task[Any] | None, int] = {}
         """By job: the last round that it has worked through."""
+        self._watch: asyncio.Task[None] | None = None
+        """Looks at the file for all jobs."""
         _read(file)
 
     def now(self) -> datetime:
@@ -74,10 +76,18 @@ class FileClock:
 
     async def _next_round(self, worked: int, end: float) -> int:
         """The round after `worked` as soon as it is called, or `worked` itself when the time is up."""
-        while True:
+        called = _read(self._file).round_number
+        if called == worked and (left := end - time.monotonic()) > 0:
+            if self._watch is None or self._watch.done():
+                self._watch = asyncio.create_task(self._until_called_after(called))
+            await asyncio.wait([self._watch], timeout=left)
             called = _read(self._file).round_number
-            if called != worked or time.monotonic() >= end:
-                return called
+        return called
+
+    async def _until_called_after(self, round_number: int) -> None:
+        while True:
+            if _read(self._file).round_number != round_number:
+                return
             await asyncio.sleep(POLL_SECONDS)
 
 
