@@ -4,6 +4,7 @@ import random
 from datetime import timedelta
 
 import pytest
+from upline.attribution.v1 import events_pb2
 from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import UplineError
@@ -19,6 +20,7 @@ from tests.integration.rewards.conftest import (
     reversed_,
     three_levels,
 )
+from tests.integration.rewards.test_counting import rich
 
 CONVERSIONS = 120
 
@@ -48,8 +50,8 @@ async def simulated(servers: Servers, program: str, plan: plan_pb2.Plan, **windo
     return result
 
 
-def history(program: str, seed: int = 7) -> list[bytes]:
-    """Orders of a month, some of them refunded, in messages."""
+def events_of(program: str, seed: int = 7) -> list[events_pb2.ConversionEvent]:
+    """Orders of a month, some of them refunded, in the order of recording."""
     chance = random.Random(seed)
     events = []
     for number in range(CONVERSIONS):
@@ -74,6 +76,12 @@ def history(program: str, seed: int = 7) -> list[bytes]:
             events.append(
                 reversed_(program, f"c{number}", f"w{number}", rest, completes=True, minutes_later=360 * number + 9)
             )
+    return events
+
+
+def history(program: str) -> list[bytes]:
+    """The same in messages."""
+    events = events_of(program)
     return [message(*events[start : start + 20]) for start in range(0, len(events), 20)]
 
 
@@ -91,6 +99,19 @@ async def test_a_draft_pays_what_its_replay_pays(ledger: Ledger, published: Publ
     for key, (_, minor) in result.simulated.items():
         if key[2] == "points":
             assert (await ledger.available(replayed, key[1], asset="points"))[0] == minor
+
+
+async def test_a_draft_that_counts_pays_what_its_replay_in_the_same_order_pays(
+    ledger: Ledger, published: Published, servers: Servers
+) -> None:
+    program, replayed = await published(three_levels()), await published(rich())
+    await ledger.settle(*history(program))
+    for event in events_of(replayed):
+        await ledger.settle(message(event))
+    result = await simulated(servers, program, rich())
+    there = await simulated(servers, replayed, rich())
+    assert result.simulated == there.paid == there.simulated
+    assert sum(minor for _, minor in result.simulated.values()) > 10_000
 
 
 async def test_a_window_is_half_open(ledger: Ledger, published: Published, servers: Servers) -> None:
