@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Iterator
 from datetime import timedelta
 
 import grpc
+import psycopg
 import pytest
 from upline.attribution.v1 import events_pb2
 from upline.rewards.v1 import approval_pb2, approval_pb2_grpc, plan_pb2, reward_pb2
@@ -275,3 +276,27 @@ async def test_orders_events_refunds_and_words_at_once(
         while await ledger.wallet(program, "maria") != {"USD": (0, 40 * 45)}:
             await release_all(ledger)
     assert (await ledger.audit(program)).balanced
+
+
+async def test_a_conversion_and_its_event_wait_for_one_another(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
+) -> None:
+    """In two transactions at once, neither would see the other, and the reward would be held for ever."""
+    program = await published(held(until_event="confirmed"))
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('tally:' || %s, 0))", [program])
+        work = [
+            asyncio.create_task(ledger.settle(message(each)))
+            for each in (recorded(program, "c1", 1000), event(program, "e1"))
+        ]
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while True:
+                cursor = await conn.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                if await cursor.fetchone() == (2,):
+                    break
+                assert not any(each.done() for each in work)
+                await asyncio.sleep(0.01)
+    await asyncio.gather(*work)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while await ledger.wallet(program, "maria") != {"USD": (0, 50)}:
+            await release_all(ledger)
