@@ -17,7 +17,7 @@ from services.rewards.domain.tallies import TallyKey
 from services.rewards.store import contests, tallies
 from services.rewards.store.conversions import Counted, Kept, Key, key_of
 
-CONVERSIONS_A_PART = 250
+CONVERSIONS_A_PART = 500
 """While so many are decided, those before them are written."""
 CONVERSIONS_A_TURN = 16
 """About a millisecond of work: for so long the writing may have to wait."""
