@@ -16,6 +16,7 @@ from bench import tidy_orm
 from bench.events import CONVERSIONS_A_BATCH, batch, ten_levels
 from bench.figures import Figure, interleaved, ratios
 from bench.servers import Servers, service_url
+from chassis import process
 from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.outbox import Relay
@@ -29,7 +30,8 @@ from services.rewards.store.plans import PlanShelf
 
 ROUNDS = 7
 BATCHES_A_ROUND = 4
-ORM_EVENTS = 40
+ORM_ROUNDS = 9
+ORM_EVENTS = 100
 WORKER_BATCHES = 24
 WORKER_ROUNDS = 4
 
@@ -50,6 +52,7 @@ async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
     url, twin_url = servers.database("payout"), servers.database("payout_twin")
     deps = await rewards_deps(servers, url)
     await publish_plan(deps, ten_levels())
+    process.spare_what_stays()  # as a service does when it has started
     rows: dict[int, list[tuple[str, str]]] = {}
 
     async def pay(number: int) -> float:
@@ -102,7 +105,7 @@ async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
                 orm.settle(event)
             return ORM_EVENTS / (time.perf_counter() - began)
 
-        fast, slow = await interleaved(5, lambda number: pay(100 + number), per_event)
+        fast, slow = await interleaved(ORM_ROUNDS, lambda number: pay(100 + number), per_event)
         orm.close()
     await deps.relay.stream.close()
     await deps.database.close()
@@ -170,13 +173,13 @@ async def _run_workers(environment: dict[str, str], number: int, worker_count: i
         )
         for index in range(worker_count)
     ]
-    for process in processes:  # each says when its batches are made
-        await asyncio.to_thread(process.stdout.readline)  # type: ignore[union-attr]
-    for process in processes:
-        process.stdin.write("go\n")  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
+    for each in processes:  # each says when its batches are made
+        await asyncio.to_thread(each.stdout.readline)  # type: ignore[union-attr]
+    for each in processes:
+        each.stdin.write("go\n")  # type: ignore[union-attr]
+        each.stdin.flush()  # type: ignore[union-attr]
     spans = []
-    for process in processes:
-        out, _ = await asyncio.to_thread(process.communicate)
+    for each in processes:
+        out, _ = await asyncio.to_thread(each.communicate)
         spans.append(json.loads(out))
     return WORKER_BATCHES * CONVERSIONS_A_BATCH / (max(end for _, end in spans) - min(start for start, _ in spans))

@@ -7,6 +7,7 @@ import time
 import uvloop
 
 from bench.events import batch
+from chassis import process
 from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.outbox import Relay
@@ -26,6 +27,7 @@ async def main(label: str, count: int) -> None:
     deps = Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
     payloads = [batch(f"{label}-{part}").SerializeToString() for part in range(count)]
     await settle(deps, [batch(f"{label}-warm", count=5).SerializeToString()])
+    process.spare_what_stays()
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.monotonic()

@@ -1,6 +1,5 @@
 """What plans cost: a rich one against a plain one of as many levels, and plain ones by their number of levels and rules."""
 
-import gc
 import time
 from collections.abc import Awaitable, Callable
 
@@ -27,8 +26,7 @@ MICROSECONDS = 1e6
 async def measure(servers: Servers) -> list[Figure]:
     """payout_rich_vs_plain, payout_levels_…, payout_rules_…."""
     deps = await rewards_deps(servers, servers.database("rich"))
-    gc.freeze()
-    gc.set_threshold(process.GC_THRESHOLD)  # as a service sets it when it has started
+    process.spare_what_stays()  # as a service does when it has started
     rich, plain = await interleaved(
         ROUNDS, await _paying(deps, "rich", rich_plan(), 3), await _paying(deps, "plain", levels_plan(3), 3)
     )
