@@ -29,7 +29,8 @@ from services.rewards.store import conversions, copying, ledger
 from services.rewards.store.plans import PlanShelf
 
 ROUNDS = 7
-BATCHES_A_ROUND = 4
+BATCHES_A_ROUND = 12
+"""Enough that what a call decides before its first part can be written does not show, as under load; one fetch brings up to 64."""
 ORM_ROUNDS = 9
 ORM_EVENTS = 100
 WORKER_BATCHES = 24
