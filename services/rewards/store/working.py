@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import Database
 
 REPORT_SECONDS = 0.1
-REPORT_FACTS = 500
 SERVICE = "rewards"
 
 _UNHURRIED = (

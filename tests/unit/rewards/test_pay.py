@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
+from services.rewards.domain.decision import Decision
 from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.pay import Outcome, decide, pay
 from services.rewards.domain.plan import Plan, in_force
+from services.rewards.domain.rich import decide_richly
 from services.rewards.domain.rounding import Rounding, round_fraction
 from services.rewards.domain.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
+from services.rewards.domain.snapshot import EMPTY
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,
@@ -174,6 +177,23 @@ def test_every_accrual_balances_and_has_ids_of_its_own(subject: Plan, order: Con
     assert len({each.reward_id for each in accrual.rewards}) == len(accrual.rewards)
     assert {each.beneficiary_id for each in accrual.rewards} <= set(order.people)
     assert accrue(subject, order) == accrual
+
+
+@settings(max_examples=300)
+@given(plans(), conversions(), st.integers(0, 10**15))
+def test_the_two_ways_to_decide_a_plain_plan_agree(subject: Plan, order: Conversion, cut: int) -> None:
+    """Plain plans are decided by a shorter way; the long one is the truth for all others, and for these too."""
+    part = Reversal(order.program_id, "r", order.conversion_id, min(cut, order.amount_minor), False, order.record_time)
+    for left in (order, after(order, [part])):
+        assert subject.is_plain(left.event_type)
+        short = decide(subject, left)
+        long = decide_richly(subject, left, EMPTY)
+        assert _paid(short) == _paid(long)
+
+
+def _paid(decisions: list[Decision]) -> list[tuple[int, str, int]]:
+    """Who gets how much. Why others get nothing may be told differently: by the rest that is left, or by the whole."""
+    return [(each.slot, each.beneficiary_id, each.amount_minor) for each in decisions if each.outcome is Outcome.PAID]
 
 
 def test_taking_back_more_than_there_was_is_refused() -> None:
