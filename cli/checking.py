@@ -10,7 +10,7 @@ from cli.bundle.problems import BundleError
 from cli.bundle.program import Bundle, nearest
 
 if TYPE_CHECKING:
-    from services.rewards.domain.plan import Plan
+    from services.rewards.domain.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def cost_lines(checked: Checked) -> list[str]:
 
 
 def _cost(case: plan_pb2.WorstCase, digits: dict[str, int]) -> str:
-    from services.rewards.domain.numbers import minor_text
+    from services.rewards.domain.explain.numbers import minor_text
 
     parts = [f"{case.order_percent} % of the order"] if case.order_percent != "0" else []
     parts += [f"{case.margin_percent} % of the margin"] if case.margin_percent != "0" else []

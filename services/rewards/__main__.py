@@ -20,7 +20,7 @@ from chassis.topology import CONVERSIONS, REWARDS
 from services.rewards import jobs
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
-from services.rewards.domain.payout import Provider
+from services.rewards.domain.wallet.payout import Provider
 from services.rewards.providers import WebhookProvider
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.rpc.approvals import ApprovalServicer

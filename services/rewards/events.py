@@ -11,12 +11,12 @@ from chassis.ids import new_id
 from chassis.stream import Message
 from chassis.times import to_timestamp
 from chassis.topology import REWARDS
-from services.rewards.domain.asset import Asset
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.payout import Payout, PayoutState
-from services.rewards.domain.settlement import Accrual, Clawback, conversion_cause
-from services.rewards.domain.waiting import is_mark
+from services.rewards.domain.plan.asset import Asset
+from services.rewards.domain.settle.settlement import Accrual, Clawback, conversion_cause
+from services.rewards.domain.settle.waiting import is_mark
+from services.rewards.domain.wallet.payout import Payout, PayoutState
 from services.rewards.wire.plans import asset_message
 
 EVENTS_A_MESSAGE = 500

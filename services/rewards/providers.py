@@ -8,8 +8,8 @@ import httpx
 from standardwebhooks import Webhook
 
 from chassis.clock import Clock, SystemClock
-from services.rewards.domain.numbers import minor_text
-from services.rewards.domain.payout import Answer, Outcome, Payout, ProviderError
+from services.rewards.domain.explain.numbers import minor_text
+from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, ProviderError
 
 ANSWER_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024

@@ -50,7 +50,9 @@ conversion = Table(
     Column(
         "position", BigInteger, comment="when it was settled among the facts of its program; NULL: nothing is counted"
     ),
-    Column("snapshot", Text, comment="domain/snapshot.py: what was counted before it; NULL: its plan counts nothing"),
+    Column(
+        "snapshot", Text, comment="domain/tally/snapshot.py: what was counted before it; NULL: its plan counts nothing"
+    ),
     comment="One row a conversion; its key is the inbox: a second delivery finds it and changes nothing",
 )
 
@@ -72,7 +74,10 @@ reward = Table(
     "reward",
     metadata,
     Column(
-        "reward_id", Uuid, primary_key=True, comment="time, conversion, rule and level in one: domain/settlement.py"
+        "reward_id",
+        Uuid,
+        primary_key=True,
+        comment="time, conversion, rule and level in one: domain/settle/settlement.py",
     ),
     Column("program_id", Text, primary_key=True),
     Column("conversion_id", Text, nullable=False),
@@ -180,7 +185,7 @@ tally = Table(
     "tally",
     metadata,
     Column("program_id", Text, primary_key=True),
-    Column("name", Text, primary_key=True, comment="domain/tallies.py"),
+    Column("name", Text, primary_key=True, comment="domain/tally/tallies.py"),
     Column("subject", Text, primary_key=True),
     Column("period", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),

@@ -11,9 +11,9 @@ from chassis.errors import failed_precondition, invalid, not_found
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.ledger import Transfer
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.settlement import refuse
-from services.rewards.domain.waiting import Ended
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.settlement import refuse
+from services.rewards.domain.settle.waiting import Ended
 from services.rewards.store import conversions, ledger, waiting
 from services.rewards.store.conversions import Kept, key_of
 from services.rewards.store.waiting import Approval, Decision

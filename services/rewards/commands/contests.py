@@ -4,10 +4,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
-from services.rewards.domain.contests import Contest, contest_cause
 from services.rewards.domain.ledger import Place, TransferKind
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.wallet import Move
+from services.rewards.domain.plan.contests import Contest, contest_cause
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import contests, plans, tallies, wallets
 
 CONTESTS_A_ROUND = 20

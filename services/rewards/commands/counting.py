@@ -8,12 +8,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.counting import Case, take_back_next
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.running import RunningTallies
-from services.rewards.domain.settlement import Accrual, accrue
-from services.rewards.domain.snapshot import EMPTY
-from services.rewards.domain.tallies import TallyKey
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.counting import Case, take_back_next
+from services.rewards.domain.settle.settlement import Accrual, accrue
+from services.rewards.domain.tally.running import RunningTallies
+from services.rewards.domain.tally.snapshot import EMPTY
+from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import contests, tallies
 from services.rewards.store.conversions import Counted, Kept, Key, key_of
 

@@ -12,7 +12,7 @@ from chassis.idempotency import body_hash
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, take
 from services.rewards.domain.ledger import Place, TransferKind
-from services.rewards.domain.wallet import Move
+from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import redemptions, wallets
 
 MAX_AMOUNT_MINOR = 10**15

@@ -6,11 +6,11 @@ from chassis import outbox
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
-from services.rewards.domain.asset import Asset
-from services.rewards.domain.expiry import look
 from services.rewards.domain.ledger import Place, TransferKind
-from services.rewards.domain.plan import in_force
-from services.rewards.domain.wallet import Move
+from services.rewards.domain.plan.asset import Asset
+from services.rewards.domain.plan.plan import in_force
+from services.rewards.domain.wallet.expiry import look
+from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import expiry, wallets
 
 WALLETS_A_ROUND = 200

@@ -14,13 +14,13 @@ from chassis.errors import already_exists, not_found
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
-from services.rewards.domain import payout as domain
-from services.rewards.domain import tallies as tallies_domain
-from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
-from services.rewards.domain.periods import period_name
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.tallies import TallyKey
-from services.rewards.domain.wallet import Move
+from services.rewards.domain.plan.periods import period_name
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.tally import tallies as tallies_domain
+from services.rewards.domain.tally.tallies import TallyKey
+from services.rewards.domain.wallet import payout as domain
+from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
+from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import payouts, tallies, wallets
 
 BATCH_PAYOUTS = 10_000

@@ -9,7 +9,7 @@ from chassis.errors import failed_precondition, invalid
 from chassis.idempotency import once
 from chassis.times import to_datetime
 from services.rewards.commands.deps import Deps
-from services.rewards.domain.plan import Plan
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.store import contests, plans
 from services.rewards.store.plans import PlanRow
 from services.rewards.wire.plans import read_plan

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
 from services.rewards.commands.counting import stateful
-from services.rewards.domain.course import Course
 from services.rewards.domain.ledger import Reward
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.settlement import Revision
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.course import Course
+from services.rewards.domain.settle.settlement import Revision
 from services.rewards.store import history, scratch, tallies
 from services.rewards.store.history import PastFact, Slice
 from services.rewards.store.plans import PlanShelf

@@ -7,8 +7,8 @@ from upline.rewards.v1 import redemption_pb2
 from chassis.errors import already_exists, failed_precondition, invalid, not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
-from services.rewards.domain import redemption as domain
-from services.rewards.domain.redemption import Redemption, RedemptionState
+from services.rewards.domain.wallet import redemption as domain
+from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
 from services.rewards.store import redemptions, wallets
 
 

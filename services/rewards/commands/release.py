@@ -4,7 +4,7 @@ from chassis import outbox
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.settlement import Posted, let_go, release
+from services.rewards.domain.settle.settlement import Posted, let_go, release
 from services.rewards.store import conversions, ledger, waiting
 from services.rewards.store.conversions import key_of
 

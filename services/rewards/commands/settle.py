@@ -16,10 +16,10 @@ from services.rewards.commands import counting
 from services.rewards.commands.counting import Decided
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.debts import owing, spent_from
-from services.rewards.domain.plan import Plan, in_force
-from services.rewards.domain.settlement import Accrual, Clawback, Posted, Revision, claw_back
-from services.rewards.domain.waiting import awaited_events, signal_of, waits_of
+from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.settle.debts import owing, spent_from
+from services.rewards.domain.settle.settlement import Accrual, Clawback, Posted, Revision, claw_back
+from services.rewards.domain.settle.waiting import awaited_events, signal_of, waits_of
 from services.rewards.store import conversions, ledger, plans, tallies, waiting, wallets
 from services.rewards.store.conversions import Kept, Key, key_of
 from services.rewards.wire.events import Recorded, read_facts

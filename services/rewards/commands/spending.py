@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.errors import failed_precondition, not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
-from services.rewards.domain.plan import Plan, in_force
-from services.rewards.domain.wallet import EMPTY_POCKET, Move, RefusedError, settle_debt, spend
+from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.wallet.wallet import EMPTY_POCKET, Move, RefusedError, settle_debt, spend
 from services.rewards.store import wallets
 
 DEBTORS_A_ROUND = 200

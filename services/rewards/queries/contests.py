@@ -9,7 +9,7 @@ from upline.rewards.v1 import contest_pb2, plan_pb2
 from chassis.errors import not_found
 from chassis.pages import page_size
 from chassis.times import to_timestamp
-from services.rewards.domain.contests import Contest
+from services.rewards.domain.plan.contests import Contest
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.store import contests, plans, reading
 from services.rewards.store.contests import Score

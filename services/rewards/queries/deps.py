@@ -8,7 +8,7 @@ from chassis.clock import Clock
 from chassis.database import Database
 from chassis.errors import not_found
 from chassis.pages import Pager
-from services.rewards.domain.plan import Plan
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.store.plans import PlanShelf
 
 

@@ -11,15 +11,15 @@ from upline.rewards.v1 import plan_pb2, reward_pb2
 from chassis.errors import invalid, not_found
 from chassis.times import to_timestamp
 from services.rewards.domain.conversion import Conversion, after
-from services.rewards.domain.decision import SHARE_BIT, Moved
-from services.rewards.domain.explain import explain_conversion, explain_decision
-from services.rewards.domain.explain_steps import explain_steps
-from services.rewards.domain.numbers import fraction_text
-from services.rewards.domain.pay import Decision, Outcome, decide, silent
-from services.rewards.domain.plan import Base, Plan
-from services.rewards.domain.rounding import Rounding
-from services.rewards.domain.settlement import hold_end
-from services.rewards.domain.words import LOCALES
+from services.rewards.domain.decide.decision import SHARE_BIT, Moved
+from services.rewards.domain.decide.pay import Decision, Outcome, decide, silent
+from services.rewards.domain.explain.decisions import explain_conversion, explain_decision
+from services.rewards.domain.explain.numbers import fraction_text
+from services.rewards.domain.explain.steps import explain_steps
+from services.rewards.domain.explain.words import LOCALES
+from services.rewards.domain.plan.plan import Base, Plan
+from services.rewards.domain.plan.rounding import Rounding
+from services.rewards.domain.settle.settlement import hold_end
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
 from services.rewards.store import conversions, reading

@@ -4,7 +4,7 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import not_found
 from chassis.pages import page_size
-from services.rewards.domain.plan import in_force
+from services.rewards.domain.plan.plan import in_force
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import plans
 

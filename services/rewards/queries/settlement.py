@@ -8,8 +8,8 @@ from upline.rewards.v1 import payout_pb2
 
 from chassis.errors import invalid
 from chassis.times import to_datetime
+from services.rewards.domain.explain.numbers import minor_text
 from services.rewards.domain.ledger import Place, TransferKind
-from services.rewards.domain.numbers import minor_text
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.wallets import asset_digits
 from services.rewards.store import reading, settlement

@@ -9,8 +9,8 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import not_found
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.course import Course
-from services.rewards.domain.plan import Plan
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.course import Course
 from services.rewards.store import history
 from services.rewards.store.history import PastFact, Slice
 from services.rewards.store.plans import PlanShelf

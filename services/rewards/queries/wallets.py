@@ -7,7 +7,7 @@ from chassis.ids import id_time
 from chassis.pages import page_size
 from chassis.times import to_datetime, to_timestamp
 from services.rewards.domain.ledger import PARTICIPANT_PLACES, Place
-from services.rewards.domain.plan import Plan
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import reading
 

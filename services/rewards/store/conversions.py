@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.attribution.v1 import events_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.settlement import FIRST_POSITION, first_reward_id, reward_prefix
-from services.rewards.domain.snapshot import EMPTY, Snapshot, from_json
+from services.rewards.domain.settle.settlement import FIRST_POSITION, first_reward_id, reward_prefix
+from services.rewards.domain.tally.snapshot import EMPTY, Snapshot, from_json
 from services.rewards.store.copying import NULL, copy_lines, escape, escape_once
 from services.rewards.wire.events import Recorded, read_conversion
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Account, Place, Reward, Transfer, deltas
-from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, Posted, Revision, reward_prefix
+from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, Posted, Revision, reward_prefix
 from services.rewards.store.conversions import Key, key_of
 from services.rewards.store.copying import NULL, copy_lines, escape
 

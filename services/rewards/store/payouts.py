@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.rewards.domain.payout import Payout, PayoutState
+from services.rewards.domain.wallet.payout import Payout, PayoutState
 
 _COLUMNS = ", ".join(each.name for each in fields(Payout))
 _READ = text(f"SELECT {_COLUMNS} FROM payout WHERE program_id = :program_id AND payout_id = :payout_id")

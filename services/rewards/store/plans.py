@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import plan_pb2
 
 from chassis.times import to_timestamp
-from services.rewards.domain.plan import Plan
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.wire.plans import read_plan
 
 _LOAD = text("""

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import least_id
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
-from services.rewards.domain.waiting import is_mark
+from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
+from services.rewards.domain.settle.waiting import is_mark
 from services.rewards.store.waiting import Approval
 
 _REWARD_COLUMNS = """

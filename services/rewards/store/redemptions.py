@@ -6,7 +6,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.ledger import TransferKind
-from services.rewards.domain.redemption import Redemption, RedemptionState
+from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
 
 _COLUMNS = """
     program_id, redemption_id, participant_id, asset, authorized_minor, captured_minor, refunded_minor, state, order_id, order_minor,

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
-from services.rewards.domain.tallies import CONTEST_PREFIX, TallyKey
+from services.rewards.domain.tally.tallies import CONTEST_PREFIX, TallyKey
 
 _SEPARATOR = "\x1e"
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.rewards.domain.waiting import Ended, Signal, Wait
+from services.rewards.domain.settle.waiting import Ended, Signal, Wait
 from services.rewards.store.conversions import Key
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import id_at
 from services.rewards.domain.ledger import Place
-from services.rewards.domain.wallet import Move, Pocket, changes
+from services.rewards.domain.wallet.wallet import Move, Pocket, changes
 
 WALLET_LOCKS = 1024
 

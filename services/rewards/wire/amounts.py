@@ -5,9 +5,9 @@ from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.amounts import Base, LevelAmount, Table, TableRow
-from services.rewards.domain.asset import Asset, AssetKind
-from services.rewards.domain.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
+from services.rewards.domain.plan.amounts import Base, LevelAmount, Table, TableRow
+from services.rewards.domain.plan.asset import Asset, AssetKind
+from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
 from services.rewards.wire.plan_context import PlanContext
 
 MAX_PERCENT = 1_000

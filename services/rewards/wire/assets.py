@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from upline.type.v1 import asset_pb2
 
-from services.rewards.domain.asset import Asset, AssetKind
+from services.rewards.domain.plan.asset import Asset, AssetKind
 from services.rewards.wire.currencies import currency_digits
 from services.rewards.wire.problems import Problems
 

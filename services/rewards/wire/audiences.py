@@ -2,7 +2,7 @@
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.audience import BUYER_LEVEL, LINK_OWNER_LEVEL, Audience, Who
+from services.rewards.domain.plan.audience import BUYER_LEVEL, LINK_OWNER_LEVEL, Audience, Who
 from services.rewards.wire.problems import Problems
 
 

@@ -15,9 +15,9 @@ from typing import Final, cast
 from cel_expr_python import cel
 from upline.attribution.v1 import conversion_pb2
 
-from services.rewards.domain.condition import ConditionError
+from services.rewards.domain.decide.facts import COUNTERS_PREFIX, LINE
 from services.rewards.domain.details import Line
-from services.rewards.domain.facts import COUNTERS_PREFIX, LINE
+from services.rewards.domain.plan.condition import ConditionError
 
 AMOUNT: Final = "amount"
 """What somebody asks to be paid out, in minor units."""

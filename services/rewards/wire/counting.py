@@ -7,10 +7,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upline.rewards.v1 import plan_pb2
 
 from chassis.times import to_datetime
-from services.rewards.domain import tallies
-from services.rewards.domain.contests import Contest, Prize
-from services.rewards.domain.counters import Counter, Measure
-from services.rewards.domain.limits import Budget
+from services.rewards.domain.plan.contests import Contest, Prize
+from services.rewards.domain.plan.counters import Counter, Measure
+from services.rewards.domain.plan.limits import Budget
+from services.rewards.domain.tally import tallies
 from services.rewards.wire.amounts import MAX_FIXED_MINOR
 from services.rewards.wire.audiences import read_audience
 from services.rewards.wire.conditions import RESERVED, Compiler, InvalidConditionError, Scope

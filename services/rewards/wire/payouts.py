@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from upline.rewards.v1 import payout_pb2
 
 from chassis.times import to_timestamp
-from services.rewards.domain.numbers import minor_text
-from services.rewards.domain.payout import Payout
+from services.rewards.domain.explain.numbers import minor_text
+from services.rewards.domain.wallet.payout import Payout
 
 BATCH_HEADER = ("payout_id", "attempt", "participant_id", "method", "destination", "asset", "amount")
 

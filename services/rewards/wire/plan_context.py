@@ -9,11 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from upline.rewards.v1 import plan_pb2
 
 from chassis.times import to_timedelta
-from services.rewards.domain.asset import Asset, AssetKind
-from services.rewards.domain.condition import Condition
-from services.rewards.domain.counters import Counter
-from services.rewards.domain.limits import Overflow
-from services.rewards.domain.periods import Period
+from services.rewards.domain.plan.asset import Asset, AssetKind
+from services.rewards.domain.plan.condition import Condition
+from services.rewards.domain.plan.counters import Counter
+from services.rewards.domain.plan.limits import Overflow
+from services.rewards.domain.plan.periods import Period
 from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
 from services.rewards.wire.problems import Problems
 

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.amounts import Base
-from services.rewards.domain.plan import Plan, Rule
-from services.rewards.domain.rounding import Rounding
+from services.rewards.domain.plan.amounts import Base
+from services.rewards.domain.plan.plan import Plan, Rule
+from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.wire.assets import asset_message, read_assets
 from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.counting import read_budgets, read_contests, read_counters

@@ -3,7 +3,7 @@
 from upline.rewards.v1 import redemption_pb2
 
 from chassis.times import to_timestamp
-from services.rewards.domain.redemption import Redemption
+from services.rewards.domain.wallet.redemption import Redemption
 
 
 def redemption_message(redemption: Redemption) -> redemption_pb2.Redemption:

@@ -5,16 +5,16 @@ from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain import tallies
-from services.rewards.domain.amounts import Base, LevelAmount
-from services.rewards.domain.asset import Asset, AssetKind
-from services.rewards.domain.audience import Audience, Who
-from services.rewards.domain.condition import Condition
-from services.rewards.domain.limits import Cap, CapScope
-from services.rewards.domain.occurrence import Occurrence
-from services.rewards.domain.plan import Rule
-from services.rewards.domain.qualification import Qualification, Unqualified
-from services.rewards.domain.shares import Share
+from services.rewards.domain.plan.amounts import Base, LevelAmount
+from services.rewards.domain.plan.asset import Asset, AssetKind
+from services.rewards.domain.plan.audience import Audience, Who
+from services.rewards.domain.plan.condition import Condition
+from services.rewards.domain.plan.limits import Cap, CapScope
+from services.rewards.domain.plan.occurrence import Occurrence
+from services.rewards.domain.plan.plan import Rule
+from services.rewards.domain.plan.qualification import Qualification, Unqualified
+from services.rewards.domain.plan.shares import Share
+from services.rewards.domain.tally import tallies
 from services.rewards.wire.amounts import AmountReader
 from services.rewards.wire.audiences import read_audience
 from services.rewards.wire.conditions import Scope

@@ -8,9 +8,9 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from chassis.times import to_timedelta
-from services.rewards.domain.asset import Asset, AssetKind
-from services.rewards.domain.condition import Condition
-from services.rewards.domain.terms import AssetTerms, Coupon, Item, PayoutMethod, PayoutTerms, Terms
+from services.rewards.domain.plan.asset import Asset, AssetKind
+from services.rewards.domain.plan.condition import Condition
+from services.rewards.domain.plan.terms import AssetTerms, Coupon, Item, PayoutMethod, PayoutTerms, Terms
 from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
 
 MAX_EXPIRY_DAYS = 3_660

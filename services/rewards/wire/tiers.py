@@ -5,9 +5,9 @@ from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.amounts import Base, LevelAmount
-from services.rewards.domain.counters import Measure
-from services.rewards.domain.tiers import Tier, TierMode, Tiers
+from services.rewards.domain.plan.amounts import Base, LevelAmount
+from services.rewards.domain.plan.counters import Measure
+from services.rewards.domain.plan.tiers import Tier, TierMode, Tiers
 from services.rewards.wire.amounts import AmountReader
 from services.rewards.wire.plan_context import PlanContext
 

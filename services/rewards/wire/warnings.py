@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.lint import lint
-from services.rewards.domain.numbers import fraction_text
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.worst_case import worst_cases
+from services.rewards.domain.check.lint import lint
+from services.rewards.domain.check.worst_case import worst_cases
+from services.rewards.domain.explain.numbers import fraction_text
+from services.rewards.domain.plan.plan import Plan
 
 
 def warning_messages(plan: Plan) -> Iterable[plan_pb2.PlanWarning]:

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 from chassis.clock import ManualClock
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.payouts import ANSWER_WITHIN, send_payouts
-from services.rewards.domain import payout as domain
+from services.rewards.domain.wallet import payout as domain
 from services.rewards.providers import WebhookProvider, read_answer
 from services.rewards.settings import RewardsSettings
 from tests.conftest import Servers

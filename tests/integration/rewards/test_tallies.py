@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from services.rewards.domain import tallies as names
-from services.rewards.domain.tallies import TallyKey
+from services.rewards.domain.tally import tallies as names
+from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import tallies
 from tests.integration.rewards.conftest import NOON, Ledger
 

@@ -7,7 +7,7 @@ import pytest
 
 from cli.bundle.program import decode
 from cli.checking import check_plan
-from services.rewards.domain.lint import Finding
+from services.rewards.domain.check.lint import Finding
 from services.rewards.wire.conditions import Compiler, Scope
 
 PAGE = Path("docs/plans.md").read_text()

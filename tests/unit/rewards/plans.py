@@ -7,10 +7,10 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.decide.pay import Outcome, decide, pay
 from services.rewards.domain.details import Details
-from services.rewards.domain.pay import Outcome, decide, pay
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.snapshot import EMPTY, Snapshot
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 from services.rewards.wire.plans import read_plan
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)

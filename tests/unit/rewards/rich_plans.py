@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.decide.reads import reads
 from services.rewards.domain.details import Details, Line
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.reads import reads
-from services.rewards.domain.snapshot import Snapshot
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import MOMENT, buyer, conversion, counter, fixed, plan, points, rule, upline, usd
 
 PEOPLE = ("vera", "p1", "p2", "p3", "p4", "anna")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.rewards.domain.condition import ConditionError
 from services.rewards.domain.details import Line
+from services.rewards.domain.plan.condition import ConditionError
 from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
 
 COMPILER = Compiler(["sales", "active_referees"])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.course import Course
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.snapshot import from_json
-from services.rewards.domain.tallies import TallyKey
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.course import Course
+from services.rewards.domain.tally.snapshot import from_json
+from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.wire.plans import read_plan
 from tests.unit.rewards.plans import MOMENT, buyer, conversion, percent, points, rule, upline, usd
 

@@ -2,10 +2,10 @@
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decision import Earned, Outcome
+from services.rewards.domain.decide.decision import Earned, Outcome
+from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details
-from services.rewards.domain.pay import decide
-from services.rewards.domain.settlement import accrue
+from services.rewards.domain.settle.settlement import accrue
 from tests.unit.rewards.plans import (
     buyer,
     conversion,

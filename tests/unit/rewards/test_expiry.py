@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rewards.domain.expiry import LOOK_AGAIN, look
+from services.rewards.domain.wallet.expiry import LOOK_AGAIN, look
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

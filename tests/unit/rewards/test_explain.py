@@ -8,16 +8,16 @@ from google.protobuf.duration_pb2 import Duration
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decision import Outcome
+from services.rewards.domain.decide.decision import Outcome
+from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details, Line
-from services.rewards.domain.explain import explain_conversion, explain_decision
-from services.rewards.domain.explain_steps import explain_steps
-from services.rewards.domain.limits import CapScope
-from services.rewards.domain.pay import decide
-from services.rewards.domain.periods import Period
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.snapshot import EMPTY, Snapshot
-from services.rewards.domain.words import LOCALES, WORDS
+from services.rewards.domain.explain.decisions import explain_conversion, explain_decision
+from services.rewards.domain.explain.steps import explain_steps
+from services.rewards.domain.explain.words import LOCALES, WORDS
+from services.rewards.domain.plan.limits import CapScope
+from services.rewards.domain.plan.periods import Period
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,

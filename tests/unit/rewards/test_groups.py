@@ -2,7 +2,7 @@
 
 from upline.type.v1 import asset_pb2
 
-from services.rewards.domain.decision import Outcome
+from services.rewards.domain.decide.decision import Outcome
 from tests.unit.rewards.plans import conversion, fixed, outcomes, paid, percent, plan, points, rule, upline, usd
 
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decision import Limited, Outcome
-from services.rewards.domain.effects import effects
-from services.rewards.domain.pay import decide
-from services.rewards.domain.snapshot import Snapshot
+from services.rewards.domain.decide.decision import Limited, Outcome
+from services.rewards.domain.decide.effects import effects
+from services.rewards.domain.decide.pay import decide
+from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import conversion, fixed, outcomes, paid, percent, plan, rule, upline
 
 REWARD, BENEFICIARY, REFEREE, PROGRAM = (

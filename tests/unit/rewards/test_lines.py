@@ -5,7 +5,7 @@ from dataclasses import replace
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Reversal, after
-from services.rewards.domain.decision import Outcome
+from services.rewards.domain.decide.decision import Outcome
 from services.rewards.domain.details import Details, Line
 from tests.unit.rewards.plans import MOMENT, conversion, counter, detailed, outcomes, paid, percent, plan, rule, upline
 

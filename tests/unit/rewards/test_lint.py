@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.lint import Finding, lint
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.worst_case import worst_cases
+from services.rewards.domain.check.lint import Finding, lint
+from services.rewards.domain.check.worst_case import worst_cases
+from services.rewards.domain.plan.plan import Plan
 from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
 
 NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, plan_pb2.TIER_MODE_BONUS

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
-from services.rewards.domain.decision import Decision
+from services.rewards.domain.decide.decision import Decision
+from services.rewards.domain.decide.pay import Outcome, decide, pay
+from services.rewards.domain.decide.rich import decide_richly
 from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import Place, deltas
-from services.rewards.domain.pay import Outcome, decide, pay
-from services.rewards.domain.plan import Plan, in_force
-from services.rewards.domain.rich import decide_richly
-from services.rewards.domain.rounding import Rounding, round_fraction
-from services.rewards.domain.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
-from services.rewards.domain.snapshot import EMPTY
+from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.plan.rounding import Rounding, round_fraction
+from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
+from services.rewards.domain.tally.snapshot import EMPTY
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,

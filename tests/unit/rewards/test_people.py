@@ -6,10 +6,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decision import Moved, Outcome
+from services.rewards.domain.decide.decision import Moved, Outcome
+from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details
-from services.rewards.domain.pay import decide
-from services.rewards.domain.snapshot import Snapshot
+from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import MOMENT, buyer, conversion, counter, detailed, outcomes, paid, plan, rule, upline
 
 OWNER = plan_pb2.Beneficiary(link_owner=plan_pb2.LinkOwner())

@@ -7,11 +7,11 @@ import pytest
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.effects import effects
-from services.rewards.domain.pay import decide
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.reads import reads
-from services.rewards.domain.running import RunningTallies
+from services.rewards.domain.decide.effects import effects
+from services.rewards.domain.decide.pay import decide
+from services.rewards.domain.decide.reads import reads
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.tally.running import RunningTallies
 from tests.unit.rewards.plans import buyer, conversion, fixed, paid, plan, rule, upline
 
 

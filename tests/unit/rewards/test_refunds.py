@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.decide.pay import decide, pay
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.ledger import Place, deltas
-from services.rewards.domain.pay import decide, pay
-from services.rewards.domain.plan import Plan
-from services.rewards.domain.settlement import Posted, accrue, claw_back
-from services.rewards.domain.snapshot import Snapshot
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.settlement import Posted, accrue, claw_back
+from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import MOMENT, conversion, counter, paid, percent, plan, rule, tiers
 from tests.unit.rewards.rich_plans import rich_conversions, rich_plans, snapshots
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rewards.domain import tallies
-from services.rewards.domain.running import RunningTallies
-from services.rewards.domain.tallies import TallyKey, pair
+from services.rewards.domain.tally import tallies
+from services.rewards.domain.tally.running import RunningTallies
+from services.rewards.domain.tally.tallies import TallyKey, pair
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 VOLUME = TallyKey("shop", tallies.counter("volume"), "maria", "2026-05-01")

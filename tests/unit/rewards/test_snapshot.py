@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rewards.domain import tallies
-from services.rewards.domain.periods import Period, period_name
-from services.rewards.domain.snapshot import Snapshot, from_json, take
-from services.rewards.domain.tallies import TallyKey
+from services.rewards.domain.plan.periods import Period, period_name
+from services.rewards.domain.tally import tallies
+from services.rewards.domain.tally.snapshot import Snapshot, from_json, take
+from services.rewards.domain.tally.tallies import TallyKey
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decision import Crossed, Outcome
-from services.rewards.domain.effects import effects
-from services.rewards.domain.pay import decide
-from services.rewards.domain.snapshot import Snapshot
-from services.rewards.domain.tiers import Tier, TierMode, Tiers, average
+from services.rewards.domain.decide.decision import Crossed, Outcome
+from services.rewards.domain.decide.effects import effects
+from services.rewards.domain.decide.pay import decide
+from services.rewards.domain.plan.tiers import Tier, TierMode, Tiers, average
+from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import conversion, counter, fixed, outcomes, paid, percent, plan, rule, tiers, upline
 
 NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, plan_pb2.TIER_MODE_BONUS

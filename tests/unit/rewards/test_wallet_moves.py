@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.rewards.domain import payout as payouts
-from services.rewards.domain import redemption as redemptions
-from services.rewards.domain.asset import AssetKind
 from services.rewards.domain.ledger import Place
-from services.rewards.domain.payout import Answer, Outcome, Payout, PayoutState
-from services.rewards.domain.redemption import Redemption, RedemptionState
-from services.rewards.domain.terms import AssetTerms, PayoutMethod
-from services.rewards.domain.wallet import Move, Pocket, RefusedError, changes, spend
+from services.rewards.domain.plan.asset import AssetKind
+from services.rewards.domain.plan.terms import AssetTerms, PayoutMethod
+from services.rewards.domain.wallet import payout as payouts
+from services.rewards.domain.wallet import redemption as redemptions
+from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, PayoutState
+from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
+from services.rewards.domain.wallet.wallet import Move, Pocket, RefusedError, changes, spend
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 CASES = 1_000

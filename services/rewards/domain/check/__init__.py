@@ -1,0 +1,1 @@
+"""What is wrong or dangerous in a plan before it is published."""

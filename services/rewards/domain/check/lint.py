@@ -1,0 +1,231 @@
+"""What is allowed in a plan and probably not meant."""
+
+from collections.abc import Iterator
+from enum import Enum
+from itertools import product
+from typing import Final, NamedTuple
+
+from services.rewards.domain.check.worst_case import worst_cases
+from services.rewards.domain.decide.facts import COUNTERS_PREFIX
+from services.rewards.domain.explain.numbers import fraction_text
+from services.rewards.domain.plan.amounts import Base
+from services.rewards.domain.plan.audience import Audience, Who
+from services.rewards.domain.plan.condition import Condition, ConditionError
+from services.rewards.domain.plan.counters import Counter, Measure
+from services.rewards.domain.plan.limits import CapScope
+from services.rewards.domain.plan.plan import Plan, Rule
+from services.rewards.domain.plan.tiers import TierMode, Tiers
+
+_WHOLE: Final = 100
+_TRIES: Final = 5_000
+"""Combinations that are tried to find out whether a condition is ever true."""
+_COSTS: Final = frozenset({"event.amount_minor", "lines"})
+"""A condition on these can ask for a purchase."""
+
+
+class Finding(Enum):
+    """What kind of thing it is. The names are part of the contract."""
+
+    PAYS_MORE_THAN_THE_ORDER = "pays_more_than_the_order"
+    UNREACHABLE_TIER = "unreachable_tier"
+    TIER_PAYS_LESS = "tier_pays_less"
+    NEVER_MATCHES = "never_matches"
+    COMPETING_UNITS = "competing_units"
+    LONELY_GROUP = "lonely_group"
+    COSTS_NOTHING_TO_TRIGGER = "costs_nothing_to_trigger"
+    UNUSED_COUNTER = "unused_counter"
+    SHARE_OF_OTHERS = "share_of_others"
+
+
+class Warned(NamedTuple):
+    """One finding."""
+
+    finding: Finding
+    path: str
+    """The field, from the request."""
+    text: str
+
+
+def lint(plan: Plan) -> list[Warned]:
+    """Everything that is suspicious, in the order of kinds and rules."""
+    return [
+        *_too_much(plan),
+        *(each for rule in plan.rules for each in _of_rule(plan, rule)),
+        *_groups(plan),
+        *_unused(plan),
+    ]
+
+
+def _of_rule(plan: Plan, rule: Rule) -> Iterator[Warned]:
+    path = f"plan.rules[{rule.ordinal}]"
+    yield from _never(plan, rule, path)
+    if rule.tiers is not None:
+        yield from _tiers(plan, rule, rule.tiers, f"{path}.tiers")
+    if _is_free(plan, rule):
+        yield Warned(
+            Finding.COSTS_NOTHING_TO_TRIGGER,
+            path,
+            f"rule {rule.rule_id!r} pays the same for each {' and '.join(sorted(rule.event_types))}, whatever was paid, and nothing bounds it:"
+            " ask for `event.amount_minor`, set a cap or a budget, or hold it until an event or an approval",
+        )
+    if rule.share is not None and rule.share.is_chosen and rule.levels[-1].level > 1:
+        yield Warned(
+            Finding.SHARE_OF_OTHERS,
+            f"{path}.share",
+            f"rule {rule.rule_id!r} lets the buyer's referrer give away a part of what those above him are paid",
+        )
+
+
+def _too_much(plan: Plan) -> Iterator[Warned]:
+    for event_type, cost in worst_cases(plan).items():
+        if cost.order_percent > _WHOLE:
+            yield Warned(
+                Finding.PAYS_MORE_THAN_THE_ORDER,
+                "plan.rules",
+                f"for one {event_type} up to {fraction_text(cost.order_percent)} % of the order is paid, before caps and budgets",
+            )
+
+
+def _never(plan: Plan, rule: Rule, path: str) -> Iterator[Warned]:
+    qualified = rule.qualification.when if rule.qualification is not None else None
+    for condition, field in ((rule.when, "when"), (qualified, "qualification.when")):
+        if condition is not None and not _is_ever_true(plan, rule, condition):
+            yield Warned(
+                Finding.NEVER_MATCHES,
+                f"{path}.{field}",
+                f"rule {rule.rule_id!r} never pays: {condition.text} is never true",
+            )
+    if rule.base is Base.EARNINGS:
+        sources = [each for each in plan.rules if each.rule_id in rule.earnings_of]
+        if not any(each.event_types & rule.event_types for each in sources):
+            yield Warned(
+                Finding.NEVER_MATCHES,
+                f"{path}.on",
+                f"rule {rule.rule_id!r} never pays: it listens to other events than the rules in `earnings_of`",
+            )
+
+
+def _is_ever_true(plan: Plan, rule: Rule, condition: Condition) -> bool:
+    """False only where every value that its variables can have was tried."""
+    domains: dict[str, list[object]] = {
+        "event.type": list(rule.event_types),
+        "event.currency_code": [plan.currency_code],
+        "event.new_customer": [False, True],
+        "event.hour": list(range(24)),
+        "event.weekday": list(range(1, 8)),
+        "buyer.bound": [False, True],
+        "level": list(range(65)) if rule.qualification is not None else [each.level for each in rule.levels],
+    }
+    names = sorted(condition.names)
+    if not condition.names <= domains.keys():
+        return True
+    combinations = 1
+    for name in names:
+        combinations *= len(domains[name])
+    if combinations > _TRIES:
+        return True
+    return any(
+        _holds(condition, dict(zip(names, values, strict=True)))
+        for values in product(*(domains[name] for name in names))
+    )
+
+
+def _holds(condition: Condition, values: dict[str, object]) -> bool:
+    try:
+        return condition.holds(values)
+    except ConditionError:
+        return False
+
+
+def _tiers(plan: Plan, rule: Rule, tiers: Tiers, path: str) -> Iterator[Warned]:
+    counter = plan.counters[tiers.counter_id]
+    why = _why_unreachable(rule, tiers, counter)
+    highest = 1 if counter.measure is Measure.REFEREES and counter.of.who is Who.BUYER else None
+    for number, tier in enumerate(tiers.tiers):
+        where = f"{path}.tiers[{number}]"
+        reason = why
+        if not reason and highest is not None and tier.bound > highest:
+            reason = f"{counter.counter_id!r} counts a buyer's own conversions, who is one referee of himself at most"
+        if reason:
+            text = f"rule {rule.rule_id!r} never reaches the tier from {tier.bound}: {reason}"
+            yield Warned(Finding.UNREACHABLE_TIER, where, text)
+        before = tiers.tiers[number - 1].levels if number else rule.levels
+        if tiers.mode is not TierMode.BONUS and any(
+            now.numerator * then.denominator < then.numerator * now.denominator
+            for now, then in zip(tier.levels, before, strict=True)
+        ):
+            yield Warned(
+                Finding.TIER_PAYS_LESS, where, f"rule {rule.rule_id!r} pays less from {tier.bound} on than below it"
+            )
+
+
+def _why_unreachable(rule: Rule, tiers: Tiers, counter: Counter) -> str:
+    """Why no tier is ever reached; empty if they may be."""
+    if tiers.mode is not TierMode.BONUS:
+        return ""
+    if not rule.event_types & counter.event_types:
+        return f"{counter.counter_id!r} counts other events, and a bonus is paid for the one that crosses the bound"
+    if not _overlap(rule.to, counter.of):
+        return f"{counter.counter_id!r} counts for others than the rule pays"
+    return ""
+
+
+def _overlap(one: Audience, other: Audience) -> bool:
+    """Whether one person can be meant by both."""
+    if Who.BUYER in (one.who, other.who):
+        return one.who is other.who
+    if Who.LINK_OWNER in (one.who, other.who):
+        return True
+    return max(one.first_level, other.first_level) <= min(one.last_level, other.last_level)
+
+
+def _is_free(plan: Plan, rule: Rule) -> bool:
+    """Whether a fixed amount can be had again and again for nothing."""
+    is_fixed = rule.table is None and all(each.percent is None for each in rule.levels)
+    if not is_fixed or rule.base is Base.EARNINGS or rule.approval or rule.until_event:
+        return False
+    if rule.tiers is not None and rule.tiers.mode is TierMode.BONUS:
+        is_fixed = plan.counters[rule.tiers.counter_id].measure is not Measure.VOLUME
+    asks = rule.when is not None and bool(rule.when.names & _COSTS)
+    capped = any(each.scope is not CapScope.REWARD for each in rule.caps)
+    budgeted = any(
+        each.asset == rule.asset.code and (not each.rule_ids or rule.rule_id in each.rule_ids) for each in plan.budgets
+    )
+    return is_fixed and not (asks or capped or budgeted)
+
+
+def _groups(plan: Plan) -> Iterator[Warned]:
+    groups: dict[str, list[Rule]] = {}
+    for rule in plan.rules:
+        if rule.group:
+            groups.setdefault(rule.group, []).append(rule)
+    for group, members in groups.items():
+        path = f"plan.rules[{members[0].ordinal}].group"
+        if len(members) == 1:
+            yield Warned(Finding.LONELY_GROUP, path, f"rule {members[0].rule_id!r} is alone in group {group!r}")
+        units = {(each.asset.code, _unit(each)) for each in members}
+        if len(units) > 1:
+            told = ", ".join(f"{unit} in {asset}" for asset, unit in sorted(units))
+            yield Warned(
+                Finding.COMPETING_UNITS, path, f"group {group!r} compares {told}: which wins depends on the conversion"
+            )
+
+
+def _unit(rule: Rule) -> str:
+    if rule.table is not None:
+        return "a table"
+    return (
+        "a fixed amount" if all(each.percent is None for each in rule.levels) else f"a percentage of {rule.base.value}"
+    )
+
+
+def _unused(plan: Plan) -> Iterator[Warned]:
+    used = {rule.tiers.counter_id for rule in plan.rules if rule.tiers is not None}
+    used |= {each.counter_id for each in plan.contests}
+    conditions = [rule.when for rule in plan.rules]
+    conditions += [rule.qualification.when for rule in plan.rules if rule.qualification is not None]
+    conditions += [each.gate for each in plan.terms.payouts.values()]
+    named = {name for each in conditions if each is not None for name in each.names}
+    for index, counter_id in enumerate(plan.counters):
+        if counter_id not in used and f"{COUNTERS_PREFIX}{counter_id}" not in named:
+            yield Warned(Finding.UNUSED_COUNTER, f"plan.counters[{index}]", f"nothing asks for counter {counter_id!r}")

@@ -1,0 +1,161 @@
+"""What is known when a conversion is decided: itself, its details, the tallies before it, and the conditions on them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from functools import cached_property
+from typing import Final
+
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.details import Details, Line
+from services.rewards.domain.plan.audience import BUYER_LEVEL
+from services.rewards.domain.plan.condition import Condition, ConditionError
+from services.rewards.domain.plan.counters import Counter
+from services.rewards.domain.plan.limits import Budget, Cap
+from services.rewards.domain.plan.periods import Period, period_name
+from services.rewards.domain.tally import tallies
+from services.rewards.domain.tally.snapshot import Snapshot
+
+COUNTERS_PREFIX: Final = "counters."
+LINE: Final = "line"
+NOT_BOUND: Final = -1
+
+
+class Facts:
+    """One conversion with everything that a plan may ask about it. Made for one decision."""
+
+    def __init__(
+        self, conversion: Conversion, snapshot: Snapshot, counters: Mapping[str, Counter], zone: tzinfo
+    ) -> None:
+        self.conversion = conversion
+        self.snapshot = snapshot
+        self.zone = zone
+        self._counters = counters
+        self._values: dict[str, object] = {}
+        self._verdicts: dict[int, bool | ConditionError] = {}
+        self._periods: dict[str, str] = {}
+        self.limits: dict[tuple[int, str], tuple[tuple[Cap | Budget, tuple[str, str, str] | None], ...]] = {}
+        """Those that were asked for, by rule and beneficiary: room.py."""
+
+    @cached_property
+    def details(self) -> Details:
+        """What only some plans ask for."""
+        return self.conversion.read_details()
+
+    @cached_property
+    def link_owner_id(self) -> str:
+        """Who owns the link or code that led to the conversion; empty for nobody, and where it is the buyer himself."""
+        owner_id = self.details.link_owner_id
+        return "" if owner_id == self.conversion.buyer_id else owner_id
+
+    @cached_property
+    def local_time(self) -> datetime:
+        """When it happened, by the plan's clock."""
+        return self.conversion.occurred_at.astimezone(self.zone)
+
+    def period(self, period: Period) -> str:
+        """The period in which the conversion happened, as tallies name it."""
+        name = self._periods.get(period._value_)  # members are hashed by Python code
+        if name is None:
+            name = self._periods[period._value_] = period_name(period, self.conversion.occurred_at, self.zone)
+        return name
+
+    def counter(self, counter_id: str, participant_id: str) -> int:
+        """A participant's counter before the conversion, in its period."""
+        period = self.period(self._counters[counter_id].period)
+        return self.snapshot.value(tallies.counter(counter_id), participant_id, period)
+
+    def distance(self, participant_id: str) -> int:
+        """How far he stands above the buyer; 0 for the buyer and for who does not."""
+        upline = self.conversion.upline
+        return upline.index(participant_id) + 1 if participant_id in upline else BUYER_LEVEL
+
+    def holds(self, condition: Condition, participant_id: str, level: int) -> bool:
+        """Whether a condition is true for a beneficiary. One that does not ask for people is evaluated once.
+
+        Raises ConditionError.
+        """
+        if condition.asks_for_people:
+            return condition.holds({name: self._value(name, participant_id, level) for name in condition.names})
+        verdict = self._verdicts.get(id(condition))
+        if verdict is None:
+            verdict = self._verdicts[id(condition)] = self._verdict(condition)
+        if isinstance(verdict, ConditionError):
+            raise verdict
+        return verdict
+
+    def holds_at_all(self, condition: Condition) -> bool:
+        """Whether a condition on the conversion alone is true. Raises ConditionError."""
+        return self.holds(condition, "", BUYER_LEVEL)
+
+    def holds_for_line(self, condition: Condition, line: Line) -> bool:
+        """Whether a condition on one line is true. Raises ConditionError."""
+        return condition.holds(
+            {name: line if name == LINE else self._value(name, "", BUYER_LEVEL) for name in condition.names}
+        )
+
+    def _verdict(self, condition: Condition) -> bool | ConditionError:
+        try:
+            return condition.holds({name: self._value(name, "", BUYER_LEVEL) for name in condition.names})
+        except ConditionError as error:
+            return error
+
+    def _value(self, name: str, participant_id: str, level: int) -> object:
+        if (of_person := _OF_PERSON.get(name)) is not None:
+            return of_person(self, participant_id, level)
+        if name.startswith(COUNTERS_PREFIX):
+            return self.counter(name.removeprefix(COUNTERS_PREFIX), participant_id)
+        if name not in self._values:
+            self._values[name] = _OF_CONVERSION[name](self)
+        return self._values[name]
+
+
+def counts(counter: Counter, facts: Facts) -> bool:
+    """Whether a conversion counts; one whose condition cannot be evaluated does not."""
+    if facts.conversion.event_type not in counter.event_types:
+        return False
+    try:
+        return counter.when is None or facts.holds_at_all(counter.when)
+    except ConditionError:
+        return False
+
+
+def _days_since_bind(facts: Facts) -> int:
+    bind_time = facts.details.bind_time
+    return NOT_BOUND if bind_time is None else (facts.conversion.occurred_at - bind_time).days
+
+
+def _attributes_of(facts: Facts, participant_id: str, _level: int) -> Mapping[str, str]:
+    if participant_id == facts.conversion.buyer_id:
+        return facts.details.buyer_attributes
+    distance = facts.distance(participant_id)
+    known = facts.details.upline_attributes
+    if 0 < distance <= len(known):
+        return known[distance - 1]
+    return facts.details.link_owner_attributes if participant_id == facts.link_owner_id else {}
+
+
+_OF_CONVERSION: Final[dict[str, Callable[[Facts], object]]] = {
+    "event.type": lambda facts: facts.conversion.event_type,
+    "event.conversion_id": lambda facts: facts.conversion.conversion_id,
+    "event.amount_minor": lambda facts: facts.conversion.amount_minor,
+    "event.currency_code": lambda facts: facts.conversion.currency_code,
+    "event.occurred_at": lambda facts: facts.conversion.occurred_at,
+    "event.hour": lambda facts: facts.local_time.hour,
+    "event.weekday": lambda facts: facts.local_time.isoweekday(),
+    "event.new_customer": lambda facts: facts.details.new_customer,
+    "event.channel": lambda facts: facts.details.channel,
+    "event.campaign": lambda facts: facts.details.campaign,
+    "event.code": lambda facts: facts.details.code,
+    "event.link_id": lambda facts: facts.details.link_id,
+    "event.attributes": lambda facts: facts.details.attributes,
+    "lines": lambda facts: facts.details.lines,
+    "buyer.id": lambda facts: facts.conversion.buyer_id,
+    "buyer.attributes": lambda facts: facts.details.buyer_attributes,
+    "buyer.bound": lambda facts: facts.details.bind_time is not None,
+    "buyer.days_since_bind": _days_since_bind,
+}
+_OF_PERSON: Final[dict[str, Callable[[Facts, str, int], object]]] = {
+    "beneficiary.id": lambda _facts, participant_id, _level: participant_id,
+    "beneficiary.attributes": _attributes_of,
+    "level": lambda _facts, _participant_id, level: level,
+}

@@ -1,0 +1,114 @@
+"""The decision of plans that do more than pay each level its part: conditions, tiers, groups, limits, shares."""
+
+from collections.abc import Iterable, Iterator
+
+from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.decide.claims import claims
+from services.rewards.domain.decide.decision import Crossed, Decision, Outcome, Split, Step
+from services.rewards.domain.decide.earnings import matched
+from services.rewards.domain.decide.facts import Facts
+from services.rewards.domain.decide.groups import best_of_groups
+from services.rewards.domain.decide.room import Room
+from services.rewards.domain.plan.amounts import Base
+from services.rewards.domain.plan.audience import Who
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.shares import split
+from services.rewards.domain.tally.snapshot import Snapshot
+
+
+def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> list[Decision]:
+    """Every decision, in the order of rules and levels; the buyer's share of a level follows it.
+
+    What a refund leaves of a reward is the smaller of what the conversion earned when it was whole and what the rest of it would
+    earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit, and the order of refunds does not matter.
+    """
+    whole = Facts(conversion.whole, snapshot, plan.counters, plan.zone)
+    if not conversion.touched:
+        return decide_whole(plan, whole)
+    facts = Facts(conversion, snapshot, plan.counters, plan.zone)
+    return [part for each in _left(plan, facts, _owed(plan, whole)) for part in _shared(each, facts)]
+
+
+def decide_whole(plan: Plan, facts: Facts) -> list[Decision]:
+    """The same of a conversion of which nothing was taken back."""
+    return [part for each in _owed(plan, facts) for part in _shared(each, facts)]
+
+
+def _owed(plan: Plan, facts: Facts) -> list[Decision]:
+    """What a whole conversion earns, before the buyer's shares."""
+    rules = plan.listening(facts.conversion.event_type)
+    direct = best_of_groups(
+        [each for rule in rules if rule.base is not Base.EARNINGS for each in claims(plan, rule, facts)]
+    )
+    room = Room(plan, facts)
+    direct = [room.fit(each) for each in direct]
+    indirect = [
+        room.fit(each) for rule in rules if rule.base is Base.EARNINGS for each in matched(plan, rule, facts, direct)
+    ]
+    return _in_order(direct, indirect)
+
+
+def _left(plan: Plan, facts: Facts, whole: Iterable[Decision]) -> list[Decision]:
+    """What is left of it."""
+    before = {each.slot: each for each in whole}
+    rules = plan.listening(facts.conversion.event_type)
+    direct = [
+        _least(each, before[each.slot])
+        for rule in rules
+        if rule.base is not Base.EARNINGS
+        for each in claims(plan, rule, facts)
+    ]
+    indirect = [
+        _least(each, before[each.slot])
+        for rule in rules
+        if rule.base is Base.EARNINGS
+        for each in matched(plan, rule, facts, direct)
+    ]
+    return _in_order(direct, indirect)
+
+
+def _in_order(direct: list[Decision], indirect: list[Decision]) -> list[Decision]:
+    return sorted(direct + indirect, key=lambda each: each.rule.ordinal) if indirect else direct
+
+
+def _least(now: Decision, before: Decision) -> Decision:
+    if before.outcome is not Outcome.PAID:
+        return before
+    if now.amount_minor <= before.amount_minor:
+        return now._replace(steps=_crossings_lost(now.steps, now, before))
+    steps = _crossings_lost(before.steps, now, before)
+    return now._replace(outcome=before.outcome, amount_minor=before.amount_minor, steps=steps)
+
+
+def _crossings_lost(steps: tuple[Step, ...], now: Decision, before: Decision) -> tuple[Step, ...]:
+    """The steps, where the tiers are named that were crossed before and no longer are."""
+    crossed = next((each for each in before.steps if isinstance(each, Crossed)), None)
+    if crossed is None:
+        return steps
+    still = next((each for each in now.steps if isinstance(each, Crossed)), crossed._replace(adds=0, tiers=()))
+    lost = tuple(number for number in crossed.tiers if number not in still.tiers)
+    return (*(each for each in steps if not isinstance(each, Crossed)), still._replace(lost=lost))
+
+
+def _shared(decision: Decision, facts: Facts) -> Iterator[Decision]:
+    """The decision, and after it the buyer's part of its reward."""
+    share = decision.rule.share
+    if share is None or decision.outcome is not Outcome.PAID:
+        yield decision
+        return
+    of_link = decision.rule.to.who is Who.LINK_OWNER
+    percent = share.percent(facts.details.link_share_percent if of_link else facts.details.share_percent)
+    stays_minor, given_minor = split(decision.amount_minor, percent)
+    step = Split(percent, decision.amount_minor, decision.beneficiary_id)
+    steps = (*decision.steps, step) if percent else decision.steps
+    outcome = Outcome.PAID if stays_minor else Outcome.SHARED
+    yield decision._replace(outcome=outcome, amount_minor=stays_minor, steps=steps)
+    if percent:
+        outcome = Outcome.PAID if given_minor else Outcome.ROUNDS_TO_ZERO
+        yield decision._replace(
+            beneficiary_id=facts.conversion.buyer_id,
+            outcome=outcome,
+            amount_minor=given_minor,
+            steps=steps,
+            is_share=True,
+        )

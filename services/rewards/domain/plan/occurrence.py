@@ -1,0 +1,16 @@
+"""Which of a buyer's conversions a rule pays."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """At least one of its fields is set."""
+
+    first: int = 0
+    """How many of the first are paid; 0 for any number."""
+    nth: int = 0
+    """Which one is paid; 0 for any."""
+    within_of_binding: timedelta | None = None
+    """How long after the buyer's binding (exclusive); None for ever, also if he is not bound."""

@@ -1,0 +1,137 @@
+"""A plan as it decides: every rule reduced to an exact amount per level."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from fractions import Fraction
+
+from services.rewards.domain.plan.amounts import Base, LevelAmount, Table
+from services.rewards.domain.plan.asset import Asset
+from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Who
+from services.rewards.domain.plan.condition import Condition
+from services.rewards.domain.plan.contests import Contest
+from services.rewards.domain.plan.counters import Counter
+from services.rewards.domain.plan.limits import Budget, Cap, CapScope
+from services.rewards.domain.plan.occurrence import Occurrence
+from services.rewards.domain.plan.qualification import Qualification
+from services.rewards.domain.plan.rounding import Rounding
+from services.rewards.domain.plan.shares import Share
+from services.rewards.domain.plan.terms import NO_TERMS, Terms
+from services.rewards.domain.plan.tiers import Tiers
+
+MAX_LEVEL = 64
+"""Levels an event carries."""
+MAX_ASSET_MINOR_PER_BASE_MINOR = 9_000
+"""With conversions of at most 10^15 minor units, no single reward can leave int64."""
+
+__all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule", "in_force"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: on these events, these levels get this much."""
+
+    rule_id: str
+    ordinal: int
+    """Position in the plan: part of reward ids."""
+    event_types: frozenset[str]
+    levels: tuple[LevelAmount, ...]
+    """Those that are paid. Of tiers of mode BONUS, each with an amount of 0."""
+    base: Base
+    asset: Asset
+    hold: timedelta | None
+    until_event: str = ""
+    """The later event that ends the hold; empty for none."""
+    approval: bool = False
+    """Whether a person ends the hold."""
+    to: Audience = Audience(Who.UPLINE)  # noqa: RUF009  a tuple: immutable
+    when: Condition | None = None
+    lines: Condition | None = None
+    """Which lines count; None for all."""
+    table: Table | None = None
+    """Amounts by line; the levels say which multiple of their sum they get."""
+    occurrence: Occurrence | None = None
+    qualification: Qualification | None = None
+    tiers: Tiers | None = None
+    caps: tuple[Cap, ...] = ()
+    share: Share | None = None
+    group: str = ""
+    earnings_of: frozenset[str] = frozenset()
+    unit_worth: Fraction = Fraction(1)
+    """Minor units of the program's currency for one minor unit of the asset; 1 for assets that have no worth in it."""
+    is_plain: bool = field(init=False)
+    """Whether it pays each level of the upline, or the buyer, a part of the order or margin, or a fixed amount: nothing else."""
+
+    def __post_init__(self) -> None:
+        features = (
+            self.when, self.lines, self.table, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
+            self.group, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS),
+        )  # fmt: skip
+        object.__setattr__(self, "is_plain", not any(features))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its hold needs more than time."""
+        return bool(self.until_event) or self.approval
+
+    @property
+    def counts(self) -> bool:
+        """Whether it reads or changes tallies of its own."""
+        by_number = self.occurrence is not None and (self.occurrence.first or self.occurrence.nth)
+        return bool(by_number or self.tiers or any(each.scope is not CapScope.REWARD for each in self.caps))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One version of a program's plan."""
+
+    program_id: str
+    version: int
+    currency_code: str
+    rounding: Rounding
+    assets: tuple[Asset, ...]
+    rules: tuple[Rule, ...]
+    effective_time: datetime | None
+    """From when it pays (inclusive); None for since always."""
+    rules_by_event: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+    plain_by_event: dict[str, bool] = field(default_factory=dict)
+    terms: Terms = NO_TERMS
+    zone: tzinfo = UTC
+    """In which periods begin, and hours are told."""
+    counters: Mapping[str, Counter] = field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
+    contests: tuple[Contest, ...] = ()
+
+    def listening(self, event_type: str) -> tuple[Rule, ...]:
+        """The rules that an event type triggers, in the plan's order."""
+        found = self.rules_by_event.get(event_type)
+        if found is None:
+            found = tuple(rule for rule in self.rules if event_type in rule.event_types)
+            self.rules_by_event[event_type] = found
+        return found
+
+    def is_plain(self, event_type: str) -> bool:
+        """Whether an event type is decided level by level, without regard to anything else."""
+        plain = self.plain_by_event.get(event_type)
+        if plain is None:
+            plain = not self.budgets and all(rule.is_plain for rule in self.listening(event_type))
+            self.plain_by_event[event_type] = plain
+        return plain
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether it counts anything from conversion to conversion."""
+        return bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
+
+    @property
+    def waits(self) -> bool:
+        """Whether any of its holds needs more than time."""
+        return any(rule.waits for rule in self.rules)
+
+
+def in_force(versions: tuple[Plan, ...], moment: datetime) -> Plan | None:
+    """The version that pays for a conversion at `moment`; `versions` in ascending order."""
+    for plan in reversed(versions):
+        if plan.effective_time is None or plan.effective_time <= moment:
+            return plan
+    return None

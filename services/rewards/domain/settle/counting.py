@@ -1,0 +1,77 @@
+"""Facts of programs that count something: each is decided with the tallies that those before it left, and changes them."""
+
+from collections.abc import Sequence
+
+from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.decide.effects import difference, effects, effects_of, members
+from services.rewards.domain.decide.facts import Facts
+from services.rewards.domain.decide.pay import Outcome, decide
+from services.rewards.domain.decide.reads import reads_of
+from services.rewards.domain.decide.rich import decide_whole
+from services.rewards.domain.decide.seats import verdict
+from services.rewards.domain.plan.audience import BUYER_LEVEL
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.settlement import Accrual, accrue, post
+from services.rewards.domain.tally.running import RunningTallies
+from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
+from services.rewards.domain.tally.tallies import TallyKey
+
+_PAID = Outcome.PAID
+
+
+class Case:
+    """A conversion that is about to be decided by a plan; what is asked of it more than once is found out once."""
+
+    def __init__(self, plan: Plan, conversion: Conversion) -> None:
+        self.plan = plan
+        self.conversion = conversion
+        self._facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
+        self._reads = reads_of(plan, self._facts)
+        self.needs = self._reads | members(plan, self._facts) if plan.is_stateful else set()
+        """The tallies that have to be known to decide the conversion and to apply what it counts."""
+        for rule in plan.listening(conversion.event_type):
+            if rule.when is not None and not rule.when.asks_for_people:
+                verdict(
+                    rule.when, self._facts, "", BUYER_LEVEL
+                )  # and kept: nobody waits for it behind the program's lock
+
+    def settle(self, running: RunningTallies) -> tuple[Accrual, Snapshot | None]:
+        """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none.
+
+        What it counts takes effect once its own rewards are decided.
+        """
+        plan, conversion, facts = self.plan, self.conversion, self._facts
+        if not plan.is_stateful:
+            return accrue(plan, conversion), None
+        facts.snapshot = running.snapshot(self._reads) if self._reads else EMPTY
+        decisions = decide(plan, conversion) if plan.is_plain(conversion.event_type) else decide_whole(plan, facts)
+        running.apply(effects_of(plan, facts, decisions), conversion.record_time)
+        paid = [each for each in decisions if each.outcome is _PAID]
+        return post(plan, conversion, paid), facts.snapshot if self._reads else None
+
+
+def take_back_next(
+    plan: Plan,
+    conversion: Conversion,
+    snapshot: Snapshot,
+    earlier: Sequence[Reversal],
+    new: Sequence[Reversal],
+    running: RunningTallies,
+) -> None:
+    """Takes out of the tallies what reversals take back of a conversion; each is dated by itself."""
+    if not plan.is_stateful:
+        return
+    gone = list(earlier)
+    before = _effects_after(plan, conversion, snapshot, gone)
+    for reversal in new:
+        gone.append(reversal)
+        left = _effects_after(plan, conversion, snapshot, gone)
+        running.apply(difference(left, before), reversal.record_time)
+        before = left
+
+
+def _effects_after(
+    plan: Plan, conversion: Conversion, snapshot: Snapshot, reversals: Sequence[Reversal]
+) -> dict[TallyKey, int]:
+    left = after(conversion, reversals)
+    return effects(plan, left, decide(plan, left, snapshot), snapshot)

@@ -1,0 +1,231 @@
+"""From decisions to postings: what a new conversion, a reversal or the end of a hold moves."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.decide.decision import SHARE_BIT, Decision
+from services.rewards.domain.decide.pay import pay
+from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
+from services.rewards.domain.plan.plan import BUYER_LEVEL, Plan, Rule
+from services.rewards.domain.settle.waiting import Ended, mark
+from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+_ORDINAL_BITS = 16
+_HASH_BITS = 58
+_PREFIX_DIGITS = 28
+FIRST_POSITION, LAST_POSITION = "0000", "ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Accrual:
+    """A conversion's rewards."""
+
+    conversion: Conversion
+    rewards: tuple[Reward, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A reward as it stands before a reversal."""
+
+    reward: Reward
+    net_minor: int
+    place: Place
+    """Where its value is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a reversal takes back of one reward; `delta_minor` < 0."""
+
+    reward: Reward
+    reversal: Reversal
+    delta_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clawback:
+    """What one reversal takes back, at every level."""
+
+    conversion: Conversion
+    reversal: Reversal
+    revisions: tuple[Revision, ...]
+    transfers: tuple[Transfer, ...]
+
+
+def id_prefix(moment: datetime, *names: str) -> str:
+    """The first 28 hexadecimal digits of UUIDv8s (RFC 9562 §5.8): 48 bits of time, 58 bits of a hash of `names`, with the
+    version and the variant between them. The last four digits say what it is among those of the same names.
+
+    The same names at the same moment give the same ids, so a replay gives the same ledger, and a conversion's rewards
+    are neighbours in the index.
+    """
+    digest = int.from_bytes(hashlib.blake2b("\x1f".join(names).encode(), digest_size=8).digest())
+    tail = (digest >> (64 - _HASH_BITS)) << _ORDINAL_BITS
+    high = ((moment - _EPOCH) // _MILLISECOND & 0xFFFF_FFFF_FFFF) << 16 | 0x8000 | tail >> 62
+    return f"{high << 64 | 0x8000_0000_0000_0000 | tail & 0x3FFF_FFFF_FFFF_FFFF:032x}"[:_PREFIX_DIGITS]
+
+
+def reward_prefix(conversion: Conversion) -> str:
+    """What the ids of this conversion's rewards begin with."""
+    return id_prefix(conversion.record_time, conversion.program_id, "conversion", conversion.conversion_id)
+
+
+def first_reward_id(reward_id: str) -> str:
+    """The first id a reward of the same conversion can have."""
+    return reward_id[:_PREFIX_DIGITS] + FIRST_POSITION
+
+
+@cache
+def position(ordinal: int, level: int) -> str:
+    """The last digits of the id of a reward: the rule's ordinal, and the level with the bit of a share. Those of its transfers end alike."""
+    return f"{ordinal << 8 | level:04x}"
+
+
+def conversion_cause(program_id: str, conversion_id: str) -> str:
+    """The id of the event that a conversion was recorded."""
+    return f"conversion:{program_id}/{conversion_id}"
+
+
+def reversal_cause(program_id: str, reversal_id: str) -> str:
+    """The id of the event that a conversion was taken back."""
+    return f"reversal:{program_id}/{reversal_id}"
+
+
+def release_cause(program_id: str, conversion_id: str, due_time: datetime) -> str:
+    """The id of the event that a hold ended."""
+    return f"release:{program_id}/{conversion_id}/{(due_time - _EPOCH) // _MICROSECOND}"
+
+
+def accrue(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> Accrual:
+    """The rewards of a conversion, as if nothing had been taken back yet: reversals follow as revisions."""
+    return post(plan, conversion, pay(plan, conversion, snapshot))
+
+
+def post(plan: Plan, conversion: Conversion, paid: Iterable[Decision]) -> Accrual:
+    """The rewards that decisions to pay come to."""
+    program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
+    prefix = reward_prefix(conversion)
+    rewards = []
+    hold_until, ordinal = None, -1
+    for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in paid:
+        if rule.ordinal != ordinal:
+            hold_until, ordinal = _held_until(rule, conversion), rule.ordinal
+        level, place = amount.level, amount.level
+        if is_share:
+            level, place = BUYER_LEVEL, place | SHARE_BIT
+        rewards.append(
+            Reward(
+                prefix + position(ordinal, place), program_id, conversion_id, rule.rule_id, beneficiary_id, level,
+                rule.asset.code, amount_minor, hold_until, plan.version, record_time,
+            )
+        )  # fmt: skip
+    return Accrual(conversion, tuple(rewards))
+
+
+def hold_end(rule: Rule, conversion: Conversion) -> datetime | None:
+    """When a rule's hold on a conversion ends; None if there is none, or it had ended when the conversion was recorded."""
+    if rule.hold is None:
+        return None
+    end = conversion.occurred_at + rule.hold
+    return end if end > conversion.record_time else None
+
+
+def _held_until(rule: Rule, conversion: Conversion) -> datetime | None:
+    return mark(rule) if rule.waits else hold_end(rule, conversion)
+
+
+def claw_back(
+    plan: Plan,
+    conversion: Conversion,
+    earlier: Sequence[Reversal],
+    reversal: Reversal,
+    posted: Sequence[Posted],
+    snapshot: Snapshot = EMPTY,
+) -> Clawback:
+    """Recomputes the plan on what is left after `earlier` and `reversal`, and takes back the difference to what is posted.
+
+    Exact at every level, and zero at the end: the last reversal leaves nothing to pay for.
+    """
+    left = after(conversion, [*earlier, reversal])
+    wanted = {f"{each.slot:04x}": each.amount_minor for each in pay(plan, left, snapshot)}
+    prefix = id_prefix(reversal.record_time, reversal.program_id, "reversal", reversal.reversal_id)
+    cause = reversal_cause(reversal.program_id, reversal.reversal_id)
+    revisions = []
+    transfers = []
+    for each in posted:
+        reward = each.reward
+        taken = each.net_minor - wanted.get(reward.reward_id[_PREFIX_DIGITS:], 0)
+        if taken <= 0:
+            continue
+        revisions.append(Revision(reward, reversal, -taken))
+        transfers.append(
+            Transfer(
+                prefix + reward.reward_id[_PREFIX_DIGITS:],
+                reward.program_id,
+                TransferKind.REVERSAL,
+                reward.beneficiary_id,
+                each.place,
+                Place.ISSUANCE,
+                reward.asset,
+                taken,
+                reward.reward_id,
+                cause,
+            )
+        )
+    return Clawback(left, reversal, tuple(revisions), tuple(transfers))
+
+
+def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
+    """The id of another transfer of a reversal, for the same reward as one that there is."""
+    prefix = id_prefix(reversal.record_time, reversal.program_id, what, reversal.reversal_id)
+    return prefix + transfer_id[_PREFIX_DIGITS:]
+
+
+def release(program_id: str, conversion_id: str, due_time: datetime, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+    """Moves what is left of a conversion's rewards from held to available when their hold ends."""
+    prefix = id_prefix(due_time, program_id, "release", conversion_id)
+    cause = release_cause(program_id, conversion_id, due_time)
+    return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
+
+
+def let_go(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+    """The same for a hold that waited for more than time."""
+    prefix = id_prefix(ended.moment, ended.program_id, "release", ended.conversion_id, ended.rule_id)
+    cause = f"release:{ended.program_id}/{ended.conversion_id}/{ended.rule_id}"
+    return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
+
+
+def refuse(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+    """Takes what is left of held rewards away, because a person said no."""
+    prefix = id_prefix(ended.moment, ended.program_id, "rejection", ended.conversion_id, ended.rule_id)
+    cause = f"rejection:{ended.program_id}/{ended.conversion_id}"
+    return _out_of_hold(TransferKind.REJECTION, Place.ISSUANCE, prefix, cause, posted)
+
+
+def _out_of_hold(
+    kind: TransferKind, target: Place, prefix: str, cause: str, posted: Sequence[Posted]
+) -> tuple[Transfer, ...]:
+    return tuple(
+        Transfer(
+            prefix + each.reward.reward_id[_PREFIX_DIGITS:],
+            each.reward.program_id,
+            kind,
+            each.reward.beneficiary_id,
+            Place.HELD,
+            target,
+            each.reward.asset,
+            each.net_minor,
+            each.reward.reward_id,
+            cause,
+        )
+        for each in posted
+        if each.net_minor > 0
+    )

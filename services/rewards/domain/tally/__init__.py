@@ -1,0 +1,1 @@
+"""What a program counts from conversion to conversion."""

@@ -1,0 +1,42 @@
+"""What a decision reads besides the plan and the conversion: tallies as they stood before the conversion.
+
+It is kept with the conversion: a refund years later, an explanation and a rebuild decide with the same one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from services.rewards.domain.tally.tallies import TallyKey
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Tallies by (name, subject, period); what is not there is 0."""
+
+    values: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def value(self, name: str, subject: str, period: str = "") -> int:
+        """One tally."""
+        return self.values.get((name, subject, period), 0)
+
+    def to_json(self) -> str:
+        """Compact, and always the same for the same values."""
+        rows = [[*key, value] for key, value in sorted(self.values.items())]
+        return _JSON.encode(rows)
+
+
+EMPTY = Snapshot()
+"""Of plans that count nothing."""
+
+
+def take(keys: Iterable[TallyKey], tallies: Mapping[TallyKey, int]) -> Snapshot:
+    """The snapshot of `keys`: everything that is not 0."""
+    return Snapshot({key[1:]: value for key in keys if (value := tallies.get(key, 0))})
+
+
+def from_json(text: str) -> Snapshot:
+    """The inverse of `Snapshot.to_json`."""
+    return Snapshot({(name, subject, period): value for name, subject, period, value in json.loads(text)})

@@ -1,0 +1,245 @@
+"""Value that leaves the system: asked for, approved, handed over to a provider, paid or failed. Amounts in the asset's minor units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, IntEnum
+from typing import NamedTuple, Protocol
+
+from services.rewards.domain.decide.facts import COUNTERS_PREFIX
+from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.plan.condition import Condition, ConditionError
+from services.rewards.domain.plan.terms import PayoutTerms
+from services.rewards.domain.wallet.wallet import Move, RefusedError
+
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class PayoutState(IntEnum):
+    """Where a payout stands. The numbers are stored: never reuse one."""
+
+    REQUESTED = 1
+    APPROVED = 2
+    SENT = 3
+    PAID = 4
+    FAILED = 5
+    REJECTED = 6
+    CANCELLED = 7
+
+
+class Outcome(Enum):
+    """What a provider says."""
+
+    PAID = "paid"
+    FAILED = "failed"
+    PENDING = "pending"
+    """It has the payout, and tells later what became of it."""
+
+
+class Answer(NamedTuple):
+    """A provider's answer."""
+
+    outcome: Outcome
+    reference: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """One payout."""
+
+    program_id: str
+    payout_id: str
+    participant_id: str
+    asset: str
+    amount_minor: int
+    """What leaves the wallet."""
+    fee_minor: int
+    """What of it does not reach the participant."""
+    method: str
+    destination: str
+    state: PayoutState
+    create_time: datetime
+    update_time: datetime
+    provider_reference: str = ""
+    reason: str = ""
+    attempts: int = 0
+    sends: int = 0
+    """How often the last attempt was sent: an answer may be lost."""
+    send_time: datetime | None = None
+    """When it is sent again, as long as no answer came."""
+    batch_id: str = ""
+
+    @property
+    def paid_minor(self) -> int:
+        """What reaches the participant."""
+        return self.amount_minor - self.fee_minor
+
+    @property
+    def cause_id(self) -> str:
+        """What its transfers name as their cause."""
+        return f"payout:{self.program_id}/{self.payout_id}"
+
+
+class Provider(Protocol):
+    """Pays. Asked twice for the same payout and attempt, it pays once."""
+
+    def takes(self, method: str) -> bool:
+        """Whether payouts by this method are sent to it, and not put into batches."""
+        ...
+
+    async def send(self, payout: Payout, minor_digits: int) -> Answer:
+        """Hands a payout over. Raises ProviderError where nobody knows whether it arrived."""
+        ...
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        ...
+
+
+class ProviderError(Exception):
+    """No answer that says what became of a payout: it has to be asked again."""
+
+
+def fee(terms: PayoutTerms | None, asset: str, method: str, amount_minor: int) -> int:
+    """The fee of a payout. Raises RefusedError if the terms do not offer the method, or not for so little."""
+    offered = terms.methods.get(method) if terms else None
+    if terms is None or offered is None:
+        raise RefusedError("NOT_WITHDRAWABLE", f"{asset!r} is not paid out by {method!r}")
+    if amount_minor < terms.min_amount_minor:
+        raise RefusedError("BELOW_MINIMUM", f"the smallest payout is {terms.min_amount_minor} minor units of {asset}")
+    taken = offered.fee(amount_minor)
+    if taken >= amount_minor:
+        raise RefusedError("BELOW_MINIMUM", f"the fee is {taken} minor units of {asset}: nothing would be paid")
+    return taken
+
+
+def pass_gate(gate: Condition, counters: Mapping[str, int], amount_minor: int) -> None:
+    """Raises RefusedError unless the gate is true of a participant's counters and the amount he asks for."""
+    try:
+        if gate.holds(
+            {f"{COUNTERS_PREFIX}{name}": value for name, value in counters.items()} | {"amount": amount_minor}
+        ):
+            return
+        why = "is not true"
+    except ConditionError as error:
+        why = f"could not be evaluated: {error}"
+    raise RefusedError("GATE_CLOSED", f"the plan's gate {gate.text!r} {why}")
+
+
+def request(payout: Payout) -> Move:
+    """Sets the amount aside."""
+    return _move(payout, TransferKind.PAYOUT_REQUEST, Place.AVAILABLE, Place.RESERVED, payout.amount_minor)
+
+
+def approve(payout: Payout, now: datetime) -> Payout:
+    """Lets it go on. The same again changes nothing."""
+    if payout.state in {PayoutState.REJECTED, PayoutState.CANCELLED}:
+        raise _refused(payout, "PAYOUT_ENDED")
+    return (
+        replace(payout, state=PayoutState.APPROVED, update_time=now)
+        if payout.state is PayoutState.REQUESTED
+        else payout
+    )
+
+
+def reject(payout: Payout, reason: str, now: datetime) -> tuple[Payout, list[Move]]:
+    """A person says no, as long as it is not on its way. The same again changes nothing."""
+    if payout.state is PayoutState.REJECTED:
+        return payout, []
+    if payout.state is PayoutState.REQUESTED or (payout.state is PayoutState.APPROVED and payout.attempts == 0):
+        return replace(payout, state=PayoutState.REJECTED, reason=reason, update_time=now), [_returned(payout)]
+    raise _refused(payout, "PAYOUT_ON_ITS_WAY")
+
+
+def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
+    """A new attempt: it is handed over."""
+    return replace(
+        payout,
+        state=PayoutState.SENT,
+        attempts=payout.attempts + 1,
+        sends=1,
+        batch_id=batch_id,
+        provider_reference="",
+        reason="",
+        update_time=now,
+    )
+
+
+def report(payout: Payout, attempt: int, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
+    """What the provider answered to an attempt (0: the last one); a PENDING answer only stops the asking.
+
+    The same again changes nothing; another answer than before is refused, for money that left does not come back by a word.
+    """
+    attempt = attempt or payout.attempts
+    if attempt == 0 or attempt > payout.attempts:
+        raise RefusedError("PAYOUT_NOT_SENT", f"payout {payout.payout_id!r} was handed over {payout.attempts} times")
+    is_last = attempt == payout.attempts
+    if not (is_last and payout.state is PayoutState.SENT):
+        before = Outcome.PAID if is_last and payout.state is PayoutState.PAID else Outcome.FAILED
+        if answer.outcome not in {before, Outcome.PENDING}:
+            raise RefusedError(
+                "ANSWERED_BEFORE",
+                f"attempt {attempt} of payout {payout.payout_id!r} is known to have been {before.value}",
+            )
+        return payout, []
+    if answer.outcome is Outcome.PENDING:
+        return replace(payout, provider_reference=answer.reference, send_time=None, update_time=now), []
+    if answer.outcome is Outcome.FAILED:
+        failed = replace(
+            payout,
+            state=PayoutState.FAILED,
+            provider_reference=answer.reference or payout.provider_reference,
+            reason=answer.reason,
+            send_time=None,
+            update_time=now,
+        )
+        return failed, []
+    moves = [_move(payout, TransferKind.PAYOUT, Place.RESERVED, Place.PAID_OUT, payout.paid_minor)]
+    if payout.fee_minor:
+        moves.append(_move(payout, TransferKind.PAYOUT_FEE, Place.RESERVED, Place.FEES, payout.fee_minor))
+    paid = replace(
+        payout,
+        state=PayoutState.PAID,
+        provider_reference=answer.reference or payout.provider_reference,
+        reason="",
+        send_time=None,
+        update_time=now,
+    )
+    return paid, moves
+
+
+def retry(payout: Payout, now: datetime) -> Payout:
+    """Lets a failed payout be handed over once more."""
+    if payout.state is not PayoutState.FAILED:
+        raise _refused(payout, "PAYOUT_NOT_FAILED")
+    return replace(payout, state=PayoutState.APPROVED, update_time=now)
+
+
+def cancel(payout: Payout, now: datetime) -> tuple[Payout, list[Move]]:
+    """Gives a failed payout up. The same again changes nothing."""
+    if payout.state is PayoutState.CANCELLED:
+        return payout, []
+    if payout.state is not PayoutState.FAILED:
+        raise _refused(payout, "PAYOUT_NOT_FAILED")
+    return replace(payout, state=PayoutState.CANCELLED, update_time=now), [_returned(payout)]
+
+
+def pause(sends: int) -> timedelta:
+    """How long after the n-th sending without an answer the next one follows."""
+    return min(FIRST_PAUSE * (1 << min(sends - 1, 20)), LONGEST_PAUSE)
+
+
+def _returned(payout: Payout) -> Move:
+    return _move(payout, TransferKind.PAYOUT_RETURN, Place.RESERVED, Place.AVAILABLE, payout.amount_minor)
+
+
+def _refused(payout: Payout, reason: str) -> RefusedError:
+    return RefusedError(reason, f"payout {payout.payout_id!r} is {payout.state.name.lower()}")
+
+
+def _move(payout: Payout, kind: TransferKind, debit: Place, credit: Place, amount_minor: int) -> Move:
+    return Move(
+        payout.program_id, kind, payout.participant_id, debit, credit, payout.asset, amount_minor, payout.cause_id
+    )
