@@ -60,6 +60,7 @@ cause = Table(
     Column("buyer_id", Text, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("assets", JSONB, nullable=False, comment="[code, is money, minor digits] each"),
+    Column("contest_id", Text, nullable=False, comment="empty: it is about no contest"),
     Column("texts_version", Integer, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("writer", _Xid8, nullable=False, comment="The transaction that wrote it: watches compare snapshots."),
@@ -78,6 +79,7 @@ inbox_entry = Table(
     Column("level", Integer, nullable=False),
     Column("amounts", JSONB, nullable=False, comment="[asset, total, held part of it] each, in minor units"),
     Column("hold_until", DateTime(timezone=True)),
+    Column("rank", Integer, comment="the place in a contest; NULL: it is about no prize"),
     Column("read", Boolean, nullable=False),
 )
 

@@ -1,6 +1,6 @@
 """What rewards tells the world: domain facts → messages of stream REWARDS."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 
@@ -17,6 +17,7 @@ from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.settle.settlement import Accrual, Clawback, conversion_cause
 from services.rewards.domain.settle.waiting import is_mark
 from services.rewards.domain.wallet.payout import Payout, PayoutState
+from services.rewards.domain.wallet.wallet import Move
 from services.rewards.wire.plans import asset_message
 
 EVENTS_A_MESSAGE = 500
@@ -121,6 +122,27 @@ def expiring(
         change=events_pb2.REWARD_CHANGE_EXPIRING,
     )
     event.earnings.add(beneficiary_id=participant_id, asset=asset.code, amount_minor=amount_minor, expire_time=moment)
+    return event
+
+
+def prizes_won(
+    contest_id: str, prizes: Sequence[tuple[int, Move]], moment: datetime, assets: Iterable[Asset]
+) -> events_pb2.RewardEvent:
+    """A contest was settled: the prizes that were posted, at least one, each with the rank that won it."""
+    named = {each.asset for _, each in prizes}
+    _, first = prizes[0]
+    event = events_pb2.RewardEvent(
+        event_id=first.cause_id,
+        occurred_at=to_timestamp(moment),
+        program_id=first.program_id,
+        contest_id=contest_id,
+        assets=[asset_message(each) for each in assets if each.code in named],
+        change=events_pb2.REWARD_CHANGE_PRIZE_WON,
+    )
+    for rank, each in prizes:
+        event.earnings.add(
+            beneficiary_id=each.participant_id, rank=rank, asset=each.asset, amount_minor=each.amount_minor
+        )
     return event
 
 

@@ -23,6 +23,7 @@ class Change(IntEnum):
     PAYOUT_PAID = 6
     PAYOUT_FAILED = 7
     PAYOUT_RETURNED = 8
+    PRIZE_WON = 9
 
 
 class Kind(IntEnum):
@@ -37,9 +38,12 @@ class Kind(IntEnum):
     PAYOUT_PAID = 7
     PAYOUT_FAILED = 8
     PAYOUT_RETURNED = 9
+    PRIZE_WON = 10
 
 
-OF_NO_CONVERSION = frozenset({Kind.EXPIRING, Kind.PAYOUT_PAID, Kind.PAYOUT_FAILED, Kind.PAYOUT_RETURNED})
+OF_NO_CONVERSION = frozenset(
+    {Kind.EXPIRING, Kind.PAYOUT_PAID, Kind.PAYOUT_FAILED, Kind.PAYOUT_RETURNED, Kind.PRIZE_WON}
+)
 """What tells of a wallet, and of no event of anybody's."""
 
 _DATED = frozenset({Change.ACCRUED, Change.EXPIRING})
@@ -51,6 +55,7 @@ _KINDS = {
     Change.PAYOUT_PAID: Kind.PAYOUT_PAID,
     Change.PAYOUT_FAILED: Kind.PAYOUT_FAILED,
     Change.PAYOUT_RETURNED: Kind.PAYOUT_RETURNED,
+    Change.PRIZE_WON: Kind.PRIZE_WON,
 }
 
 
@@ -75,11 +80,13 @@ class Earning(NamedTuple):
     """When the hold ends; of what expires, when it does."""
     waits: bool = False
     """Whether it is held until something happens, nobody knows when."""
+    rank: int = 0
+    """Of a prize: the place that won it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A fact about the rewards of one conversion. The same `event_id` always carries the same content."""
+    """A fact about the rewards of one conversion, a wallet or a contest. The same `event_id` always carries the same content."""
 
     event_id: str
     program_id: str
@@ -90,6 +97,8 @@ class Cause:
     occurred_at: datetime
     assets: tuple[Asset, ...]
     earnings: tuple[Earning, ...]
+    contest_id: str = ""
+    """The contest, of prizes."""
 
 
 class Amount(NamedTuple):
@@ -111,6 +120,8 @@ class Notice(NamedTuple):
     """By asset, in the order of the event."""
     hold_until: datetime | None
     """The latest end of a hold, if anything is held until a known time; of what expires, when it does."""
+    rank: int
+    """The place in a contest; 0 for anything but prizes."""
 
 
 def notices(cause: Cause) -> list[Notice]:
@@ -128,7 +139,7 @@ def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
     sums: dict[str, tuple[int, int]] = {}
     holds: list[datetime] = []
     held_count = 0
-    for _, _, asset, amount_minor, hold_until, waits in earnings:
+    for _, _, asset, amount_minor, hold_until, waits, _ in earnings:
         total, held = sums.get(asset, (0, 0))
         if (waits or hold_until is not None) and change in _DATED:
             held_count += 1
@@ -142,7 +153,7 @@ def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
             raise UnusableEventError(f"the amounts of {person!r} sum to more than {MAX_AMOUNT_MINOR}")
     level = earnings[0].level if len(earnings) == 1 else min(each.level for each in earnings)
     kind = _kind(change, all_held=held_count == len(earnings))
-    return Notice(person, kind, level, amounts, max(holds) if holds else None)
+    return Notice(person, kind, level, amounts, max(holds) if holds else None, earnings[0].rank)
 
 
 def _kind(change: Change, *, all_held: bool) -> Kind:

@@ -36,6 +36,8 @@ class Entry:
     assets: dict[str, Asset]
     amounts: tuple[Amount, ...]
     hold_until: datetime | None
+    contest_id: str
+    rank: int
     occurred_at: datetime
     create_time: datetime
     read: bool

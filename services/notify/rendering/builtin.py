@@ -66,6 +66,11 @@ _EN = LocaleTexts(
             "A payout was not made: {{ amount }}",
             "Your payout from {{ program }} was not made, and {{ amount }} can be used again.",
         ),
+        TextTemplate(
+            Kind.PRIZE_WON,
+            "You won {{ amount }}",
+            "Congratulations! Place {{ rank }} in the contest “{{ contest }}” of {{ program }} brings you {{ amount }}.",
+        ),
     ),
 )
 
@@ -130,6 +135,12 @@ _RU = LocaleTexts(
             Kind.PAYOUT_RETURNED,
             "Выплата не состоялась: {{ amount }}",
             "Выплата из программы {{ program }} не состоялась, снова можно использовать {{ amount }}.",
+        ),
+        TextTemplate(
+            Kind.PRIZE_WON,
+            "Ваш приз: {{ amount }}",
+            "Поздравляем! Ваше место в конкурсе «{{ contest }}» программы {{ program }} — {{ rank }}-е, и за него вы"
+            " получаете {{ amount }}.",
         ),
     ),
 )

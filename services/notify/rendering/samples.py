@@ -35,6 +35,8 @@ def _entry(kind: Kind, level: int, amounts: tuple[Amount, ...]) -> Entry:
         assets={each.code: each for each in (_POINTS, _RUB)},
         amounts=amounts,
         hold_until=_MOMENT if kind is Kind.EXPIRING or any(each.held_minor for each in amounts) else None,
+        contest_id="spring" if kind is Kind.PRIZE_WON else "",
+        rank=2 if kind is Kind.PRIZE_WON else 0,
         occurred_at=_MOMENT,
         create_time=_MOMENT,
         read=False,

@@ -13,6 +13,8 @@
 | `event_type` | `order`, `sign_up`, … |
 | `event` | the same as a word of the language |
 | `occurred_at` | the day it happened |
+| `contest` | the contest's id, with spaces for underscores; empty but for prizes |
+| `rank` | the place in it, from 1; 0 but for prizes |
 
 Filter `plural`: `{{ amounts[0].number|plural('балл', 'балла', 'баллов') }}`, forms in CLDR's order.
 Days are in UTC.
@@ -51,6 +53,8 @@ def variables(entry: Entry, program: str, locale: str) -> dict[str, object]:
         "event_type": entry.event_type,
         "event": EVENT_NAMES[locale].get(entry.event_type, entry.event_type.replace("_", " ")),
         "occurred_at": day_text(entry.occurred_at, locale),
+        "contest": entry.contest_id.replace("_", " "),
+        "rank": entry.rank,
     }
 
 

@@ -15,7 +15,7 @@ from services.notify.domain.cause import Amount, Asset, Kind, Notice
 from services.notify.domain.inbox import Entry, Inbox
 
 _COPY = """
-    COPY inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, hold_until) FROM STDIN
+    COPY inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, hold_until, rank) FROM STDIN
 """
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
@@ -23,7 +23,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _SELECT = """
     SELECT program_id, participant_id, entry_id, kind, event_id, conversion_id, event_type, buyer_id, level, assets,
-           amounts, hold_until, occurred_at, cause.create_time, read, texts_version, coalesce(locale, '') AS locale
+           amounts, hold_until, contest_id, coalesce(rank, 0) AS rank, occurred_at, cause.create_time, read, texts_version, coalesce(locale, '') AS locale
     FROM inbox_entry JOIN cause USING (entry_id, program_id) LEFT JOIN preference USING (program_id, participant_id)
 """
 _PAGE = f"""
@@ -59,11 +59,11 @@ async def write(conn: AsyncConnection, told: Iterable[tuple[UUID, str, Sequence[
 
 def _copy_lines(entry_id: UUID, program_id: str, notices: Sequence[Notice]) -> Iterator[str]:
     program, entry = _escaped(program_id), str(entry_id)
-    for participant_id, kind, level, amounts, hold_until in notices:
+    for participant_id, kind, level, amounts, hold_until, rank in notices:
         sums = ",".join([f"[{_json_escaped(asset)},{total},{held}]" for asset, total, held in amounts])
         yield (
             f"{program}\t{_escaped(participant_id)}\t{entry}\t{kind:d}\t{level}\t[{sums}]"
-            f"\t{hold_until.isoformat() if hold_until else _NULL}\n"
+            f"\t{hold_until.isoformat() if hold_until else _NULL}\t{rank or _NULL}\n"
         )
 
 
@@ -123,6 +123,8 @@ def _entry(row: Row[Any]) -> Entry:
         assets={code: Asset(code, is_money, digits) for code, is_money, digits in assets},
         amounts=tuple(Amount(asset, total, held) for asset, total, held in amounts),
         hold_until=row.hold_until,
+        contest_id=row.contest_id,
+        rank=row.rank,
         occurred_at=row.occurred_at,
         create_time=row.create_time,
         read=row.read,

@@ -22,6 +22,7 @@ def cause(event: events_pb2.RewardEvent) -> Cause:
             occurred_at=to_datetime(event.occurred_at),
             assets=tuple(_asset(each) for each in event.assets),
             earnings=_earnings(event),
+            contest_id=event.contest_id,
         )
     except ValueError as error:
         raise UnusableEventError(f"event {event.event_id!r}: {error}") from error
@@ -43,5 +44,5 @@ def _earnings(event: events_pb2.RewardEvent) -> tuple[Earning, ...]:
         hold_until = to_datetime(each.hold_until) if each.HasField("hold_until") else None
         if event.change == events_pb2.REWARD_CHANGE_EXPIRING:
             hold_until = to_datetime(each.expire_time)
-        earnings.append(Earning(beneficiary, each.level, asset, amount_minor, hold_until, each.waits))
+        earnings.append(Earning(beneficiary, each.level, asset, amount_minor, hold_until, each.waits, each.rank))
     return tuple(earnings)

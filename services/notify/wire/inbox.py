@@ -37,4 +37,6 @@ def entry_to(entry: Entry, locale: str, title: str, body: str, amounts: tuple[st
         create_time=to_timestamp(entry.create_time),
         read=entry.read,
         hold_until=to_timestamp(entry.hold_until) if entry.hold_until else None,
+        contest_id=entry.contest_id,
+        rank=entry.rank,
     )

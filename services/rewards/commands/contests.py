@@ -1,7 +1,9 @@
-"""Contests that are over: their ranking becomes final, and prizes are posted."""
+"""Contests that are over: their ranking becomes final, prizes are posted, and winners are told."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis import outbox
+from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import Place, TransferKind
@@ -28,7 +30,10 @@ async def settle_due_contests(deps: Deps) -> int:
             if await contests.is_due(conn, program_id, contest_id, now):
                 await _settle(deps, conn, program_id, contest_id)
 
-    await one_by_one(due, settle)
+    try:
+        await one_by_one(due, settle)
+    finally:
+        deps.relay.wake()
     return len(due)
 
 
@@ -40,15 +45,17 @@ async def _settle(deps: Deps, conn: AsyncConnection, program_id: str, contest_id
     ranking = await contests.ranking(conn, program_id, contest, contest.prize_ranks)
     await contests.settle(conn, program_id, contest_id, plan.version, now, position)
     cause = contest_cause(program_id, contest_id)
-    moves = [
-        Move(
+    prizes = [
+        (rank, Move(
             program_id, TransferKind.PRIZE, place.participant_id, Place.ISSUANCE, Place.AVAILABLE, prize.asset,
             prize.amount_minor, cause,
-        )
+        ))
         for rank, place in enumerate(ranking, start=1)
         for prize in contest.won_at(rank)
     ]  # fmt: skip
-    await wallets.post(conn, moves, now)
+    await wallets.post(conn, [move for _, move in prizes], now)
+    if prizes:
+        await outbox.append(conn, events.messages([events.prizes_won(contest_id, prizes, now, plan.assets)]))
 
 
 def _named(plan: Plan, contest_id: str) -> tuple[Plan, Contest] | None:

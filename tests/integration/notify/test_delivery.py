@@ -179,13 +179,7 @@ async def test_refusals_and_what_expires_are_told_in_both_languages(
     new_program_id: NewProgram,
 ) -> None:
     program = new_program_id("warned")
-    russian = notify_pb2.UpdatePreferencesRequest(
-        request_id=program,
-        program_id=program,
-        participant_id="olga",
-        preferences=notify_pb2.Preferences(locale="ru"),
-    )
-    await preferences.UpdatePreferences(russian, timeout=DEADLINE_SECONDS)
+    await prefers_russian(preferences, program, "olga")
     refused = reward_event(program, [earning("maria", 1, 21), earning("olga", 2, 5)], event_id="rejection:1")
     refused.change = events_pb2.REWARD_CHANGE_REJECTED
     expiring = reward_event(program, [earning("olga", 0, 70)], event_id="expiring:1")
@@ -201,3 +195,40 @@ async def test_refusals_and_what_expires_are_told_in_both_languages(
     warning = by_kind[notify_pb2.NOTIFICATION_KIND_EXPIRING]
     assert warning.title == "Скоро сгорит: 70 баллов"
     assert warning.hold_until.ToDatetime(tzinfo=UTC) == MOMENT + timedelta(days=7)
+
+
+async def test_winners_are_told_their_rank_and_prize_in_both_languages(
+    inboxes: Inboxes,
+    preferences: notify_pb2_grpc.PreferenceServiceStub,
+    publish: Publish,
+    new_program_id: NewProgram,
+) -> None:
+    program = new_program_id("won")
+    await prefers_russian(preferences, program, "olga")
+    prizes = [earning("maria", 0, 500), earning("maria", 0, 3000, "RUB"), earning("olga", 0, 100)]
+    for rank, each in zip((1, 1, 2), prizes, strict=True):
+        each.rank = rank
+    won = reward_event(program, prizes, events_pb2.REWARD_CHANGE_PRIZE_WON, f"contest:{program}/spring_race", buyer="")
+    won.conversion_id, won.event_type, won.contest_id = "", "", "spring_race"
+    await publish(won, won)
+    await publish(won, reward_event(program, [earning("maria", 1, 1)]))
+    _later, first = await when_there(inboxes, program, "maria", 2)
+    assert (first.kind, first.contest_id, first.rank) == (notify_pb2.NOTIFICATION_KIND_PRIZE_WON, "spring_race", 1)
+    assert first.title == "You won 500 points and RUB30.00"
+    assert first.body == (
+        f"Congratulations! Place 1 in the contest “spring race” of {program} brings you 500 points and RUB30.00."
+    )
+    [second] = await when_there(inboxes, program, "olga", 1)
+    assert (second.rank, second.title) == (2, "Ваш приз: 100 баллов")
+    assert f"в конкурсе «spring race» программы {program} — 2-е, и за него вы получаете 100 баллов." in second.body
+
+
+async def prefers_russian(preferences: notify_pb2_grpc.PreferenceServiceStub, program: str, participant: str) -> None:
+    """Sets a participant's language."""
+    request = notify_pb2.UpdatePreferencesRequest(
+        request_id=program,
+        program_id=program,
+        participant_id=participant,
+        preferences=notify_pb2.Preferences(locale="ru"),
+    )
+    await preferences.UpdatePreferences(request, timeout=DEADLINE_SECONDS)

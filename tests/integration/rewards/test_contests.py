@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import grpc
+import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.attribution.v1 import events_pb2
 from upline.rewards.v1 import contest_pb2, contest_pb2_grpc, plan_pb2, wallet_pb2
+from upline.rewards.v1 import events_pb2 as reward_events_pb2
 
 from chassis.clock import ManualClock
 from services.rewards.commands.contests import settle_due_contests
 from services.rewards.store import contests as store
+from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.counted import contest, counter, plan, rule
 from tests.running import DEADLINE_SECONDS
@@ -159,8 +162,20 @@ async def test_a_contest_that_cannot_be_settled_keeps_no_other_from_it(
     assert await ledger.available(broken, "anna") == [10_010]
 
 
+async def prizes_told(servers: Servers, program: str) -> list[tuple[str, list[tuple[int, str, str, int]]]]:
+    """(cause, [(rank, winner, asset, amount)]) of what was announced."""
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        rows = await (await conn.execute("SELECT payload FROM rewards.outbox ORDER BY outbox_id")).fetchall()
+    return [
+        (event.event_id, [(each.rank, each.beneficiary_id, each.asset, each.amount_minor) for each in event.earnings])
+        for (payload,) in rows
+        for event in reward_events_pb2.RewardEventBatch.FromString(payload).events
+        if event.program_id == program and event.change == reward_events_pb2.REWARD_CHANGE_PRIZE_WON
+    ]
+
+
 async def test_prizes_are_posted_once_when_the_time_has_come(
-    ledger: Ledger, published: Published, moved_clock: ManualClock
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
 ) -> None:
     program = await published(contests(*PRIZES))
     for person, count in (("anna", 4), ("boris", 3), ("carl", 2), ("dora", 1)):
@@ -177,6 +192,12 @@ async def test_prizes_are_posted_once_when_the_time_has_come(
     moved_clock.set(END + AFTER)
     await asyncio.gather(*(settle_all(ledger) for _ in range(8)))
     assert await ledger.available(program, "anna", "boris", "carl", "dora") == [10_040, 2_530, 0, 2_510]
+    assert await prizes_told(servers, program) == [
+        (
+            f"contest:{program}/spring",
+            [(1, "anna", "USD", 10_000), (2, "boris", "USD", 2_500), (3, "dora", "USD", 2_500)],
+        )
+    ]
     prize = (await ledger.transfers(program, "boris"))[0]
     assert (prize.kind, prize.debit_account, prize.credit_account, prize.cause_id, prize.reward_id) == (
         wallet_pb2.TRANSFER_KIND_PRIZE, "issuance", "available:boris", f"contest:{program}/spring", "",
@@ -198,7 +219,7 @@ async def test_prizes_are_posted_once_when_the_time_has_come(
 
 
 async def test_a_contest_for_honour_has_a_smallest_score(
-    ledger: Ledger, published: Published, moved_clock: ManualClock
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
 ) -> None:
     program = await published(contests(measure=plan_pb2.MEASURE_VOLUME, min_score=2_500))
     await ledger.settle(
@@ -210,6 +231,7 @@ async def test_a_contest_for_honour_has_a_smallest_score(
     await settle_all(ledger)
     assert (await board(ledger, program)).state == contest_pb2.CONTEST_STATE_SETTLED
     assert await ledger.available(program, "boris") == [25]
+    assert not await prizes_told(servers, program)
 
 
 async def test_referees_are_counted_once_each(ledger: Ledger, published: Published, moved_clock: ManualClock) -> None:

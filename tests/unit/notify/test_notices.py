@@ -47,6 +47,17 @@ def test_what_waits_for_something_else_than_time_is_held_without_an_end() -> Non
     assert (notice.kind, notice.amounts, notice.hold_until) == (Kind.HELD, (Amount("points", 3, 3),), None)
 
 
+def test_prizes_of_one_rank_are_one_notice() -> None:
+    [notice] = notices(
+        a_cause(
+            [Earning("maria", 0, "points", 3, None, rank=2), Earning("maria", 0, "RUB", 4, None, rank=2)],
+            Change.PRIZE_WON,
+        )
+    )
+    assert (notice.kind, notice.rank) == (Kind.PRIZE_WON, 2)
+    assert notice.amounts == (Amount("points", 3, 0), Amount("RUB", 4, 0))
+
+
 def test_a_sum_beyond_int64_is_refused() -> None:
     huge = Earning("maria", 1, "points", 2**63 - 1, None)
     with pytest.raises(UnusableEventError):

@@ -38,6 +38,7 @@ CREATE TABLE cause (
     buyer_id text NOT NULL,
     occurred_at timestamptz NOT NULL,
     assets jsonb NOT NULL,
+    contest_id text NOT NULL DEFAULT '',
     texts_version integer NOT NULL,
     create_time timestamptz NOT NULL,
     writer xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -54,6 +55,7 @@ CREATE TABLE inbox_entry (
     level integer NOT NULL,
     amounts jsonb NOT NULL,
     hold_until timestamptz,
+    rank integer,
     read boolean NOT NULL DEFAULT false,
     PRIMARY KEY (program_id, participant_id, entry_id)
 );

@@ -46,6 +46,8 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A payout was not paid yet: something went wrong."""
     NOTIFICATION_KIND_PAYOUT_RETURNED: _NotificationKind.ValueType  # 9
     """A payout was rejected or given up; the amount is available again."""
+    NOTIFICATION_KIND_PRIZE_WON: _NotificationKind.ValueType  # 10
+    """A contest was won, or a place in it that has a prize; the prize is available."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """What an entry tells of."""
@@ -70,6 +72,8 @@ NOTIFICATION_KIND_PAYOUT_FAILED: NotificationKind.ValueType  # 8
 """A payout was not paid yet: something went wrong."""
 NOTIFICATION_KIND_PAYOUT_RETURNED: NotificationKind.ValueType  # 9
 """A payout was rejected or given up; the amount is available again."""
+NOTIFICATION_KIND_PRIZE_WON: NotificationKind.ValueType  # 10
+"""A contest was won, or a place in it that has a prize; the prize is available."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final
@@ -234,6 +238,8 @@ class InboxEntry(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     READ_FIELD_NUMBER: _builtins.int
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
+    CONTEST_ID_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
     """The entry's id, unique within an inbox; ids grow with time within an inbox."""
     kind: Global___NotificationKind.ValueType
@@ -254,6 +260,10 @@ class InboxEntry(_message.Message):
     """The language it is written in."""
     read: _builtins.bool
     """Whether it was read."""
+    contest_id: _builtins.str
+    """The contest, for entries about prizes."""
+    rank: _builtins.int
+    """The place in it, from 1; 0 for entries about anything else."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryAmount]:
         """The sums, by asset."""
@@ -287,10 +297,12 @@ class InboxEntry(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         read: _builtins.bool = ...,
         hold_until: _timestamp_pb2.Timestamp | None = ...,
+        contest_id: _builtins.str = ...,
+        rank: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold_until", b"hold_until", "occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "body", b"body", "buyer_id", b"buyer_id", "cause_id", b"cause_id", "conversion_id", b"conversion_id", "create_time", b"create_time", "entry_id", b"entry_id", "hold_until", b"hold_until", "kind", b"kind", "level", b"level", "locale", b"locale", "occurred_at", b"occurred_at", "read", b"read", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "body", b"body", "buyer_id", b"buyer_id", "cause_id", b"cause_id", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "create_time", b"create_time", "entry_id", b"entry_id", "hold_until", b"hold_until", "kind", b"kind", "level", b"level", "locale", b"locale", "occurred_at", b"occurred_at", "rank", b"rank", "read", b"read", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

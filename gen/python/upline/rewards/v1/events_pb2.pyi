@@ -47,6 +47,10 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     """A payout was handed over and not paid; it may be retried."""
     REWARD_CHANGE_PAYOUT_RETURNED: _RewardChange.ValueType  # 8
     """A person said no to a payout, or gave it up after a failure; the amount is available again."""
+    REWARD_CHANGE_PRIZE_WON: _RewardChange.ValueType  # 9
+    """A contest is final, and its prizes are posted: to each winner what his rank wins. It is about `contest_id`, no conversion, no reward and no
+    buyer.
+    """
 
 class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
     """What happened to rewards."""
@@ -71,6 +75,10 @@ REWARD_CHANGE_PAYOUT_FAILED: RewardChange.ValueType  # 7
 """A payout was handed over and not paid; it may be retried."""
 REWARD_CHANGE_PAYOUT_RETURNED: RewardChange.ValueType  # 8
 """A person said no to a payout, or gave it up after a failure; the amount is available again."""
+REWARD_CHANGE_PRIZE_WON: RewardChange.ValueType  # 9
+"""A contest is final, and its prizes are posted: to each winner what his rank wins. It is about `contest_id`, no conversion, no reward and no
+buyer.
+"""
 Global___RewardChange: _TypeAlias = RewardChange  # noqa: Y015
 
 @_typing.final
@@ -114,6 +122,7 @@ class RewardEvent(_message.Message):
     ASSETS_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
     EARNINGS_FIELD_NUMBER: _builtins.int
+    CONTEST_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique for ever; the same fact always has the same id."""
     program_id: _builtins.str
@@ -126,6 +135,8 @@ class RewardEvent(_message.Message):
     """The buyer."""
     change: Global___RewardChange.ValueType
     """What happened."""
+    contest_id: _builtins.str
+    """The contest; with PRIZE_WON only."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When the fact happened."""
@@ -150,10 +161,11 @@ class RewardEvent(_message.Message):
         assets: _abc.Iterable[_asset_pb2.Asset] | None = ...,
         change: Global___RewardChange.ValueType = ...,
         earnings: _abc.Iterable[Global___Earning] | None = ...,
+        contest_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "buyer_id", b"buyer_id", "change", b"change", "conversion_id", b"conversion_id", "earnings", b"earnings", "event_id", b"event_id", "event_type", b"event_type", "occurred_at", b"occurred_at", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "buyer_id", b"buyer_id", "change", b"change", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "earnings", b"earnings", "event_id", b"event_id", "event_type", b"event_type", "occurred_at", b"occurred_at", "program_id", b"program_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,6 +186,7 @@ class Earning(_message.Message):
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
     reward_id: _builtins.str
     """The reward."""
     rule_id: _builtins.str
@@ -185,9 +198,11 @@ class Earning(_message.Message):
     asset: _builtins.str
     """The asset."""
     amount_minor: _builtins.int
-    """How much was earned, released, taken back, refused or is about to expire, in the asset's minor units."""
+    """How much was earned, released, taken back, refused, won or is about to expire, in the asset's minor units."""
     waits: _builtins.bool
     """It is held until something happens: a later event, a person's approval; with ACCRUED only. Nobody knows when, so `hold_until` is absent."""
+    rank: _builtins.int
+    """The place that won it, from 1; with PRIZE_WON only."""
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
         """When the hold ends; absent for none."""
@@ -208,10 +223,11 @@ class Earning(_message.Message):
         hold_until: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         waits: _builtins.bool = ...,
+        rank: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "hold_until", b"hold_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "expire_time", b"expire_time", "hold_until", b"hold_until", "level", b"level", "reward_id", b"reward_id", "rule_id", b"rule_id", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "asset", b"asset", "beneficiary_id", b"beneficiary_id", "expire_time", b"expire_time", "hold_until", b"hold_until", "level", b"level", "rank", b"rank", "reward_id", b"reward_id", "rule_id", b"rule_id", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
