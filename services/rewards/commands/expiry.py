@@ -1,14 +1,20 @@
 """Expiry: what nobody used in time goes, oldest first, after a warning."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from chassis import outbox
+from chassis.ids import id_time
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import Place, TransferKind
 from services.rewards.domain.plan.asset import Asset
-from services.rewards.domain.plan.plan import in_force
+from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.settle.debts import Expired, Expiry, Wallet
+from services.rewards.domain.settle.settlement import Clawback
 from services.rewards.domain.wallet.expiry import look
 from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import expiry, wallets
@@ -25,7 +31,7 @@ async def expire(deps: Deps) -> int:
     for program_id, plans in versions.items():
         plan = in_force(plans, now)
         for asset in plan.assets if plan else ():
-            span = plan.terms.assets[asset.code].expires_after if plan else None
+            span = _span(plan, asset.code) if plan else None
             if span is None:
                 continue
             async with deps.database.transaction() as conn:
@@ -57,3 +63,47 @@ async def _look_at(deps: Deps, program_id: str, participant_id: str, asset: Asse
             fact = events.expiring(program_id, participant_id, found.warned_minor, found.warned_time, asset)
             await outbox.append(conn, events.messages([fact]))
         await expiry.look_next(conn, program_id, participant_id, asset.code, found.check_time, found.warned_until)
+
+
+async def expired(
+    conn: AsyncConnection, versions: Mapping[str, tuple[Plan, ...]], clawbacks: Sequence[Clawback]
+) -> dict[Wallet, Expired]:
+    """What expired of wallets that something available is taken out of. They are locked."""
+    expiring = {
+        (program_id, asset)
+        for program_id, plans in versions.items()
+        for plan in plans
+        for asset in plan.terms.assets
+        if _span(plan, asset) is not None
+    }
+    touched: dict[Wallet, list[str]] = {}
+    for each in (transfer for clawback in clawbacks for transfer in clawback.transfers if expiring):
+        if each.debit is Place.AVAILABLE and (each.program_id, each.asset) in expiring:
+            touched.setdefault((each.program_id, each.participant_id, each.asset), []).append(each.reward_id)
+    if not touched:
+        return {}
+    gone: dict[Wallet, list[Expiry]] = {}
+    taken: dict[Wallet, list[tuple[str, int]]] = {}
+    for row in await expiry.expired(conn, touched):
+        wallet = (row.program_id, row.participant_id, row.asset)
+        if wallet not in touched:
+            continue
+        if row.reward_id is not None:
+            taken.setdefault(wallet, []).append((row.reward_id.hex, row.amount_minor))
+            continue
+        moment = id_time(row.transfer_id)
+        plan = in_force(versions[row.program_id], moment)
+        if plan is not None and (span := _span(plan, row.asset)) is not None:
+            gone.setdefault(wallet, []).append(Expiry(moment - span, row.amount_minor))
+    if not gone:
+        return {}
+    rewards = {reward_id for wallet in gone for reward_id in touched[wallet]}
+    rewards |= {reward_id for each in taken.values() for reward_id, _ in each}
+    came = await expiry.came(conn, gone, rewards)
+    return {wallet: Expired(each, came, taken.get(wallet, ())) for wallet, each in gone.items()}
+
+
+def _span(plan: Plan, asset: str) -> timedelta | None:
+    """How long the asset lives; None for ever."""
+    terms = plan.terms.assets.get(asset)
+    return terms.expires_after if terms else None

@@ -12,7 +12,7 @@ from upline.rewards.v1 import events_pb2
 from chassis import outbox
 from chassis.database import is_transient
 from services.rewards import events
-from services.rewards.commands import counting
+from services.rewards.commands import counting, expiry
 from services.rewards.commands.counting import Decided
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import Conversion, Reversal
@@ -196,11 +196,11 @@ async def _take_back(
             clawbacks.append(clawback)
             rewards = _after(rewards, clawback.revisions)
             earlier.append(reversal)
-    await _post(conn, versions, [], await _owing(conn, clawbacks))
+    await _post(conn, versions, [], await _owing(conn, versions, clawbacks))
 
 
-async def _owing(conn: AsyncConnection, clawbacks: list[Clawback]) -> list[Clawback]:
-    """What was used already becomes a debt. The wallets that something available is taken out of stay locked: nobody spends it meanwhile."""
+async def _owing(conn: AsyncConnection, versions: Versions, clawbacks: list[Clawback]) -> list[Clawback]:
+    """What was used already becomes a debt, and what expired does not. The wallets that something available is taken out of stay locked: nobody spends it meanwhile."""
     spent = spent_from(clawbacks)
     if not spent:
         return clawbacks
@@ -210,7 +210,7 @@ async def _owing(conn: AsyncConnection, clawbacks: list[Clawback]) -> list[Clawb
         people = [participant_id for of, participant_id in spent if of == program_id]
         for (participant_id, asset), pocket in (await wallets.pockets(conn, program_id, people)).items():
             available[program_id, participant_id, asset] = pocket.available_minor
-    return owing(clawbacks, available)
+    return owing(clawbacks, available, await expiry.expired(conn, versions, clawbacks))
 
 
 async def _post(

@@ -109,8 +109,8 @@ def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Acc
         issued[program_id, "", issuance, asset] = issued.get((program_id, "", issuance, asset), 0) - amount_minor
     changes |= issued
     for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
-        source = (program_id, "" if debit is Place.ISSUANCE else participant_id, debit, asset)
-        target = (program_id, "" if credit is Place.ISSUANCE else participant_id, credit, asset)
+        source = (program_id, participant_id if debit in PARTICIPANT_PLACES else "", debit, asset)
+        target = (program_id, participant_id if credit in PARTICIPANT_PLACES else "", credit, asset)
         changes[source] = changes.get(source, 0) - amount_minor
         changes[target] = changes.get(target, 0) + amount_minor
     return changes

@@ -15,7 +15,7 @@ MISSING = timedelta(hours=1)
 """A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long after."""
 
 _SCOPE = "(:program_id = '' OR program_id = :program_id)"
-_ISSUANCE, _HELD, _AVAILABLE, _RESERVED, _DEBT = 1, 2, 3, 4, 5
+_ISSUANCE, _HELD, _AVAILABLE, _RESERVED, _DEBT, _EXPIRED = 1, 2, 3, 4, 5, 9
 _OF_PARTICIPANTS = "2, 3, 4, 5"
 _MAY_BE_NEGATIVE = "1, 5, 10"
 """Issuance, debts, and the exchange in an asset that was taken."""
@@ -83,7 +83,7 @@ _TRANSFER_DIFFERS = text(f"""
         AND ((t.program_id, t.participant_id, t.asset) <> (r.program_id, r.beneficiary_id, r.asset)
             OR (t.kind, t.debit, t.credit) NOT IN ((1, {_ISSUANCE}, {_HELD}), (1, {_ISSUANCE}, {_AVAILABLE}),
                 (2, {_HELD}, {_AVAILABLE}), (3, {_HELD}, {_ISSUANCE}), (3, {_AVAILABLE}, {_ISSUANCE}), (3, {_DEBT}, {_ISSUANCE}),
-                (5, {_HELD}, {_ISSUANCE}))
+                (3, {_EXPIRED}, {_ISSUANCE}), (5, {_HELD}, {_ISSUANCE}))
             OR t.recipient_id IS NOT NULL)
     ) SELECT program_id, subject, detail FROM wrong LIMIT {MAX_FINDINGS}
 """)

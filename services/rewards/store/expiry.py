@@ -1,11 +1,15 @@
 """What expires, and whose wallet is to be looked at."""
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import id_time
+from services.rewards.domain.settle.debts import Wallet
 
 _PROGRAMS = text("SELECT DISTINCT program_id FROM plan_version")
 _TO_LOOK_AT = text("""
@@ -24,19 +28,37 @@ _NEXT_LOOK = text("""
     SELECT check_time, warned_until FROM expiring
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset FOR UPDATE
 """)
-# What comes back (8: voided, 9: refunded, 16: a payout that was not paid) is what had left.
+# What was taken back counts as never having come: the reward is that much less from the beginning, whichever account paid for it.
 _INFLOWS = text("""
-    SELECT transfer_id, amount_minor FROM (
-        SELECT transfer_id, amount_minor FROM movement WHERE program_id = :program_id AND participant_id = :participant_id
+    SELECT transfer_id, amount_minor - coalesce(taken_minor, 0) AS amount_minor FROM (
+        SELECT transfer_id, amount_minor, reward_id FROM movement WHERE program_id = :program_id AND participant_id = :participant_id
             AND asset = :asset AND credit = 3 AND recipient_id IS NULL AND kind NOT IN (8, 9, 16)
         UNION ALL
-        SELECT transfer_id, amount_minor FROM transfer
+        SELECT transfer_id, amount_minor, NULL FROM transfer
         WHERE program_id = :program_id AND recipient_id = :participant_id AND asset = :asset
-    ) AS i ORDER BY transfer_id
+    ) AS i LEFT JOIN (
+        SELECT reward_id, sum(amount_minor)::bigint AS taken_minor FROM transfer
+        WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset AND kind = 3 AND debit <> 2
+        GROUP BY reward_id
+    ) AS t USING (reward_id) ORDER BY transfer_id
 """)
+# What comes back (8: voided, 9: refunded, 16: a payout that was not paid) is what had left; so is what expired of a reward that is no
+# more. What was taken back (3) is missing among the inflows already, and so is what was owed for it (4).
 _OUTFLOW = text("""
     SELECT coalesce(sum(CASE WHEN debit = 3 THEN amount_minor ELSE -amount_minor END), 0)::bigint FROM transfer
-    WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset AND (debit = 3 OR kind IN (8, 9, 16))
+    WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
+        AND ((debit = 3 AND kind NOT IN (3, 4)) OR kind IN (8, 9, 16) OR (kind = 3 AND debit = 9))
+""")
+_EXPIRED = text("""
+    SELECT program_id, participant_id, asset, transfer_id, amount_minor, reward_id FROM transfer
+    WHERE (program_id, participant_id) IN (SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
+        AND (kind = 17 OR (kind = 3 AND debit = 9))
+    ORDER BY transfer_id
+""")
+_RELEASED = text("""
+    SELECT reward_id, transfer_id FROM transfer
+    WHERE (program_id, participant_id) IN (SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
+        AND kind = 2 AND reward_id = ANY (CAST(:reward_ids AS uuid[]))
 """)
 _LOOK_NEXT = text("""
     INSERT INTO expiring (program_id, participant_id, asset, check_time, warned_until)
@@ -77,6 +99,24 @@ async def flows(
     inflows = [(id_time(row.transfer_id), row.amount_minor) for row in await conn.execute(_INFLOWS, key)]
     outflow: int = (await conn.execute(_OUTFLOW, key)).scalar_one()
     return inflows, outflow
+
+
+async def expired(conn: AsyncConnection, wallets: Collection[Wallet]) -> list[Row[Any]]:
+    """What expired of the wallets' owners, oldest first, and what was taken back of that since, which alone has a reward:
+    program_id, participant_id, asset, transfer_id, amount_minor, reward_id. The wallets are locked."""
+    return list((await conn.execute(_EXPIRED, _owners(wallets))).all())
+
+
+async def came(conn: AsyncConnection, wallets: Collection[Wallet], reward_ids: Iterable[str]) -> dict[str, datetime]:
+    """When rewards of these wallets, by id, became available: when they were released, and those never held when they were accrued."""
+    times = {each: id_time(UUID(each)) for each in reward_ids}
+    rows = await conn.execute(_RELEASED, {**_owners(wallets), "reward_ids": sorted(times)})
+    return times | {row.reward_id.hex: id_time(row.transfer_id) for row in rows}
+
+
+def _owners(wallets: Collection[Wallet]) -> dict[str, list[str]]:
+    owners = sorted({(program_id, participant_id) for program_id, participant_id, _ in wallets})
+    return {"program_ids": [each[0] for each in owners], "participants": [each[1] for each in owners]}
 
 
 async def look_next(

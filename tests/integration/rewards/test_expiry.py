@@ -10,13 +10,14 @@ from upline.rewards.v1 import events_pb2, plan_pb2
 from chassis.clock import ManualClock
 from chassis.times import to_datetime
 from services.rewards.commands.expiry import expire
+from services.rewards.commands.release import release_due_holds
 from tests.conftest import Servers
-from tests.integration.rewards.conftest import NOON, Ledger, Published
+from tests.integration.rewards.conftest import NOON, Ledger, Published, message, reversed_
 from tests.integration.rewards.spending import Spender, spending_plan
 
 DAY = timedelta(days=1)
 LIFE = timedelta(days=365)
-EXPIRY = 17
+EXPIRY, REVERSAL = 17, 3
 
 
 def expiring_plan() -> plan_pb2.Plan:
@@ -106,4 +107,78 @@ async def test_a_gift_begins_a_life_of_its_own(ledger: Ledger, published: Publis
     assert [await each.balance() for each in (vera, olga)] == [(0, 0, 0, 0), (0, 40, 0, 0)]
     await on(ledger, later, 665)
     assert await olga.balance() == (0, 0, 0, 0)
+    await vera.assert_clean()
+
+
+async def reversals(vera: Spender) -> list[tuple[str, int]]:
+    """(account, amount) of what was taken back, newest first."""
+    transfers = await vera.ledger.transfers(vera.program, "vera")
+    return [(each.debit_account, each.amount_minor) for each in transfers if each.kind == REVERSAL]
+
+
+async def test_what_expired_is_not_owed_when_it_is_taken_back(
+    ledger: Ledger, published: Published, later: ManualClock
+) -> None:
+    vera = Spender(ledger, await published(expiring_plan()))
+    await vera.earn(100, "c1")
+    await vera.earn(50, "c2", NOON + 10 * DAY)
+    await on(ledger, later, 20)
+    await vera.authorize("r1", 30)
+    await vera.capture("r1")
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 50, 0, 0)
+    # 70 of the first 100 have expired. What is taken back of the second is there; of the first it is what has expired.
+    await ledger.settle(
+        message(reversed_(vera.program, "c2", "t1", 10), reversed_(vera.program, "c1", "t2", 60, minutes_later=2))
+    )
+    assert await vera.balance() == (0, 40, 0, 0)
+    # The last 40: 10 that expired, and 30 that were used, for which the second order pays.
+    await ledger.settle(message(reversed_(vera.program, "c1", "t3", 40, completes=True, minutes_later=3)))
+    assert await vera.balance() == (0, 10, 0, 0)
+    assert sorted(await reversals(vera)) == [
+        ("available:vera", 10), ("available:vera", 30), ("expired", 10), ("expired", 60)
+    ]  # fmt: skip
+    await on(ledger, later, 375)
+    assert await vera.balance() == (0, 0, 0, 0)
+    await ledger.settle(message(reversed_(vera.program, "c2", "t4", 40, completes=True, minutes_later=4)))
+    assert await vera.balance() == (0, 0, 0, 30)
+    await vera.assert_clean()
+
+
+async def test_what_expired_before_a_reward_came_pays_for_none_of_it(
+    ledger: Ledger, published: Published, later: ManualClock
+) -> None:
+    plan = expiring_plan()
+    plan.rules[0].hold.duration.FromTimedelta(30 * DAY)
+    vera = Spender(ledger, await published(plan))
+    await vera.earn(100, "c1")
+    await vera.earn(50, "c2", NOON + 380 * DAY)
+    for day in (30, 395, 410):
+        later.set(NOON + day * DAY)
+        while await release_due_holds(ledger.rewards.service.deps):
+            pass
+        await on(ledger, later, day)
+    assert await vera.balance() == (0, 50, 0, 0)
+    await vera.authorize("r1", 50)
+    await vera.capture("r1")
+    # The first 100 expired while the second reward was held already, and nobody could have used these.
+    await ledger.settle(message(reversed_(vera.program, "c2", "t1", 50, completes=True)))
+    assert await vera.balance() == (0, 0, 0, 50)
+    await ledger.settle(message(reversed_(vera.program, "c1", "t2", 100, completes=True, minutes_later=2)))
+    assert await vera.balance() == (0, 0, 0, 50)
+    assert await reversals(vera) == [("expired", 100), ("debt:vera", 50)]
+    await vera.assert_clean()
+
+
+async def test_what_is_taken_back_leaves_the_rest_its_age(
+    ledger: Ledger, published: Published, later: ManualClock
+) -> None:
+    vera = Spender(ledger, await published(expiring_plan()))
+    await vera.earn(100, "c1")
+    await vera.earn(50, "c2", NOON + 10 * DAY)
+    await on(ledger, later, 20)
+    await ledger.settle(message(reversed_(vera.program, "c2", "t1", 50, completes=True)))
+    assert await vera.balance() == (0, 100, 0, 0)
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 0, 0, 0)
     await vera.assert_clean()

@@ -1,10 +1,12 @@
-"""Expiry, oldest first, against lots kept one by one."""
+"""Expiry, oldest first, against lots kept one by one, and against rewards that were never earned."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.rewards.domain.settle.debts import Expired, Expiry
 from services.rewards.domain.wallet.expiry import LOOK_AGAIN, look
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,3 +76,93 @@ def test_the_formula_is_what_lots_would_say(steps: list[tuple[int, int]], life: 
                 left -= taken
                 if not lots[0][1]:
                     lots.pop(0)
+
+
+@dataclass
+class Life:
+    """One wallet, day by day. Rewards are named by the day on which they come."""
+
+    span: int
+    came: dict[int, int]
+    used: dict[int, int]
+    """What leaves, on which day, whether it is there or not."""
+    expired: list[tuple[int, int]] = field(default_factory=list)
+    back: list[tuple[int, int]] = field(default_factory=list)
+    """(reward, taken back of what expired)."""
+    taken: dict[int, int] = field(default_factory=dict)
+
+    def look(self, day: int) -> None:
+        """What expires on a day, does."""
+        inflows = [(at(came), minor - self.taken.get(came, 0)) for came, minor in self.came.items() if came <= day]
+        used = sum(minor for when, minor in self.used.items() if when < day)
+        found = look(inflows, used + self.gone, self.span * DAY, at(day), None)
+        if found.expired_minor:
+            self.expired.append((day, found.expired_minor))
+
+    @property
+    def gone(self) -> int:
+        """What has expired."""
+        return sum(minor for _, minor in self.expired) - sum(minor for _, minor in self.back)
+
+    def refund(self, reward: int, minor: int) -> int:
+        """Takes something of a reward back; returns how much of it had expired."""
+        came = {str(each): at(each) for each in self.came}
+        expiries = [Expiry(at(day - self.span), each) for day, each in self.expired]
+        expired = Expired(expiries, came, [(str(each), some) for each, some in self.back])
+        gone = expired.take(str(reward), minor)
+        self.back.append((reward, gone))
+        self.taken[reward] = self.taken.get(reward, 0) + minor
+        return gone
+
+    @property
+    def left(self) -> int:
+        """What is available, or minus what is owed."""
+        return sum(self.came.values()) - sum(self.taken.values()) - sum(self.used.values()) - self.gone
+
+
+days = st.integers(0, 40)
+
+
+@given(
+    st.integers(1, 12),
+    st.dictionaries(days, st.integers(1, 100), min_size=1),
+    st.dictionaries(days, st.integers(1, 100)),
+    st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1), st.floats(0, 1)), max_size=6),
+)
+def test_what_is_taken_back_leaves_what_there_would_be_had_it_never_come(
+    span: int, came: dict[int, int], used: dict[int, int], refunds: list[tuple[int, float, float]]
+) -> None:
+    came = dict(sorted(came.items()))
+    life = Life(span, came, used)
+    for day in range(61):
+        life.look(day)
+        for when, which, share in refunds:
+            reward = list(came)[int(which * (len(came) - 1))]
+            if when == day and reward <= day:
+                minor = int(share * (came[reward] - life.taken.get(reward, 0)))
+                before = life.left
+                assert 0 <= life.refund(reward, minor) <= minor
+                assert life.left <= before
+    never = Life(span, {each: minor - life.taken.get(each, 0) for each, minor in came.items()}, used)
+    for day in range(61):
+        never.look(day)
+    assert (life.left, life.gone) == (never.left, never.gone)
+
+
+def test_what_expired_is_not_owed() -> None:
+    life = Life(10, {0: 100, 5: 50}, {8: 30})
+    for day in range(13):
+        life.look(day)
+    # 70 of the first 100 expired on day 10. The second reward is there as a whole, and was never near its end.
+    assert (life.gone, life.left) == (70, 50)
+    assert (life.refund(5, 20), life.refund(0, 40), life.refund(0, 60)) == (0, 40, 30)
+    # 30 of what is left pay for the 30 that were used of the first.
+    assert (life.gone, life.left) == (0, 0)
+
+
+def test_what_expired_before_is_no_discount() -> None:
+    life = Life(10, {0: 100, 20: 50}, {21: 50})
+    for day in range(25):
+        life.look(day)
+    assert life.refund(20, 50) == 0
+    assert life.left == -50

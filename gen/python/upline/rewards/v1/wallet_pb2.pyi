@@ -33,7 +33,7 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     TRANSFER_KIND_RELEASE: _TransferKind.ValueType  # 2
     """A hold ends: from held to available."""
     TRANSFER_KIND_REVERSAL: _TransferKind.ValueType  # 3
-    """A reward is taken back: from held, available or debt to issuance."""
+    """A reward is taken back: from held, available, expired (of what nobody used in time) or debt to issuance."""
     TRANSFER_KIND_DEBT_SETTLEMENT: _TransferKind.ValueType  # 4
     """A debt is settled: from available to debt."""
     TRANSFER_KIND_REJECTION: _TransferKind.ValueType  # 5
@@ -75,7 +75,7 @@ TRANSFER_KIND_ACCRUAL: TransferKind.ValueType  # 1
 TRANSFER_KIND_RELEASE: TransferKind.ValueType  # 2
 """A hold ends: from held to available."""
 TRANSFER_KIND_REVERSAL: TransferKind.ValueType  # 3
-"""A reward is taken back: from held, available or debt to issuance."""
+"""A reward is taken back: from held, available, expired (of what nobody used in time) or debt to issuance."""
 TRANSFER_KIND_DEBT_SETTLEMENT: TransferKind.ValueType  # 4
 """A debt is settled: from available to debt."""
 TRANSFER_KIND_REJECTION: TransferKind.ValueType  # 5
