@@ -145,6 +145,7 @@ def cancel(
 def report(
     program: ProgramId,
     payout: PayoutId,
+    attempt: Annotated[int, typer.Option(min=1, help="Which handing over was answered, as the file names it.")],
     paid: Annotated[bool, typer.Option("--paid/--failed", help="What the bank or provider answered.")],
     reference: Annotated[str, typer.Option(help="The provider's reference.")] = "",
     reason: Annotated[str, typer.Option(help="Why it failed.")] = "",
@@ -154,10 +155,15 @@ def report(
 ) -> None:
     """Tell what became of a payout that was handed over in a file.
 
-    Examples: upline payouts report super-birds p-17 --paid; upline payouts report super-birds p-17 --failed --reason "account closed"
+    Examples: upline payouts report super-birds p-17 --attempt 1 --paid; upline payouts report super-birds p-17 --attempt 2 --failed --reason "account closed"
     """
     request = payout_pb2.ReportPayoutRequest(
-        program_id=program, payout_id=payout, paid=paid, provider_reference=reference, reason=reason
+        program_id=program,
+        payout_id=payout,
+        attempt=attempt,
+        paid=paid,
+        provider_reference=reference,
+        reason=reason,
     )
     _change(
         Where(state, tuple(target)),

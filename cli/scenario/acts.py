@@ -339,10 +339,13 @@ async def _batch_payouts(world: World, action: BatchPayouts) -> None:
 
 
 async def _report_payout(world: World, action: ReportPayout) -> None:
+    named = payout_pb2.GetPayoutRequest(program_id=world.program_id, payout_id=action.payout)
+    handed_over = (await world.client.payouts.GetPayout(named, timeout=CALL_SECONDS)).payout.attempts
     await world.client.payouts.ReportPayout(
         payout_pb2.ReportPayoutRequest(
             program_id=world.program_id,
             payout_id=action.payout,
+            attempt=max(handed_over, 1),
             paid=not action.failed,
             provider_reference=action.reference,
             reason=action.failed,

@@ -115,7 +115,7 @@ class Shopper:
             program_id=program, payout_id=name, participant_id=who, asset="gold", amount_minor=11, method="bank"
         )
         batch = payout_pb2.CreatePayoutBatchRequest(program_id=program, batch_id=name)
-        paid = payout_pb2.ReportPayoutRequest(program_id=program, payout_id=name, paid=True)
+        paid = payout_pb2.ReportPayoutRequest(program_id=program, payout_id=name, attempt=1, paid=True)
         redemptions, payouts = client.redemptions, client.payouts
         for call, request in (
             (redemptions.AuthorizeRedemption, asked),

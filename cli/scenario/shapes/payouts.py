@@ -64,7 +64,7 @@ class BatchPayouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPayout:
-    """What the provider answers: paid, unless `failed` says why not."""
+    """What the provider answers to the last handing over: paid, unless `failed` says why not."""
 
     payout: Payout
     failed: str = ""

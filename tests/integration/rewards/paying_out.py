@@ -38,7 +38,9 @@ class Treasury(Spender):
         return (await self.payouts.RequestPayout(request, timeout=DEADLINE_SECONDS)).payout
 
     async def act(self, verb: str, payout_id: str, **fields: Any) -> payout_pb2.Payout:
-        """`Approve`, `Reject`, `Report`, `Retry`, `Cancel` or `Get`."""
+        """`Approve`, `Reject`, `Report` (the first attempt, if no other is named), `Retry`, `Cancel` or `Get`."""
+        if verb == "Report":
+            fields = {"attempt": 1} | fields
         request = getattr(payout_pb2, f"{verb}PayoutRequest")(program_id=self.program, payout_id=payout_id, **fields)
         call = getattr(self.payouts, f"{verb}Payout")
         payout: payout_pb2.Payout = (await call(request, timeout=DEADLINE_SECONDS)).payout

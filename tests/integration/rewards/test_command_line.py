@@ -56,10 +56,11 @@ async def test_payouts_go_through_files(ledger: Ledger, published: Published, tm
     with file.open() as stream:
         assert [(row["payout_id"], row["amount"]) for row in csv.DictReader(stream)] == [("p1", "9.65")]
     assert "set aside" in await upline(ledger, "wallet", program, "maria")
-    await upline(ledger, "payouts", "report", program, "p1", "--failed", "--reason", "closed")
+    await upline(ledger, "payouts", "report", program, "p1", "--attempt", "1", "--failed", "--reason", "closed")
     await upline(ledger, "payouts", "retry", program, "p1")
     await upline(ledger, "payouts", "batch", program, "b2", "--csv", str(file))
-    await upline(ledger, "payouts", "report", program, "p1", "--paid", "--reference", "r-1")
+    await upline(ledger, "payouts", "report", program, "p1", "--paid", code=2)
+    await upline(ledger, "payouts", "report", program, "p1", "--attempt", "2", "--paid", "--reference", "r-1")
     listed = (await as_json(ledger, "payouts", "list", program))["payouts"]
     assert [(each["payout_id"], each["state"]) for each in listed] == [("p2", "REJECTED"), ("p1", "PAID")]
     assert await maria.money() == (0, 9_000, 0, 0)

@@ -2,11 +2,13 @@
 
 import asyncio
 
+import grpc
 import psycopg
 import pytest
 from upline.rewards.v1 import events_pb2, plan_pb2
 
 from tests.conftest import Servers
+from tests.errors import violated_fields
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.paying_out import Treasury, payout_plan
 from tests.integration.rewards.spending import EXISTS, FAILED, MISSING, refusal
@@ -63,7 +65,10 @@ async def test_a_failed_payout_is_retried_or_given_up(ledger: Ledger, published:
     assert await refusal(maria.act("Reject", "p1", reason="no")) == (FAILED, "PAYOUT_ON_ITS_WAY")
     again = (await maria.batch("b2")).payouts[0]
     assert (again.attempts, again.batch_id, again.reason) == (2, "b2", "")
-    # The first attempt's answer comes late, and again.
+    # The first attempt's answer comes late, and again. Without its number, nobody could tell that it is none to the second.
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await maria.act("Report", "p1", paid=True, attempt=0)
+    assert violated_fields(refused.value) == ["attempt"]
     assert (await maria.act("Report", "p1", paid=False, attempt=1)).state == SENT
     assert await refusal(maria.act("Report", "p1", paid=True, attempt=1)) == (FAILED, "ANSWERED_BEFORE")
     await maria.act("Report", "p1", paid=False, attempt=2)
@@ -99,7 +104,7 @@ async def test_participants_are_told_what_became_of_their_payouts(
         await maria.act("Report", "p2", paid=False)
     await maria.act("Retry", "p2")
     await maria.batch("b2")
-    await maria.act("Report", "p2", paid=False)
+    await maria.act("Report", "p2", paid=False, attempt=2)
     await maria.act("Cancel", "p2")
     paid, failed, returned = (
         events_pb2.REWARD_CHANGE_PAYOUT_PAID,

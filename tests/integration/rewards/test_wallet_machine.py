@@ -174,7 +174,11 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
         @rule(data=st.data(), paid=st.booleans())
         def report(self, data: st.DataObject, paid: bool) -> None:
             name = data.draw(st.sampled_from(sorted(self.model.payouts)))
-            self.same(self.model.report(name, paid=paid), lambda: self.anyone.act("Report", name, paid=paid))
+            attempt = max(self.model.payouts[name].attempts, 1)
+            self.same(
+                self.model.report(name, paid=paid),
+                lambda: self.anyone.act("Report", name, paid=paid, attempt=attempt),
+            )
 
         @invariant()
         def wallets_agree(self) -> None:

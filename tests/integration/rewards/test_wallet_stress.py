@@ -132,7 +132,10 @@ class Client:
     async def report(self) -> None:
         if self.payouts:
             name, who = self.dice.choice(self.payouts), self.anyone()
-            await self.once(*(who.act("Report", name, paid=self.dice.random() < 0.6) for _ in self.twice()))
+            attempt = max((await who.act("Get", name)).attempts, 1)
+            await self.once(
+                *(who.act("Report", name, attempt=attempt, paid=self.dice.random() < 0.6) for _ in self.twice())
+            )
             await self.once(who.act(self.dice.choice(["Retry", "Cancel"]), name))
 
 

@@ -168,12 +168,11 @@ def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
 
 
 def report(payout: Payout, attempt: int, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
-    """What the provider answered to an attempt (0: the last one); a PENDING answer only stops the asking.
+    """What the provider answered to an attempt, from 1; a PENDING answer only stops the asking.
 
     The same again changes nothing; another answer than before is refused, for money that left does not come back by a word.
     """
-    attempt = attempt or payout.attempts
-    if attempt == 0 or attempt > payout.attempts:
+    if attempt > payout.attempts:
         raise RefusedError("PAYOUT_NOT_SENT", f"payout {payout.payout_id!r} was handed over {payout.attempts} times")
     is_last = attempt == payout.attempts
     if not (is_last and payout.state is PayoutState.SENT):

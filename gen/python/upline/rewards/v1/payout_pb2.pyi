@@ -343,7 +343,9 @@ class ReportPayoutRequest(_message.Message):
     reason: _builtins.str
     """Why not, where it was not."""
     attempt: _builtins.int
-    """The attempt that is answered, as the payout's `attempts` says; 0 for the last one."""
+    """The attempt that is answered, from 1: as the batch's file, the provider's webhook or the payout's `attempts` named it. Required, so that
+    an answer that comes late is not taken for one to a later attempt.
+    """
     def __init__(
         self,
         *,
