@@ -24,7 +24,9 @@ def rebuild(
     check: Annotated[
         bool, typer.Option("--check", help="Compare, and change nothing. There is no other way yet; it must be given.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a processor.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Processes; 0 for one a processor, 1 for none besides the command.")
+    ] = 0,
     state: State = DEFAULT_STATE,
     as_json: Json = False,
 ) -> None:

@@ -27,7 +27,9 @@ def simulate(
     ] = "",
     end: Annotated[str, typer.Option("--to", metavar="TIME", help="Only conversions that occurred before.")] = "",
     top: Annotated[int, typer.Option(min=0, help="How many people to show, those that differ most.")] = 10,
-    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 for one a processor.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Processes; 0 for one a processor, 1 for none besides the command.")
+    ] = 0,
     state: State = DEFAULT_STATE,
     as_json: Json = False,
 ) -> None:

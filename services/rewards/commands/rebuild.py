@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
+from chassis.parallel import Progress, in_processes
 from services.rewards.commands.counting import stateful
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan.plan import Plan
@@ -17,7 +18,7 @@ from services.rewards.store import history, scratch, tallies
 from services.rewards.store.history import PastFact, Slice
 from services.rewards.store.plans import PlanShelf
 from services.rewards.store.scratch import Difference
-from services.rewards.store.working import SERVICE, View, count_facts, in_processes, one_view, shared_view
+from services.rewards.store.view import SCHEMA, View, one_view, shared_view
 
 FACTS_A_WRITE = 2_000
 CONVERSIONS_A_SLICE = 25_000
@@ -56,14 +57,14 @@ class Rebuilt:
         self.differences += other.differences
 
 
-async def rebuild(url: str, program_id: str, begin: Callable[[int], Callable[[int], None]], jobs: int = 0) -> Rebuilt:
+async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], jobs: int = 0) -> Rebuilt:
     """Rebuilds one program, or all for an empty id, on one view of the database, and compares row by row.
 
     `url`: of the owner of the database, for a schema is made and removed again. `begin` gets the number of conversions and
     returns what is told how many of them are done. Nothing that is stored changes, and services may go on meanwhile.
     """
     schema = f"rebuild_{uuid4().hex[:12]}"
-    owner = Database(url, SERVICE)
+    owner = Database(url, SCHEMA)
     try:
         async with owner.transaction() as conn:
             await scratch.create(conn, schema)
@@ -92,7 +93,7 @@ async def _parts(conn: AsyncConnection, program_id: str, count: int) -> list[Sli
     return await history.slices(conn, program_id, max(CONVERSIONS_A_SLICE, -(-count // SLICES_A_PROGRAM)))
 
 
-async def _rebuild_part(task: _Task) -> Rebuilt:
+async def _rebuild_part(task: _Task, progress: Progress) -> Rebuilt:
     async with shared_view(task.view) as conn:
         versions = (await PlanShelf().load(conn, [task.part.program_id]))[task.part.program_id]
         closed = await history.settled_contests(conn, task.part.program_id) if task.counts else []
@@ -100,8 +101,8 @@ async def _rebuild_part(task: _Task) -> Rebuilt:
         async for fact in history.facts(conn, task.part):
             rebuilding.take(fact)
             if rebuilding.is_full:
-                await rebuilding.write(conn, task.schema)
-        await rebuilding.write(conn, task.schema)
+                progress(await rebuilding.write(conn, task.schema))
+        progress(await rebuilding.write(conn, task.schema))
         if task.counts:
             rebuilding.result.tallies = await rebuilding.write_tallies(conn)
         rebuilding.result.differences = await scratch.compare(conn, task.schema, task.part)
@@ -146,13 +147,14 @@ class _Rebuilding:
             if plan is not None:
                 self._revisions += self._course.take_back(conversion, fact.reversal)
 
-    async def write(self, conn: AsyncConnection, schema: str) -> None:
-        """Writes what was computed since the last time."""
+    async def write(self, conn: AsyncConnection, schema: str) -> int:
+        """Writes what was computed since the last time; returns how many conversions that was."""
         await scratch.write(conn, schema, self._rewards, self._revisions, self._snapshots)
-        count_facts(len(self._snapshots))
+        conversions = len(self._snapshots)
         self.result.rewards += len(self._rewards)
         self.result.revisions += len(self._revisions)
         self._rewards, self._revisions, self._snapshots = [], [], []
+        return conversions
 
     async def write_tallies(self, conn: AsyncConnection) -> int:
         """Writes what the program counts in the end; returns how many tallies there are."""

@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import not_found
+from chassis.parallel import Progress, in_processes
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.course import Course
 from services.rewards.store import history
 from services.rewards.store.history import PastFact, Slice
 from services.rewards.store.plans import PlanShelf
-from services.rewards.store.working import View, count_facts, in_processes, one_view, shared_view
+from services.rewards.store.view import View, one_view, shared_view
 from services.rewards.wire.plans import read_plan
 
 CONVERSIONS_A_SLICE = 10_000
@@ -67,7 +68,7 @@ class Simulation:
                 mine[key] = (before[0] + count, before[1] + minor)
 
 
-async def simulate(url: str, draft: Draft, begin: Callable[[int], Callable[[int], None]], jobs: int = 0) -> Simulation:
+async def simulate(url: str, draft: Draft, begin: Callable[[int], Progress], jobs: int = 0) -> Simulation:
     """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before `draft.start`.
 
     Where it counts something, facts come in the order in which they were settled, and those of a time when nothing was counted in
@@ -94,7 +95,7 @@ async def simulate(url: str, draft: Draft, begin: Callable[[int], Callable[[int]
     return total
 
 
-async def _simulate_part(task: _Task) -> Simulation:
+async def _simulate_part(task: _Task, progress: Progress) -> Simulation:
     draft = task.draft
     plan = read_plan(draft.program_id, 0, task.currency_code, draft.plan, None)
     running = _Running(plan)
@@ -104,10 +105,10 @@ async def _simulate_part(task: _Task) -> Simulation:
             if fact.reversal is None:
                 seen += 1
                 if seen % FACTS_A_REPORT == 0:
-                    count_facts(FACTS_A_REPORT)
+                    progress(FACTS_A_REPORT)
             if draft.covers(fact.past.conversion):
                 running.take(fact)
-        count_facts(seen % FACTS_A_REPORT)
+        progress(seen % FACTS_A_REPORT)
         paid = await _paid(conn, task, running.conversion_ids)
     return Simulation(len(running.conversion_ids), paid, running.total())
 
@@ -131,7 +132,7 @@ class _Running:
         conversion = fact.past.conversion
         if fact.reversal is None:
             self.conversion_ids.append(conversion.conversion_id)
-            accrual, _ = self._course.settle(self._plan, conversion, to_be_reversed=bool(fact.past.reversals))
+            accrual, _ = self._course.settle(self._plan, conversion, to_be_revised=bool(fact.past.reversals))
             for each in accrual.rewards:
                 self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
         else:

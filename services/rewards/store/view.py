@@ -1,0 +1,54 @@
+"""The database as it was at one moment, for several transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.database import Database
+
+SCHEMA = "rewards"
+
+_UNHURRIED = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The database as it was at one moment, for as long as the transaction lasts that exported it."""
+
+    url: str
+    snapshot_id: str
+
+
+@asynccontextmanager
+async def one_view(url: str) -> AsyncIterator[tuple[AsyncConnection, View]]:
+    """A transaction whose view of the database others can share."""
+    async with _unhurried(url) as conn:
+        snapshot_id = (await conn.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
+        yield conn, View(url, snapshot_id)
+
+
+@asynccontextmanager
+async def shared_view(view: View) -> AsyncIterator[AsyncConnection]:
+    """A transaction of its own with the same view."""
+    async with _unhurried(view.url) as conn:
+        await conn.execute(text(f"SET TRANSACTION SNAPSHOT '{view.snapshot_id}'"))
+        yield conn
+
+
+@asynccontextmanager
+async def _unhurried(url: str) -> AsyncIterator[AsyncConnection]:
+    database = Database(url, SCHEMA)
+    try:
+        async with database.transaction() as conn:
+            for statement in _UNHURRIED:
+                await conn.execute(text(statement))
+            yield conn
+    finally:
+        await database.close()
