@@ -159,10 +159,11 @@ hold_wait = Table(
     Column("rule_id", Text, nullable=False),
     Column("buyer_id", Text, nullable=False),
     Column("event_type", Text, nullable=False, comment="empty: no event is waited for"),
-    Column("event_time", DateTime(timezone=True), comment="when it occurred; NULL: it has not come"),
+    Column("event_time", DateTime(timezone=True), comment="when it was recorded; NULL: it has not come"),
     Column("approval", SmallInteger, nullable=False, comment="store/waiting.py Approval"),
     Column("decide_time", DateTime(timezone=True), comment="when a person decided"),
     Column("reason", Text, nullable=False, comment="why it was refused"),
+    Column("position", BigInteger, comment="of the refusal, as conversion.position; NULL: it was not refused"),
     Column("earliest", DateTime(timezone=True), nullable=False, comment="when its duration is over"),
     Column("occurred_at", DateTime(timezone=True), nullable=False, comment="of the conversion"),
     Column("end_time", DateTime(timezone=True), comment="when it was released or refused; NULL: it is held"),
@@ -177,7 +178,8 @@ awaited_event = Table(
     Column("buyer_id", Text, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("target_id", Text, nullable=False, comment="the conversion it is meant for; empty: all before it"),
-    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False, comment="says whether it is the one"),
+    Column("record_time", DateTime(timezone=True), nullable=False, comment="when it ends what waited for it"),
     comment="Events that some hold may wait for, so that one that is settled before its conversion is not missed",
 )
 

@@ -28,15 +28,17 @@ _INSERT = text("""
         CAST(:earliests AS timestamptz[]), CAST(:occurred_ats AS timestamptz[]))
 """)
 _INSERT_SIGNALS = text("""
-    INSERT INTO awaited_event (program_id, conversion_id, buyer_id, event_type, target_id, occurred_at)
+    INSERT INTO awaited_event (program_id, conversion_id, buyer_id, event_type, target_id, occurred_at, record_time)
     SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:buyer_ids AS text[]),
-        CAST(:event_types AS text[]), CAST(:target_ids AS text[]), CAST(:occurred_ats AS timestamptz[]))
+        CAST(:event_types AS text[]), CAST(:target_ids AS text[]), CAST(:occurred_ats AS timestamptz[]),
+        CAST(:record_times AS timestamptz[]))
 """)
-# The first of the events that fit, so that it does not matter in which order they were settled.
+# The first of the events that fit, so that it does not matter in which order they were settled. When they happened says whether they
+# fit; when they were recorded, when the hold ends: nothing becomes available, or begins to expire, before it could be known.
 _MATCH = text("""
-    UPDATE hold_wait AS w SET event_time = e.occurred_at
+    UPDATE hold_wait AS w SET event_time = e.record_time
     FROM (
-        SELECT w.program_id, w.conversion_id, w.mark, min(e.occurred_at) AS occurred_at
+        SELECT w.program_id, w.conversion_id, w.mark, min(e.record_time) AS record_time
         FROM unnest(CAST(:program_ids AS text[]), CAST(:buyer_ids AS text[])) AS b (program_id, buyer_id)
         JOIN hold_wait AS w ON w.program_id = b.program_id AND w.buyer_id = b.buyer_id
             AND w.event_type <> '' AND w.event_time IS NULL
@@ -64,7 +66,7 @@ _LOCK_FOR_APPROVAL = text("""
     WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval <> 0 ORDER BY mark FOR UPDATE
 """)
 _DECIDE = text("""
-    UPDATE hold_wait SET approval = :approval, decide_time = :now, reason = :reason
+    UPDATE hold_wait SET approval = :approval, decide_time = :now, reason = :reason, position = :position
     WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval = 1
 """)
 _PENDING = text("""
@@ -73,9 +75,12 @@ _PENDING = text("""
     GROUP BY conversion_id HAVING (min(earliest), conversion_id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS text))
     ORDER BY 2, 1 LIMIT :limit
 """)
-_REFUSE = text("""
-    INSERT INTO reward_revision (reward_id, reversal_id, delta_minor, record_time)
-    SELECT reward_id, '', delta_minor, :now FROM unnest(CAST(:reward_ids AS uuid[]), CAST(:deltas AS bigint[])) AS r (reward_id, delta_minor)
+_REFUSED = text("""
+    SELECT program_id, conversion_id, array_agg(rule_id) AS rule_ids FROM hold_wait
+    WHERE (program_id, conversion_id) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
+        AND approval = 3
+    GROUP BY 1, 2
 """)
 
 
@@ -118,6 +123,7 @@ async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[S
                 "event_types": [each.event_type for each in signals],
                 "target_ids": [each.target_id for each in signals],
                 "occurred_ats": [each.occurred_at for each in signals],
+                "record_times": [each.record_time for each in signals],
             },
         )
     waiting = [(each.program_id, each.buyer_id) for each in waits if each.event_type]
@@ -154,19 +160,29 @@ async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_i
 
 
 async def decide(
-    conn: AsyncConnection, program_id: str, conversion_id: str, approval: Approval, reason: str, now: datetime
+    conn: AsyncConnection,
+    program_id: str,
+    conversion_id: str,
+    approval: Approval,
+    now: datetime,
+    reason: str = "",
+    position: int | None = None,
 ) -> None:
-    """Writes what a person said about all that waits for approval."""
+    """Writes what a person said about all that waits for approval. `position`: of a refusal."""
     names = {"program_id": program_id, "conversion_id": conversion_id}
-    await conn.execute(_DECIDE, {**names, "approval": int(approval), "reason": reason, "now": now})
-
-
-async def refuse(conn: AsyncConnection, taken: Collection[tuple[str, int]], now: datetime) -> None:
-    """Writes what a refusal takes of rewards: (reward, how much). As a revision without a reversal: nothing is left to be taken back."""
     await conn.execute(
-        _REFUSE,
-        {"reward_ids": [each[0] for each in taken], "deltas": [-each[1] for each in taken], "now": now},
+        _DECIDE, {**names, "approval": int(approval), "reason": reason, "now": now, "position": position}
     )
+
+
+async def refused(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, tuple[str, ...]]:
+    """The rules whose rewards for these conversions a person refused."""
+    if not keys:
+        return {}
+    rows = await conn.execute(
+        _REFUSED, {"program_ids": [each[0] for each in keys], "conversion_ids": [each[1] for each in keys]}
+    )
+    return {(row.program_id, row.conversion_id): tuple(row.rule_ids) for row in rows}
 
 
 async def pending(

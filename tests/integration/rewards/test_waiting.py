@@ -8,19 +8,23 @@ import grpc
 import psycopg
 import pytest
 from upline.attribution.v1 import events_pb2
-from upline.rewards.v1 import approval_pb2, approval_pb2_grpc, plan_pb2, reward_pb2
+from upline.rewards.v1 import approval_pb2, approval_pb2_grpc, plan_pb2, reward_pb2, wallet_pb2
 
 from chassis.clock import ManualClock
+from chassis.times import to_datetime
+from services.rewards.commands.expiry import expire
 from services.rewards.commands.release import release_due_holds, release_ended_waits
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
 from tests.integration.rewards.test_rebuild import rebuilt
 from tests.running import DEADLINE_SECONDS
 
+MILLISECOND = timedelta(milliseconds=1)
 HOUR = timedelta(hours=1)
 WEEK = timedelta(days=7)
 HELD, AVAILABLE = reward_pb2.REWARD_STATE_HELD, reward_pb2.REWARD_STATE_AVAILABLE
 REJECTED = reward_pb2.REWARD_STATE_REJECTED
+RELEASE = wallet_pb2.TRANSFER_KIND_RELEASE
 
 
 @pytest.fixture
@@ -46,10 +50,17 @@ def event(
     target: str = "",
     later: timedelta = HOUR,
     buyer: str = "vera",
+    recorded_later: timedelta = HOUR,
 ) -> events_pb2.ConversionEvent:
     """An event of the buyer's, meant for one conversion or for all."""
     made = recorded(
-        program, name, 0, buyer=buyer, event_type=event_type, occurred_at=NOON + later, record_time=NOON + HOUR
+        program,
+        name,
+        0,
+        buyer=buyer,
+        event_type=event_type,
+        occurred_at=NOON + later,
+        record_time=NOON + recorded_later,
     )
     if target:
         made.recorded.conversion.draft.attributes["conversion_id"] = target
@@ -138,6 +149,28 @@ async def test_an_order_that_waits_for_the_next_order_is_not_that_order(
     await ledger.settle(message(recorded(program, "c2", 2000, occurred_at=NOON + HOUR, record_time=NOON + HOUR)))
     await release_all(ledger)
     assert await ledger.wallet(program, "maria") == {"USD": (100, 50)}
+
+
+@pytest.mark.parametrize("event_first", [False, True])
+async def test_what_is_reported_late_makes_nothing_available_in_the_past(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, event_first: bool
+) -> None:
+    plan = held(until_event="confirmed")
+    plan.assets[0].expires_after.FromTimedelta(WEEK)
+    program = await published(plan)
+    moved_clock.set(NOON + 2 * WEEK)
+    # It happened an hour after the order, and is known of two weeks later: by then, a week from when it happened is over.
+    payloads = [message(recorded(program, "c1", 1000)), message(event(program, "e1", recorded_later=2 * WEEK))]
+    for payload in reversed(payloads) if event_first else payloads:
+        await ledger.settle(payload)
+    await release_all(ledger)
+    released = next(each for each in await ledger.transfers(program, "maria") if each.kind == RELEASE)
+    assert to_datetime(released.create_time) == NOON + 2 * WEEK
+    for moment, available in ((3 * WEEK - MILLISECOND, 50), (3 * WEEK, 0)):
+        moved_clock.set(NOON + moment)
+        await expire(ledger.rewards.service.deps)
+        assert await ledger.wallet(program, "maria") == {"USD": (0, available)}
+    assert (await ledger.audit(program)).balanced
 
 
 async def test_everything_that_is_stated_is_waited_for(

@@ -45,6 +45,7 @@ class Signal(NamedTuple):
     target_id: str
     """The conversion it is meant for; empty for all of the buyer's until then."""
     occurred_at: datetime
+    record_time: datetime
 
 
 class Ended(NamedTuple):
@@ -101,4 +102,5 @@ def signal_of(conversion: Conversion) -> Signal:
         conversion.event_type,
         conversion.read_details().attributes.get(TARGET, ""),
         conversion.occurred_at,
+        conversion.record_time,
     )

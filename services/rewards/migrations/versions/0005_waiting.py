@@ -17,6 +17,7 @@ CREATE TABLE hold_wait (
     approval smallint NOT NULL,
     decide_time timestamptz,
     reason text NOT NULL DEFAULT '',
+    position bigint,
     earliest timestamptz NOT NULL,
     occurred_at timestamptz NOT NULL,
     end_time timestamptz,
@@ -34,6 +35,7 @@ CREATE TABLE awaited_event (
     event_type text NOT NULL,
     target_id text NOT NULL,
     occurred_at timestamptz NOT NULL,
+    record_time timestamptz NOT NULL,
     PRIMARY KEY (program_id, conversion_id)
 );
 CREATE INDEX awaited_event_of_buyer ON awaited_event (program_id, buyer_id, event_type);
