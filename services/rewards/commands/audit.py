@@ -1,16 +1,33 @@
 """The auditor: recomputes every balance from the transfers, and every reward, and says what differs."""
 
+from collections.abc import Iterable
+
 from chassis.errors import not_found
 from services.rewards.commands.deps import Deps
-from services.rewards.store import audits
-from services.rewards.store.audits import Audit
+from services.rewards.domain.plan.limits import Budget, Cap, CapScope
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.store import audits, expiry, reading
+from services.rewards.store.audits import Audit, Limit
 
 
 async def audit_ledger(deps: Deps, program_id: str) -> Audit:
     """Audits one program, or all for an empty id, on one snapshot of the database. NOT_FOUND for one without a plan."""
-    if program_id:
-        async with deps.database.transaction() as conn:
-            if not (await deps.plans.load(conn, [program_id]))[program_id]:
-                raise not_found("program", program_id)
     async with deps.database.transaction() as conn:
-        return await audits.run(conn, program_id, deps.clock.now())
+        await reading.on_one_snapshot(conn)
+        plans = await deps.plans.load(conn, [program_id] if program_id else await expiry.programs(conn))
+        if program_id and not plans[program_id]:
+            raise not_found("program", program_id)
+        limits = _limits(each for versions in plans.values() for each in versions)
+        return await audits.run(conn, program_id, deps.clock.now(), limits)
+
+
+def _limits(plans: Iterable[Plan]) -> list[Limit]:
+    """What caps and budgets may use; one that a later version made smaller may have used more before."""
+    largest: dict[tuple[str, str], int] = {}
+    for plan in plans:
+        counted: list[Cap | Budget] = [*plan.budgets]
+        counted += [cap for rule in plan.rules for cap in rule.caps if cap.scope is not CapScope.REWARD]
+        for each in counted:
+            key = plan.program_id, each.name
+            largest[key] = max(largest.get(key, 0), each.amount_minor)
+    return [Limit(program_id, name, amount_minor) for (program_id, name), amount_minor in largest.items()]

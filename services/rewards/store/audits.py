@@ -1,10 +1,13 @@
 """What must hold in the ledger, as queries for what does not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.ids import least_id
 
 MAX_FINDINGS = 100
 AUDIT_TIMEOUT_MS = 15 * 60 * 1000
@@ -169,6 +172,66 @@ _HOLD_OVERDUE = text(f"""
         AND greatest(earliest, event_time, decide_time) < :overdue_since
     LIMIT {MAX_FINDINGS}
 """)
+_CONTEST_OVERDUE = text(f"""
+    SELECT program_id, contest_id AS subject, format('should have been settled at %s', due_time) AS detail
+    FROM contest_due WHERE {_SCOPE} AND due_time < :overdue_since ORDER BY due_time LIMIT {MAX_FINDINGS}
+""")
+# Few owe anything, so each is looked up by himself. A debt is settled within seconds of what last moved in his wallet.
+_DEBT_OVERDUE = text(f"""
+    WITH owed AS MATERIALIZED (
+        SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (
+            SELECT program_id, participant_id, asset, amount_minor FROM balance WHERE {_SCOPE} AND place = {_DEBT} AND amount_minor <> 0
+            UNION ALL
+            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE {_SCOPE} AND place = {_DEBT}
+        ) AS d GROUP BY 1, 2, 3 HAVING sum(amount_minor) < 0
+    ), beside AS MATERIALIZED (
+        SELECT o.*, a.amount_minor AS available_minor
+        FROM owed AS o
+        CROSS JOIN LATERAL (
+            SELECT sum(amount_minor) AS amount_minor FROM (
+                SELECT amount_minor FROM balance AS b WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
+                    AND b.place = {_AVAILABLE} AND b.asset = o.asset
+                UNION ALL
+                SELECT delta_minor FROM balance_delta AS b WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
+                    AND b.place = {_AVAILABLE} AND b.asset = o.asset
+            ) AS b
+        ) AS a
+        WHERE a.amount_minor > 0
+    )
+    SELECT program_id, concat('debt:', participant_id, ' ', asset) AS subject,
+        format('%s are owed beside %s available', -amount_minor, available_minor) AS detail
+    FROM beside AS b
+    WHERE NOT EXISTS (SELECT 1 FROM reward AS r WHERE r.beneficiary_id = b.participant_id AND r.program_id = b.program_id
+            AND r.reward_id >= CAST(:overdue_id AS uuid))
+        AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.program_id = b.program_id AND t.participant_id = b.participant_id
+            AND t.transfer_id >= CAST(:overdue_id AS uuid))
+        AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.program_id = b.program_id AND t.recipient_id = b.participant_id
+            AND t.transfer_id >= CAST(:overdue_id AS uuid))
+    LIMIT {MAX_FINDINGS}
+""")
+_OPERATION_DIFFERS = text(f"""
+    WITH moved AS (
+        SELECT program_id, kind, cause_id, count(*) AS times FROM transfer WHERE {_SCOPE} AND kind IN (10, 11, 12) GROUP BY 1, 2, 3
+    ), answered AS (
+        SELECT program_id, kind, (ARRAY['purchase:', 'exchange:', 'gift:'])[kind - 9] || program_id || '/' || operation_id AS cause_id,
+            operation_id
+        FROM operation WHERE {_SCOPE}
+    )
+    SELECT program_id, cause_id AS subject,
+        format('was %s, and %s transfers are about it', CASE WHEN operation_id IS NULL THEN 'not asked for' ELSE 'answered' END,
+            coalesce(times, 0)) AS detail
+    FROM answered FULL JOIN moved USING (program_id, kind, cause_id)
+    WHERE operation_id IS NULL OR coalesce(times, 0) <> CASE kind WHEN 11 THEN 2 ELSE 1 END
+    LIMIT {MAX_FINDINGS}
+""")
+_LIMIT_EXCEEDED = text(f"""
+    SELECT program_id, concat_ws(' ', name, nullif(replace(subject, E'\\x1f', '/'), ''), nullif(period, '')) AS subject,
+        format('%s are used of %s', value, amount_minor) AS detail
+    FROM tally JOIN unnest(CAST(:limit_programs AS text[]), CAST(:limit_names AS text[]), CAST(:limit_amounts AS bigint[]))
+        AS l (program_id, name, amount_minor) USING (program_id, name)
+    WHERE value > amount_minor OR value < 0
+    LIMIT {MAX_FINDINGS}
+""")
 _NOT_PUBLISHED = text(f"""
     SELECT '' AS program_id, message_id AS subject, format('waits in the outbox since %s', create_time) AS detail
     FROM outbox WHERE publish_time IS NULL AND create_time < now() - make_interval(secs => {OVERDUE.total_seconds()})
@@ -206,6 +269,10 @@ _CHECKS = {
     "REVERSAL_DIFFERS": _REVERSAL_DIFFERS,
     "HOLD_DIFFERS": _HOLD_DIFFERS,
     "HOLD_OVERDUE": _HOLD_OVERDUE,
+    "CONTEST_OVERDUE": _CONTEST_OVERDUE,
+    "DEBT_OVERDUE": _DEBT_OVERDUE,
+    "OPERATION_DIFFERS": _OPERATION_DIFFERS,
+    "LIMIT_EXCEEDED": _LIMIT_EXCEEDED,
     "CONVERSION_MISSING": _CONVERSION_MISSING,
     "NOT_PUBLISHED": _NOT_PUBLISHED,
     "DEAD_LETTER": _DEAD_LETTERS,
@@ -237,14 +304,30 @@ class Audit:
     findings: tuple[Finding, ...]
 
 
-async def run(conn: AsyncConnection, program_id: str, now: datetime) -> Audit:
-    """Runs every check on one snapshot. Must be the first thing in its transaction.
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much a tally may say: of a cap or budget, in minor units, the largest amount that any version of its plan gives it."""
+
+    program_id: str
+    name: str
+    amount_minor: int
+
+
+async def run(conn: AsyncConnection, program_id: str, now: datetime, limits: Sequence[Limit]) -> Audit:
+    """Runs every check, in a transaction that shows one snapshot throughout.
 
     What no program can be named for, dead letters and the outbox, is told whatever program is asked for.
     """
-    await conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     await conn.execute(text(f"SET LOCAL statement_timeout = {AUDIT_TIMEOUT_MS}"))
-    scope = {"program_id": program_id, "overdue_since": now - OVERDUE, "missing_since": now - MISSING}
+    scope = {
+        "program_id": program_id,
+        "overdue_since": now - OVERDUE,
+        "overdue_id": least_id(now - OVERDUE),
+        "missing_since": now - MISSING,
+        "limit_programs": [each.program_id for each in limits],
+        "limit_names": [each.name for each in limits],
+        "limit_amounts": [each.amount_minor for each in limits],
+    }
     findings = []
     for name, statement in _CHECKS.items():
         rows = await conn.execute(statement, {each: scope[each] for each in statement.compile().params})

@@ -1,17 +1,20 @@
 """Rewards alone: the events attribution would send are made here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
+import pytest_asyncio
 from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_grpc, wallet_pb2, wallet_pb2_grpc
 from upline.type.v1 import asset_pb2, money_pb2
 
 from chassis.times import to_timestamp
 from services.rewards.commands.settle import settle
+from tests.conftest import Servers
 from tests.running import DEADLINE_SECONDS, Running
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -183,3 +186,31 @@ def published(ledger: Ledger, new_program_id: Callable[[str], str]) -> Published
         return program_id
 
     return publish
+
+
+Owner = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+@pytest_asyncio.fixture
+async def owner(servers: Servers) -> AsyncIterator[Owner]:
+    """Somebody who may do everything with the tables; what he did is undone with the program's rows."""
+    async with await psycopg.AsyncConnection.connect(
+        servers.postgres.url, autocommit=True, cursor_factory=psycopg.AsyncClientCursor
+    ) as conn:
+        yield conn
+
+
+async def forget(owner: Owner, program: str) -> None:
+    """Removes the program's rows, for an audit of all programs would find them."""
+    for table in (
+        "transfer",
+        "reward",
+        "balance",
+        "balance_delta",
+        "hold",
+        "conversion",
+        "reversal",
+        "operation",
+        "tally",
+    ):
+        await owner.execute(f"DELETE FROM rewards.{table} WHERE program_id = %(p)s".encode(), {"p": program})

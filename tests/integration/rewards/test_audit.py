@@ -1,19 +1,23 @@
 """Whatever is done to the ledger by other hands than the service's, the audit tells of it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import grpc
-import psycopg
 import pytest
-import pytest_asyncio
 
 from chassis.outbox import Relay
 from services.rewards.store import audits
-from tests.conftest import Servers
-from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
-
-Owner = psycopg.AsyncConnection[tuple[object, ...]]
+from tests.integration.rewards.conftest import (
+    NOON,
+    Ledger,
+    Owner,
+    Published,
+    forget,
+    message,
+    recorded,
+    reversed_,
+    three_levels,
+)
 
 BALANCES = """
     UPDATE rewards.balance SET {0} WHERE program_id = %(p)s;
@@ -22,24 +26,9 @@ BALANCES = """
 TRANSFERS = "UPDATE rewards.transfer SET {} WHERE program_id = %(p)s"
 
 
-@pytest_asyncio.fixture
-async def owner(servers: Servers) -> AsyncIterator[Owner]:
-    """Somebody who may do everything with the tables; what he did is undone with the program's rows."""
-    async with await psycopg.AsyncConnection.connect(
-        servers.postgres.url, autocommit=True, cursor_factory=psycopg.AsyncClientCursor
-    ) as conn:
-        yield conn
-
-
 async def checks(ledger: Ledger, program: str) -> set[str]:
     """The checks that do not hold."""
     return {each.check for each in (await ledger.audit(program)).findings}
-
-
-async def forget(owner: Owner, program: str) -> None:
-    """Removes the program's rows, for an audit of all programs would find them."""
-    for table in ("transfer", "reward", "balance", "balance_delta", "hold", "conversion", "reversal"):
-        await owner.execute(f"DELETE FROM rewards.{table} WHERE program_id = %(p)s".encode(), {"p": program})
 
 
 @pytest.mark.parametrize(
@@ -103,7 +92,7 @@ async def test_a_hold_that_nobody_ends_is_told_of(ledger: Ledger, published: Pub
     await ledger.settle(message(recorded(program, "c1", 1000)))
     for late, found in [(audits.OVERDUE, []), (audits.OVERDUE + timedelta(seconds=1), ["HOLD_OVERDUE"])]:
         async with ledger.rewards.service.deps.database.transaction() as conn:
-            audit = await audits.run(conn, program, NOON + timedelta(days=3650) + late)
+            audit = await audits.run(conn, program, NOON + timedelta(days=3650) + late, [])
         assert [each.check for each in audit.findings] == found
 
 
