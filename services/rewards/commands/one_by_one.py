@@ -1,7 +1,9 @@
-"""Work on several things, each by itself."""
+"""Work on several things: those at fault keep no others from it."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
+
+from chassis.database import is_transient
 
 Thing = TypeVar("Thing")
 
@@ -16,3 +18,20 @@ async def one_by_one(things: Iterable[Thing], work: Callable[[Thing], Awaitable[
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+async def isolating(things: Sequence[Thing], work: Callable[[Sequence[Thing]], Awaitable[None]]) -> list[Exception]:
+    """Works on all at once; where that fails for a reason of theirs, on each half, down to those at fault.
+
+    Returns the errors of these. Raises what may succeed later, for then all of them have to come again.
+    """
+    try:
+        await work(things)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        if len(things) == 1:
+            return [error]
+        middle: int = len(things) // 2
+        return [*await isolating(things[:middle], work), *await isolating(things[middle:], work)]
+    return []

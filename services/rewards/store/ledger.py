@@ -1,7 +1,7 @@
 """Rewards, transfers and balances."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +11,10 @@ from services.rewards.domain.ledger import Account, Place, Reward, Transfer, del
 from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, Posted, Revision, reward_prefix
 from services.rewards.store.conversions import Key, key_of
 from services.rewards.store.copying import NULL, copy_lines, escape
+
+Hold = tuple[str, str, datetime]
+"""(program_id, conversion_id, due_time)."""
+_BEFORE_ALL: Hold = ("", "", datetime(1, 1, 1, tzinfo=UTC))
 
 _COPY_REWARDS = (
     "COPY reward (beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor,"
@@ -47,9 +51,17 @@ _REWARDS_OF = text("""
     LEFT JOIN LATERAL (SELECT sum(delta_minor)::bigint AS delta_minor FROM reward_revision WHERE reward_id = r.reward_id) AS v ON true
     ORDER BY r.reward_id
 """)
-_CLAIM_DUE = text("""
-    SELECT program_id, conversion_id, due_time, record_time FROM hold
-    WHERE due_time <= :now ORDER BY due_time LIMIT :limit FOR UPDATE SKIP LOCKED
+_DUE = text("""
+    SELECT program_id, conversion_id, due_time FROM hold
+    WHERE due_time <= :now AND (due_time, program_id, conversion_id)
+        > (CAST(:after_time AS timestamptz), CAST(:after_program AS text), CAST(:after_conversion AS text))
+    ORDER BY due_time, program_id, conversion_id LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_CLAIM = text("""
+    SELECT program_id, conversion_id, due_time FROM hold
+    WHERE (program_id, conversion_id, due_time) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:due_times AS timestamptz[])))
+    ORDER BY due_time, program_id, conversion_id FOR UPDATE SKIP LOCKED
 """)
 _END_HOLDS = text("""
     DELETE FROM hold WHERE (program_id, conversion_id, due_time) IN (
@@ -143,22 +155,23 @@ async def load_posted(
     return found
 
 
-async def claim_due_holds(conn: AsyncConnection, now: datetime, limit: int) -> list[tuple[str, str, datetime]]:
-    """Locks holds that have ended, those first that ended first; passes over those another process releases."""
-    rows = await conn.execute(_CLAIM_DUE, {"now": now, "limit": limit})
+async def due_holds(conn: AsyncConnection, now: datetime, after: Hold | None, limit: int) -> list[Hold]:
+    """Holds that have ended, those first that ended first, from the one `after` on; passes over those another process releases."""
+    program_id, conversion_id, due_time = after or _BEFORE_ALL
+    names = {"after_program": program_id, "after_conversion": conversion_id, "after_time": due_time}
+    rows = await conn.execute(_DUE, {**names, "now": now, "limit": limit})
     return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
 
 
-async def end_holds(conn: AsyncConnection, holds: Sequence[tuple[str, str, datetime]]) -> None:
+async def claim_holds(conn: AsyncConnection, holds: Sequence[Hold]) -> list[Hold]:
+    """Locks those of the holds that have not ended meanwhile; passes over those another process releases."""
+    rows = await conn.execute(_CLAIM, _columns(holds))
+    return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
+
+
+async def end_holds(conn: AsyncConnection, holds: Sequence[Hold]) -> None:
     """Removes holds."""
-    await conn.execute(
-        _END_HOLDS,
-        {
-            "program_ids": [each[0] for each in holds],
-            "conversion_ids": [each[1] for each in holds],
-            "due_times": [each[2] for each in holds],
-        },
-    )
+    await conn.execute(_END_HOLDS, _columns(holds))
 
 
 async def roll_up(conn: AsyncConnection, limit: int) -> int:
@@ -184,6 +197,14 @@ def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
         row.plan_version,
         cause_time,
     )
+
+
+def _columns(holds: Sequence[Hold]) -> dict[str, list[object]]:
+    return {
+        "program_ids": [each[0] for each in holds],
+        "conversion_ids": [each[1] for each in holds],
+        "due_times": [each[2] for each in holds],
+    }
 
 
 def _by_participant(transfer: Transfer) -> tuple[str, str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 
 from sqlalchemy import text
@@ -20,6 +20,11 @@ class Approval(IntEnum):
     APPROVED = 2
     REJECTED = 3
 
+
+Hold = tuple[datetime, str, str, datetime]
+"""(earliest, program_id, conversion_id, mark)."""
+_FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_BEFORE_ALL: Hold = (_FIRST_TIME, "", "", _FIRST_TIME)
 
 _INSERT = text("""
     INSERT INTO hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest, occurred_at)
@@ -49,11 +54,20 @@ _MATCH = text("""
     ) AS e
     WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
 """)
-_CLAIM_ENDED = text("""
+_IS_ENDED = "end_time IS NULL AND approval IN (0, 2) AND (event_type = '' OR event_time IS NOT NULL)"
+_ENDED = text(f"""
+    SELECT earliest, program_id, conversion_id, mark FROM hold_wait
+    WHERE {_IS_ENDED} AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
+        AND (earliest, program_id, conversion_id, mark) > (CAST(:after_time AS timestamptz), CAST(:after_program AS text),
+            CAST(:after_conversion AS text), CAST(:after_mark AS timestamptz))
+    ORDER BY earliest, program_id, conversion_id, mark LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+_CLAIM = text(f"""
     SELECT program_id, conversion_id, mark, rule_id, greatest(earliest, event_time, decide_time) AS moment FROM hold_wait
-    WHERE end_time IS NULL AND approval IN (0, 2) AND (event_type = '' OR event_time IS NOT NULL)
-        AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
-    ORDER BY earliest LIMIT :limit FOR UPDATE SKIP LOCKED
+    WHERE (program_id, conversion_id, mark) IN (
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:marks AS timestamptz[])))
+        AND {_IS_ENDED}
+    ORDER BY program_id, conversion_id, mark FOR UPDATE SKIP LOCKED
 """)
 _END = text("""
     UPDATE hold_wait AS w SET end_time = e.moment
@@ -134,9 +148,24 @@ async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[S
         )
 
 
-async def claim_ended(conn: AsyncConnection, now: datetime, limit: int) -> list[Ended]:
-    """Locks holds for which everything has happened; passes over those another process releases."""
-    rows = await conn.execute(_CLAIM_ENDED, {"now": now, "limit": limit})
+async def ended_holds(conn: AsyncConnection, now: datetime, after: Hold | None, limit: int) -> list[Hold]:
+    """Holds for which everything has happened, from the one `after` on; passes over those another process releases."""
+    earliest, program_id, conversion_id, mark = after or _BEFORE_ALL
+    names = {"after_program": program_id, "after_conversion": conversion_id, "after_mark": mark}
+    rows = await conn.execute(_ENDED, {**names, "after_time": earliest, "now": now, "limit": limit})
+    return [(row.earliest, row.program_id, row.conversion_id, row.mark) for row in rows]
+
+
+async def claim(conn: AsyncConnection, holds: Sequence[Hold]) -> list[Ended]:
+    """Locks those of the holds that nobody released meanwhile; passes over those another process releases."""
+    rows = await conn.execute(
+        _CLAIM,
+        {
+            "program_ids": [each[1] for each in holds],
+            "conversion_ids": [each[2] for each in holds],
+            "marks": [each[3] for each in holds],
+        },
+    )
     return [Ended(row.program_id, row.conversion_id, row.mark, row.rule_id, row.moment) for row in rows]
 
 
