@@ -1,6 +1,8 @@
 """Messages that fail for a reason of their own: counted, and after some tries set aside for a person."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from nats.aio.msg import Msg
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, func, text
@@ -17,6 +19,13 @@ _COUNT = text("""
     RETURNING attempts
 """)
 _PARK = text("UPDATE dead_letter SET park_time = now() WHERE consumer = :consumer AND message_id = :message_id")
+_PARKED = text("""
+    SELECT consumer, message_id, subject, payload, error, attempts, create_time, park_time FROM dead_letter
+    WHERE park_time IS NOT NULL ORDER BY park_time, message_id
+""")
+_TAKE = text("""
+    DELETE FROM dead_letter WHERE consumer = :consumer AND message_id = :message_id AND park_time IS NOT NULL
+""")
 
 
 def dead_letter_table(metadata: MetaData) -> Table:
@@ -34,6 +43,23 @@ def dead_letter_table(metadata: MetaData) -> Table:
         Column("update_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("park_time", DateTime(timezone=True)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was set aside."""
+
+    consumer: str
+    message_id: str
+    subject: str
+    payload: bytes
+    error: str
+    """Of the last try."""
+    attempts: int
+    create_time: datetime
+    """When it failed first."""
+    park_time: datetime
+    """When it was set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +86,23 @@ class DeadLetters:
             if attempts >= MAX_ATTEMPTS:
                 await conn.execute(_PARK, key)
         return attempts >= MAX_ATTEMPTS
+
+    async def parked(self) -> list[DeadLetter]:
+        """What waits for a person, the oldest first."""
+        async with self.database.transaction() as conn:
+            rows = (await conn.execute(_PARKED)).mappings().all()
+        return [DeadLetter(**{**row, "payload": bytes(row["payload"])}) for row in rows]
+
+    async def put_back(self, letter: DeadLetter, publish: Callable[[], Awaitable[None]]) -> bool:
+        """Takes a message out once `publish` has stored it in its stream again; false if somebody else has.
+
+        Dies the process between the two, the message is in both places: what has been handled changes nothing when it is handled again.
+        """
+        async with self.database.transaction() as conn:
+            taken = await conn.execute(_TAKE, {"consumer": letter.consumer, "message_id": letter.message_id})
+            if taken.rowcount:
+                await publish()
+        return bool(taken.rowcount)
 
 
 def message_name(message: Msg) -> str:

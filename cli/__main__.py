@@ -8,6 +8,7 @@ import typer
 from cli.commands.apply import apply, export
 from cli.commands.approvals import approvals
 from cli.commands.audit import audit
+from cli.commands.dead_letters import dead_letters
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.explain import explain
@@ -63,6 +64,7 @@ for command in (
 app.add_typer(explain, name="explain")
 app.add_typer(approvals, name="approvals")
 app.add_typer(payouts, name="payouts")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 def main() -> None:

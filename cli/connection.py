@@ -62,18 +62,30 @@ def services(where: Where) -> Iterator[Addresses]:
 @contextmanager
 def database(where: Where) -> Iterator[str]:
     """The URL of the database as its owner, for what operators do beneath the services; it answers for as long as the context lasts."""
-    if url := External.from_environment().database_url:
+    with servers(where) as (url, _nats_url):
         yield url
+
+
+@contextmanager
+def servers(where: Where) -> Iterator[tuple[str, str]]:
+    """As `database`, and the URL of the broker beside it; that one is empty where nobody named it."""
+    external = External.from_environment()
+    if external.database_url:
+        yield external.database_url, external.nats_url
     elif (running := running_stack(where.state)) and running.get("postgres_port"):
-        password = json.loads((where.state / "secrets.json").read_text())["database_password"]
-        yield f"postgresql://upline:{password}@127.0.0.1:{running['postgres_port']}/upline"
+        secrets = json.loads((where.state / "secrets.json").read_text())
+        port = running.get("nats_port")
+        yield (
+            f"postgresql://upline:{secrets['database_password']}@127.0.0.1:{running['postgres_port']}/upline",
+            f"nats://upline:{secrets['nats_password']}@127.0.0.1:{port}" if port else external.nats_url,
+        )
     elif running:
         raise CommandFailed(
             f"the stack on {where.state} uses a database elsewhere: set UPLINE_DATABASE_URL to it", USAGE
         )
     else:
         with embedded(where.state) as stack:
-            yield stack.servers()[0]
+            yield stack.servers()
 
 
 @contextmanager

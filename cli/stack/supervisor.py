@@ -233,9 +233,10 @@ class Stack:
         return self._nats.url if self._nats else self.layout.external.nats_url
 
     def _published_servers(self) -> dict[str, object]:
-        """What `upline doctor` looks at; passwords stay in the secrets file."""
+        """What operators' commands look at; passwords stay in the secrets file."""
         return {
             "postgres_port": self._postgres.port if self._postgres else 0,
+            "nats_port": self._nats.port if self._nats else 0,
             "nats_monitor_url": self._nats.monitor_url if self._nats else self.layout.external.nats_monitor_url,
         }
 

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
-from tests.e2e.stacks import Up, environment, up, upline
+from tests.e2e.stacks import Up, environment, until, up, upline
+from tests.integration.rewards.conftest import message, recorded
 
 THREE_LEVELS = Path("programs/three-levels.yaml")
 SPONSORS = [("a", ""), ("b", "a"), ("c", "b"), ("d", "c"), ("e", "d"), ("x", "")]
@@ -272,6 +274,10 @@ def test_the_demo_plays_three_people_and_a_second_run_finds_them(stack: Up) -> N
         "approvals list",
         "approvals approve",
         "approvals reject",
+        "dead-letters list",
+        "dead-letters show",
+        "dead-letters requeue",
+        "leaderboard",
         "explain conversion",
         "explain reward",
     ],
@@ -335,3 +341,25 @@ def test_approvals(stack: Up, tmp_path: Path) -> None:
     again = upline("approvals", "approve", "cli-approved", "o0", state=stack.state, check=False)
     assert again.returncode == 1
     assert "were rejected" in again.stderr
+
+
+def test_dead_letters_of_the_stack_are_shown_and_put_back(stack: Up, tmp_path: Path) -> None:
+    upline("apply", str(program_file(tmp_path, "cli-set-aside")), state=stack.state)
+    letters = {"good": message(recorded("cli-set-aside", "o1", 10_000)), "bad": b"\xff\xff"}
+    password = json.loads((stack.state / "secrets.json").read_text())["database_password"]
+    url = f"postgresql://upline:{password}@127.0.0.1:{stack.published['postgres_port']}/upline"
+    with psycopg.connect(url, autocommit=True) as conn:
+        for name, payload in letters.items():
+            conn.execute(
+                "INSERT INTO rewards.dead_letter (consumer, message_id, subject, payload, error, attempts, park_time)"
+                " VALUES ('rewards', %s, 'upline.conversions', %s, 'ValueError: no', 5, now())",
+                [name, payload],
+            )
+        assert "ValueError: no" in upline("dead-letters", "list", state=stack.state).stdout
+        good, bad = (as_json(stack, "dead-letters", "show", name) for name in letters)
+        assert good["content"]["events"][0]["recorded"]["conversion"]["draft"]["conversion_id"] == "o1"
+        assert bad["payload_base64"] == "//8="
+        conn.execute("DELETE FROM rewards.dead_letter WHERE message_id = 'bad'")
+    assert as_json(stack, "dead-letters", "requeue", "--all") == {"requeued": ["good"]}
+    assert as_json(stack, "dead-letters", "list") == {"dead_letters": []}
+    until(lambda: bool(as_json(stack, "wallet", "cli-set-aside", "maria")["balances"][0]["available_minor"]), 20)

@@ -37,7 +37,7 @@ plan:
 
 async def upline(servers: Servers, *arguments: str) -> tuple[int, Any, str]:
     """Exit code, the JSON on stdout, and stderr."""
-    environment = os.environ | {"UPLINE_DATABASE_URL": servers.postgres.url}
+    environment = os.environ | {"UPLINE_DATABASE_URL": servers.postgres.url, "UPLINE_NATS_URL": servers.nats.url}
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "cli", *arguments],

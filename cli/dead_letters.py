@@ -1,0 +1,118 @@
+"""Dead letters of all services: found, read, put back."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as ProtoMessage
+from nats.errors import Error as BrokerError
+from upline.attribution.v1 import click_pb2
+from upline.attribution.v1 import events_pb2 as attribution_events_pb2
+from upline.rewards.v1 import events_pb2 as rewards_events_pb2
+
+from chassis.database import Database
+from chassis.dead_letters import DeadLetter, DeadLetters
+from chassis.ids import new_id
+from chassis.stream import Message, Stream
+from chassis.times import to_timestamp
+from chassis.topology import CLICKS, CONVERSIONS, REWARDS
+from cli.bundle.encode import plain
+from cli.failures import NOT_REACHED, CommandFailed
+from cli.stack.layout import SERVICES
+
+BROKER_SECONDS = 10.0
+_TYPES: dict[str, type[ProtoMessage]] = {
+    CLICKS.subject: click_pb2.ClickBatch,
+    CONVERSIONS.subject: attribution_events_pb2.ConversionEventBatch,
+    REWARDS.subject: rewards_events_pb2.RewardEventBatch,
+}
+"""What the messages of each subject hold."""
+
+
+class Kept(NamedTuple):
+    """A dead letter and where it is kept."""
+
+    service: str
+    letters: DeadLetters
+    letter: DeadLetter
+
+    def told(self) -> dict[str, Any]:
+        """Everything but what the message says."""
+        return {
+            "service": self.service,
+            "consumer": self.letter.consumer,
+            "message_id": self.letter.message_id,
+            "subject": self.letter.subject,
+            "attempts": self.letter.attempts,
+            "error": self.letter.error,
+            "payload_bytes": len(self.letter.payload),
+            "create_time": plain(to_timestamp(self.letter.create_time)),
+            "park_time": plain(to_timestamp(self.letter.park_time)),
+        }
+
+    def content(self) -> dict[str, Any]:
+        """What the message says, or its bytes in base 64 if nobody can tell."""
+        kind = _TYPES.get(self.letter.subject)
+        try:
+            if kind is not None:
+                return {"content": plain(kind.FromString(self.letter.payload))}
+        except DecodeError:
+            pass
+        return {"payload_base64": base64.b64encode(self.letter.payload).decode()}
+
+
+@asynccontextmanager
+async def kept(database_url: str) -> AsyncIterator[list[Kept]]:
+    """The dead letters of all services, the oldest of each first, for as long as the context lasts."""
+    databases = {service: Database(database_url, service) for service in SERVICES}
+    try:
+        found: list[Kept] = []
+        for service, database in databases.items():
+            letters = DeadLetters(database)
+            found += [Kept(service, letters, each) for each in await letters.parked()]
+        yield found
+    finally:
+        for database in databases.values():
+            await database.close()
+
+
+def named(found: Sequence[Kept], messages: Sequence[str]) -> list[Kept]:
+    """Those of these ids, in the order of the list. Raises CommandFailed for one that is not there."""
+    if missing := set(messages) - {each.letter.message_id for each in found}:
+        raise CommandFailed(f"no dead letter has the id {', '.join(sorted(missing))}")
+    return [each for each in found if each.letter.message_id in messages]
+
+
+async def put_back(nats_url: str, wanted: Sequence[Kept]) -> list[str]:
+    """Puts messages into their streams again; the ids of those that nobody else put back meanwhile. Raises CommandFailed."""
+    async with _connected(nats_url) as stream:
+        return [
+            each.letter.message_id
+            for each in wanted
+            if await each.letters.put_back(each.letter, _again(stream, each.letter))
+        ]
+
+
+@asynccontextmanager
+async def _connected(nats_url: str) -> AsyncIterator[Stream]:
+    try:
+        async with asyncio.timeout(BROKER_SECONDS):
+            stream = await Stream.connect(nats_url, "upline-dead-letters")
+    except (TimeoutError, BrokerError) as error:
+        raise CommandFailed(f"the broker does not answer: {error or 'timeout'}", NOT_REACHED) from error
+    try:
+        yield stream
+    except BrokerError as error:
+        raise CommandFailed(f"the broker does not take it: {error}", NOT_REACHED) from error
+    finally:
+        await stream.close()
+
+
+def _again(stream: Stream, letter: DeadLetter) -> Callable[[], Any]:
+    # Under its old id the broker would take it for the one that it had a few minutes ago, and drop it.
+    kind = _TYPES.get(letter.subject)
+    message = Message(letter.subject, str(new_id()), kind.DESCRIPTOR.full_name if kind else "", letter.payload)
+    return lambda: stream.publish(message)

@@ -1,0 +1,99 @@
+"""What was set aside is listed with its reason, and put back once the cause is mended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import psycopg
+import pytest_asyncio
+
+from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
+from chassis.stream import Consumer, Message, Stream
+from chassis.topology import StreamSpec
+from services.rewards.commands.settle import settle
+from tests.conftest import Servers
+from tests.e2e.conftest import OpenProgram
+from tests.flow import becomes
+from tests.integration.rewards.conftest import message, recorded
+from tests.integration.rewards.test_operator_commands import upline
+from tests.running import Running
+
+SPEC = StreamSpec("SET_ASIDE_TEST", "upline.conversions.set-aside-test", ("set_aside_test",), 10 * 1024 * 1024)
+QUICKLY = (0.02,)
+"""Waits between tries; the services wait up to half a minute."""
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+@pytest_asyncio.fixture
+async def owner(servers: Servers) -> AsyncIterator[Connection]:
+    """The owner of the database; removes the dead letters of this test, of which every audit would tell."""
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        yield conn
+        await conn.execute(b"DELETE FROM rewards.dead_letter WHERE consumer = 'set_aside_test'")
+
+
+async def test_what_was_set_aside_is_put_back_once_the_cause_is_mended(
+    opened: OpenProgram, rewards: Running, broker: Stream, servers: Servers, owner: Connection
+) -> None:
+    world = await opened("three-levels.yaml")
+    await broker.ensure(SPEC)
+    deps = rewards.service.deps
+    mended = asyncio.Event()
+
+    async def handle(payloads: Sequence[bytes]) -> None:
+        if not mended.is_set():
+            raise ValueError("a deployment went wrong")
+        await settle(deps, payloads)
+
+    async def letters() -> list[dict[str, object]]:
+        code, told, error = await upline(servers, "dead-letters", "list", "--json")
+        assert code == 0, error
+        return [each for each in told["dead_letters"] if each["consumer"] == "set_aside_test"]
+
+    async def count() -> int:
+        cursor = await owner.execute(
+            b"SELECT count(*) FROM rewards.dead_letter WHERE park_time IS NOT NULL AND consumer = 'set_aside_test'"
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(str(row[0]))
+
+    async def settled_count() -> int:
+        return (await world.totals()).conversion_count
+
+    names = [f"{world.program_id}:order-{number}" for number in range(2)]
+    consumer = Consumer(broker, SPEC, "set_aside_test", handle, DeadLetters(deps.database), retry_seconds=QUICKLY)
+    work = asyncio.create_task(consumer.run())
+    try:
+        for number, name in enumerate(names):
+            payload = message(recorded(world.program_id, f"order-{number}", 10_000))
+            await broker.publish(Message(SPEC.subject, name, "test", payload))
+        await becomes(count, 2)
+        listed = await letters()
+        assert {str(each["message_id"]) for each in listed} == set(names)
+        assert {(each["service"], each["attempts"], each["error"]) for each in listed} == {
+            ("rewards", MAX_ATTEMPTS, "ValueError: a deployment went wrong")
+        }
+        mended.set()
+        assert (await upline(servers, "dead-letters", "requeue", names[0], "--json"))[:2] == (
+            0,
+            {"requeued": names[:1]},
+        )
+        await becomes(settled_count, 1)
+        assert [each["message_id"] for each in await letters()] == names[1:]
+        code, _, error = await upline(servers, "dead-letters", "requeue", names[0])
+        assert (code, names[0] in error) == (1, True)
+        await upline(servers, "dead-letters", "requeue", names[1])
+        await becomes(settled_count, 2)
+        assert await letters() == []
+    finally:
+        work.cancel()
+    assert await world.wallet("maria") == {"USD": (0, 2 * 500)}
+    assert await world.audit() == []
+
+
+async def test_a_command_says_what_it_lacks(servers: Servers) -> None:
+    code, _, error = await upline(servers, "dead-letters", "requeue")
+    assert (code, "--all" in error) == (2, True)
+    code, _, error = await upline(servers, "dead-letters", "show", "nobody")
+    assert (code, "nobody" in error) == (1, True)
