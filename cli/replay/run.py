@@ -112,7 +112,8 @@ class Replay:
         return int(answer.enrolled_count)
 
     async def _record(self, purchases: list[Purchase]) -> int:
-        return await self._send("recording purchases", purchases, self._record_batch)
+        # One batch after the other, so that every run records them in the order of the file: what is counted depends on it.
+        return await self._send("recording purchases", purchases, self._record_batch, in_flight=1)
 
     async def _record_batch(self, purchases: Sequence[Purchase]) -> int:
         drafts = [

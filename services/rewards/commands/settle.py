@@ -31,6 +31,8 @@ PARTS_AT_ONCE = 2
 
 Fact = TypeVar("Fact", Recorded, Reversal)
 Versions = dict[str, tuple[Plan, ...]]
+Locked = Callable[[], None]
+"""Says that a transaction has the locks that give its facts their place among all facts of their programs."""
 
 
 async def settle(deps: Deps, payloads: Sequence[bytes]) -> None:
@@ -44,18 +46,27 @@ async def settle(deps: Deps, payloads: Sequence[bytes]) -> None:
         raise failures[0]
 
 
-async def _in_parts(facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]) -> list[Exception]:
-    """Works on all facts, a transaction for each part. While the database writes one part, the next is decided."""
+async def _in_parts(
+    facts: Sequence[Fact], work: Callable[[Locked, Sequence[Fact]], Awaitable[None]]
+) -> list[Exception]:
+    """Works on all facts, a transaction for each part. While the database writes one part, the next is decided: that one begins when
+    the one before has its locks, so that the parts of a program that counts take effect in the order in which they came."""
     slots = asyncio.Semaphore(PARTS_AT_ONCE)
 
-    async def one(part: Sequence[Fact]) -> list[Exception]:
+    async def one(part: Sequence[Fact], may_begin: asyncio.Event, locked: asyncio.Event) -> list[Exception]:
+        await may_begin.wait()
         async with slots:
-            return await _isolating(part, work)
+            try:
+                return await _isolating(part, partial(work, locked.set))
+            finally:
+                locked.set()
 
     parts = [facts[start : start + FACTS_A_TRANSACTION] for start in range(0, len(facts), FACTS_A_TRANSACTION)]
+    turns = [asyncio.Event() for _ in range(len(parts) + 1)]
+    turns[0].set()
     failures: list[Exception] = []
     # Every part comes to its end before an error is raised: none may go on behind the caller's back.
-    for outcome in await asyncio.gather(*map(one, parts), return_exceptions=True):
+    for outcome in await asyncio.gather(*map(one, parts, turns, turns[1:]), return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
         failures += outcome
@@ -79,14 +90,14 @@ async def _isolating(facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awa
     return []
 
 
-async def _settle_arrived(deps: Deps, recorded: Sequence[Recorded]) -> None:
+async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Recorded]) -> None:
     try:
-        await _settle_recorded(deps, recorded, expect_all_new=True)
+        await _settle_recorded(deps, locked, recorded, expect_all_new=True)
     except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
-        await _settle_recorded(deps, recorded, expect_all_new=False)
+        await _settle_recorded(deps, locked, recorded, expect_all_new=False)
 
 
-async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_all_new: bool) -> None:
+async def _settle_recorded(deps: Deps, locked: Locked, recorded: Sequence[Recorded], *, expect_all_new: bool) -> None:
     async with deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in recorded}
         await plans.hold_still(conn, program_ids)
@@ -98,8 +109,9 @@ async def _settle_recorded(deps: Deps, recorded: Sequence[Recorded], *, expect_a
         rows = {(key := key_of(each.conversion)): (each, _number(paying[key])) for each in recorded}
         programs = counting.stateful(versions)
         pending = counting.prepare(programs, paying, (each.conversion for each in recorded))
-        if locked := programs | {each for each in versions if awaited_events(versions[each])}:
-            await tallies.lock(conn, locked)
+        if ordered := programs | {each for each in versions if awaited_events(versions[each])}:
+            await tallies.lock(conn, ordered)
+        locked()
         if expect_all_new:
             parts = counting.decide_in_parts(conn, programs, pending, {})
             accruals = await _write_behind(parts, partial(_write_new, conn, versions, rows))
@@ -144,7 +156,7 @@ async def _write_new(
     await _post(conn, versions, decided.accruals, [])
 
 
-async def _settle_reversals(deps: Deps, reversals: Sequence[Reversal]) -> None:
+async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reversal]) -> None:
     async with deps.database.transaction() as conn:
         program_ids = {each.program_id for each in reversals}
         # A version that begins to count may not come in between: what its conversions count is taken back behind the lock.
@@ -154,6 +166,7 @@ async def _settle_reversals(deps: Deps, reversals: Sequence[Reversal]) -> None:
             await tallies.lock(conn, programs)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         kept = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
+        locked()
         # Read behind the lock: a conversion that another worker settled meanwhile may be paid by a version of meanwhile.
         versions = await deps.plans.load(conn, program_ids)
         positions = await counting.place_reversals(conn, programs, reversals)

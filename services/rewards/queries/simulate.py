@@ -132,7 +132,7 @@ class _Running:
         conversion = fact.past.conversion
         if fact.reversal is None:
             self.conversion_ids.append(conversion.conversion_id)
-            accrual, _ = self._course.settle(self._plan, conversion, to_be_revised=bool(fact.past.reversals))
+            accrual, _ = self._course.settle(self._plan, conversion, to_be_reversed=bool(fact.past.reversals))
             for each in accrual.rewards:
                 self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
         else:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,9 +14,11 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.clock import ManualClock
 from services.rewards.__main__ import Rewards
+from services.rewards.commands import settle as settling
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.rebuild import rebuild
 from services.rewards.commands.settle import settle
+from services.rewards.store import plans
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
 from tests.integration.rewards.counted import BUYER, THREE, cap, counter, plan, rule, tier, tiers
@@ -114,6 +117,32 @@ async def test_a_duplicate_changes_nothing(ledger: Ledger, published: Published,
     assert await tallies_of(ledger, program) == once
     assert [await ledger.wallet(program, f"p{each}") for each in range(10)] == wallets
     await assert_rebuilt(servers, program)
+
+
+async def test_parts_of_what_arrives_at_once_take_effect_in_their_order(
+    ledger: Ledger, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten transactions, of which every other one is slow to begin, share a budget."""
+    program = await published(plan(rule(), budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=3_000)]))
+    hold_still, begun = plans.hold_still, 0
+
+    async def slow_now_and_then(*arguments: Any) -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(0.05 * (begun % 2))
+        await hold_still(*arguments)
+
+    monkeypatch.setattr(settling, "FACTS_A_TRANSACTION", 5)
+    monkeypatch.setattr(plans, "hold_still", slow_now_and_then)
+    moments = [NOON + timedelta(minutes=number) for number in range(50)]
+    await ledger.settle(
+        message(*(recorded(program, f"c{each.isoformat()}", 1_000, record_time=each) for each in moments))
+    )
+    async with ledger.rewards.service.deps.database.transaction() as conn:
+        rows = await conn.execute(
+            text("SELECT record_time FROM conversion WHERE program_id = :p ORDER BY position"), {"p": program}
+        )
+        assert list(rows.scalars()) == moments
 
 
 async def test_what_comes_late_counts_where_it_belongs(ledger: Ledger, published: Published) -> None:
