@@ -48,7 +48,9 @@ conversion = Table(
     Column("first_reward_id", Uuid, unique=True, comment="its rewards' ids differ from it in the last two bytes only"),
     Column("event", LargeBinary, comment="upline.attribution.v1.ConversionRecorded"),
     Column(
-        "position", BigInteger, comment="when it was settled among the facts of its program; NULL: nothing is counted"
+        "position",
+        BigInteger,
+        comment="when it was settled among the facts of its program; NULL: their order made no difference",
     ),
     Column(
         "snapshot", Text, comment="domain/tally/snapshot.py: what was counted before it; NULL: its plan counts nothing"
@@ -98,7 +100,7 @@ reward_revision = Table(
     Column("reversal_id", Text, primary_key=True),
     Column("delta_minor", BigInteger, nullable=False),
     Column("record_time", DateTime(timezone=True), nullable=False),
-    comment="Immutable. What reversals took back of rewards",
+    comment="Immutable. What reversals took back of rewards, and people refused: these have no reversal",
 )
 
 transfer = Table(

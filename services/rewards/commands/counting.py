@@ -1,4 +1,4 @@
-"""What the settlement of programs that count something needs besides: their lock, their tallies, their order."""
+"""What the settlement of programs whose facts have an order needs besides: their lock, their tallies, their positions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.counting import Case, take_back_next
+from services.rewards.domain.settle.counting import Case, give_room, take_back_next
 from services.rewards.domain.settle.settlement import Accrual, accrue
+from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY
 from services.rewards.domain.tally.tallies import TallyKey
-from services.rewards.store import contests, tallies
+from services.rewards.store import contests, tallies, waiting
 from services.rewards.store.conversions import Counted, Kept, Key, key_of
 
 CONVERSIONS_A_PART = 500
@@ -25,9 +26,9 @@ CONVERSIONS_A_TURN = 16
 Versions = Mapping[str, tuple[Plan, ...]]
 
 
-def stateful(versions: Versions) -> set[str]:
-    """The programs of which any version counts something: only their facts wait for one another."""
-    return {program_id for program_id, plans in versions.items() if any(plan.is_stateful for plan in plans)}
+def ordered(versions: Versions) -> set[str]:
+    """The programs of which any version counts something, or lets a person say no: only their facts wait for one another."""
+    return {program_id for program_id, plans in versions.items() if any(plan.has_order for plan in plans)}
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Decided:
     conversions: list[Conversion] = field(default_factory=list)
     accruals: list[Accrual] = field(default_factory=list)
     counted: dict[Key, Counted] = field(default_factory=dict)
-    """Of those of stateful programs."""
+    """Of those of ordered programs."""
     changes: dict[TallyKey, int] = field(default_factory=dict)
     """What they count, which is still to be written."""
     reach_times: dict[TallyKey, datetime] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Pending:
 
 
 def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conversions: Iterable[Conversion]) -> Pending:
-    """Finds out what can be known of conversions before the lock of their stateful `programs` is taken."""
+    """Finds out what can be known of conversions before the lock of their ordered `programs` is taken."""
     pending = Pending()
     for conversion in conversions:
         plan = paying[key_of(conversion)]
@@ -75,7 +76,7 @@ def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conver
 async def decide_in_parts(
     conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
 ) -> AsyncIterator[Decided]:
-    """Decides conversions, those of stateful `programs` one after the other. A part may be written while the next is decided: the
+    """Decides conversions, those of ordered `programs` one after the other. A part may be written while the next is decided: the
     connection is used before the first one only.
 
     `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
@@ -132,7 +133,7 @@ async def take_back_all(
     reversals: Mapping[Key, Sequence[Reversal]],
     new: Collection[Key],
 ) -> None:
-    """Takes out of the tallies of stateful `programs` what `new` reversals, by (program, reversal), take back."""
+    """Takes out of the tallies of ordered `programs` what `new` reversals, by (program, reversal), take back."""
     taken = [
         (versions[each.conversion.program_id][each.plan_version - 1], each)
         for each in kept
@@ -141,18 +142,30 @@ async def take_back_all(
     if not taken:
         return
     running = await _running(conn, programs, (Case(plan, each.conversion).needs for plan, each in taken))
+    refused = await waiting.refused(conn, [key_of(each.conversion) for plan, each in taken if plan.waits])
     for plan, each in taken:
         known = reversals[key_of(each.conversion)]
         later = [one for one in known if (one.program_id, one.reversal_id) in new]
         earlier = [one for one in known if (one.program_id, one.reversal_id) not in new]
-        take_back_next(plan, each.conversion, each.snapshot, earlier, later, running)
+        rule_ids = refused.get(key_of(each.conversion), ())
+        take_back_next(plan, each.conversion, each.snapshot, earlier, later, running, rule_ids)
     await tallies.add(conn, running.changes, running.reach_times)
+
+
+async def take_refusal(
+    conn: AsyncConnection, plan: Plan, kept: Kept, earlier: Sequence[Reversal], rejection: Rejection
+) -> int:
+    """Takes what a person refuses out of the tallies; returns the position of that. The program's lock is taken."""
+    running = RunningTallies({})
+    give_room(plan, kept.conversion, kept.snapshot, earlier, rejection, running)
+    await tallies.add(conn, running.changes, running.reach_times)
+    return (await tallies.draw_positions(conn, 1))[0]
 
 
 async def place_reversals(
     conn: AsyncConnection, programs: Collection[str], reversals: Sequence[Reversal]
 ) -> dict[Key, int]:
-    """The positions of the reversals of stateful programs, by (program, reversal)."""
+    """The positions of the reversals of ordered programs, by (program, reversal)."""
     placed = sorted(
         (each for each in reversals if each.program_id in programs),
         key=lambda each: (each.program_id, each.record_time, each.reversal_id),

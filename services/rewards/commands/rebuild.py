@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
 from chassis.parallel import Progress, in_processes
-from services.rewards.commands.counting import stateful
+from services.rewards.commands.counting import ordered
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.course import Course
 from services.rewards.domain.settle.settlement import Revision
+from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store import history, scratch, tallies
 from services.rewards.store.history import PastFact, Slice
 from services.rewards.store.plans import PlanShelf
@@ -71,7 +72,7 @@ async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], j
         try:
             async with one_view(url) as (conn, view):
                 counted = await history.counts(conn, program_id)
-                counting = stateful(await PlanShelf().load(conn, list(counted)))
+                counting = ordered(await PlanShelf().load(conn, list(counted)))
                 tasks = [
                     _Task(view, schema, part, name in counting)
                     for name, count in counted.items()
@@ -134,18 +135,22 @@ class _Rebuilding:
         plan = self._versions[past.plan_version - 1] if past.plan_version else None
         while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
             self._course.tallies.close(conversion.program_id, self._closed.popleft()[1])
-        if fact.reversal is None:
+        change = fact.change
+        if change is None:
             self.result.conversions += 1
             snapshot = None
             if plan is not None:
-                accrual, snapshot = self._course.settle(plan, conversion, to_be_reversed=bool(past.reversals))
+                accrual, snapshot = self._course.settle(plan, conversion, to_be_revised=past.is_revised)
                 self._rewards += accrual.rewards
             text = None if snapshot is None else snapshot.to_json()
             self._snapshots.append((conversion.program_id, conversion.conversion_id, text))
+        elif isinstance(change, Rejection):
+            if plan is not None:
+                self._revisions += self._course.reject(conversion, change)
         else:
             self.result.reversals += 1
             if plan is not None:
-                self._revisions += self._course.take_back(conversion, fact.reversal)
+                self._revisions += self._course.take_back(conversion, change)
 
     async def write(self, conn: AsyncConnection, schema: str) -> int:
         """Writes what was computed since the last time; returns how many conversions that was."""

@@ -107,7 +107,7 @@ async def _settle_recorded(deps: Deps, locked: Locked, recorded: Sequence[Record
             for each in recorded
         }
         rows = {(key := key_of(each.conversion)): (each, _number(paying[key])) for each in recorded}
-        programs = counting.stateful(versions)
+        programs = counting.ordered(versions)
         pending = counting.prepare(programs, paying, (each.conversion for each in recorded))
         if ordered := programs | {each for each in versions if awaited_events(versions[each])}:
             await tallies.lock(conn, ordered)
@@ -161,7 +161,7 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
         program_ids = {each.program_id for each in reversals}
         # A version that begins to count may not come in between: what its conversions count is taken back behind the lock.
         await plans.hold_still(conn, program_ids)
-        programs = counting.stateful(await deps.plans.load(conn, program_ids))
+        programs = counting.ordered(await deps.plans.load(conn, program_ids))
         if programs:
             await tallies.lock(conn, programs)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.

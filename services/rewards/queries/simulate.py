@@ -9,7 +9,7 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import not_found
 from chassis.parallel import Progress, in_processes
-from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.course import Course
 from services.rewards.store import history
@@ -102,7 +102,7 @@ async def _simulate_part(task: _Task, progress: Progress) -> Simulation:
     async with shared_view(task.view) as conn:
         seen = 0
         async for fact in history.facts(conn, task.part):
-            if fact.reversal is None:
+            if fact.change is None:
                 seen += 1
                 if seen % FACTS_A_REPORT == 0:
                     progress(FACTS_A_REPORT)
@@ -130,13 +130,14 @@ class _Running:
     def take(self, fact: PastFact) -> None:
         """Decides one fact."""
         conversion = fact.past.conversion
-        if fact.reversal is None:
+        if fact.change is None:
             self.conversion_ids.append(conversion.conversion_id)
-            accrual, _ = self._course.settle(self._plan, conversion, to_be_reversed=bool(fact.past.reversals))
+            accrual, _ = self._course.settle(self._plan, conversion, to_be_revised=bool(fact.past.reversals))
             for each in accrual.rewards:
                 self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
-        else:
-            for revision in self._course.take_back(conversion, fact.reversal):
+        elif isinstance(fact.change, Reversal):
+            # What people refused was paid by another plan: nobody was asked about this one.
+            for revision in self._course.take_back(conversion, fact.change):
                 reward = revision.reward
                 self._add(reward.rule_id, reward.beneficiary_id, reward.asset, 0, revision.delta_minor)
 

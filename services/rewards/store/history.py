@@ -12,18 +12,25 @@ from upline.attribution.v1 import events_pb2
 
 from chassis.database import psycopg_connection
 from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store.conversions import read_lines
 from services.rewards.wire.events import read_conversion
 
 ROWS_A_FETCH = 2_000
 _LAST_TEXT = "\U0010ffff"
 
-# A program that counted nothing when a fact was settled gave it no position: it stands before all that have one, and its place
+# A program whose facts had no order when a fact was settled gave it no position: it stands before all that have one, and its place
 # among its like changes nothing.
 _PAST = b"""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
+        w.rule_ids, w.decide_time, w.position,
         r.reversal_ids, r.amounts, r.completes, r.record_times, r.lines, r.positions
     FROM conversion AS c
+    LEFT JOIN (
+        SELECT conversion_id, array_agg(rule_id ORDER BY mark) AS rule_ids, min(decide_time) AS decide_time, min(position) AS position
+        FROM hold_wait WHERE program_id = %(program_id)s AND conversion_id > %(after)s AND conversion_id <= %(up_to)s AND approval = 3
+        GROUP BY conversion_id
+    ) AS w USING (conversion_id)
     LEFT JOIN (
         SELECT conversion_id, array_agg(reversal_id ORDER BY record_time, reversal_id) AS reversal_ids,
             array_agg(amount_minor ORDER BY record_time, reversal_id) AS amounts,
@@ -83,16 +90,24 @@ class Past:
     snapshot: str | None
     reversals: tuple[tuple[Reversal, int | None], ...]
     """What took it back since, oldest first, each with its position."""
+    rejection: tuple[Rejection, int] | None
+    """What a person refused of it, with its position."""
+
+    @property
+    def is_revised(self) -> bool:
+        """Whether its rewards did not stay as they were."""
+        return bool(self.reversals) or self.rejection is not None
 
 
 @dataclass(frozen=True, slots=True)
 class PastFact:
-    """A conversion that was settled, or one of the reversals that took it back."""
+    """A conversion that was settled, or one of the reversals that took it back, or that a person refused rewards for it."""
 
     past: Past
-    reversal: Reversal | None
+    change: Reversal | Rejection | None
+    """None for the conversion itself."""
     position: int | None
-    """When it took effect among the facts of its program; None where nothing was counted."""
+    """When it took effect among the facts of its program; None where their order made no difference."""
 
 
 Moment = tuple[bool, int, datetime, str]
@@ -134,6 +149,11 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
             else:
                 number += 1
                 heapq.heappush(waiting, (then, number, PastFact(past, reversal, position)))
+        if past.rejection is not None:
+            rejection, position = past.rejection
+            number += 1
+            then = _moment(position, rejection.moment, "")
+            heapq.heappush(waiting, (then, number, PastFact(past, rejection, position)))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
@@ -157,10 +177,13 @@ async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
     async with raw.cursor(name="history", binary=True) as cursor:
         await cursor.execute(_PAST, parameters)
         while rows := await cursor.fetchmany(ROWS_A_FETCH):
-            for conversion_id, event, version, position, snapshot, *reversals in rows:
+            for conversion_id, event, version, position, snapshot, rule_ids, decide_time, decided, *reversals in rows:
                 conversion = read_conversion(events_pb2.ConversionRecorded.FromString(event))
                 taken = _reversals(part.program_id, conversion_id, reversals) if reversals[0] else ()
-                yield Past(conversion, version, position, snapshot, taken)
+                refused = None
+                if rule_ids:
+                    refused = Rejection(part.program_id, conversion_id, tuple(rule_ids), decide_time), decided
+                yield Past(conversion, version, position, snapshot, taken, refused)
 
 
 def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple[tuple[Reversal, int | None], ...]:

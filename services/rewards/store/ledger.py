@@ -109,9 +109,9 @@ async def post(
             _INSERT_REVISION,
             {
                 "reward_ids": [each.reward.reward_id for each in revisions],
-                "reversal_ids": [each.reversal.reversal_id for each in revisions],
+                "reversal_ids": [each.reversal_id for each in revisions],
                 "deltas": [each.delta_minor for each in revisions],
-                "record_times": [each.reversal.record_time for each in revisions],
+                "record_times": [each.record_time for each in revisions],
             },
         )
 

@@ -49,8 +49,6 @@ def _compared(table: Table, without: tuple[str, ...] = ()) -> str:
 
 _REWARD = _compared(tables.reward)
 _REVISION = _compared(tables.reward_revision)
-# What a person refused cannot be computed, nor what reversals found there afterwards: nothing.
-_REFUSED = "SELECT reward_id FROM rewards.reward_revision WHERE reversal_id = ''"
 
 
 def _comparison(stored: str, rebuilt: str, key: str, conversion_id: str) -> str:
@@ -115,11 +113,9 @@ async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[Diffe
         ),
         "reward_revision": _comparison(
             f"""SELECT {_REVISION}, conversion_id FROM rewards.reward_revision
-                JOIN (SELECT reward_id, conversion_id FROM rewards.reward WHERE {_IN_SLICE}) AS r USING (reward_id)
-                WHERE reward_id NOT IN ({_REFUSED})""",
+                JOIN (SELECT reward_id, conversion_id FROM rewards.reward WHERE {_IN_SLICE}) AS r USING (reward_id)""",
             f"""SELECT {_REVISION}, conversion_id FROM {schema}.reward_revision
-                JOIN (SELECT reward_id, conversion_id FROM {schema}.reward) AS r USING (reward_id)
-                WHERE reward_id NOT IN ({_REFUSED})""",
+                JOIN (SELECT reward_id, conversion_id FROM {schema}.reward) AS r USING (reward_id)""",
             "reward_id::text || ' ' || reversal_id",
             "conversion_id",
         ),

@@ -1,7 +1,9 @@
-"""Whole courses of facts through plans that count: limits hold, refunds leave nothing, what is independent may come in any order."""
+"""Whole courses of facts through plans that count: limits hold, refunds and refusals leave nothing, what is independent may come in any
+order."""
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -12,6 +14,8 @@ from upline.rewards.v1 import plan_pb2
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.course import Course
+from services.rewards.domain.settle.settlement import Revision
+from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.snapshot import from_json
 from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.wire.plans import read_plan
@@ -73,6 +77,8 @@ def rules(draw: st.DrawFn, index: int) -> plan_pb2.Rule:
         made.share.percent = draw(st.sampled_from(["50", "33.333333", "100"]))
     if kind != "bonus":
         made.group = draw(st.sampled_from(["", "", "g"]))
+    if draw(st.booleans()):
+        made.hold.approval = True
     return made
 
 
@@ -89,15 +95,21 @@ def _tiers(draw: st.DrawFn, made: plan_pb2.Rule, mode: int, counter: int) -> Non
 
 @dataclass(frozen=True)
 class Told:
-    """A conversion, or a refund of one."""
+    """A conversion, or a refund of one, or that a person refuses what waits for his word about one."""
 
     conversion: Conversion
     reversal: Reversal | None = None
+    is_refusal: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is the conversion itself."""
+        return self.reversal is None and not self.is_refusal
 
 
 @st.composite
 def histories(draw: st.DrawFn, *, whole: bool = False) -> list[Told]:
-    """Orders and refunds behind them, mixed; `whole`: nothing is left of any order in the end."""
+    """Orders and refunds and refusals behind them, mixed; `whole`: nothing is left of any order in the end."""
     chance = random.Random(draw(st.integers(0, 10**6)))
     lanes: list[list[Told]] = []
     for number in range(draw(st.integers(1, 12))):
@@ -138,6 +150,8 @@ def histories(draw: st.DrawFn, *, whole: bool = False) -> list[Told]:
                     made, Reversal("shop", f"w{number}", made.conversion_id, left, True, moment + timedelta(minutes=9))
                 )
             )
+        if chance.random() < 0.4:
+            lane.insert(chance.randint(1, len(lane)), Told(made, is_refusal=True))
         lanes.append(lane)
     mixed = []
     while lanes:
@@ -159,17 +173,26 @@ class Books:
 
     def take(self, told: Told) -> None:
         """One fact."""
-        if told.reversal is None:
-            accrual, snapshot = self.course.settle(self.plan, told.conversion, to_be_reversed=True)
+        if told.is_refusal:
+            self._revise(self.course.reject(told.conversion, self._rejection(told.conversion)))
+        elif told.reversal is None:
+            accrual, snapshot = self.course.settle(self.plan, told.conversion, to_be_revised=True)
             assert snapshot is None or from_json(snapshot.to_json()) == snapshot
             for each in accrual.rewards:
                 assert each.reward_id not in self.owners
                 self.net[each.reward_id] = each.amount_minor
                 self.owners[each.reward_id] = (each.beneficiary_id, each.asset)
         else:
-            for revision in self.course.take_back(told.conversion, told.reversal):
-                self.net[revision.reward.reward_id] += revision.delta_minor
-                assert self.net[revision.reward.reward_id] >= 0
+            self._revise(self.course.take_back(told.conversion, told.reversal))
+
+    def _rejection(self, order: Conversion) -> Rejection:
+        rule_ids = tuple(each.rule_id for each in self.plan.rules if each.approval)
+        return Rejection("shop", order.conversion_id, rule_ids, order.record_time + timedelta(minutes=5))
+
+    def _revise(self, revisions: Iterable[Revision]) -> None:
+        for revision in revisions:
+            self.net[revision.reward.reward_id] += revision.delta_minor
+            assert self.net[revision.reward.reward_id] >= 0
 
     def wallets(self) -> dict[tuple[str, str], int]:
         """What everybody has."""
@@ -211,9 +234,9 @@ def test_refunds_of_everything_leave_nothing(plan: Plan, history: list[Told]) ->
 
 
 @given(plans(), histories(), st.randoms(use_true_random=False))
-def test_refunds_may_come_in_any_order(plan: Plan, history: list[Told], chance: random.Random) -> None:
-    orders = [each for each in history if each.reversal is None]
-    refunds = [each for each in history if each.reversal is not None]
+def test_refunds_and_refusals_may_come_in_any_order(plan: Plan, history: list[Told], chance: random.Random) -> None:
+    orders = [each for each in history if each.is_new]
+    refunds = [each for each in history if not each.is_new]
     ends = []
     for _ in range(2):
         books = Books(plan)
@@ -256,7 +279,7 @@ def _renamed(told: Told) -> Told:
         upline=tuple(each.upper() for each in made.upline),
     )
     if told.reversal is None:
-        return Told(other)
+        return Told(other, is_refusal=told.is_refusal)
     reversal = replace(told.reversal, reversal_id=f"x{told.reversal.reversal_id}", conversion_id=other.conversion_id)
     return Told(other, reversal)
 
@@ -271,9 +294,9 @@ def test_counters_are_what_is_left(plan: Plan, history: list[Told]) -> None:
     for told in history:
         books.take(told)
         name = told.conversion.conversion_id
-        if told.reversal is None:
+        if told.is_new:
             left[name] = told.conversion.amount_minor
-        else:
+        elif told.reversal is not None:
             left[name] -= told.reversal.amount_minor
             if told.reversal.completes:
                 gone.add(name)
@@ -293,3 +316,32 @@ def test_counters_are_what_is_left(plan: Plan, history: list[Told]) -> None:
                     expected[key] += minor if made.measure.value == "volume" else 1
     wanted = {key: value for key, value in expected.items() if value} | {key: len(each) for key, each in heads.items()}
     assert {key[1:]: value for key, value in books.tallies().items() if key.name.startswith("counter:")} == wanted
+
+
+@given(plans(), histories(), st.randoms(use_true_random=False))
+def test_a_refusal_gives_back_the_room_and_leaves_what_is_counted(
+    plan: Plan, history: list[Told], chance: random.Random
+) -> None:
+    """Of caps and budgets nothing is used but what is left of rewards; everything else is as if nobody had said no."""
+    books, nobody_said_no = Books(plan), Books(plan)
+    order = chance.choice(history).conversion
+    told = Told(order, is_refusal=True)
+    facts = [each for each in history if each.conversion is order and not each.is_refusal]
+    facts.insert(chance.randint(1, len(facts)), told)
+    for each in facts:
+        books.take(each)
+        if each is not told:
+            nobody_said_no.take(each)
+    refused = {each.rule_id for each in plan.rules if each.approval}
+    for reward_id, (_, _) in books.owners.items():
+        rule = plan.rules[int(reward_id[28:30], 16)]
+        expected = 0 if rule.rule_id in refused else nobody_said_no.net[reward_id]
+        assert books.net[reward_id] == expected
+    room = ("cap:", "budget:")
+    for key in books.tallies().keys() | nobody_said_no.tallies().keys():
+        if not key.name.startswith(room):
+            assert books.tallies().get(key, 0) == nobody_said_no.tallies().get(key, 0)
+        else:
+            assert 0 <= books.tallies().get(key, 0) <= nobody_said_no.tallies().get(key, 0)
+        if key.name.startswith("cap:") and key.name.split(":")[1] in refused:
+            assert books.tallies().get(key, 0) == 0

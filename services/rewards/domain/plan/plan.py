@@ -124,6 +124,11 @@ class Plan:
         return bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
 
     @property
+    def has_order(self) -> bool:
+        """Whether it matters in which order its facts are settled: it counts something, or a person may say no between two refunds."""
+        return self.is_stateful or any(rule.approval for rule in self.rules)
+
+    @property
     def waits(self) -> bool:
         """Whether any of its holds needs more than time."""
         return any(rule.waits for rule in self.rules)

@@ -1,6 +1,6 @@
 """Facts of programs that count something: each is decided with the tallies that those before it left, and changes them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.effects import difference, effects, effects_of, members
@@ -12,6 +12,7 @@ from services.rewards.domain.decide.seats import verdict
 from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.settlement import Accrual, accrue, post
+from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 from services.rewards.domain.tally.tallies import TallyKey
@@ -57,21 +58,43 @@ def take_back_next(
     earlier: Sequence[Reversal],
     new: Sequence[Reversal],
     running: RunningTallies,
+    refused: Collection[str] = (),
 ) -> None:
-    """Takes out of the tallies what reversals take back of a conversion; each is dated by itself."""
+    """Takes out of the tallies what reversals take back of a conversion; each is dated by itself. `refused`: rules whose rewards a
+    person refused before."""
     if not plan.is_stateful:
         return
     gone = list(earlier)
-    before = _effects_after(plan, conversion, snapshot, gone)
+    before = _effects_after(plan, conversion, snapshot, gone, refused)
     for reversal in new:
         gone.append(reversal)
-        left = _effects_after(plan, conversion, snapshot, gone)
+        left = _effects_after(plan, conversion, snapshot, gone, refused)
         running.apply(difference(left, before), reversal.record_time)
         before = left
 
 
+def give_room(
+    plan: Plan,
+    conversion: Conversion,
+    snapshot: Snapshot,
+    earlier: Sequence[Reversal],
+    rejection: Rejection,
+    running: RunningTallies,
+) -> None:
+    """Gives back the room in caps and budgets of what is refused. Nothing else changes: the conversion happened."""
+    if not plan.is_stateful:
+        return
+    before = _effects_after(plan, conversion, snapshot, earlier, ())
+    left = _effects_after(plan, conversion, snapshot, earlier, rejection.rule_ids)
+    running.apply(difference(left, before), rejection.moment)
+
+
 def _effects_after(
-    plan: Plan, conversion: Conversion, snapshot: Snapshot, reversals: Sequence[Reversal]
+    plan: Plan, conversion: Conversion, snapshot: Snapshot, reversals: Sequence[Reversal], refused: Collection[str]
 ) -> dict[TallyKey, int]:
     left = after(conversion, reversals)
-    return effects(plan, left, decide(plan, left, snapshot), snapshot)
+    decisions = decide(plan, left, snapshot)
+    if refused:
+        # Room is used by what is owed. A bonus that a person refused was due all the same, and is not due again.
+        decisions = [each._replace(amount_minor=0) if each.rule.rule_id in refused else each for each in decisions]
+    return effects(plan, left, decisions, snapshot)

@@ -11,7 +11,7 @@ from services.rewards.domain.decide.decision import SHARE_BIT, Decision
 from services.rewards.domain.decide.pay import pay
 from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
 from services.rewards.domain.plan.plan import BUYER_LEVEL, Plan, Rule
-from services.rewards.domain.settle.waiting import Ended, mark
+from services.rewards.domain.settle.waiting import Ended, Rejection, mark
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,11 +43,13 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a reversal takes back of one reward; `delta_minor` < 0."""
+    """What a reversal takes back of one reward, or a person refuses of it; `delta_minor` < 0."""
 
     reward: Reward
-    reversal: Reversal
+    reversal_id: str
+    """Empty for a refusal."""
     delta_minor: int
+    record_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def claw_back(
         taken = each.net_minor - wanted.get(reward.reward_id[_PREFIX_DIGITS:], 0)
         if taken <= 0:
             continue
-        revisions.append(Revision(reward, reversal, -taken))
+        revisions.append(Revision(reward, reversal.reversal_id, -taken, reversal.record_time))
         transfers.append(
             Transfer(
                 prefix + reward.reward_id[_PREFIX_DIGITS:],
@@ -203,11 +205,18 @@ def let_go(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
     return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
 
 
-def refuse(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
-    """Takes what is left of held rewards away, because a person said no."""
-    prefix = id_prefix(ended.moment, ended.program_id, "rejection", ended.conversion_id, ended.rule_id)
-    cause = f"rejection:{ended.program_id}/{ended.conversion_id}"
-    return _out_of_hold(TransferKind.REJECTION, Place.ISSUANCE, prefix, cause, posted)
+def refuse(rejection: Rejection, posted: Sequence[Posted]) -> tuple[tuple[Revision, ...], tuple[Transfer, ...]]:
+    """Takes what is left of held rewards away, because a person said no. `posted`: all of the conversion's rewards."""
+    program_id, conversion_id, rule_ids, moment = rejection
+    transfers: list[Transfer] = []
+    for rule_id in rule_ids:
+        prefix = id_prefix(moment, program_id, "rejection", conversion_id, rule_id)
+        refused = [each for each in posted if each.reward.rule_id == rule_id]
+        cause = f"rejection:{program_id}/{conversion_id}"
+        transfers += _out_of_hold(TransferKind.REJECTION, Place.ISSUANCE, prefix, cause, refused)
+    rewards = {each.reward.reward_id: each.reward for each in posted}
+    revisions = (Revision(rewards[each.reward_id], "", -each.amount_minor, moment) for each in transfers)
+    return tuple(revisions), tuple(transfers)
 
 
 def _out_of_hold(

@@ -49,12 +49,21 @@ class Signal(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A hold that is over, or refused."""
+    """A hold that is over."""
 
     program_id: str
     conversion_id: str
     mark: datetime
     rule_id: str
+    moment: datetime
+
+
+class Rejection(NamedTuple):
+    """A person's refusal of what waited for approval of one conversion, whole: of each of these rules nothing is left."""
+
+    program_id: str
+    conversion_id: str
+    rule_ids: tuple[str, ...]
     moment: datetime
 
 

@@ -1,0 +1,138 @@
+"""What a person refuses gives back its room in caps and budgets, and leaves what is counted; a rebuild follows it in its order."""
+
+import asyncio
+import random
+
+import grpc
+import psycopg
+import pytest
+from upline.rewards.v1 import plan_pb2
+
+from chassis.clock import ManualClock
+from tests.conftest import Servers
+from tests.errors import reason_of
+from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
+from tests.integration.rewards.counted import cap, counter, plan, rule, tier, tiers
+from tests.integration.rewards.test_counting import assert_rebuilt, rich, tallies_of, trade
+from tests.integration.rewards.test_rebuild import rebuilt
+from tests.integration.rewards.test_waiting import approve, held, moved_clock, reject, release_all
+
+__all__ = ["moved_clock"]
+
+SAID = ("NOTHING_WAITS", "APPROVED", "REJECTED")
+BY_PERSON = plan_pb2.Hold(approval=True)
+
+
+def limited() -> plan_pb2.Plan:
+    """10 % to the sponsor, at most 1,000 to all by the rule and 1,500 by the plan; a person approves. Every second order brings 50."""
+    bonus = tiers("orders", plan_pb2.TIER_MODE_BONUS, tier(2, amount_minor=50))
+    return plan(
+        rule("tenth", caps=[cap(plan_pb2.CAP_SCOPE_PROGRAM, 1_000)], hold=BY_PERSON),
+        rule("bonus", "", tiers=bonus, hold=BY_PERSON),
+        counters=[counter("orders")],
+        budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=1_500)],
+    )
+
+
+async def test_what_is_refused_gives_its_room_to_the_next(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
+) -> None:
+    program = await published(limited())
+    await ledger.settle(message(recorded(program, "c1", 8_000), recorded(program, "c2", 8_000)))
+    assert await ledger.wallet(program, "maria") == {"USD": (800 + 200 + 50, 0)}
+    assert await tallies_of(ledger, program) == {
+        ("budget:all", "", ""): 1_050,
+        ("cap:tenth:program:lifetime", "", ""): 1_000,
+        ("bonus:bonus:2", "maria", ""): 1,
+        ("counter:orders", "maria", ""): 2,
+    }
+    await ledger.settle(message(reversed_(program, "c1", "r1", 1_000)))
+    for _ in range(2):
+        await reject(ledger, program, "c1")
+        await reject(ledger, program, "c2")
+    # The orders happened, and the bonus was due: neither is forgotten.
+    counted = {("bonus:bonus:2", "maria", ""): 1, ("counter:orders", "maria", ""): 2}
+    assert await tallies_of(ledger, program) == counted
+    await ledger.settle(message(recorded(program, "c3", 20_000)))
+    assert await ledger.wallet(program, "maria") == {"USD": (1_000, 0)}
+    # What is taken back of refused rewards gives no room twice.
+    await ledger.settle(message(reversed_(program, "c1", "r2", 2_000, minutes_later=2)))
+    await ledger.settle(message(reversed_(program, "c2", "r3", 8_000, completes=True, minutes_later=3)))
+    assert await tallies_of(ledger, program) == {
+        ("budget:all", "", ""): 1_000,
+        ("cap:tenth:program:lifetime", "", ""): 1_000,
+        ("counter:orders", "maria", ""): 2,
+        ("forfeit:bonus:2", "maria", ""): 1,
+    }
+    assert (await ledger.audit(program)).balanced
+    await assert_rebuilt(servers, program)
+
+
+@pytest.mark.parametrize("counting", [False, True])
+async def test_a_rebuild_follows_a_refusal_in_its_order(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers, counting: bool
+) -> None:
+    """Not by the clock: what was recorded before may be settled after it, and the other way round."""
+    program = await published(limited() if counting else held(approval=True))
+    await ledger.settle(
+        message(reversed_(program, "c1", "early", 500, minutes_later=9), recorded(program, "c1", 5_000))
+    )
+    await ledger.settle(message(reversed_(program, "c1", "before", 1_000, minutes_later=9_000)))
+    await reject(ledger, program, "c1")
+    await ledger.settle(message(reversed_(program, "c1", "after", 1_000), recorded(program, "c2", 5_000)))
+    result = await rebuilt(servers, program)
+    assert result.differences == []
+    assert (result.conversions, result.reversals) == (2, 3)
+    assert result.revisions == 3 if counting else 9
+    assert (await ledger.audit(program)).balanced
+    turn = "UPDATE rewards.hold_wait SET position = -position WHERE program_id = %s AND approval = 3"
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        await conn.execute(turn, [program])  # as if it had come before all refunds but the early one
+        different = (await rebuilt(servers, program)).differences
+        await conn.execute(turn, [program])
+    assert ("reward_revision", "c1") in {(each.table, each.conversion_id) for each in different}
+
+
+async def test_words_orders_and_refunds_at_once_leave_no_room_taken(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
+) -> None:
+    made = rich()
+    for each in made.rules[::2]:
+        each.hold.approval = True
+    program = await published(made)
+    events = trade(program, seed=7, count=60)
+    chance = random.Random(7)
+
+    async def word(name: str) -> None:
+        say = reject if chance.random() < 0.6 else approve
+        try:
+            await say(ledger, program, name)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND and reason_of(error) not in SAID:
+                raise
+
+    orders = [each for each in events if each.HasField("recorded")]
+    names = [each.recorded.conversion.draft.conversion_id for each in orders]
+    await ledger.settle(message(*orders[:40]))
+    rest = [each for each in events if each not in orders[:40]]
+    chance.shuffle(rest)
+    parts = [ledger.settle(message(*rest[start : start + 5])) for start in range(0, len(rest), 5)]
+    await asyncio.gather(*parts, *map(word, names))
+    await asyncio.gather(*map(word, names[40:]))
+    await release_all(ledger)
+    found = await tallies_of(ledger, program)
+    assert all(value > 0 for value in found.values())
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        cursor = await conn.execute(
+            """SELECT count(*) FILTER (WHERE reversal_id = ''), coalesce(sum(delta_minor), 0) FROM rewards.reward_revision
+                WHERE reward_id IN (SELECT reward_id FROM rewards.reward WHERE program_id = %s)""",
+            [program],
+        )
+        refused, taken = await cursor.fetchone() or (0, 0)
+        cursor = await conn.execute("SELECT sum(amount_minor) FROM rewards.reward WHERE program_id = %s", [program])
+        (accrued,) = await cursor.fetchone() or (0,)
+    assert refused
+    used = sum(value for (name, _, _), value in found.items() if name == "budget:all")
+    assert used == accrued + taken
+    assert (await ledger.audit(program)).balanced
+    await assert_rebuilt(servers, program)
