@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import events_pb2
 
 from chassis import outbox
-from chassis.database import is_transient
 from services.rewards import events
 from services.rewards.commands import counting, expiry
 from services.rewards.commands.counting import Decided
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.settle.debts import owing, spent_from
@@ -57,7 +57,7 @@ async def _in_parts(
         await may_begin.wait()
         async with slots:
             try:
-                return await _isolating(part, partial(work, locked.set))
+                return await isolating(part, partial(work, locked.set))
             finally:
                 locked.set()
 
@@ -71,23 +71,6 @@ async def _in_parts(
             raise outcome
         failures += outcome
     return failures
-
-
-async def _isolating(facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]) -> list[Exception]:
-    """Works on all facts at once; where that fails for a reason of theirs, on each half, down to those at fault.
-
-    Returns the errors of these. Raises what may succeed later, for then all of them have to come again.
-    """
-    try:
-        await work(facts)
-    except Exception as error:
-        if is_transient(error):
-            raise
-        if len(facts) == 1:
-            return [error]
-        middle: int = len(facts) // 2
-        return [*await _isolating(facts[:middle], work), *await _isolating(facts[middle:], work)]
-    return []
 
 
 async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Recorded]) -> None:
