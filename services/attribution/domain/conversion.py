@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from services.attribution.domain.attribution import Attribution
 
 MAX_AHEAD = timedelta(minutes=5)
-"""How far a caller's clock may be ahead of ours."""
+"""How far a caller's clock may be ahead of ours; more is a mistake, such as a local time that is taken for UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Conversions between contract and domain."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from upline.attribution.v1 import conversion_pb2
@@ -90,7 +90,7 @@ def read_occurred_at(value: Timestamp, is_given: bool, path: str, now: datetime)
     except ValueError as error:
         raise invalid(f"{path}.occurred_at", str(error)) from error
     if occurred_at > now + MAX_AHEAD:
-        raise invalid(f"{path}.occurred_at", "is more than 5 minutes in the future")
+        raise invalid(f"{path}.occurred_at", f"is more than {MAX_AHEAD // timedelta(minutes=1)} minutes in the future")
     return occurred_at
 
 

@@ -86,7 +86,7 @@ async def _settle_recorded(deps: Deps, locked: Locked, recorded: Sequence[Record
         await plans.hold_still(conn, program_ids)
         versions = await deps.plans.load(conn, program_ids)
         paying = {
-            key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.occurred_at)
+            key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.terms_time)
             for each in recorded
         }
         rows = {(key := key_of(each.conversion)): (each, _number(paying[key])) for each in recorded}

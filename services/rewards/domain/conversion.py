@@ -33,6 +33,12 @@ class Conversion:
     """How much of each line was taken back, by line id."""
 
     @property
+    def terms_time(self) -> datetime:
+        """When the version has to be in force that pays it. A caller's clock may be ahead: what had happened when it was recorded is not
+        paid by what is published later."""
+        return min(self.occurred_at, self.record_time)
+
+    @property
     def touched(self) -> bool:
         """Whether something was taken back."""
         return self.void or self.remaining_minor != self.amount_minor

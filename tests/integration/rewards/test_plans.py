@@ -50,11 +50,30 @@ async def test_a_conversion_is_paid_by_the_version_of_its_time(
     await ledger.publish(program, richer, effective_time=to_timestamp(later))
     await ledger.settle(
         message(
-            recorded(program, "before", 1000, occurred_at=later - timedelta(microseconds=1)),
-            recorded(program, "after", 1000, occurred_at=later),
+            recorded(program, "before", 1000, occurred_at=later - timedelta(microseconds=1), record_time=later),
+            recorded(program, "after", 1000, occurred_at=later, record_time=later),
         )
     )
     assert await ledger.available(program, "maria") == [50 + 500]
+
+
+async def test_a_clock_that_is_ahead_gets_no_terms_of_the_future(
+    ledger: Ledger, published: Published, clock: ManualClock
+) -> None:
+    program = await published(three_levels())
+    richer = three_levels()
+    richer.rules[0].amount.per_level.percents[:] = ["50", "20", "10"]
+    later = clock.now() + timedelta(days=1)
+    await ledger.publish(program, richer, effective_time=to_timestamp(later))
+    just_before = later - timedelta(microseconds=1)
+    # Recorded before the version takes effect, and settled after it: by when it happens to be settled nothing may be decided.
+    await ledger.settle(
+        message(
+            recorded(program, "ahead", 1000, occurred_at=later + timedelta(minutes=5), record_time=just_before),
+            recorded(program, "late", 1000, occurred_at=just_before, record_time=later + timedelta(days=1)),
+        )
+    )
+    assert await ledger.available(program, "maria") == [50 + 50]
 
 
 async def test_versions_may_not_overlap(ledger: Ledger, published: Published, clock: ManualClock) -> None:

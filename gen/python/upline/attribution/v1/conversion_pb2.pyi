@@ -301,7 +301,9 @@ class ConversionDraft(_message.Message):
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened; empty for now. At most 5 minutes in the future."""
+        """When it happened; empty for now. At most 5 minutes in the future, for clocks that are ahead: what pays it is then what is in force
+        when it is recorded.
+        """
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -492,7 +494,7 @@ class ReversalDraft(_message.Message):
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened; empty for now."""
+        """When it happened; empty for now. At most 5 minutes in the future."""
 
     def __init__(
         self,
