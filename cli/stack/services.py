@@ -58,7 +58,7 @@ class Process:
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
-    """The caller's environment with its own `UPLINE_*` variables replaced by `settings`, but for those that set logging."""
-    kept = {"UPLINE_LOG_LEVEL", "UPLINE_LOG_JSON"}
+    """The caller's environment with its own `UPLINE_*` variables replaced by `settings`, but for those that set logging and retention."""
+    kept = {"UPLINE_LOG_LEVEL", "UPLINE_LOG_JSON", "UPLINE_CLICK_RETENTION_DAYS", "UPLINE_NOTIFY_RETENTION_DAYS"}
     inherited = {name: text for name, text in os.environ.items() if name in kept or not name.startswith("UPLINE_")}
     return inherited | {"PYTHONUNBUFFERED": "1"} | settings

@@ -1,5 +1,6 @@
 """The notify service: everyone who earned hears of it."""
 
+from datetime import timedelta
 from functools import partial
 
 from upline.notify.v1 import notify_pb2
@@ -16,6 +17,7 @@ from chassis.server import Probe, Server
 from chassis.settings import ServiceSettings
 from chassis.stream import Consumer, Stream
 from chassis.topology import REWARDS
+from services.notify import jobs
 from services.notify.commands.deps import Deps
 from services.notify.consumer import CONSUMER, FETCH_MESSAGES, RewardEvents
 from services.notify.events import SUBJECT
@@ -24,6 +26,7 @@ from services.notify.queries.watch import Watches
 from services.notify.queries.words import Words
 from services.notify.rpc.inbox import InboxServicer
 from services.notify.rpc.texts import PreferenceServicer, TextServicer
+from services.notify.settings import NotifySettings
 
 SERVICE = "notify"
 
@@ -33,7 +36,7 @@ class Notify:
 
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
         telemetry.configure(settings, SERVICE)
-        self._settings = settings
+        self._settings = NotifySettings(**settings.model_dump())
         self._clock = clock
         self._database = Database(settings.database_url, SERVICE)
         self._watches = Watches(self._database)
@@ -45,7 +48,7 @@ class Notify:
         )
         await self._stream.ensure(REWARDS)
         await self._stream.listen(SUBJECT, self._watches.hear)
-        deps = Deps(self._database, self._stream, self._clock)
+        self._deps = deps = Deps(self._database, self._stream, self._clock)
         reading = Reading(self._database, Pager(derive_key(self._settings.secret, "page-token")), Words(self._database))
         self._consumer = Consumer(
             self._stream,
@@ -71,7 +74,10 @@ class Notify:
 
     async def run(self) -> None:
         """Delivers and answers until cancelled."""
-        await process.run_all(self.server.run(), self._consumer.run(), self._watches.run())
+        work = [self.server.run(), self._consumer.run(), self._watches.run()]
+        if days := self._settings.notify_retention_days:
+            work.append(jobs.forget_daily(self._deps, timedelta(days=days)))
+        await process.run_all(*work)
 
     async def stop(self) -> None:
         """Sends watchers to another replica, finishes calls in flight and closes."""

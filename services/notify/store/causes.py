@@ -27,6 +27,9 @@ _CLAIM = text("""
     ON CONFLICT (program_id, event_id) DO NOTHING
     RETURNING entry_id
 """)
+_REMOVE = text("""
+    DELETE FROM cause WHERE entry_id IN (SELECT entry_id FROM cause WHERE entry_id < :oldest ORDER BY entry_id LIMIT :limit)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +61,8 @@ async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_t
         },
     )
     return set(claimed.scalars())
+
+
+async def remove_older(conn: AsyncConnection, oldest: UUID, limit: int) -> int:
+    """Removes causes with ids below `oldest`, `limit` at most; returns how many. Their entries are gone already."""
+    return (await conn.execute(_REMOVE, {"oldest": oldest, "limit": limit})).rowcount

@@ -87,8 +87,8 @@ _GRANTS = """
 GRANT SELECT, INSERT, UPDATE (texts_version) ON program TO upline_notify;
 GRANT SELECT, INSERT ON texts TO upline_notify;
 GRANT SELECT, INSERT, UPDATE ON preference TO upline_notify;
-GRANT SELECT, INSERT ON cause TO upline_notify;
-GRANT SELECT, INSERT, UPDATE (read) ON inbox_entry TO upline_notify;
+GRANT SELECT, INSERT, DELETE ON cause TO upline_notify;
+GRANT SELECT, INSERT, UPDATE (read), DELETE ON inbox_entry TO upline_notify;
 GRANT SELECT, INSERT, UPDATE ON request TO upline_notify;
 GRANT SELECT, INSERT, UPDATE ON dead_letter TO upline_notify;
 """

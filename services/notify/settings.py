@@ -1,0 +1,23 @@
+"""What the notify service needs to know beyond the common settings."""
+
+from pydantic import Field, field_validator
+
+from chassis.settings import ServiceSettings
+
+LEAST_RETENTION_DAYS = 30
+"""Events may come again as long as the outbox of rewards keeps them (7 days), and letters that were set aside longer: who is told by an
+event that was forgotten is told twice."""
+
+
+class NotifySettings(ServiceSettings):
+    """Read from `UPLINE_*` like the others."""
+
+    notify_retention_days: int = Field(default=0, ge=0)
+    """How long inbox entries are kept, read or not; 0: for ever."""
+
+    @field_validator("notify_retention_days")
+    @classmethod
+    def _outlives_repeated_events(cls, days: int) -> int:
+        if 0 < days < LEAST_RETENTION_DAYS:
+            raise ValueError(f"must be 0, for ever, or at least {LEAST_RETENTION_DAYS}")
+        return days

@@ -1,0 +1,68 @@
+"""Old entries go where a retention is set, and nothing else does."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from pydantic import ValidationError
+from upline.notify.v1 import notify_pb2_grpc
+
+from chassis.ids import id_at
+from services.notify.commands import retention
+from services.notify.settings import NotifySettings
+from tests.conftest import Servers
+from tests.flow import becomes
+from tests.integration.notify.conftest import NotifyFactory, Publish, earning, listed, reward_event, when_there
+
+YEAR = timedelta(days=365)
+
+
+async def test_entries_older_than_the_retention_are_removed_with_their_causes(
+    inboxes: notify_pb2_grpc.InboxServiceStub,
+    publish: Publish,
+    notify_factory: NotifyFactory,
+    servers: Servers,
+    new_program_id: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # So small that several rounds are needed, also for the few rows here.
+    monkeypatch.setattr(retention, "BLOCKS_A_TRANSACTION", 1)
+    monkeypatch.setattr(retention, "CAUSES_A_TRANSACTION", 2)
+    program = new_program_id("aged")
+    events = [reward_event(program, [earning("maria", 1, 1), earning("olga", 2, 1)]) for _ in range(8)]
+    await publish(*events)
+    await when_there(inboxes, program, "olga", 8)
+    aged = {each.event_id: id_at(datetime.now(UTC) - YEAR - timedelta(days=1)) for each in events[:5]}
+    aged[events[5].event_id] = id_at(datetime.now(UTC) - YEAR + timedelta(days=1))
+    with psycopg.connect(servers.postgres.url) as conn:
+        for event_id, entry_id in aged.items():
+            for table in ("inbox_entry", "cause"):
+                conn.execute(
+                    f"UPDATE notify.{table} SET entry_id = %s WHERE entry_id ="
+                    " (SELECT entry_id FROM notify.cause WHERE program_id = %s AND event_id = %s)".encode(),
+                    [entry_id, program, event_id],
+                )
+
+    async def causes_left() -> set[str]:
+        with psycopg.connect(servers.postgres.url) as conn:
+            rows = conn.execute("SELECT event_id FROM notify.cause WHERE program_id = %s", [program]).fetchall()
+        return {event_id for (event_id,) in rows}
+
+    left = {each.event_id for each in events[5:]}
+    monkeypatch.setenv("UPLINE_NOTIFY_RETENTION_DAYS", "365")
+    async with notify_factory():
+        await becomes(causes_left, left)
+    for person in ("maria", "olga"):
+        assert {each.cause_id for each in (await listed(inboxes, program, person)).entries} == left
+    with psycopg.connect(servers.postgres.url) as conn:
+        rows = conn.execute("SELECT count(*) FROM notify.inbox_entry WHERE program_id = %s", [program]).fetchone()
+    assert rows == (6,)
+
+
+def test_a_retention_outlives_events_that_come_again(servers: Servers) -> None:
+    common = servers.settings("notify").model_dump()
+    assert NotifySettings(**common).notify_retention_days == 0
+    assert NotifySettings(**common, notify_retention_days=30).notify_retention_days == 30
+    with pytest.raises(ValidationError, match="at least 30"):
+        NotifySettings(**common, notify_retention_days=29)
