@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +76,8 @@ async def _played(stage: Stage, scripts: list[Script], bars: Progress, *, as_jso
             taken[program_id] += 1
             name = program_id if taken[program_id] == 1 else f"{program_id}-{taken[program_id]}"
             bar = begin(bars, Path(script.file).name, len(script.scenario.steps))
-            played = await Player(client, rest, script, name, lambda bar=bar: bars.advance(bar)).play()  # type: ignore[misc]
+            tell: Callable[[], None] = partial(bars.advance, bar)
+            played = await Player(client, rest, script, name, stage.database_url, tell).play()
             results.append(played)
             if not as_json:
                 print_played(played)
@@ -84,7 +87,8 @@ async def _played(stage: Stage, scripts: list[Script], bars: Progress, *, as_jso
 def print_played(played: Played) -> None:
     """A line, and a diff for each difference."""
     verdict = "passed" if played.passed else "DIFFERS"
-    out.print(f"{played.file}: {verdict}; {played.steps} steps in {played.seconds:.1f} seconds", markup=False)
+    computed = f", {played.rebuilt.rewards} rewards computed again" if played.rebuilt else ""
+    out.print(f"{played.file}: {verdict}; {played.steps} steps in {played.seconds:.1f} seconds{computed}", markup=False)
     for place, difference in played.differences:
         out.print(f"{played.file}:{place.line}:{place.column}: {difference.path}", style="bold", markup=False)
         for sign, style, lines in (("-", "red", difference.expected), ("+", "green", difference.found)):
@@ -100,6 +104,11 @@ def _plain(played: Played) -> dict[str, Any]:
         "passed": played.passed,
         "steps": played.steps,
         "seconds": played.seconds,
+        "rebuilt": played.rebuilt
+        and {
+            name: getattr(played.rebuilt, name)
+            for name in ("conversions", "reversals", "rewards", "revisions", "tallies")
+        },
         "differences": [{**asdict(place), **_sides(difference)} for place, difference in played.differences],
     }
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -14,7 +14,7 @@ from cli.client import Client
 from cli.commands.audit import read as audit
 from cli.failures import describe, reason_of, violations
 from cli.scenario.acts import act, enrol
-from cli.scenario.compare import Difference, compare
+from cli.scenario.compare import NOTHING, Difference, compare
 from cli.scenario.load import Script
 from cli.scenario.settling import Rest
 from cli.scenario.shapes.events import Order, Refund
@@ -22,6 +22,9 @@ from cli.scenario.shapes.payouts import Approve
 from cli.scenario.shapes.people import Click, Enrol
 from cli.scenario.shapes.scenario import Refusal, Step
 from cli.scenario.world import World
+
+if TYPE_CHECKING:
+    from services.rewards.commands.rebuild import Rebuilt
 
 RECORDED = (Enrol, Click, Order, Refund)
 """Steps whose effect comes by events; the others are done when they are answered."""
@@ -36,6 +39,8 @@ class Played:
     steps: int
     seconds: float
     differences: tuple[tuple[Place, Difference], ...]
+    rebuilt: "Rebuilt | None"
+    """What was computed again in the end; None for a scenario that did not come so far."""
 
     @property
     def passed(self) -> bool:
@@ -55,6 +60,8 @@ class Player:
     rest: Rest
     script: Script
     program_id: str
+    database_url: str
+    """Of the owner."""
     tell: Callable[[], None]
     """Called after each step."""
     _at_rest: bool = False
@@ -65,7 +72,7 @@ class Player:
         began = time.monotonic()
         world = World(self.client, self.script, self.program_id, self.script.scenario.start)
         differences: list[Difference] = []
-        done = 0
+        done, rebuilt = 0, None
         try:
             await self._begin(world)
             for index, step in enumerate(self.script.scenario.steps):
@@ -74,10 +81,12 @@ class Player:
                 self.tell()
             await self._rest()
             differences += await self._audited()
+            rebuilt = await self._rebuilt()
+            differences += _compared(rebuilt)
         except _Stop as stop:
             differences += stop.args
         placed = tuple((self.script.place(each.path), each) for each in differences)
-        return Played(self.script.file, self.program_id, done, round(time.monotonic() - began, 3), placed)
+        return Played(self.script.file, self.program_id, done, round(time.monotonic() - began, 3), placed, rebuilt)
 
     async def _begin(self, world: World) -> None:
         self._move(world.now)
@@ -147,6 +156,22 @@ class Player:
             return []
         found = tuple(f"{each.check} {each.subject}: {each.detail}" for each in verdict.findings)
         return [Difference("", ("the ledger balances at the end",), found)]
+
+    async def _rebuilt(self) -> "Rebuilt":
+        from services.rewards.commands.rebuild import rebuild  # and everything that decides with it
+
+        # In this process: for so few facts, another one would take longer to start than they take.
+        return await rebuild(self.database_url, self.program_id, lambda _total: lambda _done: None, jobs=1)
+
+
+def _compared(rebuilt: "Rebuilt") -> list[Difference]:
+    if not rebuilt.differences:
+        return []
+    found = tuple(
+        f"{each.table} {each.row}: stored {each.stored or NOTHING}, computed {each.rebuilt or NOTHING}"
+        for each in rebuilt.differences
+    )
+    return [Difference("", ("what is stored is what its events come to",), found)]
 
 
 def _is(refused: Refusal, error: Exception) -> bool:

@@ -114,6 +114,7 @@ def test_a_shipped_scenario_ends_as_it_says(played: dict[str, Any], file: Path) 
     result = played[file.name]
     assert result["differences"] == []
     assert result["passed"] is True
+    assert result["rebuilt"]["conversions"] > 0  # the ledger it left was computed again, and nothing of it differs
 
 
 def test_every_event_keeps_the_terms_of_its_time(played: dict[str, Any], changed: Path) -> None:
@@ -130,6 +131,7 @@ def test_what_differs_is_told_with_its_place(played: dict[str, Any], wrong: Path
 
 def test_a_scenario_stops_where_a_step_goes_wrong(played: dict[str, Any], wrong: Path) -> None:
     assert played[wrong.name]["steps"] == 2
+    assert played[wrong.name]["rebuilt"] is None
 
 
 def test_a_bad_file_is_refused_before_anything_starts(wrong: Path) -> None:
