@@ -61,6 +61,7 @@ cause = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("assets", JSONB, nullable=False, comment="[code, is money, minor digits] each"),
     Column("contest_id", Text, nullable=False, comment="empty: it is about no contest"),
+    Column("reason", Text, nullable=False, comment="why a person refused; empty: nobody did"),
     Column("texts_version", Integer, nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("writer", _Xid8, nullable=False, comment="The transaction that wrote it: watches compare snapshots."),

@@ -99,6 +99,8 @@ class Cause:
     earnings: tuple[Earning, ...]
     contest_id: str = ""
     """The contest, of prizes."""
+    reason: str = ""
+    """Why a person refused, of what was refused."""
 
 
 class Amount(NamedTuple):

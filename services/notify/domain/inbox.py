@@ -37,6 +37,7 @@ class Entry:
     amounts: tuple[Amount, ...]
     hold_until: datetime | None
     contest_id: str
+    reason: str
     rank: int
     occurred_at: datetime
     create_time: datetime

@@ -19,11 +19,21 @@ class TextTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetName:
+    """How people call an asset beside a number."""
+
+    asset: str
+    forms: tuple[str, ...]
+    """In CLDR's order."""
+
+
+@dataclass(frozen=True, slots=True)
 class LocaleTexts:
     """The texts of one language."""
 
     locale: str
     templates: tuple[TextTemplate, ...]
+    asset_names: tuple[AssetName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ _EN = LocaleTexts(
             Kind.REJECTED,
             "Not granted: {{ amount }}",
             "{% if own %}Your {{ event }}{% else %}The {{ event }} of {{ buyer }}{% endif %} in {{ program }} was"
-            " checked, and {{ amount }} for it will not be credited.",
+            " checked, and {{ amount }} for it will not be credited.{% if reason %} Reason: {{ reason }}{% endif %}",
         ),
         TextTemplate(
             Kind.EXPIRING,
@@ -114,7 +114,7 @@ _RU = LocaleTexts(
             Kind.REJECTED,
             "Отказано в начислении: {{ amount }}",
             "После проверки события «{{ event }}» {% if not own %}участника {{ buyer }} {% endif %}в программе"
-            " {{ program }} начисления не будет: {{ amount }}.",
+            " {{ program }} начисления не будет: {{ amount }}.{% if reason %} Причина: {{ reason }}{% endif %}",
         ),
         TextTemplate(
             Kind.EXPIRING,

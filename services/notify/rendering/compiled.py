@@ -10,7 +10,7 @@ from services.notify.domain.cause import Kind
 from services.notify.domain.inbox import Entry
 from services.notify.domain.texts import DEFAULT_LOCALE, LocaleTexts, ProgramTexts
 from services.notify.rendering.builtin import BUILT_IN
-from services.notify.rendering.formats import amount_text
+from services.notify.rendering.formats import amount_text, plural
 from services.notify.rendering.samples import samples
 from services.notify.rendering.sandbox import TemplateProblemError, compile_template, render
 from services.notify.rendering.variables import variables
@@ -27,9 +27,8 @@ class Text:
     title: Template
     body: Template
 
-    def render(self, entry: Entry, program: str, locale: str) -> tuple[str, str]:
-        """Title and body. Raises TemplateProblemError."""
-        known = variables(entry, program, locale)
+    def render(self, known: dict[str, object]) -> tuple[str, str]:
+        """Title and body, of what `variables` knows. Raises TemplateProblemError."""
         return _one_line(render(self.title, known)), render(self.body, known).strip()
 
 
@@ -52,20 +51,26 @@ class CompiledTexts:
     program_title: str
     default_locale: str
     own: dict[tuple[str, Kind], Text]
+    asset_names: dict[str, dict[str, tuple[str, ...]]]
+    """By language and asset."""
 
     def render(self, entry: Entry) -> Rendered:
         """The entry in the participant's language, else in the program's."""
         locale = entry.chosen_locale or self.default_locale
-        program = self.program_title or entry.inbox.program_id
-        title, body = self._words(entry, program, locale)
-        amounts = tuple(amount_text(entry.assets[each.asset], each.total_minor, locale) for each in entry.amounts)
+        names = self.asset_names.get(locale, {})
+        known = variables(entry, self.program_title or entry.inbox.program_id, locale, names)
+        title, body = self._words(entry, locale, known)
+        amounts = tuple(
+            amount_text(entry.assets[each.asset], each.total_minor, locale, names.get(each.asset, ()))
+            for each in entry.amounts
+        )
         return Rendered(entry, locale, title, body, amounts)
 
-    def _words(self, entry: Entry, program: str, locale: str) -> tuple[str, str]:
+    def _words(self, entry: Entry, locale: str, known: dict[str, object]) -> tuple[str, str]:
         own = self.own.get((locale, entry.kind))
         if own is not None:
             try:
-                return own.render(entry, program, locale)
+                return own.render(known)
             except TemplateProblemError as error:
                 # Published texts passed the samples; one that fails on a rare entry must not hide the whole inbox.
                 log.warning(
@@ -75,12 +80,12 @@ class CompiledTexts:
                     kind=entry.kind.name,
                     error=str(error),
                 )
-        return _BUILT_IN[locale, entry.kind].render(entry, program, locale)
+        return _BUILT_IN[locale, entry.kind].render(known)
 
 
 @dataclass(frozen=True, slots=True)
 class TextViolation:
-    """What is wrong with one template."""
+    """What is wrong with one template or name."""
 
     path: str
     """From the texts: `locales[0].templates[2].body`."""
@@ -96,11 +101,12 @@ def compile_texts(texts: ProgramTexts) -> CompiledTexts:
         for group in texts.locales
         for each in group.templates
     }
-    return CompiledTexts(texts.program_title, texts.default_locale or DEFAULT_LOCALE, own)
+    names = {group.locale: {each.asset: each.forms for each in group.asset_names} for group in texts.locales}
+    return CompiledTexts(texts.program_title, texts.default_locale or DEFAULT_LOCALE, own, names)
 
 
 def violations(texts: ProgramTexts) -> list[TextViolation]:
-    """Everything for which texts are refused: languages or kinds said twice, templates that fail on a sample."""
+    """Everything for which texts are refused: languages, kinds or assets said twice, templates that fail on a sample, forms too few or many."""
     found: list[TextViolation] = []
     locales: set[str] = set()
     for position, group in enumerate(texts.locales):
@@ -109,6 +115,7 @@ def violations(texts: ProgramTexts) -> list[TextViolation]:
             found.append(TextViolation(f"{path}.locale", f"{group.locale!r} is there twice"))
         locales.add(group.locale)
         found += _group_violations(group, path)
+        found += _name_violations(group, path)
     return found
 
 
@@ -128,10 +135,25 @@ def _group_violations(group: LocaleTexts, path: str) -> list[TextViolation]:
     return found
 
 
+def _name_violations(group: LocaleTexts, path: str) -> list[TextViolation]:
+    found: list[TextViolation] = []
+    assets: set[str] = set()
+    for position, each in enumerate(group.asset_names):
+        at = f"{path}.assets[{position}]"
+        if each.asset in assets:
+            found.append(TextViolation(f"{at}.asset", f"{each.asset!r} is there twice"))
+        assets.add(each.asset)
+        try:
+            plural(1, each.forms, group.locale)
+        except ValueError as error:
+            found.append(TextViolation(f"{at}.forms", str(error)))
+    return found
+
+
 def _try(source: str, kind: Kind, locale: str) -> None:
     template = compile_template(source, locale)
     for sample in samples(kind):
-        if not render(template, variables(sample, "sample", locale)).strip():
+        if not render(template, variables(sample, "sample", locale, {})).strip():
             raise TemplateProblemError(1, f"says nothing for an entry of level {sample.level}")
 
 

@@ -23,6 +23,7 @@ _ASSET_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "bonus": ("bonus", "bonuses"),
         "coins": ("coin", "coins"),
         "tokens": ("token", "tokens"),
+        "credit": ("credit", "credits"),
         "coupon": ("coupon", "coupons"),
         "voucher": ("voucher", "vouchers"),
         "gift": ("gift", "gifts"),
@@ -33,13 +34,14 @@ _ASSET_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "bonus": ("бонус", "бонуса", "бонусов"),
         "coins": ("монета", "монеты", "монет"),
         "tokens": ("жетон", "жетона", "жетонов"),
+        "credit": ("кредит", "кредита", "кредитов"),
         "coupon": ("купон", "купона", "купонов"),
         "voucher": ("ваучер", "ваучера", "ваучеров"),
         "gift": ("подарок", "подарка", "подарков"),
         "days": ("день", "дня", "дней"),
     },
 }
-"""Names of assets whose code is an English word people know; any other asset is named by its code."""
+"""Names of assets whose code is an English word people know; any other asset is named by its program, or by its code."""
 
 
 def quantity(asset: Asset, amount_minor: int) -> Decimal:
@@ -49,15 +51,15 @@ def quantity(asset: Asset, amount_minor: int) -> Decimal:
 
 
 @lru_cache(maxsize=CACHED)
-def amount_text(asset: Asset, amount_minor: int, locale: str) -> str:
-    """`$3.17`, `3,17 ₽`, `21 балл`."""
+def amount_text(asset: Asset, amount_minor: int, locale: str, own_forms: tuple[str, ...] = ()) -> str:
+    """`$3.17`, `3,17 ₽`, `21 балл`. `own_forms`: what the program calls the asset; empty where it does not say."""
     value = quantity(asset, amount_minor)
     if asset.is_money:
         # CLDR drops the minor unit of some currencies that still count it (ISO 4217); money is never rounded here.
         same = get_currency_precision(asset.code) == -int(value.as_tuple().exponent)
         return format_currency(value, asset.code, locale=locale, currency_digits=same, decimal_quantization=same)
     number = format_decimal(value, locale=locale, decimal_quantization=False)
-    forms = _ASSET_NAMES[locale].get(asset.code)
+    forms = own_forms or _ASSET_NAMES[locale].get(asset.code)
     return f"{number} {plural(value, forms, locale) if forms else asset.code}"
 
 

@@ -36,6 +36,7 @@ def _entry(kind: Kind, level: int, amounts: tuple[Amount, ...]) -> Entry:
         amounts=amounts,
         hold_until=_MOMENT if kind is Kind.EXPIRING or any(each.held_minor for each in amounts) else None,
         contest_id="spring" if kind is Kind.PRIZE_WON else "",
+        reason="sample" if kind is Kind.REJECTED else "",
         rank=2 if kind is Kind.PRIZE_WON else 0,
         occurred_at=_MOMENT,
         create_time=_MOMENT,

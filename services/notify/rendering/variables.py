@@ -15,14 +15,17 @@
 | `occurred_at` | the day it happened |
 | `contest` | the contest's id, with spaces for underscores; empty but for prizes |
 | `rank` | the place in it, from 1; 0 but for prizes |
+| `reason` | why a person refused, in his own words; empty but for what was refused |
 
 Filter `plural`: `{{ amounts[0].number|plural('балл', 'балла', 'баллов') }}`, forms in CLDR's order.
 Days are in UTC.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from services.notify.domain.cause import Amount
 from services.notify.domain.inbox import Entry
 from services.notify.rendering.builtin import EVENT_NAMES
 from services.notify.rendering.formats import amount_text, day_text, list_text, quantity
@@ -38,9 +41,9 @@ class AmountVariable:
     held: str
 
 
-def variables(entry: Entry, program: str, locale: str) -> dict[str, object]:
-    """What the templates of `locale` see of an entry."""
-    amounts = [_amount(entry, position, locale) for position in range(len(entry.amounts))]
+def variables(entry: Entry, program: str, locale: str, asset_names: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
+    """What the templates of `locale` see of an entry. `asset_names`: the program's own, in that language."""
+    amounts = [_amount(entry, each, locale, asset_names.get(each.asset, ())) for each in entry.amounts]
     return {
         "program": program,
         "amount": list_text([each.text for each in amounts], locale),
@@ -55,15 +58,15 @@ def variables(entry: Entry, program: str, locale: str) -> dict[str, object]:
         "occurred_at": day_text(entry.occurred_at, locale),
         "contest": entry.contest_id.replace("_", " "),
         "rank": entry.rank,
+        "reason": entry.reason,
     }
 
 
-def _amount(entry: Entry, position: int, locale: str) -> AmountVariable:
-    amount = entry.amounts[position]
+def _amount(entry: Entry, amount: Amount, locale: str, forms: tuple[str, ...]) -> AmountVariable:
     asset = entry.assets[amount.asset]
     return AmountVariable(
         asset=asset.code,
         number=quantity(asset, amount.total_minor),
-        text=amount_text(asset, amount.total_minor, locale),
-        held=amount_text(asset, amount.held_minor, locale) if amount.held_minor else "",
+        text=amount_text(asset, amount.total_minor, locale, forms),
+        held=amount_text(asset, amount.held_minor, locale, forms) if amount.held_minor else "",
     )

@@ -14,14 +14,14 @@ from services.notify.domain.cause import Cause
 # Whoever inserts the row owns the cause; another transaction with the same event waits here, then leaves it alone.
 _CLAIM = text("""
     INSERT INTO cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
-                       contest_id, texts_version, create_time)
+                       contest_id, reason, texts_version, create_time)
     SELECT fresh.entry_id, fresh.program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
-           contest_id, coalesce(program.texts_version, 0), :create_time
+           contest_id, reason, coalesce(program.texts_version, 0), :create_time
     FROM unnest(CAST(:entry_ids AS uuid[]), CAST(:program_ids AS text[]), CAST(:event_ids AS text[]),
                 CAST(:conversion_ids AS text[]), CAST(:event_types AS text[]), CAST(:buyer_ids AS text[]),
                 CAST(:occurred_ats AS timestamptz[]), CAST(:assets AS jsonb[]),
-                CAST(:contest_ids AS text[]))
-         AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets, contest_id)
+                CAST(:contest_ids AS text[]), CAST(:reasons AS text[]))
+         AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets, contest_id, reason)
     LEFT JOIN program USING (program_id)
     ORDER BY fresh.program_id, event_id
     ON CONFLICT (program_id, event_id) DO NOTHING
@@ -57,6 +57,7 @@ async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_t
                 for each in causes
             ],
             "contest_ids": [each.cause.contest_id for each in causes],
+            "reasons": [each.cause.reason for each in causes],
             "create_time": create_time,
         },
     )

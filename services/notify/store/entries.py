@@ -23,7 +23,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _SELECT = """
     SELECT program_id, participant_id, entry_id, kind, event_id, conversion_id, event_type, buyer_id, level, assets,
-           amounts, hold_until, contest_id, coalesce(rank, 0) AS rank, occurred_at, cause.create_time, read, texts_version, coalesce(locale, '') AS locale
+           amounts, hold_until, contest_id, reason, coalesce(rank, 0) AS rank, occurred_at, cause.create_time, read, texts_version, coalesce(locale, '') AS locale
     FROM inbox_entry JOIN cause USING (entry_id, program_id) LEFT JOIN preference USING (program_id, participant_id)
 """
 _PAGE = f"""
@@ -142,6 +142,7 @@ def _entry(row: Row[Any]) -> Entry:
         amounts=tuple(Amount(asset, total, held) for asset, total, held in amounts),
         hold_until=row.hold_until,
         contest_id=row.contest_id,
+        reason=row.reason,
         rank=row.rank,
         occurred_at=row.occurred_at,
         create_time=row.create_time,

@@ -23,6 +23,7 @@ def cause(event: events_pb2.RewardEvent) -> Cause:
             assets=tuple(_asset(each) for each in event.assets),
             earnings=_earnings(event),
             contest_id=event.contest_id,
+            reason=event.reason,
         )
     except ValueError as error:
         raise UnusableEventError(f"event {event.event_id!r}: {error}") from error

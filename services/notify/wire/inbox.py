@@ -39,4 +39,5 @@ def entry_to(entry: Entry, locale: str, title: str, body: str, amounts: tuple[st
         hold_until=to_timestamp(entry.hold_until) if entry.hold_until else None,
         contest_id=entry.contest_id,
         rank=entry.rank,
+        reason=entry.reason,
     )

@@ -3,7 +3,7 @@
 from upline.notify.v1 import notify_pb2
 
 from services.notify.domain.cause import Kind
-from services.notify.domain.texts import LocaleTexts, ProgramTexts, TextTemplate
+from services.notify.domain.texts import AssetName, LocaleTexts, ProgramTexts, TextTemplate
 
 
 def texts_from(message: notify_pb2.ProgramTexts) -> ProgramTexts:
@@ -15,6 +15,7 @@ def texts_from(message: notify_pb2.ProgramTexts) -> ProgramTexts:
             LocaleTexts(
                 group.locale,
                 tuple(TextTemplate(Kind(each.kind), each.title, each.body) for each in group.templates),
+                tuple(AssetName(each.asset, tuple(each.forms)) for each in group.assets),
             )
             for group in message.locales
         ),
@@ -35,6 +36,7 @@ def texts_to(texts: ProgramTexts) -> notify_pb2.ProgramTexts:
                     )
                     for each in group.templates
                 ],
+                assets=[notify_pb2.AssetName(asset=each.asset, forms=each.forms) for each in group.asset_names],
             )
             for group in texts.locales
         ],

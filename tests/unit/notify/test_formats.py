@@ -37,6 +37,7 @@ def test_parts_of_points(minor: int, ru: str) -> None:
 @pytest.mark.parametrize(
     ("code", "en", "ru"),
     [
+        ("credit", "1 credit, 2 credits, 5 credits", "1 кредит, 2 кредита, 5 кредитов"),
         ("coupon", "1 coupon, 2 coupons, 5 coupons", "1 купон, 2 купона, 5 купонов"),
         ("days", "1 day, 2 days, 5 days", "1 день, 2 дня, 5 дней"),
         ("gift", "1 gift, 2 gifts, 5 gifts", "1 подарок, 2 подарка, 5 подарков"),
@@ -50,6 +51,13 @@ def test_assets_with_a_known_name(code: str, en: str, ru: str) -> None:
 
 def test_an_asset_without_a_known_name_is_named_by_its_code() -> None:
     assert amount_text(Asset("stars", is_money=False, minor_digits=0), 21, "ru") == "21 stars"
+
+
+def test_what_the_program_calls_it_outranks_what_the_code_says() -> None:
+    assert amount_text(POINTS, 21, "ru", ("звезда", "звезды", "звёзд")) == "21 звезда"
+    assert amount_text(FINE_POINTS, 150, "en", ("star", "stars")) == "1.5 stars"
+    money = Asset("USD", is_money=True, minor_digits=2)
+    assert amount_text(money, 317, "en", ("buck", "bucks")) == "$3.17"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from services.notify.domain.cause import Kind
-from services.notify.domain.texts import LOCALES, LocaleTexts, ProgramTexts, TextTemplate
+from services.notify.domain.texts import LOCALES, AssetName, LocaleTexts, ProgramTexts, TextTemplate
 from services.notify.rendering.compiled import BUILT_IN_TEXTS, compile_texts, violations
 from services.notify.rendering.samples import samples
 
@@ -63,6 +63,23 @@ def test_what_a_program_leaves_out_the_built_in_texts_say() -> None:
     russian = compiled.render(dataclasses.replace(entry, chosen_locale="ru"))
     assert (russian.title, russian.body, russian.locale) == ("a b\xa0c", "sample: балл", "ru")
     assert compiled.render(entry).title == "You earned 1 point"
+
+
+def test_a_program_names_its_assets_in_each_language() -> None:
+    names = (AssetName("points", ("звезда", "звезды", "звёзд")),)
+    compiled = compile_texts(ProgramTexts("", "ru", (LocaleTexts("ru", (), names),)))
+    entry = next(samples(Kind.HELD))
+    told = compiled.render(entry)
+    assert (told.title, told.amounts) == ("Скоро у вас: 1 звезда", ("1 звезда",))
+    assert "вы получаете 1 звезда" in told.body.lower()
+    assert compiled.render(dataclasses.replace(entry, chosen_locale="en")).amounts == ("1 point",)
+
+
+def test_names_with_the_wrong_number_of_forms_are_refused() -> None:
+    names = (AssetName("gold", ("gold", "gold")), AssetName("stars", ("star",)), AssetName("gold", ("a", "b")))
+    found = violations(ProgramTexts("", "", (LocaleTexts("en", (), names),)))
+    assert [each.path for each in found] == ["locales[0].assets[1].forms", "locales[0].assets[2].asset"]
+    assert "takes 2 forms in 'en'" in found[0].description
 
 
 def test_a_text_that_fails_on_a_rare_entry_gives_way_to_the_built_in_one() -> None:

@@ -39,6 +39,7 @@ CREATE TABLE cause (
     occurred_at timestamptz NOT NULL,
     assets jsonb NOT NULL,
     contest_id text NOT NULL DEFAULT '',
+    reason text NOT NULL DEFAULT '',
     texts_version integer NOT NULL,
     create_time timestamptz NOT NULL,
     writer xid8 NOT NULL DEFAULT pg_current_xact_id(),

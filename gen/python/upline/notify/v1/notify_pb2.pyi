@@ -107,6 +107,36 @@ class TextTemplate(_message.Message):
 Global___TextTemplate: _TypeAlias = TextTemplate  # noqa: Y015
 
 @_typing.final
+class AssetName(_message.Message):
+    """How people call an asset beside a number, in one language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    FORMS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset's code in the plan. Money is called what the language calls it."""
+    @_builtins.property
+    def forms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its forms, in CLDR's order: in `en` for one and for any other number (`coin`, `coins`), in `ru` for one, few and many (`монета`, `монеты`,
+        `монет`).
+        """
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        forms: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "forms", b"forms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssetName: _TypeAlias = AssetName  # noqa: Y015
+
+@_typing.final
 class LocaleTexts(_message.Message):
     """The texts of one language."""
 
@@ -114,21 +144,29 @@ class LocaleTexts(_message.Message):
 
     LOCALE_FIELD_NUMBER: _builtins.int
     TEMPLATES_FIELD_NUMBER: _builtins.int
+    ASSETS_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
     """A language tag, `en` or `ru` so far."""
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextTemplate]:
         """The texts, each kind at most once; kinds left out use the built-in text."""
 
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetName]:
+        """What assets are called, each at most once. An asset left out is called what its code says, where that is a word that the service knows
+        (`points`, `coupon`, `days`, …), else by its code.
+        """
+
     def __init__(
         self,
         *,
         locale: _builtins.str = ...,
         templates: _abc.Iterable[Global___TextTemplate] | None = ...,
+        assets: _abc.Iterable[Global___AssetName] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "templates", b"templates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "locale", b"locale", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,6 +278,7 @@ class InboxEntry(_message.Message):
     HOLD_UNTIL_FIELD_NUMBER: _builtins.int
     CONTEST_ID_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
     """The entry's id, unique within an inbox; ids grow with time within an inbox."""
     kind: Global___NotificationKind.ValueType
@@ -264,6 +303,8 @@ class InboxEntry(_message.Message):
     """The contest, for entries about prizes."""
     rank: _builtins.int
     """The place in it, from 1; 0 for entries about anything else."""
+    reason: _builtins.str
+    """Why a person refused, in his own words; for entries about refused rewards."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryAmount]:
         """The sums, by asset."""
@@ -299,10 +340,11 @@ class InboxEntry(_message.Message):
         hold_until: _timestamp_pb2.Timestamp | None = ...,
         contest_id: _builtins.str = ...,
         rank: _builtins.int = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "hold_until", b"hold_until", "occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "body", b"body", "buyer_id", b"buyer_id", "cause_id", b"cause_id", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "create_time", b"create_time", "entry_id", b"entry_id", "hold_until", b"hold_until", "kind", b"kind", "level", b"level", "locale", b"locale", "occurred_at", b"occurred_at", "rank", b"rank", "read", b"read", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "body", b"body", "buyer_id", b"buyer_id", "cause_id", b"cause_id", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "create_time", b"create_time", "entry_id", b"entry_id", "hold_until", b"hold_until", "kind", b"kind", "level", b"level", "locale", b"locale", "occurred_at", b"occurred_at", "rank", b"rank", "read", b"read", "reason", b"reason", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

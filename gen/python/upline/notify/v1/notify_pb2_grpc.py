@@ -53,7 +53,7 @@ class TextServiceServicer:
 
     def PublishTexts(self, request, context):
         """Publishes the texts of a program as its next version. Entries already written keep the version of their time.
-        Errors: INVALID_ARGUMENT naming the locale, key and position of a template that does not compile.
+        Errors: INVALID_ARGUMENT naming the locale, key and position of a template that does not compile, or of a name with the wrong number of forms.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
