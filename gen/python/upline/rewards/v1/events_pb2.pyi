@@ -123,6 +123,7 @@ class RewardEvent(_message.Message):
     CHANGE_FIELD_NUMBER: _builtins.int
     EARNINGS_FIELD_NUMBER: _builtins.int
     CONTEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique for ever; the same fact always has the same id."""
     program_id: _builtins.str
@@ -137,6 +138,8 @@ class RewardEvent(_message.Message):
     """What happened."""
     contest_id: _builtins.str
     """The contest; with PRIZE_WON only."""
+    reason: _builtins.str
+    """Why a person refused, in his own words; with REJECTED only."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When the fact happened."""
@@ -162,10 +165,11 @@ class RewardEvent(_message.Message):
         change: Global___RewardChange.ValueType = ...,
         earnings: _abc.Iterable[Global___Earning] | None = ...,
         contest_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "buyer_id", b"buyer_id", "change", b"change", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "earnings", b"earnings", "event_id", b"event_id", "event_type", b"event_type", "occurred_at", b"occurred_at", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "buyer_id", b"buyer_id", "change", b"change", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "earnings", b"earnings", "event_id", b"event_id", "event_type", b"event_type", "occurred_at", b"occurred_at", "program_id", b"program_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
