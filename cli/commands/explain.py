@@ -69,7 +69,7 @@ def reward(
     print_derivation(answer.derivation)
     for each in answer.revisions:
         out.print(
-            f"{moment(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id}",
+            f"{moment(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id or f'a refusal: {each.rejection_reason}'}",
             markup=False,
         )
     if answer.revisions:

@@ -63,13 +63,18 @@ def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.Reward
 
 
 def rejected(
-    conversion: Conversion, moment: datetime, rewards: Iterable[tuple[Reward, Transfer]], assets: Iterable[Asset]
+    conversion: Conversion,
+    moment: datetime,
+    reason: str,
+    rewards: Iterable[tuple[Reward, Transfer]],
+    assets: Iterable[Asset],
 ) -> events_pb2.RewardEvent:
     """A person refused rewards."""
     pairs = list(rewards)
     named = {transfer.asset for _, transfer in pairs}
     cause = pairs[0][1].cause_id
     event = _event(conversion, events_pb2.REWARD_CHANGE_REJECTED, cause, named, moment, assets)
+    event.reason = reason
     _add_earnings(event, ((reward, transfer.amount_minor, None) for reward, transfer in pairs))
     return event
 

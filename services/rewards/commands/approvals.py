@@ -86,7 +86,7 @@ async def _refuse(conn: AsyncConnection, plan: Plan, kept: Kept, rejection: Reje
         await ledger.post(conn, [], transfers, revisions)
         rewards = {each.reward.reward_id: each.reward for each in posted}
         pairs = [(rewards[each.reward_id], each) for each in transfers]
-        await outbox.append(conn, events.messages([events.rejected(conversion, now, pairs, plan.assets)]))
+        await outbox.append(conn, events.messages([events.rejected(conversion, now, reason, pairs, plan.assets)]))
 
 
 async def _end(conn: AsyncConnection, rejection: Rejection, pending: Sequence[Decision]) -> None:

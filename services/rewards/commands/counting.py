@@ -17,6 +17,7 @@ from services.rewards.domain.tally.snapshot import EMPTY
 from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import contests, tallies, waiting
 from services.rewards.store.conversions import Counted, Kept, Key, key_of
+from services.rewards.store.waiting import NO_REFUSAL
 
 CONVERSIONS_A_PART = 500
 """While so many are decided, those before them are written."""
@@ -147,7 +148,7 @@ async def take_back_all(
         known = reversals[key_of(each.conversion)]
         later = [one for one in known if (one.program_id, one.reversal_id) in new]
         earlier = [one for one in known if (one.program_id, one.reversal_id) not in new]
-        rule_ids = refused.get(key_of(each.conversion), ())
+        rule_ids, _ = refused.get(key_of(each.conversion), NO_REFUSAL)
         take_back_next(plan, each.conversion, each.snapshot, earlier, later, running, rule_ids)
     await tallies.add(conn, running.changes, running.reach_times)
 

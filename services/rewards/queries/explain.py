@@ -13,7 +13,7 @@ from chassis.times import to_timestamp
 from services.rewards.domain.conversion import Conversion, after
 from services.rewards.domain.decide.decision import SHARE_BIT, Moved
 from services.rewards.domain.decide.pay import Decision, Outcome, decide, silent
-from services.rewards.domain.explain.decisions import explain_conversion, explain_decision
+from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, refused
 from services.rewards.domain.explain.numbers import fraction_text
 from services.rewards.domain.explain.steps import explain_steps
 from services.rewards.domain.explain.words import LOCALES
@@ -22,8 +22,9 @@ from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.domain.settle.settlement import hold_end
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
-from services.rewards.store import conversions, reading
+from services.rewards.store import conversions, reading, waiting
 from services.rewards.store.conversions import Kept, key_of
+from services.rewards.store.waiting import NO_REFUSAL
 from services.rewards.wire.plans import currency_digits
 
 _OUTCOMES = {
@@ -46,6 +47,7 @@ _OUTCOMES = {
 }
 _ROUNDING = {
     Rounding.HALF_EVEN: plan_pb2.ROUNDING_MODE_HALF_EVEN,
+    Outcome.REJECTED: reward_pb2.OUTCOME_REJECTED,
     Rounding.HALF_UP: plan_pb2.ROUNDING_MODE_HALF_UP,
     Rounding.DOWN: plan_pb2.ROUNDING_MODE_DOWN,
 }
@@ -78,10 +80,15 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
     return reward_pb2.ExplainRewardResponse(
         reward=reward_message(view),
         derivation=_derivation(plan, kept.conversion, first, locale),
+    if view.rejection_reason:
+        current = refused(current, view.rejection_reason)
         current=_derivation(plan, left, current, locale),
         revisions=[
             reward_pb2.RewardRevision(
-                reversal_id=row.reversal_id, delta_minor=row.delta_minor, create_time=to_timestamp(row.record_time)
+                reversal_id=row.reversal_id,
+                delta_minor=row.delta_minor,
+                create_time=to_timestamp(row.record_time),
+                rejection_reason="" if row.reversal_id else view.rejection_reason,
             )
             for row in revisions
         ],
@@ -99,8 +106,14 @@ async def explain_conversion_now(
         kept = await _require_conversion(conn, request.program_id, request.conversion_id)
         left = await _left(conn, kept)
     plan = versions[kept.plan_version - 1] if kept.plan_version else None
-    decisions = decide(plan, left, kept.snapshot) if plan else []
+    decisions = [
+        refused(each, refusal.reason)
+        if each.outcome is Outcome.PAID and each.rule.rule_id in refusal.rule_ids
+        else each
+        for each in (decide(plan, left, kept.snapshot) if plan else [])
+    ]
     told = decisions + silent(plan, left) if plan else []
+        refusal = (await waiting.refused(conn, [key_of(kept.conversion)])).get(key_of(kept.conversion), NO_REFUSAL)
     return reward_pb2.ExplainConversionResponse(
         plan_version=kept.plan_version,
         derivations=[_derivation(plan, left, each, locale) for each in told] if plan else [],

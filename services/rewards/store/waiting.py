@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -90,7 +91,7 @@ _PENDING = text("""
     ORDER BY 2, 1 LIMIT :limit
 """)
 _REFUSED = text("""
-    SELECT program_id, conversion_id, array_agg(rule_id) AS rule_ids FROM hold_wait
+    SELECT program_id, conversion_id, array_agg(rule_id) AS rule_ids, min(reason) AS reason FROM hold_wait
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
         AND approval = 3
@@ -105,6 +106,17 @@ class Decision:
     mark: datetime
     rule_id: str
     approval: Approval
+
+
+class Refusal(NamedTuple):
+    """A person's no."""
+
+    rule_ids: tuple[str, ...] = ()
+    """The rules whose rewards he refused."""
+    reason: str = ""
+
+
+NO_REFUSAL = Refusal()
 
 
 async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[Signal]) -> None:
@@ -204,14 +216,14 @@ async def decide(
     )
 
 
-async def refused(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, tuple[str, ...]]:
-    """The rules whose rewards for these conversions a person refused."""
+async def refused(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, Refusal]:
+    """What a person refused of these conversions."""
     if not keys:
         return {}
     rows = await conn.execute(
         _REFUSED, {"program_ids": [each[0] for each in keys], "conversion_ids": [each[1] for each in keys]}
     )
-    return {(row.program_id, row.conversion_id): tuple(row.rule_ids) for row in rows}
+    return {(row.program_id, row.conversion_id): Refusal(tuple(row.rule_ids), row.reason) for row in rows}
 
 
 async def pending(

@@ -197,6 +197,26 @@ async def test_refusals_and_what_expires_are_told_in_both_languages(
     assert warning.hold_until.ToDatetime(tzinfo=UTC) == MOMENT + timedelta(days=7)
 
 
+async def test_who_is_refused_is_told_why(
+    inboxes: Inboxes,
+    preferences: notify_pb2_grpc.PreferenceServiceStub,
+    publish: Publish,
+    new_program_id: NewProgram,
+) -> None:
+    program = new_program_id("refused")
+    await prefers_russian(preferences, program, "olga")
+    event = reward_event(program, [earning("maria", 1, 21), earning("olga", 2, 2)], events_pb2.REWARD_CHANGE_REJECTED)
+    event.reason = "not a {company}, \u00abvera\u00bb\t\\N"
+    await publish(event)
+    [english] = await when_there(inboxes, program, "maria", 1)
+    assert english.reason == event.reason
+    assert english.body == (
+        f"The purchase of vera in {program} was checked, and 21 points for it will not be credited. Reason: {event.reason}"
+    )
+    [russian] = await when_there(inboxes, program, "olga", 1)
+    assert russian.body.endswith(f"начисления не будет: 2 балла. Причина: {event.reason}")
+
+
 async def test_winners_are_told_their_rank_and_prize_in_both_languages(
     inboxes: Inboxes,
     preferences: notify_pb2_grpc.PreferenceServiceStub,

@@ -6,7 +6,7 @@ import random
 import grpc
 import psycopg
 import pytest
-from upline.rewards.v1 import plan_pb2
+from upline.rewards.v1 import events_pb2, plan_pb2, reward_pb2
 
 from chassis.clock import ManualClock
 from tests.conftest import Servers
@@ -16,6 +16,7 @@ from tests.integration.rewards.counted import cap, counter, plan, rule, tier, ti
 from tests.integration.rewards.test_counting import assert_rebuilt, rich, tallies_of, trade
 from tests.integration.rewards.test_rebuild import rebuilt
 from tests.integration.rewards.test_waiting import approve, held, moved_clock, reject, release_all
+from tests.running import DEADLINE_SECONDS
 
 __all__ = ["moved_clock"]
 
@@ -66,6 +67,40 @@ async def test_what_is_refused_gives_its_room_to_the_next(
     }
     assert (await ledger.audit(program)).balanced
     await assert_rebuilt(servers, program)
+
+
+async def test_everybody_is_told_why(
+    ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
+) -> None:
+    """The participants by an event; support by the explanations of the reward and of the conversion."""
+    made = plan(rule("tenth", hold=BY_PERSON), rule("free", "1"))
+    program = await published(made)
+    await ledger.settle(message(recorded(program, "c1", 1_000), reversed_(program, "c1", "r1", 300)))
+    before = await ledger.explain(program, "c1")
+    rewards = await reject(ledger, program, "c1", "not a company")
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        rows = await (await conn.execute("SELECT payload FROM rewards.outbox ORDER BY outbox_id")).fetchall()
+    told = [
+        event
+        for (payload,) in rows
+        for event in events_pb2.RewardEventBatch.FromString(payload).events
+        if event.program_id == program and event.change == events_pb2.REWARD_CHANGE_REJECTED
+    ]
+    assert [(each.reason, [one.amount_minor for one in each.earnings]) for each in told] == [("not a company", [70])]
+    for locale, words in (("en", "a person refused it (not a company)"), ("ru", "отказано (not a company)")):
+        request = reward_pb2.ExplainRewardRequest(program_id=program, reward_id=rewards[0].reward_id, locale=locale)
+        one = await ledger.reader.ExplainReward(request, timeout=DEADLINE_SECONDS)
+        assert one.derivation.outcome == reward_pb2.OUTCOME_PAID
+        assert (one.current.outcome, one.current.amount_minor) == (reward_pb2.OUTCOME_REJECTED, 0)
+        assert words in one.current.sentence
+        assert [(each.reversal_id, each.delta_minor, each.rejection_reason) for each in one.revisions] == [
+            ("r1", -30, ""), ("", -70, "not a company"),
+        ]  # fmt: skip
+        whole = await ledger.explain(program, "c1", locale)
+        assert [each.outcome for each in whole.derivations] == [reward_pb2.OUTCOME_REJECTED, reward_pb2.OUTCOME_PAID]
+        assert words in whole.derivations[0].sentence
+    assert before.sentence == "Version 1 of the plan pays 0.77 USD for c1."
+    assert (await ledger.explain(program, "c1")).sentence == "Version 1 of the plan pays 0.07 USD for c1."
 
 
 @pytest.mark.parametrize("counting", [False, True])

@@ -98,6 +98,7 @@ def test_built_in_texts_name_the_amount_and_whose_conversion_it_was(kind: Kind, 
         assert ("vera" in rendered.body) == (entry.level > 0)
         assert ".." not in rendered.body
         assert "  " not in rendered.body
+        assert entry.reason in rendered.body
     if kind is Kind.HELD:
         assert "2026" in rendered.body
 

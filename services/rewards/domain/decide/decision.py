@@ -31,6 +31,8 @@ class Outcome(Enum):
     CAPPED = "capped"
     OUTBID = "outbid"
     SHARED = "shared"
+    REJECTED = "rejected"
+    """No decision: a person's word after it, for explanations."""
 
 
 class Failed(NamedTuple):
@@ -111,7 +113,13 @@ class Split(NamedTuple):
     """Whose reward it is."""
 
 
-Step = Failed | AtTier | AcrossTiers | Crossed | Moved | Earned | Limited | Outbid | Split
+class Refused(NamedTuple):
+    """A person refused the reward."""
+
+    reason: str
+
+
+Step = Failed | AtTier | AcrossTiers | Crossed | Moved | Earned | Limited | Outbid | Split | Refused
 
 
 class Decision(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.decision import Crossed, Decision, Failed, Outcome
+from services.rewards.domain.decide.decision import Crossed, Decision, Failed, Outcome, Refused
 from services.rewards.domain.explain.numbers import exact_text, fraction_text, minor_text
 from services.rewards.domain.explain.words import WORDS
 from services.rewards.domain.plan.amounts import Base
@@ -18,6 +18,7 @@ _WHY_NOT: Final = (
     ({Outcome.NO_ANCESTOR}, "no_upline"),
     ({Outcome.NO_LINK_OWNER}, "no_owner"),
     ({Outcome.NO_ANCESTOR, Outcome.NO_LINK_OWNER}, "no_upline"),
+    ({Outcome.REJECTED, Outcome.NO_ANCESTOR, Outcome.NO_LINK_OWNER}, "all_rejected"),
     ({Outcome.CURRENCY_MISMATCH}, "other_currency"),
     ({Outcome.CONDITION, Outcome.CONDITION_ERROR}, "no_condition"),
     ({Outcome.OCCURRENCE}, "no_occurrence"),
@@ -27,6 +28,11 @@ _WHY_NOT: Final = (
     ({Outcome.ROUNDS_TO_ZERO, Outcome.NO_BASE, Outcome.NO_ANCESTOR}, "all_zero"),
 )
 """Why nobody gets anything, where every rule has one of these outcomes; the first that is so."""
+
+
+def refused(decision: Decision, reason: str) -> Decision:
+    """What became of a decision when a person refused the reward."""
+    return decision._replace(outcome=Outcome.REJECTED, amount_minor=0, steps=(*decision.steps, Refused(reason)))
 
 
 def explain_decision(plan: Plan, conversion: Conversion, decision: Decision, currency_digits: int, locale: str) -> str:
@@ -95,6 +101,7 @@ def _facts(
         "condition": f"{rule.when.text}." if rule.when else "",
         "qualification": f"{rule.qualification.when.text}." if rule.qualification else "",
         "error": next((each.error for each in decision.steps if isinstance(each, Failed)), ""),
+        "reason": next((each.reason for each in decision.steps if isinstance(each, Refused)), ""),
     }
 
 

@@ -15,6 +15,7 @@ from services.rewards.domain.decide.decision import (
     Limited,
     Moved,
     Outbid,
+    Refused,
     Split,
     Step,
 )
@@ -45,7 +46,7 @@ class _Teller:
 
     def tell(self, step: Step) -> str:
         """One step; nothing where the decision's own sentence says it."""
-        return "" if isinstance(step, Failed) else _TELL[type(step)](self, step)
+        return "" if isinstance(step, Failed | Refused) else _TELL[type(step)](self, step)
 
     def at_tier(self, step: AtTier) -> str:
         """A tier of mode NEXT."""

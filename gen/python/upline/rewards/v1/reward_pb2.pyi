@@ -93,6 +93,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """Another rule of the group is worth more."""
     OUTCOME_SHARED: _Outcome.ValueType  # 16
     """All of it goes to the buyer as his share."""
+    OUTCOME_REJECTED: _Outcome.ValueType  # 17
+    """A person refused it; the sentence says why."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """What became of one rule at one level."""
@@ -131,6 +133,8 @@ OUTCOME_OUTBID: Outcome.ValueType  # 15
 """Another rule of the group is worth more."""
 OUTCOME_SHARED: Outcome.ValueType  # 16
 """All of it goes to the buyer as his share."""
+OUTCOME_REJECTED: Outcome.ValueType  # 17
+"""A person refused it; the sentence says why."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
@@ -309,17 +313,20 @@ Global___Derivation: _TypeAlias = Derivation  # noqa: Y015
 
 @_typing.final
 class RewardRevision(_message.Message):
-    """A change of a reward by a reversal."""
+    """A change of a reward by a reversal, or by a person who refused it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REVERSAL_ID_FIELD_NUMBER: _builtins.int
     DELTA_MINOR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REJECTION_REASON_FIELD_NUMBER: _builtins.int
     reversal_id: _builtins.str
-    """The reversal that caused it."""
+    """The reversal that caused it; empty for a refusal."""
     delta_minor: _builtins.int
     """What it took back, in the asset's minor units, not positive."""
+    rejection_reason: _builtins.str
+    """Why a person refused it, in his own words; empty for a reversal."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -330,10 +337,11 @@ class RewardRevision(_message.Message):
         reversal_id: _builtins.str = ...,
         delta_minor: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        rejection_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delta_minor", b"delta_minor", "reversal_id", b"reversal_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delta_minor", b"delta_minor", "rejection_reason", b"rejection_reason", "reversal_id", b"reversal_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -457,11 +465,11 @@ class ExplainRewardResponse(_message.Message):
 
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RewardRevision]:
-        """What reversals took back since, oldest first."""
+        """What reversals took back and a person refused since, oldest first."""
 
     @_builtins.property
     def current(self) -> Global___Derivation:
-        """How what is left of it comes about; the same as `derivation` if nothing was taken back."""
+        """How what is left of it comes about; the same as `derivation` if nothing was taken back or refused."""
 
     def __init__(
         self,
