@@ -44,10 +44,10 @@ _OUTCOMES = {
     Outcome.CAPPED: reward_pb2.OUTCOME_CAPPED,
     Outcome.OUTBID: reward_pb2.OUTCOME_OUTBID,
     Outcome.SHARED: reward_pb2.OUTCOME_SHARED,
+    Outcome.REJECTED: reward_pb2.OUTCOME_REJECTED,
 }
 _ROUNDING = {
     Rounding.HALF_EVEN: plan_pb2.ROUNDING_MODE_HALF_EVEN,
-    Outcome.REJECTED: reward_pb2.OUTCOME_REJECTED,
     Rounding.HALF_UP: plan_pb2.ROUNDING_MODE_HALF_UP,
     Rounding.DOWN: plan_pb2.ROUNDING_MODE_DOWN,
 }
@@ -77,11 +77,11 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
     plan = versions[view.plan_version - 1]
     slot = UUID(view.reward_id).int & 0xFFFF
     first, current = (_in_slot(decide(plan, conversion, kept.snapshot), slot) for conversion in (kept.conversion, left))
+    if view.rejection_reason:
+        current = refused(current, view.rejection_reason)
     return reward_pb2.ExplainRewardResponse(
         reward=reward_message(view),
         derivation=_derivation(plan, kept.conversion, first, locale),
-    if view.rejection_reason:
-        current = refused(current, view.rejection_reason)
         current=_derivation(plan, left, current, locale),
         revisions=[
             reward_pb2.RewardRevision(
@@ -105,6 +105,7 @@ async def explain_conversion_now(
         versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
         kept = await _require_conversion(conn, request.program_id, request.conversion_id)
         left = await _left(conn, kept)
+        refusal = (await waiting.refused(conn, [key_of(kept.conversion)])).get(key_of(kept.conversion), NO_REFUSAL)
     plan = versions[kept.plan_version - 1] if kept.plan_version else None
     decisions = [
         refused(each, refusal.reason)
@@ -113,7 +114,6 @@ async def explain_conversion_now(
         for each in (decide(plan, left, kept.snapshot) if plan else [])
     ]
     told = decisions + silent(plan, left) if plan else []
-        refusal = (await waiting.refused(conn, [key_of(kept.conversion)])).get(key_of(kept.conversion), NO_REFUSAL)
     return reward_pb2.ExplainConversionResponse(
         plan_version=kept.plan_version,
         derivations=[_derivation(plan, left, each, locale) for each in told] if plan else [],
