@@ -17,7 +17,12 @@ Targets = Annotated[
         help="A service elsewhere (attribution, rewards, notify); give all three, or set UPLINE_ATTRIBUTION_ADDR and so on.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for scripts.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="One JSON value on stdout, for scripts; what ends in _minor is in minor units (cents)."
+    ),
+]
 ProgramId = Annotated[str, typer.Argument(metavar="PROGRAM", help="The program's id.")]
 ParticipantId = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="The participant's id, the caller's own.")]
 Locale = Annotated[str, typer.Option("--locale", help="Language of sentences: en or ru.")]

@@ -26,7 +26,7 @@ def list_(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """List what waits, oldest first.
+    """List what waits, oldest first; amounts in whole units of their asset (12.50).
 
     Example: upline approvals list staged-sale
     """

@@ -22,6 +22,8 @@ def audit(
 ) -> None:
     """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree.
 
+    Amounts in findings are in minor units (cents), as they are stored.
+
     Examples: upline audit; upline audit uds --json
     """
     found = call(Where(state, tuple(target)), lambda client: read(client, program))

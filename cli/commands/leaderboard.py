@@ -22,6 +22,9 @@ def leaderboard(
 ) -> None:
     """Show who is ahead in a contest, or who won it.
 
+    Scores, and what is missing to the next rank, are what the contest's counter counts: conversions, people, or, where it measures volume,
+    minor units (cents) of the program's currency.
+
     Examples: upline leaderboard golden-mines spring; upline leaderboard golden-mines spring --of vera --json
     """
     board, place = call(Where(state, tuple(target)), lambda client: read(client, program, contest, participant, top))

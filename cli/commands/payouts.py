@@ -34,7 +34,7 @@ def list_(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """List payouts, newest first.
+    """List payouts, newest first; amounts and fees in whole units of their asset (12.50).
 
     Examples: upline payouts list super-birds; upline payouts list super-birds --state-is requested --json
     """
@@ -184,7 +184,7 @@ def batch(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Hand every approved payout over in one CSV file.
+    """Hand every approved payout over in one CSV file; amounts in whole units of their asset (12.50).
 
     Example: upline payouts batch super-birds 2026-05-31 --csv payouts.csv
     """

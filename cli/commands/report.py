@@ -33,6 +33,8 @@ def report(
 ) -> None:
     """Show what a period added up to, by asset, account and kind of movement. opening + in - out = closing.
 
+    Amounts are in whole units of their asset (12.50), in the CSV file too.
+
     Examples: upline report uds --from 2026-05-01 --to 2026-06-01; upline report uds --from 2026-05-01 --to 2026-06-01 --csv may.csv
     """
     request = payout_pb2.GetSettlementReportRequest(

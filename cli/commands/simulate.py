@@ -33,7 +33,8 @@ def simulate(
     state: State = DEFAULT_STATE,
     as_json: Json = False,
 ) -> None:
-    """Run a draft of a plan over what happened, side by side with what was paid: per person, per rule, in total.
+    """Run a draft of a plan over what happened, side by side with what was paid: per person, per rule, in total;
+    in whole units of each asset (12.50).
 
     The draft pays as if it had been in force alone, with every counter, cap and budget at nothing to begin with, and refunds are taken
     back as they were. Nothing is written. Needs the database as its owner: that of the stack on --state, or UPLINE_DATABASE_URL.
