@@ -307,6 +307,7 @@ async def _totals(world: World, wanted: dict[str, ExpectedTotal], path: str) -> 
             ("rewards", each.rewards, there.reward_count),
             ("accrued", each.accrued, world.whole(asset, there.accrued_minor)),
             ("reversed", each.reversed, world.whole(asset, there.reversed_minor)),
+            ("rejected", each.rejected, world.whole(asset, there.rejected_minor)),
             ("earners", each.earners, there.earner_count),
         ]
         differences += held_against(f"{path}[{asset}]", pairs)

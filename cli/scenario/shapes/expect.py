@@ -156,6 +156,7 @@ class ExpectedTotal:
     rewards: int | None = None
     accrued: KeyAmount | None = None
     reversed: KeyAmount | None = None
+    rejected: KeyAmount | None = None
     earners: int | None = None
 
 

@@ -44,7 +44,7 @@ async def get_program_totals(
         await require_plans(deps, conn, request.program_id)
         conversion = await reading.conversion_totals(conn, request.program_id)
         assets = await reading.asset_totals(conn, request.program_id)
-        taken_back = await reading.reversed_totals(conn, request.program_id)
+        taken = await reading.taken_totals(conn, request.program_id)
         top = await reading.top_earners(conn, request.program_id, request.top_count or DEFAULT_TOP_COUNT)
     return reward_pb2.GetProgramTotalsResponse(
         conversion_count=conversion.conversion_count,
@@ -55,7 +55,8 @@ async def get_program_totals(
                 asset=each.asset,
                 reward_count=each.reward_count,
                 accrued_minor=each.accrued_minor,
-                reversed_minor=taken_back.get(each.asset, 0),
+                reversed_minor=taken.get(each.asset, (0, 0))[0],
+                rejected_minor=taken.get(each.asset, (0, 0))[1],
                 earner_count=each.earner_count,
                 top=[
                     reward_pb2.Earner(participant_id=participant_id, amount_minor=amount_minor)

@@ -88,9 +88,10 @@ _ASSET_TOTALS = text("""
         count(DISTINCT beneficiary_id) AS earner_count
     FROM reward WHERE program_id = :program_id GROUP BY asset ORDER BY asset
 """)
-_REVERSED_TOTALS = text("""
-    SELECT asset, sum(amount_minor)::bigint AS reversed_minor FROM transfer
-    WHERE program_id = :program_id AND kind = 3 GROUP BY asset
+_TAKEN_TOTALS = text("""
+    SELECT asset, coalesce(sum(amount_minor) FILTER (WHERE kind = 3), 0)::bigint AS reversed_minor,
+        coalesce(sum(amount_minor) FILTER (WHERE kind = 5), 0)::bigint AS rejected_minor
+    FROM transfer WHERE program_id = :program_id AND kind IN (3, 5) GROUP BY asset
 """)
 _TOP = text("""
     SELECT asset, participant_id, amount_minor FROM (
@@ -220,10 +221,10 @@ async def asset_totals(conn: AsyncConnection, program_id: str) -> list[Row[Any]]
     return list((await conn.execute(_ASSET_TOTALS, {"program_id": program_id})).all())
 
 
-async def reversed_totals(conn: AsyncConnection, program_id: str) -> dict[str, int]:
-    """What was taken back, by asset."""
-    rows = await conn.execute(_REVERSED_TOTALS, {"program_id": program_id})
-    return {row.asset: row.reversed_minor for row in rows}
+async def taken_totals(conn: AsyncConnection, program_id: str) -> dict[str, tuple[int, int]]:
+    """(what reversals took back, what people refused) by asset."""
+    rows = await conn.execute(_TAKEN_TOTALS, {"program_id": program_id})
+    return {row.asset: (row.reversed_minor, row.rejected_minor) for row in rows}
 
 
 async def top_earners(conn: AsyncConnection, program_id: str, top_count: int) -> dict[str, list[tuple[str, int]]]:

@@ -2,16 +2,18 @@
 
 import asyncio
 import random
+from datetime import timedelta
 
 import grpc
 import psycopg
 import pytest
-from upline.rewards.v1 import events_pb2, plan_pb2, reward_pb2
+from upline.rewards.v1 import events_pb2, payout_pb2, payout_pb2_grpc, plan_pb2, reward_pb2
 
 from chassis.clock import ManualClock
+from chassis.times import to_timestamp
 from tests.conftest import Servers
 from tests.errors import reason_of
-from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
+from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.counted import cap, counter, plan, rule, tier, tiers
 from tests.integration.rewards.test_counting import assert_rebuilt, rich, tallies_of, trade
 from tests.integration.rewards.test_rebuild import rebuilt
@@ -21,6 +23,7 @@ from tests.running import DEADLINE_SECONDS
 __all__ = ["moved_clock"]
 
 SAID = ("NOTHING_WAITS", "APPROVED", "REJECTED")
+DAY = timedelta(days=1)
 BY_PERSON = plan_pb2.Hold(approval=True)
 
 
@@ -101,6 +104,25 @@ async def test_everybody_is_told_why(
         assert words in whole.derivations[0].sentence
     assert before.sentence == "Version 1 of the plan pays 0.77 USD for c1."
     assert (await ledger.explain(program, "c1")).sentence == "Version 1 of the plan pays 0.07 USD for c1."
+
+
+async def test_reversals_and_refusals_are_summed_apart(
+    ledger: Ledger, published: Published, moved_clock: ManualClock
+) -> None:
+    program = await published(plan(rule("tenth", hold=BY_PERSON), rule("free", "1")))
+    await ledger.settle(message(recorded(program, "c1", 1_000), reversed_(program, "c1", "r1", 300)))
+    await reject(ledger, program, "c1")
+    await ledger.settle(message(reversed_(program, "c1", "r2", 700, completes=True, minutes_later=2)))
+    request = reward_pb2.GetProgramTotalsRequest(program_id=program)
+    [usd] = (await ledger.reader.GetProgramTotals(request, timeout=DEADLINE_SECONDS)).assets
+    assert (usd.accrued_minor, usd.reversed_minor, usd.rejected_minor) == (110, 30 + 3 + 7, 70)
+    period = payout_pb2.GetSettlementReportRequest(
+        program_id=program, start_time=to_timestamp(NOON - DAY), end_time=to_timestamp(NOON + DAY)
+    )
+    payouts = payout_pb2_grpc.PayoutServiceStub(ledger.rewards.channel)
+    [report] = (await payouts.GetSettlementReport(period, timeout=DEADLINE_SECONDS)).assets
+    kinds = {each.kind: each.amount_minor for each in report.kinds}
+    assert kinds == {"accrual": 110, "reversal": 40, "rejection": 70}
 
 
 @pytest.mark.parametrize("counting", [False, True])

@@ -34,9 +34,9 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     REWARD_CHANGE_RELEASED: _RewardChange.ValueType  # 2
     """A hold ended."""
     REWARD_CHANGE_REVERSED: _RewardChange.ValueType  # 3
-    """Taken back, whole or in part."""
+    """Taken back by a reversal, whole or in part. What a person refuses is REJECTED and no part of it."""
     REWARD_CHANGE_REJECTED: _RewardChange.ValueType  # 4
-    """Refused by a person."""
+    """Refused by a person: what reversals had left."""
     REWARD_CHANGE_EXPIRING: _RewardChange.ValueType  # 5
     """What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
     reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
@@ -62,9 +62,9 @@ REWARD_CHANGE_ACCRUED: RewardChange.ValueType  # 1
 REWARD_CHANGE_RELEASED: RewardChange.ValueType  # 2
 """A hold ended."""
 REWARD_CHANGE_REVERSED: RewardChange.ValueType  # 3
-"""Taken back, whole or in part."""
+"""Taken back by a reversal, whole or in part. What a person refuses is REJECTED and no part of it."""
 REWARD_CHANGE_REJECTED: RewardChange.ValueType  # 4
-"""Refused by a person."""
+"""Refused by a person: what reversals had left."""
 REWARD_CHANGE_EXPIRING: RewardChange.ValueType  # 5
 """What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
 reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.

@@ -176,7 +176,7 @@ class Reward(_message.Message):
     amount_minor: _builtins.int
     """What was owed at first, in the asset's minor units."""
     net_minor: _builtins.int
-    """What is left of it after reversals."""
+    """What is left of it after reversals and a person's refusal."""
     state: Global___RewardState.ValueType
     """Where it is."""
     plan_version: _builtins.int
@@ -611,7 +611,7 @@ Global___Earner: _TypeAlias = Earner  # noqa: Y015
 
 @_typing.final
 class AssetTotals(_message.Message):
-    """Totals of one asset."""
+    """Totals of one asset. What is left of all rewards is accrued − reversed − rejected."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -621,6 +621,7 @@ class AssetTotals(_message.Message):
     REVERSED_MINOR_FIELD_NUMBER: _builtins.int
     EARNER_COUNT_FIELD_NUMBER: _builtins.int
     TOP_FIELD_NUMBER: _builtins.int
+    REJECTED_MINOR_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """The asset."""
     reward_count: _builtins.int
@@ -628,9 +629,13 @@ class AssetTotals(_message.Message):
     accrued_minor: _builtins.int
     """Their sum as first owed, in minor units."""
     reversed_minor: _builtins.int
-    """What reversals took back of it, in minor units."""
+    """What reversals took back of it, in minor units, from whatever account. What a person refused is not in it, as everywhere: transfers, the
+    settlement report and events keep the two apart.
+    """
     earner_count: _builtins.int
     """How many participants were owed something."""
+    rejected_minor: _builtins.int
+    """What people refused of it, in minor units: what refunds had left of it by then."""
     @_builtins.property
     def top(self) -> _containers.RepeatedCompositeFieldContainer[Global___Earner]:
         """Who holds most, the largest first; ties by participant id."""
@@ -644,10 +649,11 @@ class AssetTotals(_message.Message):
         reversed_minor: _builtins.int = ...,
         earner_count: _builtins.int = ...,
         top: _abc.Iterable[Global___Earner] | None = ...,
+        rejected_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accrued_minor", b"accrued_minor", "asset", b"asset", "earner_count", b"earner_count", "reversed_minor", b"reversed_minor", "reward_count", b"reward_count", "top", b"top"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accrued_minor", b"accrued_minor", "asset", b"asset", "earner_count", b"earner_count", "rejected_minor", b"rejected_minor", "reversed_minor", b"reversed_minor", "reward_count", b"reward_count", "top", b"top"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

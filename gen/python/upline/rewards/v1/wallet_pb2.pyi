@@ -37,7 +37,7 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     TRANSFER_KIND_DEBT_SETTLEMENT: _TransferKind.ValueType  # 4
     """A debt is settled: from available to debt."""
     TRANSFER_KIND_REJECTION: _TransferKind.ValueType  # 5
-    """A held reward is rejected by a person: from held to issuance."""
+    """A held reward is rejected by a person: from held to issuance. Refunds find nothing of it afterwards, so nothing is in both."""
     TRANSFER_KIND_AUTHORIZATION: _TransferKind.ValueType  # 6
     """A redemption is authorised: from available to reserved."""
     TRANSFER_KIND_CAPTURE: _TransferKind.ValueType  # 7
@@ -79,7 +79,7 @@ TRANSFER_KIND_REVERSAL: TransferKind.ValueType  # 3
 TRANSFER_KIND_DEBT_SETTLEMENT: TransferKind.ValueType  # 4
 """A debt is settled: from available to debt."""
 TRANSFER_KIND_REJECTION: TransferKind.ValueType  # 5
-"""A held reward is rejected by a person: from held to issuance."""
+"""A held reward is rejected by a person: from held to issuance. Refunds find nothing of it afterwards, so nothing is in both."""
 TRANSFER_KIND_AUTHORIZATION: TransferKind.ValueType  # 6
 """A redemption is authorised: from available to reserved."""
 TRANSFER_KIND_CAPTURE: TransferKind.ValueType  # 7
