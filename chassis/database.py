@@ -98,6 +98,13 @@ def is_unstorable_text(error: BaseException) -> bool:
     return isinstance(error, psycopg.DataError) and "NUL (0x00)" in str(error)
 
 
+def is_beyond_int64(error: BaseException) -> bool:
+    """Whether a sum came to more than 64 bits hold."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    return isinstance(error, psycopg.errors.NumericValueOutOfRange)
+
+
 _NOT_THE_WORK = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,

@@ -21,7 +21,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from chassis.database import is_transient, is_unstorable_text
+from chassis.database import is_beyond_int64, is_transient, is_unstorable_text
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.settings import ServiceSettings
 from chassis.telemetry import RPC_SECONDS
@@ -257,6 +257,12 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
         elif is_unstorable_text(error):
             error = UplineError(
                 code_pb2.INVALID_ARGUMENT, "ZERO_CHARACTER", "a text of the request contains a zero character (U+0000)"
+            )
+        elif is_beyond_int64(error):
+            error = UplineError(
+                code_pb2.OUT_OF_RANGE,
+                "SUM_TOO_LARGE",
+                "a sum in the answer is more than the contract can tell (2^63 - 1)",
             )
         else:
             log.error("internal error", method=method.full_name, exc_info=error)

@@ -14,7 +14,7 @@ from services.attribution.wire.plain import require_plain, require_plain_map
 from services.attribution.wire.programs import is_currency
 
 MAX_AMOUNT_MINOR = 10**15
-"""Ten trillion in a currency of cents. Plans bound their rates so that no reward on such an amount leaves int64."""
+"""Ten trillion in a currency of cents. No reward is more either, whatever a plan makes of it."""
 
 
 def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: datetime) -> Draft:

@@ -11,12 +11,9 @@ from chassis.errors import already_exists, failed_precondition, invalid, not_fou
 from chassis.idempotency import body_hash
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, take
-from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, TransferKind
 from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import redemptions, wallets
-
-MAX_AMOUNT_MINOR = 10**15
-"""As the contract bounds the amounts that callers name."""
 
 Answer = TypeVar("Answer", bound=Message)
 

@@ -5,6 +5,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 
+MAX_AMOUNT_MINOR = 10**15
+"""The most that one reward, redemption, gift, exchange or payout moves: as much as the largest conversion. More is a mistake, in a plan or in
+what is reported. So every single amount fits int64 with room for thousands of its kind; what adds many of them up is not bound by int64."""
+
 
 class Place(IntEnum):
     """Accounts. Those of a participant exist once for each participant and asset, the others once a program and asset.

@@ -27,6 +27,9 @@ from services.rewards.store.conversions import Kept, key_of
 from services.rewards.store.waiting import NO_REFUSAL
 from services.rewards.wire.plans import currency_digits
 
+_LARGEST_INT64 = 2**63 - 1
+"""Earnings in a cheap asset may come to more: then the reward is too large to be paid, and `exact_minor` tells what it would be."""
+
 _OUTCOMES = {
     Outcome.PAID: reward_pb2.OUTCOME_PAID,
     Outcome.EVENT_TYPE: reward_pb2.OUTCOME_EVENT_TYPE,
@@ -166,7 +169,7 @@ def _derivation(plan: Plan, conversion: Conversion, decision: Decision, locale: 
     )
     if level.percent is not None:
         message.base = _BASE[rule.base]
-        message.base_minor = decision.base_minor
+        message.base_minor = min(decision.base_minor, _LARGEST_INT64)
         message.percent = fraction_text(level.percent)
     if (until := hold_end(rule, conversion)) is not None:
         message.hold_until.CopyFrom(to_timestamp(until))

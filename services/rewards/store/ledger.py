@@ -1,6 +1,6 @@
 """Rewards, transfers and balances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Row, text
@@ -11,6 +11,8 @@ from services.rewards.domain.ledger import Account, Place, Reward, Transfer, del
 from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, Posted, Revision, reward_prefix
 from services.rewards.store.conversions import Key, key_of
 from services.rewards.store.copying import NULL, copy_lines, escape
+
+MAX_DELTA_MINOR = 2**63 - 1
 
 Hold = tuple[str, str, datetime]
 """(program_id, conversion_id, due_time)."""
@@ -223,9 +225,17 @@ def _reward_lines(rewards: Iterable[Reward]) -> list[str]:
 
 def _delta_lines(changes: dict[Account, int]) -> list[str]:
     return sorted(
-        f"{escape(participant_id)}\t{program_id}\t{place:d}\t{asset}\t{delta}\n"
+        f"{escape(participant_id)}\t{program_id}\t{place:d}\t{asset}\t{part}\n"
         for (program_id, participant_id, place, asset), delta in changes.items()
+        for part in ((delta,) if -MAX_DELTA_MINOR <= delta <= MAX_DELTA_MINOR else _parts(delta))
     )
+
+
+def _parts(delta: int) -> Iterator[int]:
+    """A sum that no column holds, as several that do: what is added to a balance may come in any number of rows."""
+    sign = -1 if delta < 0 else 1
+    for start in range(0, abs(delta), MAX_DELTA_MINOR):
+        yield sign * min(abs(delta) - start, MAX_DELTA_MINOR)
 
 
 def _transfer_line(transfer: Transfer) -> str:

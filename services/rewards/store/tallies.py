@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.database import psycopg_connection
+from chassis.database import is_beyond_int64, psycopg_connection
 from services.rewards.domain.tally.tallies import CONTEST_PREFIX, TallyKey
 
 _SEPARATOR = "\x1e"
@@ -44,6 +44,10 @@ _ADD_SCORES = text("""
 _DRAW = text("SELECT nextval('settle_position') FROM generate_series(1, :count)")
 
 
+class TallyOverflowError(ArithmeticError):
+    """A counter or score would be more than 64 bits hold. The fact cannot be counted: it is set aside."""
+
+
 async def lock(conn: AsyncConnection, program_ids: Collection[str]) -> None:
     """Makes the programs' facts wait for one another until the transaction ends.
 
@@ -69,6 +73,18 @@ async def load(conn: AsyncConnection, keys: Iterable[TallyKey]) -> dict[TallyKey
 
 async def add(conn: AsyncConnection, changes: Mapping[TallyKey, int], reach_times: Mapping[TallyKey, datetime]) -> None:
     """Adds to tallies. `reach_times`: of the scores among them, the record time of the last fact that changed them."""
+    try:
+        await _add(conn, changes, reach_times)
+    except Exception as error:
+        if is_beyond_int64(error):
+            programs = ", ".join(sorted({each.program_id for each in changes}))
+            raise TallyOverflowError(f"a counter or score of {programs} would be more than 2^63 - 1") from error
+        raise
+
+
+async def _add(
+    conn: AsyncConnection, changes: Mapping[TallyKey, int], reach_times: Mapping[TallyKey, datetime]
+) -> None:
     raw = await psycopg_connection(conn)
     changed = [key for key, change in changes.items() if change and key not in reach_times]
     for program_id, some in _by_program(changed).items():

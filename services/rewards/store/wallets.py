@@ -19,8 +19,8 @@ _LOCK = text("""
     FROM (SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS t (name, n) ORDER BY n OFFSET 0) AS ordered
 """)
 _POCKETS = text("""
-    SELECT participant_id, asset, coalesce(sum(amount_minor) FILTER (WHERE place = 3), 0)::bigint AS available_minor,
-        coalesce(-sum(amount_minor) FILTER (WHERE place = 5), 0)::bigint AS debt_minor
+    SELECT participant_id, asset, coalesce(sum(amount_minor) FILTER (WHERE place = 3), 0) AS available_minor,
+        coalesce(-sum(amount_minor) FILTER (WHERE place = 5), 0) AS debt_minor
     FROM (
         SELECT participant_id, asset, place, amount_minor FROM balance
         WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[])) AND place IN (3, 5)
@@ -82,7 +82,7 @@ async def lock(conn: AsyncConnection, names: Iterable[str]) -> None:
 async def pockets(conn: AsyncConnection, program_id: str, participants: Iterable[str]) -> dict[tuple[str, str], Pocket]:
     """What participants have, by participant and asset; to be read behind their locks."""
     rows = await conn.execute(_POCKETS, {"program_id": program_id, "participants": sorted(set(participants))})
-    return {(row.participant_id, row.asset): Pocket(row.available_minor, row.debt_minor) for row in rows}
+    return {(row.participant_id, row.asset): Pocket(int(row.available_minor), int(row.debt_minor)) for row in rows}
 
 
 async def post(conn: AsyncConnection, moves: Sequence[Move], moment: datetime) -> None:

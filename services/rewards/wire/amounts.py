@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table, TableRow
 from services.rewards.domain.plan.asset import Asset, AssetKind
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
@@ -13,10 +14,6 @@ from services.rewards.wire.plan_context import PlanContext
 MAX_PERCENT = 1_000
 MAX_EARNINGS_PERCENT = 100
 MAX_RATIO = 10
-MAX_FIXED_MINOR = 10**18
-"""Of one reward: below 2^63."""
-MAX_LINE_MINOR = 10**16
-"""Of a table's row, with the largest factor of tiers: 500 lines together stay below 2^63."""
 BASES = {
     plan_pb2.AMOUNT_BASE_UNSPECIFIED: Base.ORDER,
     plan_pb2.AMOUNT_BASE_ORDER: Base.ORDER,
@@ -78,8 +75,8 @@ class AmountReader:
 
     def fixed(self, level: int, amount_minor: Fraction | int, field: str) -> LevelAmount:
         """A level's fixed amount."""
-        if amount_minor > MAX_FIXED_MINOR:
-            self._wrong(field, f"is {float(amount_minor):g} minor units at level {level}; at most {MAX_FIXED_MINOR}")
+        if amount_minor > MAX_AMOUNT_MINOR:
+            self._wrong(field, f"is {float(amount_minor):g} minor units at level {level}; at most {MAX_AMOUNT_MINOR}")
         exact = Fraction(amount_minor)
         return LevelAmount(level, exact.numerator, exact.denominator, None)
 
@@ -171,8 +168,8 @@ class AmountReader:
         rows = [*table.rows.values(), *([table.otherwise] if table.otherwise else [])]
         fixed = max((row.share for row in rows if row.percent is None), default=Fraction(0)) * factor
         share = max((row.share for row in rows if row.percent is not None), default=Fraction(0)) * factor
-        if fixed > MAX_LINE_MINOR:
-            self._wrong(field, f"pays {float(fixed):g} minor units for a line; at most {MAX_LINE_MINOR}")
+        if fixed > MAX_AMOUNT_MINOR:
+            self._wrong(field, f"pays {float(fixed):g} minor units for a line; at most {MAX_AMOUNT_MINOR}")
         if share > MAX_ASSET_MINOR_PER_BASE_MINOR:
             self._wrong(
                 field,

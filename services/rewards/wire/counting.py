@@ -7,11 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upline.rewards.v1 import plan_pb2
 
 from chassis.times import to_datetime
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.contests import Contest, Prize
 from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import Budget
 from services.rewards.domain.tally import tallies
-from services.rewards.wire.amounts import MAX_FIXED_MINOR
 from services.rewards.wire.audiences import read_audience
 from services.rewards.wire.conditions import RESERVED, Compiler, InvalidConditionError, Scope
 from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
@@ -112,10 +112,10 @@ def _prizes(plan: PlanContext, message: plan_pb2.Contest, path: str) -> Iterable
             plan.problems.wrong(f"{where}.to_rank", f"must not be below from_rank ({each.from_rank})")
         ranks = range(each.from_rank, each.to_rank + 1)
         won[each.asset] = won.get(each.asset, 0) + each.amount_minor * len(ranks)
-        if won[each.asset] > MAX_FIXED_MINOR:
+        if won[each.asset] > MAX_AMOUNT_MINOR:
             plan.problems.wrong(
                 f"{where}.amount_minor",
-                f"all prizes in {each.asset!r} are {won[each.asset]:g} minor units; at most {MAX_FIXED_MINOR}",
+                f"all prizes in {each.asset!r} are {won[each.asset]:g} minor units; at most {MAX_AMOUNT_MINOR}",
             )
         before = taken.setdefault(each.asset, [])
         if any(max(ranks.start, other.start) < min(ranks.stop, other.stop) for other in before):

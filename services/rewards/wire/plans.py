@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from fractions import Fraction
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.plan.amounts import Base
-from services.rewards.domain.plan.plan import Plan, Rule
+from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR, Plan, Rule
 from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.wire.assets import asset_message, read_assets
 from services.rewards.wire.conditions import Compiler
@@ -122,6 +123,19 @@ def _check_sources(plan: PlanContext, rule: Rule, by_id: dict[str, Rule]) -> Non
                 f"rule {rule.rule_id!r} cannot pay a percentage of {source.asset.code!r} in {rule.asset.code!r}:"
                 " nothing converts them",
             )
+        elif (most := _largest_share(rule) * rule.minor_per_minor_of(source)) > MAX_ASSET_MINOR_PER_BASE_MINOR:
+            plan.problems.wrong(
+                path,
+                f"rule {rule.rule_id!r} pays {float(most):g} minor units of {rule.asset.code!r} for each one that {rule_id!r} pays;"
+                f" at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",
+            )
+
+
+def _largest_share(rule: Rule) -> Fraction:
+    """The largest percentage that a rule states, of 1."""
+    tiers = rule.tiers.tiers if rule.tiers is not None else ()
+    stated = (level for levels in (rule.levels, *(each.levels for each in tiers)) for level in levels)
+    return max((Fraction(each.numerator, each.denominator) for each in stated), default=Fraction())
 
 
 def _are_comparable(plan: PlanContext, one: Rule, other: Rule) -> bool:

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.counters import Measure
 from services.rewards.domain.plan.tiers import Tier, TierMode, Tiers
@@ -49,6 +50,9 @@ class TierReader:
                 self._wrong(f"tiers.tiers[{index}].from", "must be above that of the tier before")
             levels = tuple(self._level(level, each, mode, f"tiers.tiers[{index}]") for level in self._levels)
             tiers.append(Tier(getattr(each, "from"), levels))
+        # One conversion may cross every bound, and the bonuses are one reward then.
+        if mode is TierMode.BONUS and (together := sum(each.amount_minor for each in message.tiers)) > MAX_AMOUNT_MINOR:
+            self._wrong("tiers.tiers", f"come to {together:g} minor units together; at most {MAX_AMOUNT_MINOR}")
         return Tiers(message.counter, mode, tuple(tiers))
 
     def _wrong(self, field: str, description: str) -> None:

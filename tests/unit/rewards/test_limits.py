@@ -1,14 +1,35 @@
 """Caps and budgets: shared by the rewards of one conversion, never exceeded, given back by refunds."""
 
+from fractions import Fraction
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.decision import Limited, Outcome
 from services.rewards.domain.decide.effects import effects
 from services.rewards.domain.decide.pay import decide
+from services.rewards.domain.details import Details, Line
+from services.rewards.domain.explain.steps import explain_steps
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
+from services.rewards.domain.plan.limits import LARGEST
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.snapshot import Snapshot
-from tests.unit.rewards.plans import conversion, fixed, outcomes, paid, percent, plan, rule, upline
+from tests.unit.rewards.plans import (
+    MOMENT,
+    conversion,
+    conversions,
+    detailed,
+    fixed,
+    outcomes,
+    paid,
+    percent,
+    plan,
+    plans,
+    rule,
+    upline,
+)
 
 REWARD, BENEFICIARY, REFEREE, PROGRAM = (
     plan_pb2.CAP_SCOPE_REWARD, plan_pb2.CAP_SCOPE_BENEFICIARY, plan_pb2.CAP_SCOPE_REFEREE, plan_pb2.CAP_SCOPE_PROGRAM,
@@ -19,6 +40,10 @@ NAMES = {BENEFICIARY: "beneficiary", REFEREE: "referee", PROGRAM: "program"}
 
 def cap(scope: int, amount_minor: int, **fields: object) -> plan_pb2.Cap:
     return plan_pb2.Cap(scope=scope, amount_minor=amount_minor, **fields)  # type: ignore[arg-type]
+
+
+def refund(amount_minor: int) -> Reversal:
+    return Reversal("shop", "r1", "c1", amount_minor, False, MOMENT)
 
 
 def test_a_reward_is_capped_by_itself() -> None:
@@ -118,3 +143,60 @@ def test_caps_and_budgets_are_never_exceeded(
             key = ("budget:all", "", "")
             used[key] = used.get(key, 0) + minor
             assert used[key] <= budget_minor
+
+
+def test_no_reward_is_larger_than_any_amount_may_be() -> None:
+    """A plan that states no more may still come to more, of an absurd order: it is dropped, and told."""
+    double = plan(rule(amount=percent("200")), rule("fair", amount=percent("1")))
+    assert paid(double, conversion(MAX_AMOUNT_MINOR // 2)) == [
+        ("r", "maria", MAX_AMOUNT_MINOR), ("fair", "maria", MAX_AMOUNT_MINOR // 200),
+    ]  # fmt: skip
+    order = conversion(MAX_AMOUNT_MINOR // 2 + 1)
+    too_much, fair = decide(double, order)
+    assert (too_much.outcome, fair.outcome) == (Outcome.CAPPED, Outcome.PAID)
+    assert too_much.steps == (Limited(LARGEST, MAX_AMOUNT_MINOR + 2, 0),)
+    assert explain_steps(double, order, too_much, 2, "en") == [
+        "Cap on each reward, at most 10000000000000.00 USD: 0.00 USD of 10000000000000.02 USD fits."
+    ]
+    # What is left after a refund would fit; but nobody gets anything by a refund.
+    assert paid(double, after(order, [refund(order.amount_minor - 100)])) == [("fair", "maria", 1)]
+
+
+def test_a_cap_or_a_tighter_rule_holds_before_that() -> None:
+    capped = plan(rule(amount=percent("200"), caps=[cap(REWARD, 700)]))
+    assert paid(capped, conversion(MAX_AMOUNT_MINOR)) == [("r", "maria", 700)]
+    budgeted = plan(
+        rule(amount=percent("200")),
+        rule("fair", amount=fixed(10)),
+        budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=1_000)],
+    )  # an absurd order does not use a budget up
+    assert paid(budgeted, conversion(MAX_AMOUNT_MINOR)) == [("fair", "maria", 10)]
+
+
+def test_many_lines_and_many_earnings_have_the_same_bound() -> None:
+    lines = [Line(str(number), "hosting", "", 10, {}) for number in range(500)]
+    order = detailed(Details(lines=lines), 5_000)
+    row = plan_pb2.TableRow(amount_minor=MAX_AMOUNT_MINOR // 499)
+    by_line = plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", otherwise=row))
+    assert outcomes(plan(rule(amount=by_line)), order) == [Outcome.CAPPED]
+    # Fixed rows and percentages of one table are one reward as well.
+    row.amount_minor = MAX_AMOUNT_MINOR // 500
+    mixed = plan_pb2.TableAmount(by="sku", otherwise=row, rows=[plan_pb2.TableRow(value="domain", percent="100")])
+    order = detailed(Details(lines=[*lines, Line("d", "domain", "", 1, {})]), 5_001)
+    assert outcomes(plan(rule(amount=plan_pb2.Amount(table=mixed))), order) == [Outcome.CAPPED]
+    source = rule("source", to=upline(1, 3), amount=fixed(MAX_AMOUNT_MINOR))
+    matching = rule("m", to=upline(1, 3), amount=percent("100", plan_pb2.AMOUNT_BASE_EARNINGS), earnings_of=["source"])
+    decisions = decide(plan(source, matching), conversion(upline=("maria", "olga", "petr", "rosa")))
+    assert {each.beneficiary_id: each.outcome for each in decisions if each.rule.rule_id == "m"} == {
+        "olga": Outcome.PAID, "petr": Outcome.CAPPED, "rosa": Outcome.CAPPED
+    }  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(plans(), conversions())
+def test_nothing_that_is_decided_is_larger(subject: Plan, order: Conversion) -> None:
+    assert all(each.amount_minor <= MAX_AMOUNT_MINOR for each in decide(subject, order))
+    assert all(
+        each.outcome is not Outcome.CAPPED or Fraction(each.numerator, each.denominator) > MAX_AMOUNT_MINOR - 1
+        for each in decide(subject, order)
+    )

@@ -14,7 +14,7 @@ from services.rewards.domain.decide.decision import Decision
 from services.rewards.domain.decide.pay import Outcome, decide, pay
 from services.rewards.domain.decide.rich import decide_richly
 from services.rewards.domain.details import Details
-from services.rewards.domain.ledger import Place, deltas
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, deltas
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.plan.rounding import Rounding, round_fraction
 from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
@@ -173,7 +173,7 @@ def test_any_refunds_that_add_up_to_the_whole_end_at_zero(subject: Plan, order: 
 def test_every_accrual_balances_and_has_ids_of_its_own(subject: Plan, order: Conversion) -> None:
     accrual = accrue(subject, order)
     assert sum(deltas(accrual.rewards, ()).values()) == 0
-    assert all(0 < each.amount_minor < 2**63 for each in accrual.rewards)
+    assert all(0 < each.amount_minor <= MAX_AMOUNT_MINOR for each in accrual.rewards)
     assert len({each.reward_id for each in accrual.rewards}) == len(accrual.rewards)
     assert {each.beneficiary_id for each in accrual.rewards} <= set(order.people)
     assert accrue(subject, order) == accrual

@@ -9,6 +9,8 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from chassis.errors import UplineError
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
+from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
 from services.rewards.wire.plans import read_plan
 from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
 
@@ -152,6 +154,10 @@ def table(*rows: tuple[str, str], otherwise: str = "") -> plan_pb2.Amount:
     return plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", rows=read, otherwise=rest))
 
 
+def lines_table(amount_minor: int) -> plan_pb2.Amount:
+    return plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", otherwise=plan_pb2.TableRow(amount_minor=amount_minor)))
+
+
 def chosen(least: str, default: str, most: str) -> plan_pb2.Share:
     return plan_pb2.Share(chosen=plan_pb2.ChosenShare(min_percent=least, default_percent=default, max_percent=most))
 
@@ -200,7 +206,11 @@ def factor(text: str) -> plan_pb2.Tiers:
         (rule(amount=table(("", "1"))), "amount.table.rows[0].value", "is missing"),
         (rule(amount=table(("a", "1"), otherwise="b")), "amount.table.otherwise.value", "must be empty"),
         (rule(asset="mug"), "amount.percent.percent", "one gift has no worth in it"),
-        (rule(amount=fixed(2 * 10**18)), "amount.fixed.amount_minor", "at most"),
+        (rule(amount=fixed(MAX_AMOUNT_MINOR + 1)), "amount.fixed.amount_minor", "at most 1000000000000000"),
+        (rule(amount=per_level(amounts_minor=[MAX_AMOUNT_MINOR + 1])), "amount.per_level.amounts_minor[0]", "at most"),
+        (rule(amount=fixed(MAX_AMOUNT_MINOR), tiers=factor("1.1")), "tiers.tiers[0].factor", "at most"),
+        (rule(amount=None, tiers=tiers("friends", BONUS, (1, MAX_AMOUNT_MINOR), (2, 1))), "tiers.tiers", "together"),
+        (rule(amount=lines_table(MAX_AMOUNT_MINOR + 1)), "amount.table", "for a line; at most"),
         (rule(hold=plan_pb2.Hold()), "hold", "says nothing"),
     ],
 )  # fmt: skip
@@ -287,3 +297,34 @@ def test_a_plan_that_counts_is_stateful_and_one_that_does_not_is_plain() -> None
     ):
         assert plan(rule(**feature)).is_stateful
     assert not plan(rule(caps=[plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_REWARD, amount_minor=5)])).is_stateful
+
+
+def test_a_percentage_in_a_cheap_asset_has_a_bound() -> None:
+    for per_unit, found in (
+        (MAX_ASSET_MINOR_PER_BASE_MINOR, set()),
+        (MAX_ASSET_MINOR_PER_BASE_MINOR + 1, {"plan.rules[0].amount.percent.percent"}),
+    ):
+        cheap = plan_pb2.Plan(assets=[points(2, str(per_unit))], rules=[rule(asset="points", amount=percent("100"))])
+        told: set[str] = set()
+        try:
+            read_plan("shop", 1, "USD", cheap, None)
+        except UplineError as error:
+            told = {each.field for each in error.violations}
+        assert told == found
+
+
+def test_earnings_in_a_cheap_asset_have_a_bound() -> None:
+    dear = asset_pb2.Asset(code="gold", kind=asset_pb2.ASSET_KIND_VIRTUAL, per_currency_unit="0.001")
+    for per_unit, is_wrong in ((MAX_ASSET_MINOR_PER_BASE_MINOR // 100, False), (MAX_ASSET_MINOR_PER_BASE_MINOR, True)):
+        cheap = points(0, str(per_unit))
+        source = rule("source", asset="gold", to=buyer(), amount=percent("1"))
+        matching = rule("matching", asset="points", amount=percent("10", EARNINGS), earnings_of=["source"])
+        message = plan_pb2.Plan(assets=[dear, cheap], rules=[source, matching])
+        if not is_wrong:
+            assert read_plan("shop", 1, "USD", message, None).rules
+            continue
+        with pytest.raises(UplineError) as caught:
+            read_plan("shop", 1, "USD", message, None)
+        (told,) = caught.value.violations
+        assert told.field == "plan.rules[1].earnings_of"
+        assert "rule 'matching' pays 1e+06 minor units of 'points' for each one that 'source' pays" in told.description

@@ -28,7 +28,7 @@ class _Match:
 
     def add(self, rule: Rule, source: Decision, level: LevelAmount, steps: tuple[Step, ...]) -> None:
         """Adds a percentage of one reward."""
-        base = source.amount_minor * _rate(source.rule, rule)
+        base = source.amount_minor * rule.minor_per_minor_of(source.rule)
         self.base += base
         self.exact += base * Fraction(level.numerator, level.denominator)
         self.percents.add(level.percent)
@@ -88,8 +88,3 @@ def _level(match: _Match) -> LevelAmount:
     share = match.exact / match.base if match.base else Fraction()
     percent = next(iter(match.percents)) if len(match.percents) == 1 else share * 100
     return LevelAmount(match.distance, share.numerator, share.denominator, percent)
-
-
-def _rate(source: Rule, rule: Rule) -> Fraction:
-    """Minor units of the rule's asset for one of what was earned."""
-    return Fraction(1) if source.asset.code == rule.asset.code else source.unit_worth / rule.unit_worth

@@ -4,7 +4,7 @@ from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.basis import Basis, basis_of
 from services.rewards.domain.decide.decision import Decision, Outcome
 from services.rewards.domain.decide.rich import decide_richly
-from services.rewards.domain.plan.plan import BUYER_LEVEL, LevelAmount, Plan, Rule
+from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, LevelAmount, Plan, Rule
 from services.rewards.domain.plan.rounding import Rounding, round_fraction
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
@@ -23,7 +23,8 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
 
     `snapshot`: the tallies before the conversion, of the plan's that count something.
     """
-    if not plan.is_plain(conversion.event_type):
+    base_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
+    if base_minor > MAX_SURE_BASE_MINOR or not plan.is_plain(conversion.event_type):
         return decide_richly(plan, conversion, snapshot)
     decisions = []
     for rule in plan.listening(conversion.event_type):

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from services.rewards.domain.decide.decision import Decision, Limited, Outcome
 from services.rewards.domain.decide.facts import Facts
-from services.rewards.domain.plan.limits import Budget, Cap, CapScope, fitting
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
+from services.rewards.domain.plan.limits import LARGEST, Budget, Cap, CapScope, fitting
 from services.rewards.domain.plan.plan import Plan, Rule
 
 Key = tuple[str, str, str]
@@ -12,6 +13,7 @@ Key = tuple[str, str, str]
 
 _PAID = Outcome.PAID
 _OF_ONE = CapScope.REWARD
+_OF_ALL = ((LARGEST, None),)
 
 
 class Room:
@@ -23,8 +25,9 @@ class Room:
         self._used: dict[Key, int] = {}
 
     def fit(self, decision: Decision) -> Decision:
-        """The decision within every limit: the rule's caps in their order, then the plan's budgets. Uses the room up."""
-        if decision.outcome is not _PAID or not (decision.rule.caps or self._plan.budgets):
+        """The decision within every limit: the rule's caps in their order, that of all rewards, the plan's budgets. Uses the room up."""
+        is_limited = decision.rule.caps or self._plan.budgets or decision.amount_minor > MAX_AMOUNT_MINOR
+        if decision.outcome is not _PAID or not is_limited:
             return decision
         amount_minor, steps = decision.amount_minor, list(decision.steps)
         keys = []
@@ -51,7 +54,7 @@ class Room:
 def limits_of(plan: Plan, rule: Rule, beneficiary_id: str, facts: Facts) -> Sequence[tuple[Cap | Budget, Key | None]]:
     """The limits on a reward, in the order in which they apply, each with the tally of what is used; None for one of its own."""
     if not rule.caps and not plan.budgets:
-        return ()
+        return _OF_ALL
     found = facts.limits.get((rule.ordinal, beneficiary_id))
     if found is None:
         found = facts.limits[rule.ordinal, beneficiary_id] = tuple(_limits_of(plan, rule, beneficiary_id, facts))
@@ -64,6 +67,7 @@ def _limits_of(plan: Plan, rule: Rule, beneficiary_id: str, facts: Facts) -> Ite
             yield cap, None
         else:
             yield cap, (cap.name, cap.subject(beneficiary_id, facts.conversion.buyer_id), facts.period(cap.period))
+    yield from _OF_ALL
     for budget in plan.budgets:
         if budget.asset == rule.asset.code and (not budget.rule_ids or rule.rule_id in budget.rule_ids):
             yield budget, (budget.name, "", facts.period(budget.period))

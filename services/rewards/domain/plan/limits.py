@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.periods import Period
 from services.rewards.domain.tally import tallies
 
@@ -39,6 +40,10 @@ class Cap:
         if self.scope is CapScope.BENEFICIARY:
             return beneficiary_id
         return tallies.pair(beneficiary_id, buyer_id) if self.scope is CapScope.REFEREE else ""
+
+
+LARGEST = Cap(CapScope.REWARD, MAX_AMOUNT_MINOR, Period.LIFETIME, Overflow.DROP, "")
+"""The cap of every reward, after those of its rule. No plan states more; a percentage, or many lines together, may come to more."""
 
 
 @dataclass(frozen=True, slots=True)

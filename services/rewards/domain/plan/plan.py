@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Who
@@ -21,8 +22,10 @@ from services.rewards.domain.plan.tiers import Tiers
 
 MAX_LEVEL = 64
 """Levels an event carries."""
-MAX_ASSET_MINOR_PER_BASE_MINOR = 9_000
-"""With conversions of at most 10^15 minor units, no single reward can leave int64."""
+MAX_ASSET_MINOR_PER_BASE_MINOR = 10_000
+"""What a percentage pays at most for one minor unit of its base, whatever the asset is worth."""
+MAX_SURE_BASE_MINOR = MAX_AMOUNT_MINOR // MAX_ASSET_MINOR_PER_BASE_MINOR
+"""Of a base up to this (a billion in a currency of cents), no percentage of any plan is more than a reward can be."""
 
 __all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule", "in_force"]
 
@@ -73,6 +76,10 @@ class Rule:
     def waits(self) -> bool:
         """Whether its hold needs more than time."""
         return bool(self.until_event) or self.approval
+
+    def minor_per_minor_of(self, source: "Rule") -> Fraction:
+        """Minor units of its asset for one of what another rule pays."""
+        return Fraction(1) if source.asset.code == self.asset.code else source.unit_worth / self.unit_worth
 
     @property
     def counts(self) -> bool:
