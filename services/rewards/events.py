@@ -226,16 +226,16 @@ def _event(
 
 def _add_earnings(event: events_pb2.RewardEvent, earnings: Iterable[tuple[Reward, int, datetime | None]]) -> None:
     """Adds rewards with an amount and the end of the hold each."""
-    add = event.earnings.add  # looked up once: a payout tells thousands of them
+    add = event.earnings.add
     for reward, amount_minor, hold_until in earnings:
-        reward_id, _, _, rule_id, beneficiary_id, level, asset, _, _, _, _ = reward
-        add(
-            reward_id=reward_id,
-            rule_id=rule_id,
-            beneficiary_id=beneficiary_id,
-            level=level,
-            asset=asset,
-            amount_minor=amount_minor,
-            hold_until=None if hold_until is None or is_mark(hold_until) else to_timestamp(hold_until),
-            waits=is_mark(hold_until),
-        )
+        # Field by field: a payout tells thousands of them, and named arguments take half as long again.
+        earning = add()
+        (
+            earning.reward_id, _, _, earning.rule_id, earning.beneficiary_id, earning.level, earning.asset, _, _, _, _,
+        ) = reward  # fmt: skip
+        earning.amount_minor = amount_minor
+        if hold_until is not None:
+            if is_mark(hold_until):
+                earning.waits = True
+            else:
+                earning.hold_until.CopyFrom(to_timestamp(hold_until))

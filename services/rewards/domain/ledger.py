@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 MAX_AMOUNT_MINOR = 10**15
 """The most that one reward, redemption, gift, exchange or payout moves: as much as the largest conversion. More is a mistake, in a plan or in
@@ -99,6 +100,10 @@ class Reward(NamedTuple):
     hold_until: datetime | None
     plan_version: int
     cause_time: datetime
+
+
+new_reward: Final = partial(tuple.__new__, Reward)
+"""A reward of a tuple of all its fields, in two thirds of the time: a payout makes thousands."""
 
 
 def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Account, int]:

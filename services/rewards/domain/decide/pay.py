@@ -1,11 +1,11 @@
 """The decision: plan × conversion → amounts. The payout posts it, a refund recomputes it, an explanation tells it."""
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.basis import Basis, basis_of
-from services.rewards.domain.decide.decision import Decision, Outcome
+from services.rewards.domain.decide.basis import basis_of
+from services.rewards.domain.decide.decision import Decision, Outcome, new_decision
 from services.rewards.domain.decide.rich import decide_richly
-from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, LevelAmount, Plan, Rule
-from services.rewards.domain.plan.rounding import Rounding, round_fraction
+from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, Plan
+from services.rewards.domain.plan.rounding import round_fraction
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
 __all__ = ["Decision", "Outcome", "decide", "pay", "silent"]
@@ -23,14 +23,34 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
 
     `snapshot`: the tallies before the conversion, of the plan's that count something.
     """
-    base_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
-    if base_minor > MAX_SURE_BASE_MINOR or not plan.is_plain(conversion.event_type):
+    largest_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
+    if largest_minor > MAX_SURE_BASE_MINOR or not plan.is_plain(conversion.event_type):
         return decide_richly(plan, conversion, snapshot)
-    decisions = []
+    decisions: list[Decision] = []
+    rounding, upline, height = plan.rounding, conversion.upline, len(conversion.upline)
     for rule in plan.listening(conversion.event_type):
-        base = basis_of(plan, rule, conversion)
-        for level in rule.levels:
-            decisions.append(_decide_level(plan.rounding, rule, level, conversion, base))
+        base_numerator, base_denominator, base_minor, refusal, _ = basis_of(plan, rule, conversion)
+        for amount in rule.levels:
+            level, numerator, denominator, percent = amount
+            if level > height:
+                decisions.append(Decision(rule, amount, "", Outcome.NO_ANCESTOR, 0, 0, 1, 0))
+                continue
+            person = conversion.buyer_id if level == BUYER_LEVEL else upline[level - 1]
+            if refusal is not None:
+                decisions.append(Decision(rule, amount, person, refusal, base_minor, 0, 1, 0))
+                continue
+            if percent is not None:
+                numerator, denominator = numerator * base_numerator, denominator * base_denominator
+            amount_minor = round_fraction(numerator, denominator, rounding)
+            outcome = _PAID
+            if amount_minor == 0:
+                has_base = percent is None or base_numerator > 0
+                outcome = Outcome.ROUNDS_TO_ZERO if has_base else Outcome.NO_BASE
+            decisions.append(
+                new_decision(
+                    (rule, amount, person, outcome, base_minor, numerator, denominator, amount_minor, (), False)
+                )
+            )
     return decisions
 
 
@@ -41,24 +61,3 @@ def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
         for rule in plan.rules
         if conversion.event_type not in rule.event_types
     ]
-
-
-def _decide_level(rounding: Rounding, rule: Rule, level: LevelAmount, conversion: Conversion, base: Basis) -> Decision:
-    if level.level == BUYER_LEVEL:
-        beneficiary = conversion.buyer_id
-    elif level.level <= len(conversion.upline):
-        beneficiary = conversion.upline[level.level - 1]
-    else:
-        return Decision(rule, level, "", Outcome.NO_ANCESTOR, 0, 0, 1, 0)
-    base_numerator, base_denominator, base_minor, refusal, _ = base
-    if refusal is not None:
-        return Decision(rule, level, beneficiary, refusal, base_minor, 0, 1, 0)
-    _, numerator, denominator, percent = level
-    if percent is not None:
-        numerator, denominator = numerator * base_numerator, denominator * base_denominator
-    amount_minor = round_fraction(numerator, denominator, rounding)
-    outcome = _PAID
-    if amount_minor == 0:
-        has_base = percent is None or base_numerator > 0
-        outcome = Outcome.ROUNDS_TO_ZERO if has_base else Outcome.NO_BASE
-    return Decision(rule, level, beneficiary, outcome, base_minor, numerator, denominator, amount_minor)

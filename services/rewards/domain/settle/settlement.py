@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.decision import SHARE_BIT, Decision
 from services.rewards.domain.decide.pay import pay
-from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind
+from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind, new_reward
 from services.rewards.domain.plan.plan import BUYER_LEVEL, Plan, Rule
 from services.rewards.domain.settle.waiting import Ended, Rejection, mark
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
@@ -77,7 +77,12 @@ def id_prefix(moment: datetime, *names: str) -> str:
 
 def reward_prefix(conversion: Conversion) -> str:
     """What the ids of this conversion's rewards begin with."""
-    return id_prefix(conversion.record_time, conversion.program_id, "conversion", conversion.conversion_id)
+    return _reward_prefix(conversion.record_time, conversion.program_id, conversion.conversion_id)
+
+
+@lru_cache(maxsize=4_096)  # asked for by the conversion's row, its rewards, and what is taken back of them
+def _reward_prefix(record_time: datetime, program_id: str, conversion_id: str) -> str:
+    return id_prefix(record_time, program_id, "conversion", conversion_id)
 
 
 def first_reward_id(reward_id: str) -> str:
@@ -124,10 +129,10 @@ def post(plan: Plan, conversion: Conversion, paid: Iterable[Decision]) -> Accrua
         if is_share:
             level, place = BUYER_LEVEL, place | SHARE_BIT
         rewards.append(
-            Reward(
+            new_reward((
                 prefix + position(ordinal, place), program_id, conversion_id, rule.rule_id, beneficiary_id, level,
                 rule.asset.code, amount_minor, hold_until, plan.version, record_time,
-            )
+            ))
         )  # fmt: skip
     return Accrual(conversion, tuple(rewards))
 
