@@ -163,6 +163,12 @@ def _broker(stack: dict[str, Any]) -> list[Finding]:
     return [Finding("sync_interval", always, "always" if always else "not always", advice)]
 
 
+def _dead_letters(conn: psycopg.Connection[Any], service: str) -> Finding:
+    row = conn.execute(f"SELECT count(*) FROM {service}.dead_letter WHERE park_time IS NOT NULL".encode()).fetchone()
+    count = row[0] if row else 0
+    return Finding(f"dead letters of {service}", not count, str(count or "none"), "upline dead-letters list")
+
+
 def _database(stack: dict[str, Any], state: Path) -> list[Finding]:
     if not stack.get("postgres_port"):
         return [Finding("migrations", True, "external database; the services' readiness checks its tables")]
@@ -188,6 +194,7 @@ def _database(stack: dict[str, Any], state: Path) -> list[Finding]:
                         f"the code needs {wanted}: start `upline up` again",
                     )
                 )
+                findings.append(_dead_letters(conn, service))
             row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
             skew = abs(float(row[0]) - time.time()) if row else 0.0
             findings.append(

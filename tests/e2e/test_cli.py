@@ -356,6 +356,8 @@ def test_dead_letters_of_the_stack_are_shown_and_put_back(stack: Up, tmp_path: P
                 [name, payload],
             )
         assert "ValueError: no" in upline("dead-letters", "list", state=stack.state).stdout
+        checks = as_json(stack, "doctor", check=False)["checks"]
+        assert [each["found"] for each in checks if each["check"] == "dead letters of rewards"] == ["2"]
         good, bad = (as_json(stack, "dead-letters", "show", name) for name in letters)
         assert good["content"]["events"][0]["recorded"]["conversion"]["draft"]["conversion_id"] == "o1"
         assert bad["payload_base64"] == "//8="
