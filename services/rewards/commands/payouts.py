@@ -22,6 +22,7 @@ from services.rewards.domain.wallet import payout as domain
 from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
 from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import payouts, tallies, wallets
+from services.rewards.store.plans import Versions
 
 BATCH_PAYOUTS = 10_000
 SENDS_A_ROUND = 20
@@ -160,20 +161,17 @@ async def send_payouts(deps: Deps) -> int:
         await payouts.insert_attempts(conn, new)
         versions = await deps.plans.load(conn, {each.program_id for each in leased})
     # Together: one after the other, the last of many slow answers would come after its lease.
-    places = {
-        program_id: {asset.code: asset.digits for plan in plans for asset in plan.assets}
-        for program_id, plans in versions.items()
-    }
-    sendings = (_send(deps, deps.provider, each, places[each.program_id].get(each.asset, 0)) for each in leased)
+    sendings = (_send(deps, deps.provider, each, versions) for each in leased)
     for outcome in await asyncio.gather(*sendings, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
     return len(leased)
 
 
-async def _send(deps: Deps, provider: Provider, sent: Payout, minor_digits: int) -> None:
+async def _send(deps: Deps, provider: Provider, sent: Payout, versions: Versions) -> None:
+    digits = {asset.code: asset.digits for plan in versions[sent.program_id] for asset in plan.assets}
     try:
-        answer = await provider.send(sent, minor_digits)
+        answer = await provider.send(sent, digits.get(sent.asset, 0))
     except ProviderError as error:
         log.warning("payout not answered", program=sent.program_id, payout=sent.payout_id, error=str(error))
         await _ask_again(deps, sent)

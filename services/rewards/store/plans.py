@@ -1,13 +1,16 @@
 """Plan versions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+import structlog
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import plan_pb2
 
+from chassis.errors import UplineError, failed_precondition
 from chassis.times import to_timestamp
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.wire.plans import read_plan
@@ -33,6 +36,8 @@ _HOLD_STILL = text("""
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
@@ -46,29 +51,63 @@ class PlanRow:
     create_time: datetime
 
 
+class Versions(dict[str, tuple[Plan, ...]]):
+    """Programs' versions. A program with one that cannot be read is missing: to ask for it is FAILED_PRECONDITION, and the others go on."""
+
+    def __init__(self, readable: Mapping[str, tuple[Plan, ...]], unreadable: Mapping[str, str]) -> None:
+        super().__init__(readable)
+        self._unreadable = unreadable
+        """What is wrong, by program."""
+
+    def __missing__(self, program_id: str) -> tuple[Plan, ...]:
+        raise failed_precondition("PLAN_UNREADABLE", self._unreadable[program_id])
+
+
 @dataclass
 class PlanShelf:
     """Compiled plans, kept by process. Versions are immutable, so only their number needs to be asked for."""
 
     _versions: dict[str, tuple[Plan, ...]] = field(default_factory=dict)
+    _unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """(how many versions there were, what is wrong with one of them), by program."""
 
-    async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> dict[str, tuple[Plan, ...]]:
+    async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> Versions:
         """Every version of each program, in ascending order; an empty tuple for programs without a plan."""
         counts = {
             row.program_id: row.version_count for row in await conn.execute(_COUNT, {"program_ids": list(program_ids)})
         }
-        stale = [each for each in program_ids if len(self._versions.get(each, ())) < counts.get(each, 0)]
+        stale = [each for each in program_ids if self._known(each) < counts.get(each, 0)]
         if stale:
-            fresh: dict[str, list[Plan]] = {each: [] for each in stale}
+            rows: dict[str, list[Row[Any]]] = {each: [] for each in stale}
             for row in await conn.execute(_LOAD, {"program_ids": stale}):
-                message = plan_pb2.Plan.FromString(bytes(row.plan))
-                fresh[row.program_id].append(
-                    read_plan(row.program_id, row.version, row.currency_code, message, row.effective_time)
-                )
-            for program_id, plans in fresh.items():
-                if len(plans) > len(self._versions.get(program_id, ())):  # another task may have seen more meanwhile
-                    self._versions[program_id] = tuple(plans)
-        return {each: self._versions.get(each, ()) for each in program_ids}
+                rows[row.program_id].append(row)
+            for program_id, found in rows.items():
+                if len(found) > self._known(program_id):  # another task may have seen more meanwhile
+                    self._keep(program_id, found)
+        unreadable = {each: self._unreadable[each][1] for each in program_ids if each in self._unreadable}
+        return Versions(
+            {each: self._versions.get(each, ()) for each in program_ids if each not in unreadable}, unreadable
+        )
+
+    def _known(self, program_id: str) -> int:
+        """How many of its versions were looked at."""
+        unreadable = self._unreadable.get(program_id)
+        return len(self._versions.get(program_id, ())) if unreadable is None else unreadable[0]
+
+    def _keep(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
+        """What is forbidden since a version was published does not stop it; what this server does not understand does."""
+        plans = []
+        for row in rows:
+            message = plan_pb2.Plan.FromString(bytes(row.plan))
+            try:
+                plan = read_plan(program_id, row.version, row.currency_code, message, row.effective_time, stored=True)
+            except UplineError as error:
+                why = f"version {row.version} of the plan of {program_id!r} says what this server does not understand: {error.message}"
+                log.warning("plan cannot be read", program=program_id, error=why)
+                self._unreadable[program_id] = len(rows), why
+                return
+            plans.append(plan)
+        self._versions[program_id] = tuple(plans)
 
 
 async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: int) -> list[PlanRow]:

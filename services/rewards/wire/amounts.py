@@ -58,16 +58,18 @@ class AmountReader:
         """An exact percentage of more than 0 (0 too, with `or_none`)."""
         value = Fraction(text)
         limit = MAX_EARNINGS_PERCENT if self.base is Base.EARNINGS else MAX_PERCENT
-        if value > limit or not (value or or_none):
-            self._wrong(field, f"must be {'0' if or_none else 'more than 0'} and at most {limit}; it is {text}")
-            return Fraction(0)
+        told = f"must be {'0' if or_none else 'more than 0'} and at most {limit}; it is {text}"
+        if not (value or or_none):
+            self._wrong(field, told)
+        elif value > limit:
+            self._forbid(field, told)
         return value
 
     def percentage(self, level: int, percent: Fraction, field: str) -> LevelAmount:
         """A level's share of the base."""
         share = percent / 100 * self._scale(field)
         if share > MAX_ASSET_MINOR_PER_BASE_MINOR:
-            self._wrong(
+            self._forbid(
                 field,
                 f"pays {float(share):g} minor units for each one of the base; at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",
             )
@@ -76,7 +78,7 @@ class AmountReader:
     def fixed(self, level: int, amount_minor: Fraction | int, field: str) -> LevelAmount:
         """A level's fixed amount."""
         if amount_minor > MAX_AMOUNT_MINOR:
-            self._wrong(field, f"is {float(amount_minor):g} minor units at level {level}; at most {MAX_AMOUNT_MINOR}")
+            self._forbid(field, f"is {float(amount_minor):g} minor units at level {level}; at most {MAX_AMOUNT_MINOR}")
         exact = Fraction(amount_minor)
         return LevelAmount(level, exact.numerator, exact.denominator, None)
 
@@ -91,6 +93,9 @@ class AmountReader:
 
     def _wrong(self, field: str, description: str) -> None:
         self._plan.problems.wrong(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
+
+    def _forbid(self, field: str, description: str) -> None:
+        self._plan.problems.forbid(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
 
     def _scale(self, field: str) -> Fraction:
         """Asset minor units for one minor unit of the base."""
@@ -128,9 +133,11 @@ class AmountReader:
 
     def _geometric(self, amount: plan_pb2.GeometricAmount) -> list[LevelAmount]:
         ratio = Fraction(amount.ratio)
-        if not 0 < ratio <= MAX_RATIO:
-            self._wrong("amount.geometric.ratio", f"must be more than 0 and at most {MAX_RATIO}")
+        if not ratio:
+            self._wrong("amount.geometric.ratio", "must be more than 0")
             return []
+        if ratio > MAX_RATIO:
+            self._forbid("amount.geometric.ratio", f"must be at most {MAX_RATIO}")
         steps = [(level, ratio**step) for step, level in enumerate(self._levels)]
         if amount.WhichOneof("first") == "amount_minor":
             return [
@@ -146,14 +153,14 @@ class AmountReader:
         for index, each in enumerate(amount.rows):
             field = f"amount.table.rows[{index}]"
             if not each.value:
-                self._wrong(f"{field}.value", "is missing; what stands in no row is paid by `otherwise`")
+                self._forbid(f"{field}.value", "is missing; what stands in no row is paid by `otherwise`")
             elif each.value in rows:
-                self._wrong(f"{field}.value", f"{each.value!r} stands in two rows")
+                self._forbid(f"{field}.value", f"{each.value!r} stands in two rows")
             rows[each.value] = self._row(each, field)
         otherwise = None
         if amount.HasField("otherwise"):
             if amount.otherwise.value:
-                self._wrong("amount.table.otherwise.value", "must be empty: it is for what stands in no row")
+                self._forbid("amount.table.otherwise.value", "must be empty: it is for what stands in no row")
             otherwise = self._row(amount.otherwise, "amount.table.otherwise")
         self.table = Table(amount.by, rows, otherwise)
         self._check_table(self.table, Fraction(1), "amount.table")
@@ -169,9 +176,9 @@ class AmountReader:
         fixed = max((row.share for row in rows if row.percent is None), default=Fraction(0)) * factor
         share = max((row.share for row in rows if row.percent is not None), default=Fraction(0)) * factor
         if fixed > MAX_AMOUNT_MINOR:
-            self._wrong(field, f"pays {float(fixed):g} minor units for a line; at most {MAX_AMOUNT_MINOR}")
+            self._forbid(field, f"pays {float(fixed):g} minor units for a line; at most {MAX_AMOUNT_MINOR}")
         if share > MAX_ASSET_MINOR_PER_BASE_MINOR:
-            self._wrong(
+            self._forbid(
                 field,
                 f"pays {float(share):g} minor units for each one of a line; at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",
             )

@@ -33,7 +33,7 @@ def read_assets(messages: Iterable[asset_pb2.Asset], program_digits: int, proble
     for index, each in enumerate(messages):
         path = f"plan.assets[{index}]"
         if each.code in assets:
-            problems.wrong(f"{path}.code", f"{each.code!r} is named twice")
+            problems.forbid(f"{path}.code", f"{each.code!r} is named twice")
         kind = _KINDS[each.kind]
         if kind is AssetKind.MONEY:
             assets[each.code] = _money(each, path, program_digits, problems)
@@ -57,12 +57,12 @@ def _own(message: asset_pb2.Asset, kind: AssetKind, path: str, program_digits: i
         problems.wrong(f"{path}.per_currency_unit", "must be more than 0")
         rate = Fraction(1)
     if message.per_currency_unit and kind not in _VALUED:
-        problems.wrong(f"{path}.per_currency_unit", "is of points and virtual currencies only")
+        problems.forbid(f"{path}.per_currency_unit", "is of points and virtual currencies only")
     if message.code.isupper():
-        problems.wrong(f"{path}.code", f"upper case is for currencies; {kind.value} takes a lower-case name")
+        problems.forbid(f"{path}.code", f"upper case is for currencies; {kind.value} takes a lower-case name")
     digits = message.minor_digits
     if kind not in _VALUED:
         digits = program_digits if kind is AssetKind.CREDIT else 0
         if message.minor_digits not in (0, digits):
-            problems.wrong(f"{path}.minor_digits", f"{kind.value} has {digits}; leave it out")
+            problems.forbid(f"{path}.minor_digits", f"{kind.value} has {digits}; leave it out")
     return Asset(message.code, kind, digits, rate)

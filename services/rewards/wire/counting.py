@@ -31,7 +31,7 @@ def read_counters(messages: Iterable[plan_pb2.Counter], compiler: Compiler, prob
     for index, each in enumerate(messages):
         path, owner = f"plan.counters[{index}]", f"counter {each.counter_id!r}"
         if each.counter_id in counters:
-            problems.wrong(f"{path}.counter_id", f"{each.counter_id!r} is counted already")
+            problems.forbid(f"{path}.counter_id", f"{each.counter_id!r} is counted already")
         if each.counter_id in RESERVED:
             problems.wrong(f"{path}.counter_id", f"{each.counter_id!r} is a word of the language of conditions")
         when = None
@@ -54,7 +54,7 @@ def read_budgets(plan: PlanContext, message: plan_pb2.Plan) -> tuple[Budget, ...
     for index, each in enumerate(message.budgets):
         path, owner = f"plan.budgets[{index}]", f"budget {each.budget_id!r}"
         if each.budget_id in budgets:
-            plan.problems.wrong(f"{path}.budget_id", f"{each.budget_id!r} is set already")
+            plan.problems.forbid(f"{path}.budget_id", f"{each.budget_id!r} is set already")
         plan.asset(each.asset, f"{path}.asset", owner)
         _check_rules(plan, each, assets, path, owner)
         budgets[each.budget_id] = Budget(
@@ -75,12 +75,12 @@ def read_contests(plan: PlanContext, messages: Iterable[plan_pb2.Contest]) -> tu
     for index, each in enumerate(messages):
         path = f"plan.contests[{index}]"
         if each.contest_id in contests:
-            plan.problems.wrong(f"{path}.contest_id", f"{each.contest_id!r} is held already")
+            plan.problems.forbid(f"{path}.contest_id", f"{each.contest_id!r} is held already")
         plan.counter(each.counter, f"{path}.counter", f"contest {each.contest_id!r}")
         start, end = (_moment(plan, getattr(each, name), f"{path}.{name}") for name in ("start_time", "end_time"))
         if start is not None and end is not None:
             if end <= start:
-                plan.problems.wrong(f"{path}.end_time", "must be after start_time")
+                plan.problems.forbid(f"{path}.end_time", "must be after start_time")
             contests[each.contest_id] = _contest(plan, each, start, end, path)
     return tuple(contests.values())
 
@@ -109,17 +109,17 @@ def _prizes(plan: PlanContext, message: plan_pb2.Contest, path: str) -> Iterable
         where = f"{path}.prizes[{index}]"
         plan.asset(each.asset, f"{where}.asset", f"contest {message.contest_id!r}")
         if each.to_rank < each.from_rank:
-            plan.problems.wrong(f"{where}.to_rank", f"must not be below from_rank ({each.from_rank})")
+            plan.problems.forbid(f"{where}.to_rank", f"must not be below from_rank ({each.from_rank})")
         ranks = range(each.from_rank, each.to_rank + 1)
         won[each.asset] = won.get(each.asset, 0) + each.amount_minor * len(ranks)
         if won[each.asset] > MAX_AMOUNT_MINOR:
-            plan.problems.wrong(
+            plan.problems.forbid(
                 f"{where}.amount_minor",
                 f"all prizes in {each.asset!r} are {won[each.asset]:g} minor units; at most {MAX_AMOUNT_MINOR}",
             )
         before = taken.setdefault(each.asset, [])
         if any(max(ranks.start, other.start) < min(ranks.stop, other.stop) for other in before):
-            plan.problems.wrong(f"{where}.from_rank", f"a rank wins {each.asset!r} already")
+            plan.problems.forbid(f"{where}.from_rank", f"a rank wins {each.asset!r} already")
         before.append(ranks)
         yield Prize(each.from_rank, each.to_rank, each.asset, each.amount_minor)
 
@@ -128,9 +128,9 @@ def _check_rules(plan: PlanContext, message: plan_pb2.Budget, assets: Mapping[st
     for position, rule_id in enumerate(message.rules):
         where = f"{path}.rules[{position}]"
         if rule_id not in assets:
-            plan.problems.wrong(where, f"{owner} names {rule_id!r}, which is no rule of the plan")
+            plan.problems.forbid(where, f"{owner} names {rule_id!r}, which is no rule of the plan")
         elif assets[rule_id] != message.asset:
-            plan.problems.wrong(where, f"{owner} counts {message.asset!r}, but {rule_id!r} pays {assets[rule_id]!r}")
+            plan.problems.forbid(where, f"{owner} counts {message.asset!r}, but {rule_id!r} pays {assets[rule_id]!r}")
 
 
 def _moment(plan: PlanContext, message: Timestamp, path: str) -> datetime | None:

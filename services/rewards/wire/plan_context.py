@@ -77,10 +77,12 @@ class PlanContext:
         except ValueError as error:
             self.problems.wrong(path, str(error))
             return None
-        least = "0" if or_none else "more than 0"
-        if span > timedelta(days=max_days) or span < timedelta() or not (span or or_none):
-            self.problems.wrong(path, f"must be {least} and at most {max_days} days")
+        told = f"must be {'0' if or_none else 'more than 0'} and at most {max_days} days"
+        if span < timedelta() or not (span or or_none):
+            self.problems.wrong(path, told)
             return None
+        if span > timedelta(days=max_days):
+            self.problems.forbid(path, told)
         return span
 
     def rate(self, asset: Asset) -> Fraction | None:

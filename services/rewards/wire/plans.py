@@ -30,22 +30,26 @@ _ROUNDING = {
 
 
 def read_plan(
-    program_id: str, version: int, currency_code: str, message: plan_pb2.Plan, effective_time: datetime | None
+    program_id: str,
+    version: int,
+    currency_code: str,
+    message: plan_pb2.Plan,
+    effective_time: datetime | None,
+    *,
+    stored: bool = False,
 ) -> Plan:
-    """The plan as it decides. INVALID_ARGUMENT with every mistake in it."""
-    problems = Problems()
+    """The plan as it decides. INVALID_ARGUMENT with every mistake in it; of a `stored` one, only with what no plan can be made of."""
+    problems = Problems(stored=stored)
     problems.refuse_unknown(message, "plan")
     context = _context(currency_code, message, problems)
     rules = [RuleReader(context, each, index).read() for index, each in enumerate(message.rules)]
     _check_together(context, rules)
     budgets = read_budgets(context, message)
     contests = read_contests(context, message.contests)
-    terms = read_terms(
-        message, context.assets, currency_code, context.currency_digits, context.compiler, problems.wrong
-    )
+    terms = read_terms(message, context.assets, currency_code, context.currency_digits, context.compiler, problems)
     zone = _zone(message.time_zone, problems)
     if not rules and not contests:
-        problems.wrong("plan.rules", "is empty, and the plan has no contest either")
+        problems.forbid("plan.rules", "is empty, and the plan has no contest either")
     problems.raise_any()
     return Plan(
         program_id=program_id,
@@ -91,7 +95,7 @@ def _check_together(plan: PlanContext, rules: Sequence[Rule]) -> None:
     for rule in rules:
         path = f"plan.rules[{rule.ordinal}]"
         if rule.rule_id in first:
-            plan.problems.wrong(
+            plan.problems.forbid(
                 f"{path}.rule_id", f"{rule.rule_id!r} is the id of rules[{first[rule.rule_id]}] already"
             )
         first.setdefault(rule.rule_id, rule.ordinal)
@@ -102,7 +106,7 @@ def _check_together(plan: PlanContext, rules: Sequence[Rule]) -> None:
             _check_sources(plan, rule, by_id)
         if rule.group and not _are_comparable(plan, rule, leaders.setdefault(rule.group, rule)):
             other = leaders[rule.group]
-            plan.problems.wrong(
+            plan.problems.forbid(
                 f"plan.rules[{rule.ordinal}].group",
                 f"rule {rule.rule_id!r} pays {rule.asset.code!r} and {other.rule_id!r} {other.asset.code!r}:"
                 " nothing says which is worth more",
@@ -114,17 +118,17 @@ def _check_sources(plan: PlanContext, rule: Rule, by_id: dict[str, Rule]) -> Non
     for rule_id in sorted(rule.earnings_of):
         source = by_id.get(rule_id)
         if source is None:
-            plan.problems.wrong(path, f"rule {rule.rule_id!r} names {rule_id!r}, which is no rule of the plan")
+            plan.problems.forbid(path, f"rule {rule.rule_id!r} names {rule_id!r}, which is no rule of the plan")
         elif source.base is Base.EARNINGS:
-            plan.problems.wrong(path, f"rule {rule.rule_id!r} names {rule_id!r}, whose base are EARNINGS too: a loop")
+            plan.problems.forbid(path, f"rule {rule.rule_id!r} names {rule_id!r}, whose base are EARNINGS too: a loop")
         elif not _are_comparable(plan, rule, source):
-            plan.problems.wrong(
+            plan.problems.forbid(
                 path,
                 f"rule {rule.rule_id!r} cannot pay a percentage of {source.asset.code!r} in {rule.asset.code!r}:"
                 " nothing converts them",
             )
         elif (most := _largest_share(rule) * rule.minor_per_minor_of(source)) > MAX_ASSET_MINOR_PER_BASE_MINOR:
-            plan.problems.wrong(
+            plan.problems.forbid(
                 path,
                 f"rule {rule.rule_id!r} pays {float(most):g} minor units of {rule.asset.code!r} for each one that {rule_id!r} pays;"
                 f" at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",

@@ -9,12 +9,19 @@ from chassis.errors import FieldViolation, invalid_fields
 class Problems:
     """Mistakes with the fields that they are in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stored: bool = False) -> None:
+        self._stored = stored
         self._violations: list[FieldViolation] = []
 
     def wrong(self, path: str, description: str) -> None:
-        """Notes one."""
+        """Notes something that has no meaning: no plan can be made of it."""
         self._violations.append(FieldViolation(path, description))
+
+    def forbid(self, path: str, description: str) -> None:
+        """Notes something that has a meaning, and that no plan is published with. A stored one was, when less was forbidden: it goes on
+        saying what it says, so whoever calls this goes on with what is stated."""
+        if not self._stored:
+            self.wrong(path, description)
 
     def raise_any(self) -> None:
         """INVALID_ARGUMENT if there is one."""

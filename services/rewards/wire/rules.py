@@ -83,6 +83,9 @@ class RuleReader:
     def _wrong(self, field: str, description: str) -> None:
         self._plan.problems.wrong(f"{self._path}.{field}", f"rule {self._message.rule_id!r}: {description}")
 
+    def _forbid(self, field: str, description: str) -> None:
+        self._plan.problems.forbid(f"{self._path}.{field}", f"rule {self._message.rule_id!r}: {description}")
+
     def _condition(self, text: str, scope: Scope, field: str) -> Condition | None:
         return self._plan.condition(text, scope, f"{self._path}.{field}", f"rule {self._message.rule_id!r}")
 
@@ -96,7 +99,7 @@ class RuleReader:
         is_bonus = self._message.HasField("tiers") and self._message.tiers.mode == plan_pb2.TIER_MODE_BONUS
         if is_bonus:
             if amounts.how:
-                self._wrong("amount", "is stated by the tiers: those of mode BONUS have amounts of their own")
+                self._forbid("amount", "is stated by the tiers: those of mode BONUS have amounts of their own")
             return [LevelAmount(level, 0, 1, None) for level in range(to.first_level, to.last_level + 1)]
         if not amounts.how:
             self._wrong("amount", "is missing: how much does it pay?")
@@ -110,24 +113,24 @@ class RuleReader:
     def _check_base(self, amounts: AmountReader, to: Audience) -> None:
         message = self._message
         if message.lines and amounts.base is not Base.LINES:
-            self._wrong("lines", "is for the base LINES and for tables only")
+            self._forbid("lines", "is for the base LINES and for tables only")
         if amounts.base is not Base.EARNINGS:
             if message.earnings_of:
-                self._wrong("earnings_of", "is for the base EARNINGS only")
+                self._forbid("earnings_of", "is for the base EARNINGS only")
             return
         if not message.earnings_of:
-            self._wrong("earnings_of", "is missing: whose rewards are the base?")
+            self._forbid("earnings_of", "is missing: whose rewards are the base?")
         if to.who is not Who.UPLINE:
-            self._wrong("to", "must be levels of the upline with the base EARNINGS")
+            self._forbid("to", "must be levels of the upline with the base EARNINGS")
         if message.group:
-            self._wrong("group", "is not for the base EARNINGS, which is decided after groups")
+            self._forbid("group", "is not for the base EARNINGS, which is decided after groups")
 
     def _hold(self) -> timedelta | None:
         hold = self._message.hold
         if hold.HasField("duration"):
             return self._plan.span(hold.duration, f"{self._path}.hold.duration", MAX_HOLD_DAYS)
         if self._message.HasField("hold") and not hold.until_event and not hold.approval:
-            self._wrong("hold", "says nothing: give a duration, an event or approval")
+            self._forbid("hold", "says nothing: give a duration, an event or approval")
         return None
 
     def _occurrence(self) -> Occurrence | None:
@@ -139,14 +142,14 @@ class RuleReader:
             path = f"{self._path}.occurrence.within_of_binding"
             within = self._plan.span(message.within_of_binding, path, MAX_BINDING_DAYS)
         elif not message.WhichOneof("which"):
-            self._wrong("occurrence", "says nothing: give first, nth or within_of_binding")
+            self._forbid("occurrence", "says nothing: give first, nth or within_of_binding")
         return Occurrence(message.first, message.nth, within)
 
     def _qualification(self, to: Audience) -> Qualification | None:
         if not self._message.HasField("qualification"):
             return None
         if to.who is not Who.UPLINE:
-            self._wrong("qualification", "is for levels of the upline only; use `when`")
+            self._forbid("qualification", "is for levels of the upline only; use `when`")
         message = self._message.qualification
         condition = self._condition(message.when, Scope.PERSON, "qualification.when")
         return None if condition is None else Qualification(condition, _UNQUALIFIED[message.otherwise])
@@ -156,7 +159,7 @@ class RuleReader:
         for index, each in enumerate(self._message.caps):
             scope, period = _SCOPES[each.scope], PERIODS[each.period]
             if scope is CapScope.REWARD and each.period:
-                self._wrong(f"caps[{index}].period", "is not for the scope REWARD: each reward is capped by itself")
+                self._forbid(f"caps[{index}].period", "is not for the scope REWARD: each reward is capped by itself")
             alike = sum((other.scope, other.period) == (scope, period) for other in caps)
             name = tallies.cap(self._message.rule_id, scope.value, period.value, alike)
             caps.append(Cap(scope, each.amount_minor, period, OVERFLOWS[each.overflow], name))
@@ -166,12 +169,12 @@ class RuleReader:
         if not self._message.HasField("share"):
             return None
         if to.who is Who.BUYER:
-            self._wrong("share", "is of rewards to the upline or the link owner: this one is the buyer's already")
+            self._forbid("share", "is of rewards to the upline or the link owner: this one is the buyer's already")
         message = self._message.share
         if message.WhichOneof("part") == "percent":
             percent = self._part(message.percent, "share.percent")
             if percent == 0:
-                self._wrong("share.percent", "must be more than 0")
+                self._forbid("share.percent", "must be more than 0")
             return Share(percent, percent, percent, is_chosen=False)
         chosen = message.chosen
         least, most, default = (
@@ -179,7 +182,7 @@ class RuleReader:
             for name in ("min_percent", "max_percent", "default_percent")
         )
         if not least <= default <= most:
-            self._wrong("share.chosen", "must be in order: min_percent, default_percent, max_percent")
+            self._forbid("share.chosen", "must be in order: min_percent, default_percent, max_percent")
         return Share(default, least, most, is_chosen=True)
 
     def _part(self, text: str, field: str) -> Fraction:

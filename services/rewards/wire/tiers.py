@@ -52,11 +52,14 @@ class TierReader:
             tiers.append(Tier(getattr(each, "from"), levels))
         # One conversion may cross every bound, and the bonuses are one reward then.
         if mode is TierMode.BONUS and (together := sum(each.amount_minor for each in message.tiers)) > MAX_AMOUNT_MINOR:
-            self._wrong("tiers.tiers", f"come to {together:g} minor units together; at most {MAX_AMOUNT_MINOR}")
+            self._forbid("tiers.tiers", f"come to {together:g} minor units together; at most {MAX_AMOUNT_MINOR}")
         return Tiers(message.counter, mode, tuple(tiers))
 
     def _wrong(self, field: str, description: str) -> None:
         self._plan.problems.wrong(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
+
+    def _forbid(self, field: str, description: str) -> None:
+        self._plan.problems.forbid(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
 
     def _require_percentages(self) -> None:
         fixed = any(level.percent is None for level in self._levels)
@@ -72,9 +75,10 @@ class TierReader:
             return level
         if pays == "factor":
             factor = Fraction(tier.factor)
-            if not 0 < factor <= MAX_FACTOR:
-                self._wrong(f"{field}.factor", f"must be more than 0 and at most {MAX_FACTOR}")
-                return level
+            if not factor:
+                self._wrong(f"{field}.factor", "must be more than 0")
+            if factor > MAX_FACTOR:
+                self._forbid(f"{field}.factor", f"must be at most {MAX_FACTOR}")
             return self._amounts.scaled(level, factor, f"{field}.factor")
         if pays == "percent":
             if self._amounts.how != "percent":
