@@ -9,7 +9,7 @@ from cli.scenario.play import Played
 
 
 def test_a_scenario_that_passed_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    print_played(Played("uds.scenario.yaml", "uds", 24, 1.84, ()))
+    print_played(Played("uds.scenario.yaml", "uds", 24, 1.84, (), None))
     assert capsys.readouterr().out == "uds.scenario.yaml: passed; 24 steps in 1.8 seconds\n"
 
 
@@ -20,7 +20,7 @@ def test_a_difference_is_a_diff_with_its_place(capsys: pytest.CaptureFixture[str
         ("kind: REWARD_HELD",),
         ("kind: REWARD_EARNED, title: +1", "kind: REWARD_HELD, title: +2"),
     )
-    print_played(Played("uds.scenario.yaml", "uds", 2, 0.5, ((Place(14, 9), amount), (Place(16, 9), told))))
+    print_played(Played("uds.scenario.yaml", "uds", 2, 0.5, ((Place(14, 9), amount), (Place(16, 9), told)), None))
     assert capsys.readouterr().out == (
         "uds.scenario.yaml: DIFFERS; 2 steps in 0.5 seconds\n"
         "uds.scenario.yaml:14:9: steps[1].expect.wallets[olga][points].held\n"
