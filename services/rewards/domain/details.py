@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+MAX_LINES = 500
+"""Of a conversion, as its contract bounds them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

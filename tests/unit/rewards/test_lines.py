@@ -63,6 +63,17 @@ def test_a_fixed_amount_of_a_line_stays_while_anything_of_it_is_left() -> None:
     assert outcomes(subject, replace(ORDER, remaining_minor=0, void=True)) == [Outcome.REVERSED]
 
 
+def test_percentages_and_fixed_amounts_of_one_table_are_one_reward() -> None:
+    mixed = plan(rule(amount=table("sku", otherwise="0.01", boot="33.33", lace=50)))
+    lines = [Line("1", "boot", "", 101, {}), Line("2", "lace", "", 9, {}), Line("3", "lace", "", 9, {})]
+    order = detailed(Details(lines=[*lines, Line("4", "sock", "", 3_400, {})]), 3_519)
+    # 33.6633 + 2 × 50 + 0.34 = 134.0033: exactly summed, then rounded down. Each by itself would be 133.
+    assert paid(mixed, order) == [("r", "maria", 134)]
+    assert paid(mixed, after(order, [back(line_2=9)])) == [("r", "maria", 84)]
+    assert paid(mixed, after(order, [back(line_1=101, line_2=8, line_4=3_400)])) == [("r", "maria", 100)]
+    assert paid(mixed, after(order, [back(line_1=101, line_2=9, line_3=9, line_4=3_400)])) == []
+
+
 def test_a_factor_of_a_tier_is_of_the_whole_table() -> None:
     step = plan_pb2.Tier(factor="2")
     setattr(step, "from", 1)

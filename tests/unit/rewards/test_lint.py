@@ -124,3 +124,10 @@ def test_the_worst_case_takes_every_level_every_tier_and_the_dearest_of_a_group(
     assert cost.margin_percent == 50
     assert cost.fixed_minor == {"USD": 500 + 42}
     assert worst_cases(subject)["deposit"].order_percent == Fraction(10)
+
+
+def test_the_worst_order_has_as_many_lines_as_an_order_can_have() -> None:
+    rows = [plan_pb2.TableRow(value="domain", amount_minor=200), plan_pb2.TableRow(value="hosting", percent="30")]
+    mixed = plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", rows=rows))
+    cost = worst_cases(plan(rule(to=upline(1, 2), amount=mixed)))["order"]
+    assert (cost.order_percent, cost.fixed_minor) == (60, {"USD": 2 * 500 * 200})

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from services.rewards.domain.details import MAX_LINES
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.plan import Plan, Rule
@@ -65,7 +66,7 @@ def _of_level(rule: Rule, index: int) -> Cost:
         rows = [*rule.table.rows.values(), *([rule.table.otherwise] if rule.table.otherwise else [])]
         factor = _most(rule, index, lambda each: Fraction(each.numerator, each.denominator))
         percent = max((row.percent for row in rows if row.percent is not None), default=Fraction(0))
-        fixed = max((row.share for row in rows if row.percent is None), default=Fraction(0)) * factor
+        fixed = max((row.share for row in rows if row.percent is None), default=Fraction(0)) * factor * MAX_LINES
         return Cost(percent * factor, fixed_minor={rule.asset.code: -(-fixed).__floor__()} if fixed else {})
     if level.percent is None:
         fixed = _most(rule, index, lambda each: Fraction(each.numerator, each.denominator))

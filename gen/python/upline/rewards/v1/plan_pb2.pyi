@@ -1461,7 +1461,9 @@ Global___PlanWarning: _TypeAlias = PlanWarning  # noqa: Y015
 
 @_typing.final
 class WorstCase(_message.Message):
-    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every condition true, every tier reached."""
+    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every condition true, every tier reached,
+    every one of its 500 lines pays the largest of a table's fixed amounts.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
