@@ -1,13 +1,14 @@
 """The auditor: recomputes every balance from the transfers, and every reward, and says what differs."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from chassis.errors import not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.store import audits, expiry, reading
-from services.rewards.store.audits import Audit, Limit
+from services.rewards.store.audits import Audit, Finding, Limit
 
 
 async def audit_ledger(deps: Deps, program_id: str) -> Audit:
@@ -15,10 +16,12 @@ async def audit_ledger(deps: Deps, program_id: str) -> Audit:
     async with deps.database.transaction() as conn:
         await reading.on_one_snapshot(conn)
         plans = await deps.plans.load(conn, [program_id] if program_id else await expiry.programs(conn))
-        if program_id and not plans[program_id]:
+        if program_id in plans and not plans[program_id]:
             raise not_found("program", program_id)
         limits = _limits(each for versions in plans.values() for each in versions)
-        return await audits.run(conn, program_id, deps.clock.now(), limits)
+        audit = await audits.run(conn, program_id, deps.clock.now(), limits)
+    unreadable = [Finding("PLAN_UNREADABLE", each, "plan", why) for each, why in sorted(plans.unreadable.items())]
+    return replace(audit, findings=(*unreadable, *audit.findings))
 
 
 def _limits(plans: Iterable[Plan]) -> list[Limit]:

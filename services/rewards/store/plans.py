@@ -56,11 +56,11 @@ class Versions(dict[str, tuple[Plan, ...]]):
 
     def __init__(self, readable: Mapping[str, tuple[Plan, ...]], unreadable: Mapping[str, str]) -> None:
         super().__init__(readable)
-        self._unreadable = unreadable
+        self.unreadable = unreadable
         """What is wrong, by program."""
 
     def __missing__(self, program_id: str) -> tuple[Plan, ...]:
-        raise failed_precondition("PLAN_UNREADABLE", self._unreadable[program_id])
+        raise failed_precondition("PLAN_UNREADABLE", self.unreadable[program_id])
 
 
 @dataclass

@@ -121,6 +121,10 @@ async def test_a_plan_that_cannot_be_read_keeps_nobody_else(
         assert (caught.value.code(), reason_of(caught.value)) == (
             grpc.StatusCode.FAILED_PRECONDITION, "PLAN_UNREADABLE",
         )  # fmt: skip
+    told = (await ledger.audit(unreadable)).findings[0]
+    assert (told.check, told.program_id) == ("PLAN_UNREADABLE", unreadable)
+    assert "has field number 2047" in told.detail
+    assert (await ledger.audit(program)).balanced
 
 
 async def until(work: Callable[[], Awaitable[int]], look: Callable[[], Awaitable[Any]], wanted: object) -> None:

@@ -360,7 +360,7 @@ class AuditFinding(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     check: _builtins.str
     """Which check: `BALANCE_DIFFERS`, `REWARD_DIFFERS`, `TRANSFER_DIFFERS`, `REVERSAL_DIFFERS`, `NEGATIVE_BALANCE`, `HOLD_DIFFERS`,
-    `HOLD_OVERDUE`, `CONVERSION_MISSING`, `NOT_PUBLISHED`, `DEAD_LETTER`; others may be added.
+    `HOLD_OVERDUE`, `CONVERSION_MISSING`, `NOT_PUBLISHED`, `DEAD_LETTER`, `PLAN_UNREADABLE`; others may be added.
     """
     program_id: _builtins.str
     """The program."""
