@@ -2,8 +2,9 @@
 
 Time stands still until it is moved, so that what happens at one step of a test happens at one instant, and an end that is exclusive can be
 tested to the microsecond. The file also holds the number of a round: whoever plays the test asks for the next one, and every job of
-every process that pauses by `Clock.sleep` works once more and reports. So a test knows, without waiting for real time to pass, that what the
-moved clock made due was done.
+every process that pauses by `Clock.sleep` works once more and reports; one that pauses for long (audits, upkeep) works only where the clock
+was moved by as much as it pauses, or back. So a test knows, without waiting for real time to pass, that what the moved clock made due
+was done.
 
 A production stack cannot be moved: a service refuses the file unless it listens on a loopback address and its database says that it
 belongs to a stack for tests.
@@ -24,8 +25,8 @@ from chassis.settings import ServiceSettings
 
 CLUSTER_NAME = "upline-test-clock"
 """PostgreSQL's `cluster_name` in a stack whose clock can be moved; it is given on the server's command line, where no client can set it."""
-LONGEST_PAUSE_SECONDS = 120.0
-"""What pauses longer (audits, upkeep) goes by real time and is not waited for."""
+EVERY_ROUND_SECONDS = 120.0
+"""What pauses no longer works in every round: what it follows up may have come about while time stood still."""
 POLL_SECONDS = 0.005
 
 
@@ -65,14 +66,16 @@ class FileClock:
         return _read(self._file).moment
 
     async def sleep(self, seconds: float) -> None:
-        """Lets so many seconds of the machine's time pass, or what is left of them when a new round is called."""
-        if seconds > LONGEST_PAUSE_SECONDS:
-            await asyncio.sleep(seconds)
-            return
+        """Lets so many seconds of the machine's time pass, or what is left of them when a new round is called that the job works in."""
         job = asyncio.current_task()
-        worked = self._worked[job] = self._woken.get(job, 0)
-        _write(self._report, str(min(self._worked.values())))
-        self._woken[job] = await self._next_round(worked, time.monotonic() + seconds)
+        began, end = self.now(), time.monotonic() + seconds
+        while True:
+            worked = self._worked[job] = self._woken.get(job, 0)
+            _write(self._report, str(min(self._worked.values())))
+            self._woken[job] = await self._next_round(worked, end)
+            passed = (self.now() - began).total_seconds()
+            if seconds <= EVERY_ROUND_SECONDS or not 0 <= passed < seconds or time.monotonic() >= end:
+                return
 
     async def _next_round(self, worked: int, end: float) -> int:
         """The round after `worked` as soon as it is called, or `worked` itself when the time is up."""

@@ -4,6 +4,7 @@ makes partitions."""
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import product
 
 import structlog
 from sqlalchemy import text
@@ -26,9 +27,12 @@ ROLL_UP_SECONDS = 2.0
 AUDIT_SECONDS = 300.0
 PARTITION_SECONDS = 6 * 3600.0
 MONTHS_AHEAD = 2
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 60.0
+"""A job that failed comes again after its pause, or after so long if that is less."""
 
-_ENSURE_PARTITIONS = text("SELECT ensure_partitions(:moment)")
+PARTITIONED = ("reward", "transfer")
+
+_ENSURE_PARTITION = text("SELECT ensure_partition(:parent, :moment)")
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +58,7 @@ async def _repeat(deps: Deps, name: str, seconds: float, work: Callable[[], Awai
             await work()
         except Exception as error:
             log.warning("job failed, will retry", job=name, error=str(error))
-            await asyncio.sleep(max(seconds, RETRY_SECONDS))
+            await asyncio.sleep(min(seconds, RETRY_SECONDS))
         else:
             await deps.clock.sleep(seconds)
 
@@ -79,6 +83,8 @@ async def _audit(deps: Deps) -> None:
 
 
 async def _make_partitions(deps: Deps) -> None:
-    async with deps.database.transaction() as conn:
-        for month in range(MONTHS_AHEAD + 1):
-            await conn.execute(_ENSURE_PARTITIONS, {"moment": deps.clock.now() + timedelta(days=31 * month)})
+    moments = [deps.clock.now() + timedelta(days=31 * month) for month in range(MONTHS_AHEAD + 1)]
+    for parent, moment in product(PARTITIONED, moments):
+        # Each in a transaction of its own: it keeps everybody from the table, and must not wait for those who hold another.
+        async with deps.database.transaction() as conn:
+            await conn.execute(_ENSURE_PARTITION, {"parent": parent, "moment": moment})

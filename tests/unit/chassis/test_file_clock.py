@@ -78,6 +78,40 @@ async def test_a_round_wakes_every_job_and_is_over_when_the_last_has_worked(cloc
             each.cancel()
 
 
+async def test_a_long_pause_ends_with_the_round_that_moves_the_clock_past_it(clock_file: ClockFile) -> None:
+    """And until then, the job has nothing to do in a round: it is not waited for."""
+    clock = FileClock(clock_file.file, "rewards")
+    hour, runs = timedelta(hours=1), 0
+
+    async def job() -> None:
+        nonlocal runs
+        while True:
+            runs += 1
+            await clock.sleep(hour.total_seconds())
+
+    async def over() -> None:
+        async with asyncio.timeout(10):
+            while not clock_file.worked("rewards"):
+                await asyncio.sleep(0.001)
+
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(job())
+        clock_file.call_round()
+        await over()
+        assert runs == 1
+        for moment, wanted in (
+            (MOMENT + hour - timedelta(microseconds=1), 1),
+            (MOMENT + hour, 2),
+            (MOMENT + 1.5 * hour, 2),
+            (MOMENT + 2 * hour, 3),
+            (MOMENT, 4),  # the next scenario begins earlier
+        ):
+            clock_file.move(moment)
+            await over()
+            assert runs == wanted
+        working.cancel()
+
+
 async def test_a_pause_ends_by_itself_too(clock_file: ClockFile) -> None:
     await FileClock(clock_file.file, "rewards").sleep(0.01)
 

@@ -128,24 +128,30 @@ CREATE TABLE dead_letter (
 CREATE FUNCTION month_id(month timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT rpad(lpad(to_hex((extract(epoch FROM month) * 1000)::bigint), 12, '0'), 32, '0')::uuid
 $$;
-CREATE FUNCTION ensure_partitions(moment timestamptz) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = rewards AS $$
+CREATE FUNCTION ensure_partition(parent text, moment timestamptz) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = rewards AS $$
 DECLARE
-    parent text;
     first timestamptz := date_trunc('month', moment AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
     next timestamptz := (date_trunc('month', moment AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
-    partition text;
+    partition text := parent || '_' || to_char(first AT TIME ZONE 'UTC', 'YYYYMM');
+    has_rows boolean;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['reward', 'transfer'] LOOP
-        partition := parent || '_' || to_char(first AT TIME ZONE 'UTC', 'YYYYMM');
-        IF to_regclass(partition) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                partition, parent, month_id(first), month_id(next));
-        END IF;
-    END LOOP;
+    -- Two processes that make the same one would each hold what the other waits for.
+    PERFORM pg_advisory_xact_lock(hashtextextended('ensure_partition', 0));
+    IF to_regclass(partition) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    -- A month of which rows went to the default partition stays there: nobody may move them.
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I >= %L AND %I < %L)',
+        parent || '_default', parent || '_id', month_id(first), parent || '_id', month_id(next)) INTO has_rows;
+    IF NOT has_rows THEN
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+            partition, parent, month_id(first), month_id(next));
+    END IF;
 END $$;
 CREATE TABLE reward_default PARTITION OF reward DEFAULT;
 CREATE TABLE transfer_default PARTITION OF transfer DEFAULT;
-SELECT ensure_partitions(now() + make_interval(months => n)) FROM generate_series(0, 2) AS n;
+SELECT ensure_partition(parent, now() + make_interval(months => n))
+FROM generate_series(0, 2) AS n, unnest(ARRAY['reward', 'transfer']) AS parent;
 
 -- Every movement of value: a reward is its own accrual, and what moves later is a transfer.
 CREATE VIEW movement AS
@@ -170,8 +176,8 @@ GRANT SELECT, INSERT, UPDATE ON conversion, balance, request, dead_letter TO upl
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO upline_rewards;
 GRANT SELECT, INSERT, DELETE, UPDATE ON balance_delta, hold TO upline_rewards;
 GRANT SELECT ON movement, ledger TO upline_rewards;
-REVOKE ALL ON FUNCTION ensure_partitions(timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ensure_partitions(timestamptz) TO upline_rewards;
+REVOKE ALL ON FUNCTION ensure_partition(text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ensure_partition(text, timestamptz) TO upline_rewards;
 """
 
 
