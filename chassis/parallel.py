@@ -9,6 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from functools import partial
 from typing import Any, TypeVar
 
+from chassis.process import spare_what_stays
+
 REPORT_SECONDS = 0.1
 
 Task = TypeVar("Task")
@@ -67,6 +69,7 @@ class _Shared:
 
 
 def _begin(total: Any) -> None:
+    spare_what_stays()
     _Shared.total = total
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
