@@ -32,6 +32,10 @@ def ordered(versions: Versions) -> set[str]:
     return {program_id for program_id, plans in versions.items() if any(plan.has_order for plan in plans)}
 
 
+Changes = tuple[dict[TallyKey, int], dict[TallyKey, datetime]]
+"""What is added to tallies, and when the scores among them were last changed."""
+
+
 @dataclass(slots=True)
 class Decided:
     """What came of conversions."""
@@ -40,10 +44,8 @@ class Decided:
     accruals: list[Accrual] = field(default_factory=list)
     counted: dict[Key, Counted] = field(default_factory=dict)
     """Of those of ordered programs."""
-    changes: dict[TallyKey, int] = field(default_factory=dict)
-    """What they count, which is still to be written."""
-    reach_times: dict[TallyKey, datetime] = field(default_factory=dict)
-    """When the scores among it were last changed."""
+    changes: dict[str, Changes] = field(default_factory=dict)
+    """What they count, by program: still to be written."""
 
 
 @dataclass(slots=True)
@@ -85,9 +87,9 @@ async def decide_in_parts(
     counting = pending.counting
     # The same order wherever the same facts meet: nothing else may say who gets the rest of a budget.
     counting.sort(key=lambda each: (each[1].program_id, each[1].record_time, each[1].conversion_id))
-    running, positions = RunningTallies({}), list[int]()
+    running, positions = dict[str, RunningTallies](), list[int]()
     if counting:
-        running = await _running(conn, programs, (case.needs for case, _ in counting if case is not None))
+        running = await _running(conn, programs, [case for case, _ in counting if case is not None])
         positions = await tallies.draw_positions(conn, len(counting))
     if pending.plain:  # not before: while it is written, nothing else may use the connection
         yield Decided(
@@ -100,16 +102,17 @@ async def decide_in_parts(
             case, conversion = counting[number]
             text = None
             if case is not None:
-                accrual, snapshot = case.settle(running)
+                tallied = running[conversion.program_id]
+                accrual, snapshot = case.settle(tallied)
                 decided.accruals.append(accrual)
                 text = snapshot.to_json() if snapshot is not None else None
                 if late := came_first.get(key_of(conversion)):
-                    take_back_next(case.plan, conversion, snapshot or EMPTY, [], late, running)
+                    take_back_next(case.plan, conversion, snapshot or EMPTY, [], late, tallied)
             decided.conversions.append(conversion)
             decided.counted[key_of(conversion)] = Counted(positions[number], text)
             if number % CONVERSIONS_A_TURN == 0:
                 await asyncio.sleep(0)  # lets the writing of the part before go on
-        decided.changes, decided.reach_times = running.take_changes()
+        decided.changes = {program_id: each.take_changes() for program_id, each in running.items()}
         yield decided
 
 
@@ -122,7 +125,7 @@ async def decide_all(
         total.conversions += part.conversions
         total.accruals += part.accruals
         total.counted |= part.counted
-        await tallies.add(conn, part.changes, part.reach_times)
+        await write(conn, part.changes)
     return total
 
 
@@ -142,15 +145,15 @@ async def take_back_all(
     ]
     if not taken:
         return
-    running = await _running(conn, programs, (Case(plan, each.conversion).needs for plan, each in taken))
+    running = await _running(conn, programs, [Case(plan, each.conversion) for plan, each in taken])
     refused = await waiting.refused(conn, [key_of(each.conversion) for plan, each in taken if plan.waits])
     for plan, each in taken:
         known = reversals[key_of(each.conversion)]
         later = [one for one in known if (one.program_id, one.reversal_id) in new]
         earlier = [one for one in known if (one.program_id, one.reversal_id) not in new]
         rule_ids, _ = refused.get(key_of(each.conversion), NO_REFUSAL)
-        take_back_next(plan, each.conversion, each.snapshot, earlier, later, running, rule_ids)
-    await tallies.add(conn, running.changes, running.reach_times)
+        take_back_next(plan, each.conversion, each.snapshot, earlier, later, running[plan.program_id], rule_ids)
+    await write(conn, {program_id: each.take_changes() for program_id, each in running.items()})
 
 
 async def take_refusal(
@@ -159,7 +162,7 @@ async def take_refusal(
     """Takes what a person refuses out of the tallies; returns the position of that. The program's lock is taken."""
     running = RunningTallies({})
     give_room(plan, kept.conversion, kept.snapshot, earlier, rejection, running)
-    await tallies.add(conn, running.changes, running.reach_times)
+    await tallies.add(conn, plan.program_id, running.changes, running.reach_times)
     return (await tallies.draw_positions(conn, 1))[0]
 
 
@@ -177,8 +180,23 @@ async def place_reversals(
     return {(each.program_id, each.reversal_id): at for at, each in zip(positions, placed, strict=True)}
 
 
-async def _running(conn: AsyncConnection, programs: Collection[str], wanted: Iterable[set[TallyKey]]) -> RunningTallies:
-    running = RunningTallies(await tallies.load(conn, set().union(*wanted)))
+async def write(conn: AsyncConnection, changes: Mapping[str, Changes]) -> None:
+    """Adds what programs counted to their tallies."""
+    for program_id, (added, reach_times) in changes.items():
+        await tallies.add(conn, program_id, added, reach_times)
+
+
+async def _running(
+    conn: AsyncConnection, programs: Collection[str], cases: Sequence[Case]
+) -> dict[str, RunningTallies]:
+    """The tallies that cases need, by program."""
+    wanted: dict[str, set[TallyKey]] = {}
+    for each in cases:
+        wanted.setdefault(each.plan.program_id, set()).update(each.needs)
+    running = {
+        program_id: RunningTallies(await tallies.load(conn, program_id, keys)) for program_id, keys in wanted.items()
+    }
     for program_id, contest_id in await contests.settled(conn, programs):
-        running.close(program_id, contest_id)
+        if program_id in running:
+            running[program_id].close(contest_id)
     return running

@@ -17,7 +17,6 @@ from services.rewards.commands.spending import plan_in_force, refusals, take
 from services.rewards.domain.plan.periods import period_name
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally import tallies as tallies_domain
-from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.domain.wallet import payout as domain
 from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
 from services.rewards.domain.wallet.wallet import Move
@@ -70,15 +69,10 @@ async def request_payout(deps: Deps, request: payout_pb2.RequestPayoutRequest) -
 async def _counters(conn: AsyncConnection, plan: Plan, participant_id: str, now: datetime) -> dict[str, int]:
     """What is counted for a participant now, by the names of the plan's counters."""
     keys = {
-        name: TallyKey(
-            plan.program_id,
-            tallies_domain.counter(name),
-            participant_id,
-            period_name(counter.period, now, plan.zone),
-        )
+        name: (tallies_domain.counter(name), participant_id, period_name(counter.period, now, plan.zone))
         for name, counter in plan.counters.items()
     }
-    values = await tallies.load(conn, keys.values())
+    values = await tallies.load(conn, plan.program_id, keys.values())
     return {name: values.get(key, 0) for name, key in keys.items()}
 
 

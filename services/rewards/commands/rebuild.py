@@ -105,7 +105,7 @@ async def _rebuild_part(task: _Task, progress: Progress) -> Rebuilt:
                 progress(await rebuilding.write(conn, task.schema))
         progress(await rebuilding.write(conn, task.schema))
         if task.counts:
-            rebuilding.result.tallies = await rebuilding.write_tallies(conn)
+            rebuilding.result.tallies = await rebuilding.write_tallies(conn, task.part.program_id)
         rebuilding.result.differences = await scratch.compare(conn, task.schema, task.part)
         return rebuilding.result
 
@@ -134,7 +134,7 @@ class _Rebuilding:
         conversion = past.conversion
         plan = self._versions[past.plan_version - 1] if past.plan_version else None
         while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
-            self._course.tallies.close(conversion.program_id, self._closed.popleft()[1])
+            self._course.tallies.close(self._closed.popleft()[1])
         change = fact.change
         if change is None:
             self.result.conversions += 1
@@ -161,8 +161,8 @@ class _Rebuilding:
         self._rewards, self._revisions, self._snapshots = [], [], []
         return conversions
 
-    async def write_tallies(self, conn: AsyncConnection) -> int:
+    async def write_tallies(self, conn: AsyncConnection, program_id: str) -> int:
         """Writes what the program counts in the end; returns how many tallies there are."""
         running = self._course.tallies
-        await tallies.add(conn, running.changes, running.reach_times)
+        await tallies.add(conn, program_id, running.changes, running.reach_times)
         return len(running.changes)

@@ -135,7 +135,7 @@ async def _write_new(
     conn: AsyncConnection, versions: Versions, rows: Mapping[Key, tuple[Recorded, int]], decided: Decided
 ) -> None:
     await conversions.copy_new(conn, [rows[key_of(each)] for each in decided.conversions], decided.counted)
-    await tallies.add(conn, decided.changes, decided.reach_times)
+    await counting.write(conn, decided.changes)
     await _post(conn, versions, decided.accruals, [])
 
 

@@ -36,7 +36,7 @@ _ADD = b"""
 """
 _ADD_SCORES = text("""
     INSERT INTO contest_score (program_id, contest_id, participant_id, score, reach_time)
-    SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:contest_ids AS text[]), CAST(:participant_ids AS text[]),
+    SELECT CAST(:program_id AS text), * FROM unnest(CAST(:contest_ids AS text[]), CAST(:participant_ids AS text[]),
         CAST(:scores AS bigint[]), CAST(:reach_times AS timestamptz[]))
     ON CONFLICT (program_id, contest_id, participant_id) DO UPDATE
     SET score = contest_score.score + excluded.score, reach_time = greatest(contest_score.reach_time, excluded.reach_time)
@@ -61,65 +61,62 @@ async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
     return sorted((await conn.execute(_DRAW, {"count": count})).scalars())
 
 
-async def load(conn: AsyncConnection, keys: Iterable[TallyKey]) -> dict[TallyKey, int]:
-    """Those of the tallies that were ever counted."""
-    found: dict[TallyKey, int] = {}
+async def load(conn: AsyncConnection, program_id: str, keys: Iterable[TallyKey]) -> dict[TallyKey, int]:
+    """Those of a program's tallies that were ever counted."""
+    wanted = list(keys)
     raw = await psycopg_connection(conn)
-    for program_id, some in _by_program(keys).items():
-        rows = await (await raw.execute(_LOAD, _columns(program_id, some))).fetchall()
-        found |= {some[number - 2]: value for number, value in rows}
-    return found
+    rows = await (await raw.execute(_LOAD, _columns(program_id, wanted))).fetchall()
+    return {wanted[number - 2]: value for number, value in rows}
 
 
-async def add(conn: AsyncConnection, changes: Mapping[TallyKey, int], reach_times: Mapping[TallyKey, datetime]) -> None:
-    """Adds to tallies. `reach_times`: of the scores among them, the record time of the last fact that changed them."""
+async def add(
+    conn: AsyncConnection,
+    program_id: str,
+    changes: Mapping[TallyKey, int],
+    reach_times: Mapping[TallyKey, datetime],
+) -> None:
+    """Adds to a program's tallies. `reach_times`: of the scores among them, the record time of the last fact that changed them."""
     try:
-        await _add(conn, changes, reach_times)
+        await _add(conn, program_id, changes, reach_times)
     except Exception as error:
         if is_beyond_int64(error):
-            programs = ", ".join(sorted({each.program_id for each in changes}))
-            raise TallyOverflowError(f"a counter or score of {programs} would be more than 2^63 - 1") from error
+            raise TallyOverflowError(f"a counter or score of {program_id} would be more than 2^63 - 1") from error
         raise
 
 
 async def _add(
-    conn: AsyncConnection, changes: Mapping[TallyKey, int], reach_times: Mapping[TallyKey, datetime]
+    conn: AsyncConnection,
+    program_id: str,
+    changes: Mapping[TallyKey, int],
+    reach_times: Mapping[TallyKey, datetime],
 ) -> None:
-    raw = await psycopg_connection(conn)
     changed = [key for key, change in changes.items() if change and key not in reach_times]
-    for program_id, some in _by_program(changed).items():
+    if changed:
         # In the order of the index: neighbours are written together.
-        some.sort(key=_in_index)
-        columns = _columns(program_id, some)
-        columns["changes"] = _joined([str(changes[key]) for key in some])
-        await raw.execute(_ADD, columns)
+        changed.sort(key=_in_index)
+        columns = _columns(program_id, changed)
+        columns["changes"] = _joined([str(changes[key]) for key in changed])
+        await (await psycopg_connection(conn)).execute(_ADD, columns)
     scores = sorted(reach_times)
     if scores:
         await conn.execute(
             _ADD_SCORES,
             {
-                "program_ids": [each.program_id for each in scores],
-                "contest_ids": [each.name.removeprefix(CONTEST_PREFIX) for each in scores],
-                "participant_ids": [each.subject for each in scores],
+                "program_id": program_id,
+                "contest_ids": [name.removeprefix(CONTEST_PREFIX) for name, _, _ in scores],
+                "participant_ids": [participant_id for _, participant_id, _ in scores],
                 "scores": [changes[each] for each in scores],
                 "reach_times": [reach_times[each] for each in scores],
             },
         )
 
 
-def _by_program(keys: Iterable[TallyKey]) -> dict[str, list[TallyKey]]:
-    found: dict[str, list[TallyKey]] = {}
-    for key in keys:
-        found.setdefault(key[0], []).append(key)
-    return found
-
-
 def _columns(program_id: str, keys: Sequence[TallyKey]) -> dict[str, str]:
     return {
         "program_id": program_id,
-        "names": _joined([key[1] for key in keys]),
-        "subjects": _joined([key[2] for key in keys]),
-        "periods": _joined([key[3] for key in keys]),
+        "names": _joined([name for name, _, _ in keys]),
+        "subjects": _joined([subject for _, subject, _ in keys]),
+        "periods": _joined([period for _, _, period in keys]),
     }
 
 
@@ -129,4 +126,5 @@ def _joined(texts: list[str]) -> str:
 
 
 def _in_index(key: TallyKey) -> tuple[str, str, str]:
-    return key[2], key[1], key[3]
+    name, subject, period = key
+    return subject, name, period

@@ -15,9 +15,9 @@ from typing import Final, cast
 from cel_expr_python import cel
 from upline.attribution.v1 import conversion_pb2
 
-from services.rewards.domain.decide.facts import COUNTERS_PREFIX, LINE
+from services.rewards.domain.decide.facts import LINE
 from services.rewards.domain.details import Line
-from services.rewards.domain.plan.condition import ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, ConditionError
 
 AMOUNT: Final = "amount"
 """What somebody asks to be paid out, in minor units."""
@@ -72,6 +72,7 @@ RESERVED: Final = frozenset(
     ]
 )
 """Words that no field may be called (CEL specification, "Syntax")."""
+_BARE: Final = (cel.Type.STRING, cel.Type.INT, cel.Type.BOOL, cel.Type.TIMESTAMP)
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROBLEM: Final = re.compile(
     r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \(in container ''\))?(?: \[\w+\])?$", re.MULTILINE
@@ -103,11 +104,14 @@ class CelCondition:
     names: frozenset[str]
     asks_for_people: bool
     _expression: cel.Expression
+    _is_bare: bool
+    """Whether its variables are numbers, texts, truths and times: the library takes those as they are."""
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether it is true; a variable that the expression does not use may be left out."""
         try:
-            result = self._expression.eval(data={name: _to_cel(value) for name, value in values.items()}).value()
+            data = values if self._is_bare else {name: _to_cel(value) for name, value in values.items()}
+            result = self._expression.eval(data=data).value()
         except RuntimeError as error:  # the library raises where its budget is used up
             raise ConditionError(_told(str(error))) from error
         if result is True or result is False:
@@ -139,7 +143,9 @@ class Compiler:
             raise InvalidConditionError(self._problem(str(error), text, scope)) from error
         if expression.return_type() != cel.Type.BOOL:
             raise InvalidConditionError(f"is of type {expression.return_type().name().lower()}, not bool")
-        return CelCondition(text, self._names(text, scope), scope is Scope.PERSON, expression)
+        names = self._names(text, scope)
+        is_bare = all(self._variables[scope][each] in _BARE for each in names)
+        return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare)
 
     def names(self, scope: Scope) -> list[str]:
         """What a condition may ask for."""
@@ -182,8 +188,6 @@ def _told(error: str) -> str:
 
 
 def _to_cel(value: object) -> object:
-    if isinstance(value, str | int):  # most of them
-        return value
     if isinstance(value, Line):
         return _line(value)
     if isinstance(value, Mapping):

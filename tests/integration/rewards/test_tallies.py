@@ -7,7 +7,6 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from services.rewards.domain.tally import tallies as names
-from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import tallies
 from tests.integration.rewards.conftest import NOON, Ledger
 
@@ -17,16 +16,16 @@ ROUNDS = 10
 
 async def test_what_is_added_is_there(ledger: Ledger, new_program_id: Callable[[str], str]) -> None:
     program = new_program_id("tallies")
-    volume = TallyKey(program, names.counter("volume"), "maria\x1fvera", "2026-05-01")
-    score = TallyKey(program, names.contest("spring"), "maria", "")
-    nothing = TallyKey(program, names.counter("volume"), 'quote " \\ brace {,} null', "")
+    volume = (names.counter("volume"), "maria\x1fvera", "2026-05-01")
+    score = (names.contest("spring"), "maria", "")
+    nothing = (names.counter("volume"), 'quote " \\ brace {,} null', "")
     database = ledger.rewards.service.deps.database
     async with database.transaction() as conn:
-        await tallies.add(conn, {volume: 5, score: 2, nothing: 0}, {score: NOON})
-        await tallies.add(conn, {volume: -7, score: 1}, {score: NOON - timedelta(days=1)})
-        await tallies.add(conn, {nothing: 3}, {})
-        assert await tallies.load(conn, [volume, score, nothing]) == {volume: -2, nothing: 3}
-        assert await tallies.load(conn, []) == {}
+        await tallies.add(conn, program, {volume: 5, score: 2, nothing: 0}, {score: NOON})
+        await tallies.add(conn, program, {volume: -7, score: 1}, {score: NOON - timedelta(days=1)})
+        await tallies.add(conn, program, {nothing: 3}, {})
+        assert await tallies.load(conn, program, [volume, score, nothing]) == {volume: -2, nothing: 3}
+        assert await tallies.load(conn, program, []) == {}
         row = (
             await conn.execute(
                 text("SELECT contest_id, participant_id, score, reach_time FROM contest_score WHERE program_id = :p"),
@@ -40,7 +39,7 @@ async def test_behind_the_lock_nothing_is_lost_and_positions_grow(
     ledger: Ledger, new_program_id: Callable[[str], str]
 ) -> None:
     program, other = new_program_id("tallies"), new_program_id("tallies")
-    key = TallyKey(program, names.counter("orders"), "maria", "")
+    key = (names.counter("orders"), "maria", "")
     database = ledger.rewards.service.deps.database
     seen: list[tuple[int, list[int]]] = []
 
@@ -48,9 +47,9 @@ async def test_behind_the_lock_nothing_is_lost_and_positions_grow(
         for _ in range(ROUNDS):
             async with database.transaction() as conn:
                 await tallies.lock(conn, [other, program])
-                stands = (await tallies.load(conn, [key])).get(key, 0)
+                stands = (await tallies.load(conn, program, [key])).get(key, 0)
                 seen.append((stands, await tallies.draw_positions(conn, 3)))
-                await tallies.add(conn, {key: 1}, {})
+                await tallies.add(conn, program, {key: 1}, {})
 
     await asyncio.gather(*(work() for _ in range(WORKERS)))
     assert [stands for stands, _ in sorted(seen)] == list(range(WORKERS * ROUNDS))

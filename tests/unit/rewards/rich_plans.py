@@ -140,4 +140,4 @@ def snapshots(draw: st.DrawFn, subject: Plan, order: Conversion) -> Snapshot:
     """Any tallies of what a decision reads."""
     keys = sorted(reads(subject, order))
     values = draw(st.lists(st.sampled_from([0, 1, 2, 900, 15_000]), min_size=len(keys), max_size=len(keys)))
-    return Snapshot({key[1:]: value for key, value in zip(keys, values, strict=True) if value})
+    return Snapshot({key: value for key, value in zip(keys, values, strict=True) if value})

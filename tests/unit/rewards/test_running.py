@@ -10,22 +10,22 @@ from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.tallies import TallyKey, pair
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-VOLUME = TallyKey("shop", tallies.counter("volume"), "maria", "2026-05-01")
-HEADS = TallyKey("shop", tallies.counter("heads"), "maria", "")
-SCORE = TallyKey("shop", tallies.contest("spring"), "maria", "")
+VOLUME = (tallies.counter("volume"), "maria", "2026-05-01")
+HEADS = (tallies.counter("heads"), "maria", "")
+SCORE = (tallies.contest("spring"), "maria", "")
 
 
 def member(buyer: str, *, of_contest: bool = False) -> TallyKey:
     """How often a buyer counts for maria."""
     name = tallies.contest_member("spring") if of_contest else tallies.member("heads")
-    return TallyKey("shop", name, pair("maria", buyer), "")
+    return (name, pair("maria", buyer), "")
 
 
 def test_each_fact_sees_what_those_before_it_left() -> None:
     running = RunningTallies({VOLUME: 40})
-    assert running.snapshot([VOLUME, HEADS]).values == {VOLUME[1:]: 40}
+    assert running.snapshot([VOLUME, HEADS]).values == {VOLUME: 40}
     running.apply({VOLUME: 60, HEADS: 0}, NOON)
-    assert running.snapshot([VOLUME, HEADS]).values == {VOLUME[1:]: 100}
+    assert running.snapshot([VOLUME, HEADS]).values == {VOLUME: 100}
     running.apply({VOLUME: -100}, NOON)
     assert running.snapshot([VOLUME]).values == {}
     assert running.changes == {VOLUME: -40}

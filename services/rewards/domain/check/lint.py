@@ -6,11 +6,10 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from services.rewards.domain.check.worst_case import worst_cases
-from services.rewards.domain.decide.facts import COUNTERS_PREFIX
 from services.rewards.domain.explain.numbers import fraction_text
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import Audience, Who
-from services.rewards.domain.plan.condition import Condition, ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import CapScope
 from services.rewards.domain.plan.plan import Plan, Rule

@@ -11,6 +11,8 @@ from services.rewards.domain.plan.amounts import Base, Table
 from services.rewards.domain.plan.condition import ConditionError
 from services.rewards.domain.plan.plan import Plan, Rule
 
+_ORDER = Base.ORDER  # in Python 3.11, to look up a member takes longer than much of what is done with it
+
 
 class Basis(NamedTuple):
     """A rule's base as an exact fraction, or why there is none."""
@@ -29,7 +31,7 @@ def basis_of(plan: Plan, rule: Rule, conversion: Conversion) -> Basis:
         return _REVERSED
     if conversion.currency_code != plan.currency_code:
         return _MISMATCH
-    if rule.base is Base.ORDER:
+    if rule.base is _ORDER:
         return Basis(conversion.remaining_minor, 1, conversion.remaining_minor)
     if conversion.margin_minor is None:
         return Basis(0, 1, 0)

@@ -1,11 +1,10 @@
 """What one rule owes by itself: before groups, limits and shares."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.basis import Basis, basis_of, basis_of_lines
-from services.rewards.domain.decide.decision import AcrossTiers, AtTier, Crossed, Decision, Outcome, Step
+from services.rewards.domain.decide.decision import AcrossTiers, AtTier, Crossed, Decision, Outcome, Step, new_decision
 from services.rewards.domain.decide.facts import Facts, counts
 from services.rewards.domain.decide.seats import Seat, seats, verdict
 from services.rewards.domain.plan.amounts import Base, LevelAmount
@@ -17,19 +16,14 @@ from services.rewards.domain.plan.tiers import TierMode, Tiers, average
 from services.rewards.domain.tally import tallies
 
 _PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than to decide a level
+_NEXT, _BONUS, _LINES = TierMode.NEXT, TierMode.BONUS, Base.LINES
 
 
-def claims(plan: Plan, rule: Rule, facts: Facts) -> Iterator[Decision]:
+def claims(plan: Plan, rule: Rule, facts: Facts) -> list[Decision]:
     """One decision a level, of a rule whose base is not EARNINGS."""
     refusal, steps = refused_entirely(rule, facts)
     basis = Basis(0, 1, 0, refusal, steps) if refusal else _basis(plan, rule, facts)
-    for seat in seats(rule, facts):
-        if seat.refusal is not None:
-            yield refuse(rule, seat.level, seat.person, seat.refusal, seat.steps)
-        elif basis.refusal is not None:
-            yield refuse(rule, seat.level, seat.person, basis.refusal, basis.steps)
-        else:
-            yield _claim(plan, rule, facts, seat, basis)
+    return [_claim(plan, rule, facts, each, basis) for each in seats(rule, facts)]
 
 
 def refused_entirely(rule: Rule, facts: Facts) -> tuple[Outcome | None, tuple[Step, ...]]:
@@ -88,7 +82,7 @@ def _rounded(
     outcome = _PAID
     if amount_minor == 0:
         outcome = Outcome.NO_BASE if level.percent is not None and not base.numerator else Outcome.ROUNDS_TO_ZERO
-    return Decision(rule, level, person, outcome, base.minor, numerator, denominator, amount_minor, steps)
+    return new_decision((rule, level, person, outcome, base.minor, numerator, denominator, amount_minor, steps, False))
 
 
 def at_tier(tiers: Tiers, levels: tuple[LevelAmount, ...], index: int, value: int) -> tuple[LevelAmount, AtTier]:
@@ -99,28 +93,32 @@ def at_tier(tiers: Tiers, levels: tuple[LevelAmount, ...], index: int, value: in
 
 
 def _basis(plan: Plan, rule: Rule, facts: Facts) -> Basis:
-    if rule.base is Base.LINES or rule.table is not None:
+    if rule.base is _LINES or rule.table is not None:
         return basis_of_lines(plan, rule, facts)
     return basis_of(plan, rule, facts.conversion)
 
 
 def _claim(plan: Plan, rule: Rule, facts: Facts, seat: Seat, basis: Basis) -> Decision:
-    level, steps = seat.level, seat.steps
+    number, level, person, _, refusal, steps = seat
+    if refusal is not None:
+        return refuse(rule, level, person, refusal, steps)
+    if basis.refusal is not None:
+        return refuse(rule, level, person, basis.refusal, basis.steps)
     if (tiers := rule.tiers) is not None:
-        if tiers.mode is TierMode.BONUS:
+        if tiers.mode is _BONUS:
             return _bonus(plan, rule, facts, seat, tiers)
-        value = facts.counter(tiers.counter_id, seat.person)
-        if tiers.mode is TierMode.NEXT:
-            level, step = at_tier(tiers, rule.levels, seat.number, value)
+        value = facts.counter(tiers.counter_id, person)
+        if tiers.mode is _NEXT:
+            level, step = at_tier(tiers, rule.levels, number, value)
             steps = (*steps, step)
         else:
-            level, across = _across_what_is_left(rule, tiers, seat.number, value, facts.conversion)
+            level, across = _across_what_is_left(rule, tiers, number, value, facts.conversion)
             steps = (*steps, across)
     # Not reduced to lowest terms: that takes longer than all of the rest.
-    numerator, denominator = level.numerator, level.denominator
-    if level.percent is not None or rule.table is not None:
+    _, numerator, denominator, percent = level
+    if percent is not None or rule.table is not None:
         numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
-    return _rounded(rule, level, seat.person, numerator, denominator, basis, plan.rounding, steps)
+    return _rounded(rule, level, person, numerator, denominator, basis, plan.rounding, steps)
 
 
 def _across_what_is_left(
@@ -129,7 +127,7 @@ def _across_what_is_left(
     """The level's share. Of the base LINES, the smallest that it had on the way from the whole conversion to what is left: the refund
     of a line that the rule does not take raises nothing. Between two bounds, a mean only rises or only falls."""
     left, whole = conversion.remaining_minor, conversion.amount_minor
-    if rule.base is not Base.LINES or left == whole:
+    if rule.base is not _LINES or left == whole:
         return _across(tiers, rule.levels, index, value, left)
     volumes = [left, *(bound - value for bound in tiers.bounds if left < bound - value < whole), whole]
     found = [_across(tiers, rule.levels, index, value, volume) for volume in volumes]

@@ -8,24 +8,23 @@ from services.rewards.domain.decide.facts import Facts, counts
 from services.rewards.domain.decide.room import limits_of
 from services.rewards.domain.decide.seats import verdict
 from services.rewards.domain.plan.audience import Who
-from services.rewards.domain.plan.counters import Measure
+from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.tiers import TierMode
 from services.rewards.domain.tally import tallies
 from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey, headcount
 
-Key = tuple[str, str, str]
-_BONUS = TierMode.BONUS
+Change = tuple[TallyKey, int]
+_REFEREES, _BONUS, _LINK_OWNER = Measure.REFEREES, TierMode.BONUS, Who.LINK_OWNER
 _STANDS = (Outcome.PAID, Outcome.SHARED)
 
 
 def members(plan: Plan, facts: Facts) -> set[TallyKey]:
     """The tallies that have to be known to apply the conversion's effects: whoever counts once may be there already."""
-    if all(each.measure is not Measure.REFEREES for each in plan.counters.values()):
+    if all(each.measure is not _REFEREES for each in plan.counters.values()):
         return set()
-    named = (TallyKey(plan.program_id, *key) for key, _ in _counted(plan, facts))
-    return {each for each in named if headcount(each) is not None}
+    return {key for key, _ in _counted(plan, facts) if headcount(key) is not None}
 
 
 def effects(
@@ -38,11 +37,11 @@ def effects(
 def effects_of(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> dict[TallyKey, int]:
     """The same, of what is known of the conversion."""
     total: dict[TallyKey, int] = {}
-    program_id = plan.program_id
-    for part in (_counted(plan, facts), _occurrences(plan, facts), _used(plan, facts, decisions)):
-        for (name, subject, period), change in part:
-            key = TallyKey(program_id, name, subject, period)
-            total[key] = total.get(key, 0) + change
+    changes = _counted(plan, facts)
+    changes += _occurrences(plan, facts)
+    changes += _used(plan, facts, decisions)
+    for key, change in changes:
+        total[key] = total.get(key, 0) + change
     return total
 
 
@@ -51,51 +50,60 @@ def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) ->
     return {key: change for key in before.keys() | after.keys() if (change := after.get(key, 0) - before.get(key, 0))}
 
 
-def _counted(plan: Plan, facts: Facts) -> Iterator[tuple[Key, int]]:
+def _counted(plan: Plan, facts: Facts) -> list[Change]:
     """Counters and scores. A conversion counts by its own time, however late it comes."""
+    changes = []
     for counter in plan.counters.values():
         if not counts(counter, facts):
             continue
         adds = counter.adds(facts.conversion)
-        moment = facts.conversion.occurred_at
-        names = [
-            (tallies.counter(counter.counter_id), tallies.member(counter.counter_id), facts.period(counter.period))
-        ]
-        for each in plan.contests:
-            if each.counter_id == counter.counter_id and each.start_time <= moment < each.end_time:
-                names.append((tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), ""))
-        owner_id = facts.link_owner_id if counter.of.who is Who.LINK_OWNER else ""
-        for person in counter.of.people(facts.conversion, owner_id):
-            for name, member, period in names:
-                if counter.measure is Measure.REFEREES:
-                    yield (member, tallies.pair(person, facts.conversion.buyer_id), period), adds
-                else:
-                    yield (name, person, period), adds
+        owner_id = facts.link_owner_id if counter.of.who is _LINK_OWNER else ""
+        people = counter.of.people(facts.conversion, owner_id)
+        names = _names(plan, counter, facts)
+        if counter.measure is _REFEREES:
+            buyer_id = facts.conversion.buyer_id
+            pairs = [tallies.pair(each, buyer_id) for each in people]
+            changes += [((member, pair, period), adds) for pair in pairs for _, member, period in names]
+        else:
+            changes += [((name, person, period), adds) for person in people for name, _, period in names]
+    return changes
 
 
-def _occurrences(plan: Plan, facts: Facts) -> Iterator[tuple[Key, int]]:
+def _names(plan: Plan, counter: Counter, facts: Facts) -> list[tuple[str, str, str]]:
+    """Where a counter is counted: (name, name of its members, period) of itself and of the contests about it."""
+    counter_id, moment = counter.counter_id, facts.conversion.occurred_at
+    names = [(tallies.counter(counter_id), tallies.member(counter_id), facts.period(counter.period))]
+    for each in plan.contests:
+        if each.counter_id == counter_id and each.start_time <= moment < each.end_time:
+            names.append((tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), ""))
+    return names
+
+
+def _occurrences(plan: Plan, facts: Facts) -> list[Change]:
     """Of rules that pay some of a buyer's conversions: this is one of them if the rule's condition is true."""
-    buyer_id = facts.conversion.buyer_id
+    changes: list[Change] = []
     for rule in plan.listening(facts.conversion.event_type):
         if rule.occurrence is None or (rule.when is not None and verdict(rule.when, facts, "", 0)[0] is not None):
             continue
+        buyer_id = facts.conversion.buyer_id
         if rule.occurrence.first:
-            yield (tallies.occurrence(rule.rule_id), buyer_id, ""), int(not facts.conversion.void)
+            changes.append(((tallies.occurrence(rule.rule_id), buyer_id, ""), int(not facts.conversion.void)))
         if rule.occurrence.nth:
-            yield (tallies.seen(rule.rule_id), buyer_id, ""), 1
+            changes.append(((tallies.seen(rule.rule_id), buyer_id, ""), 1))
+    return changes
 
 
-def _used(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> Iterator[tuple[Key, int]]:
+def _used(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> list[Change]:
     """Of limits, and of bonuses that are paid once."""
+    changes = []
     for each in decisions:
-        if each.amount_minor and (each.rule.caps or plan.budgets):
-            person = _whose(each)
-            for _, key in limits_of(plan, each.rule, person, facts):
-                if key is not None:
-                    yield key, each.amount_minor
-        tiers = each.rule.tiers
-        if tiers is not None and tiers.mode is _BONUS and not each.is_share:
-            yield from _bonuses(plan, facts, each)
+        rule, amount_minor = each.rule, each.amount_minor
+        if amount_minor and rule.limits:
+            limits = limits_of(rule, _whose(each), facts)
+            changes += [(key, amount_minor) for _, key in limits if key is not None]
+        if rule.tiers is not None and rule.tiers.mode is _BONUS and not each.is_share:
+            changes += _bonuses(plan, facts, each)
+    return changes
 
 
 def _whose(decision: Decision) -> str:
@@ -105,7 +113,7 @@ def _whose(decision: Decision) -> str:
     return next(each.beneficiary_id for each in decision.steps if isinstance(each, Split))
 
 
-def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[tuple[Key, int]]:
+def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[Change]:
     crossed = next((each for each in decision.steps if isinstance(each, Crossed)), None)
     if crossed is None:
         return
@@ -116,7 +124,7 @@ def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[tuple[Key
         for number in crossed.tiers:
             forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)
             yield (tallies.bonus(rule.rule_id, bounds[number]), person, period), 1
-            yield forfeit, -min(facts.snapshot.value(*forfeit), 1)
+            yield forfeit, -min(facts.snapshot.values.get(forfeit, 0), 1)
     for number in crossed.lost:
         forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)
-        yield forfeit, 1 - min(facts.snapshot.value(*forfeit), 1)
+        yield forfeit, 1 - min(facts.snapshot.values.get(forfeit, 0), 1)

@@ -8,14 +8,14 @@ from typing import Final
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.plan.audience import BUYER_LEVEL
-from services.rewards.domain.plan.condition import Condition, ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.counters import Counter
 from services.rewards.domain.plan.limits import Budget, Cap
 from services.rewards.domain.plan.periods import Period, period_name
 from services.rewards.domain.tally import tallies
 from services.rewards.domain.tally.snapshot import Snapshot
+from services.rewards.domain.tally.tallies import TallyKey
 
-COUNTERS_PREFIX: Final = "counters."
 LINE: Final = "line"
 NOT_BOUND: Final = -1
 
@@ -33,7 +33,7 @@ class Facts:
         self._values: dict[str, object] = {}
         self._verdicts: dict[int, bool | ConditionError] = {}
         self._periods: dict[str, str] = {}
-        self.limits: dict[tuple[int, str], tuple[tuple[Cap | Budget, tuple[str, str, str] | None], ...]] = {}
+        self.limits: dict[tuple[int, str], list[tuple[Cap | Budget, TallyKey | None]]] = {}
         """Those that were asked for, by rule and beneficiary: room.py."""
 
     @cached_property
@@ -62,7 +62,7 @@ class Facts:
     def counter(self, counter_id: str, participant_id: str) -> int:
         """A participant's counter before the conversion, in its period."""
         period = self.period(self._counters[counter_id].period)
-        return self.snapshot.value(tallies.counter(counter_id), participant_id, period)
+        return self.snapshot.values.get((tallies.counter(counter_id), participant_id, period), 0)
 
     def distance(self, participant_id: str) -> int:
         """How far he stands above the buyer; 0 for the buyer and for who does not."""
@@ -100,13 +100,14 @@ class Facts:
             return error
 
     def _value(self, name: str, participant_id: str, level: int) -> object:
-        if (of_person := _OF_PERSON.get(name)) is not None:
-            return of_person(self, participant_id, level)
+        if name in self._values:
+            return self._values[name]
+        if (of_conversion := _OF_CONVERSION.get(name)) is not None:
+            value = self._values[name] = of_conversion(self)
+            return value
         if name.startswith(COUNTERS_PREFIX):
             return self.counter(name.removeprefix(COUNTERS_PREFIX), participant_id)
-        if name not in self._values:
-            self._values[name] = _OF_CONVERSION[name](self)
-        return self._values[name]
+        return _OF_PERSON[name](self, participant_id, level)
 
 
 def counts(counter: Counter, facts: Facts) -> bool:

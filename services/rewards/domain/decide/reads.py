@@ -1,9 +1,9 @@
 """Which tallies a decision reads: they are loaded before, and kept with the conversion as its snapshot."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.facts import COUNTERS_PREFIX, Facts
+from services.rewards.domain.decide.facts import Facts
 from services.rewards.domain.decide.room import limits_of
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import Who
@@ -15,7 +15,8 @@ from services.rewards.domain.tally import tallies
 from services.rewards.domain.tally.snapshot import EMPTY
 from services.rewards.domain.tally.tallies import TallyKey
 
-Key = tuple[str, str, str]
+_BONUS, _COMPRESS, _EARNINGS = TierMode.BONUS, Unqualified.COMPRESS, Base.EARNINGS
+_BUYER, _LINK_OWNER = Who.BUYER, Who.LINK_OWNER
 
 
 def reads(plan: Plan, conversion: Conversion) -> set[TallyKey]:
@@ -26,54 +27,44 @@ def reads(plan: Plan, conversion: Conversion) -> set[TallyKey]:
 def reads_of(plan: Plan, facts: Facts) -> set[TallyKey]:
     """The same, of what is known of the conversion."""
     event_type = facts.conversion.event_type
-    if not plan.is_stateful or plan.is_plain(event_type):
-        return set()
-    program_id = plan.program_id
-    return {
-        TallyKey(program_id, name, subject, period)
-        for rule in plan.listening(event_type)
-        for name, subject, period in _of_rule(plan, rule, facts)
-    }
+    found: set[TallyKey] = set()
+    if plan.is_stateful and not plan.is_plain(event_type):
+        for rule in plan.listening(event_type):
+            _add_of_rule(plan, rule, facts, found)
+    return found
 
 
-def _of_rule(plan: Plan, rule: Rule, facts: Facts) -> Iterator[Key]:
+def _add_of_rule(plan: Plan, rule: Rule, facts: Facts, found: set[TallyKey]) -> None:
     if rule.occurrence is not None:
-        names = (tallies.occurrence(rule.rule_id), tallies.seen(rule.rule_id))
-        yield from ((name, facts.conversion.buyer_id, "") for name in names)
-    people = _people(rule, facts)
-    counters = [plan.counters[each] for each in _counters(rule)]
-    for person in people:
-        for counter in counters:
-            yield tallies.counter(counter.counter_id), person, facts.period(counter.period)
-        if rule.tiers is not None and rule.tiers.mode is TierMode.BONUS:
-            yield from _of_bonus(rule.rule_id, rule.tiers, plan.counters[rule.tiers.counter_id], person, facts)
-        yield from (key for _, key in limits_of(plan, rule, person, facts) if key)
+        buyer_id = facts.conversion.buyer_id
+        found.add((tallies.occurrence(rule.rule_id), buyer_id, ""))
+        found.add((tallies.seen(rule.rule_id), buyer_id, ""))
+    counters = [(tallies.counter(each), facts.period(plan.counters[each].period)) for each in rule.counter_ids]
+    for person in _people(rule, facts):
+        found.update([(name, person, period) for name, period in counters])
+        if rule.limits:
+            found.update([key for _, key in limits_of(rule, person, facts) if key is not None])
+        if rule.tiers is not None and rule.tiers.mode is _BONUS:
+            found |= _of_bonus(rule.rule_id, rule.tiers, plan.counters[rule.tiers.counter_id], person, facts)
 
 
-def _of_bonus(rule_id: str, tiers: Tiers, counter: Counter, person: str, facts: Facts) -> Iterator[Key]:
+def _of_bonus(rule_id: str, tiers: Tiers, counter: Counter, person: str, facts: Facts) -> set[TallyKey]:
     period = facts.period(counter.period)
-    for bound in tiers.bounds:
-        yield tallies.bonus(rule_id, bound), person, period
-        yield tallies.forfeit(rule_id, bound), person, period
+    found = {(tallies.bonus(rule_id, bound), person, period) for bound in tiers.bounds}
+    found |= {(tallies.forfeit(rule_id, bound), person, period) for bound in tiers.bounds}
     if counter.measure is Measure.REFEREES:
-        yield tallies.member(counter.counter_id), tallies.pair(person, facts.conversion.buyer_id), period
+        found.add((tallies.member(counter.counter_id), tallies.pair(person, facts.conversion.buyer_id), period))
+    return found
 
 
-def _people(rule: Rule, facts: Facts) -> list[str]:
+def _people(rule: Rule, facts: Facts) -> Sequence[str]:
     """Everybody whom the rule may pay."""
     upline = facts.conversion.upline
-    if rule.to.who is Who.BUYER:
-        return [facts.conversion.buyer_id]
-    if rule.to.who is Who.LINK_OWNER:
-        return [facts.link_owner_id] if facts.link_owner_id else []
-    compressed = rule.qualification is not None and rule.qualification.otherwise is Unqualified.COMPRESS
-    if compressed or rule.base is Base.EARNINGS:
-        return list(upline)
+    if rule.to.who is _BUYER:
+        return (facts.conversion.buyer_id,)
+    if rule.to.who is _LINK_OWNER:
+        return (facts.link_owner_id,) if facts.link_owner_id else ()
+    compressed = rule.qualification is not None and rule.qualification.otherwise is _COMPRESS
+    if compressed or rule.base is _EARNINGS:
+        return upline
     return [upline[each.level - 1] for each in rule.levels if each.level <= len(upline)]
-
-
-def _counters(rule: Rule) -> Iterable[str]:
-    conditions = [rule.when, rule.qualification.when if rule.qualification else None]
-    named = {name for each in conditions if each is not None for name in each.names if name.startswith(COUNTERS_PREFIX)}
-    counters = {name.removeprefix(COUNTERS_PREFIX) for name in named}
-    return counters | {rule.tiers.counter_id} if rule.tiers else counters

@@ -15,6 +15,9 @@ from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.shares import split
 from services.rewards.domain.tally.snapshot import Snapshot
 
+_EARNINGS = Base.EARNINGS  # in Python 3.11, to look up a member takes longer than much of what is done with it
+_PAID = Outcome.PAID
+
 
 def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> list[Decision]:
     """Every decision, in the order of rules and levels; the buyer's share of a level follows it.
@@ -31,19 +34,22 @@ def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> lis
 
 def decide_whole(plan: Plan, facts: Facts) -> list[Decision]:
     """The same of a conversion of which nothing was taken back."""
-    return [part for each in _owed(plan, facts) for part in _shared(each, facts)]
+    owed = _owed(plan, facts)
+    if all(each.share is None for each in plan.listening(facts.conversion.event_type)):
+        return owed
+    return [part for each in owed for part in _shared(each, facts)]
 
 
 def _owed(plan: Plan, facts: Facts) -> list[Decision]:
     """What a whole conversion earns, before the buyer's shares."""
     rules = plan.listening(facts.conversion.event_type)
     direct = best_of_groups(
-        [each for rule in rules if rule.base is not Base.EARNINGS for each in claims(plan, rule, facts)]
+        [each for rule in rules if rule.base is not _EARNINGS for each in claims(plan, rule, facts)]
     )
-    room = Room(plan, facts)
+    room = Room(facts)
     direct = [room.fit(each) for each in direct]
     indirect = [
-        room.fit(each) for rule in rules if rule.base is Base.EARNINGS for each in matched(plan, rule, facts, direct)
+        room.fit(each) for rule in rules if rule.base is _EARNINGS for each in matched(plan, rule, facts, direct)
     ]
     return _in_order(direct, indirect)
 
@@ -55,13 +61,13 @@ def _left(plan: Plan, facts: Facts, whole: Iterable[Decision]) -> list[Decision]
     direct = [
         _least(each, before[each.slot])
         for rule in rules
-        if rule.base is not Base.EARNINGS
+        if rule.base is not _EARNINGS
         for each in claims(plan, rule, facts)
     ]
     indirect = [
         _least(each, before[each.slot])
         for rule in rules
-        if rule.base is Base.EARNINGS
+        if rule.base is _EARNINGS
         for each in matched(plan, rule, facts, direct)
     ]
     return _in_order(direct, indirect)
@@ -72,7 +78,7 @@ def _in_order(direct: list[Decision], indirect: list[Decision]) -> list[Decision
 
 
 def _least(now: Decision, before: Decision) -> Decision:
-    if before.outcome is not Outcome.PAID:
+    if before.outcome is not _PAID:
         return before
     if now.amount_minor <= before.amount_minor:
         return now._replace(steps=_crossings_lost(now.steps, now, before))
@@ -93,7 +99,7 @@ def _crossings_lost(steps: tuple[Step, ...], now: Decision, before: Decision) ->
 def _shared(decision: Decision, facts: Facts) -> Iterator[Decision]:
     """The decision, and after it the buyer's part of its reward."""
     share = decision.rule.share
-    if share is None or decision.outcome is not Outcome.PAID:
+    if share is None or decision.outcome is not _PAID:
         yield decision
         return
     of_link = decision.rule.to.who is Who.LINK_OWNER
@@ -101,10 +107,10 @@ def _shared(decision: Decision, facts: Facts) -> Iterator[Decision]:
     stays_minor, given_minor = split(decision.amount_minor, percent)
     step = Split(percent, decision.amount_minor, decision.beneficiary_id)
     steps = (*decision.steps, step) if percent else decision.steps
-    outcome = Outcome.PAID if stays_minor else Outcome.SHARED
+    outcome = _PAID if stays_minor else Outcome.SHARED
     yield decision._replace(outcome=outcome, amount_minor=stays_minor, steps=steps)
     if percent:
-        outcome = Outcome.PAID if given_minor else Outcome.ROUNDS_TO_ZERO
+        outcome = _PAID if given_minor else Outcome.ROUNDS_TO_ZERO
         yield decision._replace(
             beneficiary_id=facts.conversion.buyer_id,
             outcome=outcome,

@@ -1,6 +1,5 @@
 """Who is meant by a rule or a counter."""
 
-from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -19,6 +18,10 @@ class Who(Enum):
     LINK_OWNER = "link_owner"
 
 
+_UPLINE = Who.UPLINE  # in Python 3.11, to look up a member takes longer than much of what is done with it
+_BUYER = Who.BUYER
+
+
 class Audience(NamedTuple):
     """The people of one role."""
 
@@ -27,11 +30,10 @@ class Audience(NamedTuple):
     last_level: int = 0
     """Of the upline; both ends included."""
 
-    def people(self, conversion: Conversion, link_owner_id: str) -> Iterator[str]:
+    def people(self, conversion: Conversion, link_owner_id: str) -> tuple[str, ...]:
         """Those who are there, nearest first."""
-        if self.who is Who.BUYER:
-            yield conversion.buyer_id
-        elif self.who is Who.UPLINE:
-            yield from conversion.upline[self.first_level - 1 : self.last_level]
-        elif link_owner_id:
-            yield link_owner_id
+        if self.who is _UPLINE:
+            return conversion.upline[self.first_level - 1 : self.last_level]
+        if self.who is _BUYER:
+            return (conversion.buyer_id,)
+        return (link_owner_id,) if link_owner_id else ()

@@ -1,7 +1,10 @@
 """Conditions: the port behind which expressions are compiled and evaluated."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
+
+COUNTERS_PREFIX: Final = "counters."
+"""Of the variables that stand for counters of whoever is paid."""
 
 
 class ConditionError(Exception):
@@ -25,3 +28,9 @@ class Condition(Protocol):
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether it is true. Raises ConditionError where it has no value, such as for an attribute that is missing."""
+
+
+def counters_in(condition: Condition) -> frozenset[str]:
+    """The counters that a condition asks for."""
+    prefix = COUNTERS_PREFIX
+    return frozenset(name.removeprefix(prefix) for name in condition.names if name.startswith(prefix))

@@ -17,6 +17,9 @@ class Measure(Enum):
     REFEREES = "referees"
 
 
+_VOLUME = Measure.VOLUME  # in Python 3.11, to look up a member takes longer than much of what is done with it
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """One counter of a plan."""
@@ -33,4 +36,4 @@ class Counter:
         """What a conversion that counts adds for each of its people: 1 for REFEREES too, to the members."""
         if conversion.void:
             return 0
-        return conversion.remaining_minor if self.measure is Measure.VOLUME else 1
+        return conversion.remaining_minor if self.measure is _VOLUME else 1

@@ -1,11 +1,12 @@
 """Caps and budgets: how much is paid at most."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.periods import Period
-from services.rewards.domain.tally import tallies
+from services.rewards.domain.tally.tallies import TallyKey, pair
 
 
 class CapScope(Enum):
@@ -15,6 +16,9 @@ class CapScope(Enum):
     BENEFICIARY = "beneficiary"
     REFEREE = "referee"
     PROGRAM = "program"
+
+
+_REWARD, _BENEFICIARY, _REFEREE = CapScope.REWARD, CapScope.BENEFICIARY, CapScope.REFEREE
 
 
 class Overflow(Enum):
@@ -35,11 +39,14 @@ class Cap:
     name: str
     """Of its tally."""
 
-    def subject(self, beneficiary_id: str, buyer_id: str) -> str:
-        """Whose rewards are counted together, as tallies name it."""
-        if self.scope is CapScope.BENEFICIARY:
-            return beneficiary_id
-        return tallies.pair(beneficiary_id, buyer_id) if self.scope is CapScope.REFEREE else ""
+    def tally(self, beneficiary_id: str, buyer_id: str, name_of: Callable[[Period], str]) -> TallyKey | None:
+        """Where it is counted how much of the cap is used, in the period that `name_of` names; None for a cap of one reward."""
+        scope = self.scope
+        if scope is _REWARD:
+            return None
+        if scope is _BENEFICIARY:
+            return self.name, beneficiary_id, name_of(self.period)
+        return self.name, pair(beneficiary_id, buyer_id) if scope is _REFEREE else "", name_of(self.period)
 
 
 LARGEST = Cap(CapScope.REWARD, MAX_AMOUNT_MINOR, Period.LIFETIME, Overflow.DROP, "")
@@ -58,6 +65,14 @@ class Budget:
     rule_ids: frozenset[str]
     name: str
     """Of its tally."""
+
+    def concerns(self, rule_id: str, asset: str) -> bool:
+        """Whether what a rule pays in an asset uses it up."""
+        return asset == self.asset and (not self.rule_ids or rule_id in self.rule_ids)
+
+    def tally(self, _beneficiary_id: str, _buyer_id: str, name_of: Callable[[Period], str]) -> TallyKey:
+        """Where it is counted how much of the budget is used."""
+        return self.name, "", name_of(self.period)
 
 
 def fitting(amount_minor: int, room_minor: int, overflow: Overflow) -> int:

@@ -1,7 +1,7 @@
 """A plan as it decides: every rule reduced to an exact amount per level."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 
@@ -9,7 +9,7 @@ from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Who
-from services.rewards.domain.plan.condition import Condition
+from services.rewards.domain.plan.condition import Condition, counters_in
 from services.rewards.domain.plan.contests import Contest
 from services.rewards.domain.plan.counters import Counter
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
@@ -62,8 +62,14 @@ class Rule:
     earnings_of: frozenset[str] = frozenset()
     unit_worth: Fraction = Fraction(1)
     """Minor units of the program's currency for one minor unit of the asset; 1 for assets that have no worth in it."""
+    budgets: tuple[Budget, ...] = ()
+    """Those that its rewards use up: a plan finds out which of its own these are."""
+    limits: tuple[Cap | Budget, ...] = field(init=False)
+    """What limits its rewards besides what limits all rewards: its caps in their order, then budgets."""
     is_plain: bool = field(init=False)
     """Whether it pays each level of the upline, or the buyer, a part of the order or margin, or a fixed amount: nothing else."""
+    counter_ids: tuple[str, ...] = field(init=False)
+    """The counters that it asks for of whoever it may pay."""
 
     def __post_init__(self) -> None:
         features = (
@@ -71,6 +77,11 @@ class Rule:
             self.group, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS),
         )  # fmt: skip
         object.__setattr__(self, "is_plain", not any(features))
+        object.__setattr__(self, "limits", (*self.caps, *self.budgets))
+        conditions = (self.when, self.qualification.when if self.qualification else None)
+        asked = {name for each in conditions if each is not None for name in counters_in(each)}
+        asked |= {self.tiers.counter_id} if self.tiers else set()
+        object.__setattr__(self, "counter_ids", tuple(sorted(asked)))
 
     @property
     def waits(self) -> bool:
@@ -100,35 +111,41 @@ class Plan:
     rules: tuple[Rule, ...]
     effective_time: datetime | None
     """From when it pays (inclusive); None for since always."""
-    rules_by_event: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
-    plain_by_event: dict[str, bool] = field(default_factory=dict)
     terms: Terms = NO_TERMS
     zone: tzinfo = UTC
     """In which periods begin, and hours are told."""
     counters: Mapping[str, Counter] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     contests: tuple[Contest, ...] = ()
+    is_stateful: bool = field(init=False)
+    """Whether it counts anything from conversion to conversion."""
+    _rules_by_event: dict[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False, default_factory=dict)
+    _plain_by_event: dict[str, bool] = field(init=False, compare=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        counts = bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
+        object.__setattr__(self, "is_stateful", counts)
+        object.__setattr__(self, "rules", tuple(self._with_budgets(each) for each in self.rules))
 
     def listening(self, event_type: str) -> tuple[Rule, ...]:
         """The rules that an event type triggers, in the plan's order."""
-        found = self.rules_by_event.get(event_type)
+        found = self._rules_by_event.get(event_type)
         if found is None:
             found = tuple(rule for rule in self.rules if event_type in rule.event_types)
-            self.rules_by_event[event_type] = found
+            self._rules_by_event[event_type] = found
         return found
+
+    def _with_budgets(self, rule: Rule) -> Rule:
+        budgets = tuple(each for each in self.budgets if each.concerns(rule.rule_id, rule.asset.code))
+        return rule if rule.budgets == budgets else replace(rule, budgets=budgets)
 
     def is_plain(self, event_type: str) -> bool:
         """Whether an event type is decided level by level, without regard to anything else."""
-        plain = self.plain_by_event.get(event_type)
+        plain = self._plain_by_event.get(event_type)
         if plain is None:
             plain = not self.budgets and all(rule.is_plain for rule in self.listening(event_type))
-            self.plain_by_event[event_type] = plain
+            self._plain_by_event[event_type] = plain
         return plain
-
-    @property
-    def is_stateful(self) -> bool:
-        """Whether it counts anything from conversion to conversion."""
-        return bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
 
     @property
     def has_order(self) -> bool:

@@ -11,10 +11,13 @@ class Rounding(Enum):
     DOWN = "down"
 
 
+_DOWN = Rounding.DOWN  # in Python 3.11, to look up a member takes longer than much of what is done with it
+
+
 def round_fraction(numerator: int, denominator: int, mode: Rounding) -> int:
     """numerator / denominator as an integer; numerator ≥ 0, denominator > 0."""
     quotient, rest = divmod(numerator, denominator)
-    if rest == 0 or mode is Rounding.DOWN:
+    if rest == 0 or mode is _DOWN:
         return quotient
     doubled = 2 * rest
     if doubled > denominator:

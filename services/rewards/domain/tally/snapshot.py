@@ -6,17 +6,16 @@ It is kept with the conversion: a refund years later, an explanation and a rebui
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring as quote
 
 from services.rewards.domain.tally.tallies import TallyKey
-
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Tallies by (name, subject, period); what is not there is 0."""
+    """What is not there is 0."""
 
-    values: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    values: Mapping[TallyKey, int] = field(default_factory=dict)
 
     def value(self, name: str, subject: str, period: str = "") -> int:
         """One tally."""
@@ -24,8 +23,8 @@ class Snapshot:
 
     def to_json(self) -> str:
         """Compact, and always the same for the same values."""
-        rows = [[*key, value] for key, value in sorted(self.values.items())]
-        return _JSON.encode(rows)
+        rows = sorted(self.values.items())
+        return f"[{','.join([f'[{quote(n)},{quote(s)},{quote(p)},{value}]' for (n, s, p), value in rows])}]"
 
 
 EMPTY = Snapshot()
@@ -34,7 +33,7 @@ EMPTY = Snapshot()
 
 def take(keys: Iterable[TallyKey], tallies: Mapping[TallyKey, int]) -> Snapshot:
     """The snapshot of `keys`: everything that is not 0."""
-    return Snapshot({key[1:]: value for key in keys if (value := tallies.get(key, 0))})
+    return Snapshot({key: value for key in keys if (value := tallies.get(key, 0))})
 
 
 def from_json(text: str) -> Snapshot:

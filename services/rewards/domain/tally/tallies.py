@@ -1,23 +1,22 @@
 """Tallies: what a program counts from conversion to conversion. Their keys are stored."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final
 
 CONTEST_PREFIX = "contest:"
 """Of the names of scores."""
 _HEADS = {"member:": "counter:", "contest_member:": CONTEST_PREFIX}
 """What counts how many of the members that begin so are more than 0."""
+UNUSUAL: Final = (CONTEST_PREFIX, *_HEADS)
+"""What the names of those tallies begin with that are more than a number: scores and members."""
 
 
-class TallyKey(NamedTuple):
-    """What is counted, for whom, since when."""
+TallyKey = tuple[str, str, str]
+"""A tally of a program: (name, subject, period). Bare, for a conversion handles dozens of them.
 
-    program_id: str
-    name: str
-    subject: str
-    """A participant; a participant and a buyer joined by `pair`; empty for the whole program."""
-    period: str
-    """The period by `period_name`; empty for ever."""
+The name says what is counted. The subject is for whom: a participant; a participant and a buyer joined by `pair`; empty for the whole
+program. The period, by `period_name`, is since when; empty for ever.
+"""
 
 
 def pair(participant_id: str, buyer_id: str) -> str:
@@ -90,11 +89,11 @@ def contest_member(contest_id: str) -> str:
 
 def headcount(key: TallyKey) -> TallyKey | None:
     """What goes up by 1 when this tally becomes more than 0 and down when it no longer is; None for what counts no heads."""
-    name = _head(key[1])
-    return None if name is None else TallyKey(key[0], name, key[2].split("\x1f", 1)[0], key[3])
+    name, subject, period = key
+    head = _head(name)
+    return None if head is None else (head, subject.split("\x1f", 1)[0], period)
 
 
-@lru_cache(maxsize=10_000)
 def is_score(name: str) -> bool:
     """Whether a tally is a score."""
     return name.startswith(CONTEST_PREFIX)

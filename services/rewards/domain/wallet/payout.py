@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
-from services.rewards.domain.decide.facts import COUNTERS_PREFIX
 from services.rewards.domain.ledger import Place, TransferKind
-from services.rewards.domain.plan.condition import Condition, ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.terms import PayoutTerms
 from services.rewards.domain.wallet.wallet import Move, RefusedError
 
