@@ -19,8 +19,8 @@ from services.rewards.store import contests, tallies, waiting
 from services.rewards.store.conversions import Counted, Kept, Key, key_of
 from services.rewards.store.waiting import NO_REFUSAL
 
-CONVERSIONS_A_PART = 500
-"""While so many are decided, those before them are written."""
+CONVERSIONS_A_PART = 250
+"""While so many are decided, those before them are written. Nothing is decided while the last of a transaction are."""
 CONVERSIONS_A_TURN = 16
 """About a millisecond of work: for so long the writing may have to wait."""
 

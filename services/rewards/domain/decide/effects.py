@@ -31,18 +31,15 @@ def effects(
     plan: Plan, conversion: Conversion, decisions: Iterable[Decision], snapshot: Snapshot
 ) -> dict[TallyKey, int]:
     """What the conversion, as far as it is left, changes in all. `decisions`: every one of it, with the same snapshot."""
-    return effects_of(plan, Facts(conversion, snapshot, plan.counters, plan.zone), decisions)
-
-
-def effects_of(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> dict[TallyKey, int]:
-    """The same, of what is known of the conversion."""
     total: dict[TallyKey, int] = {}
-    changes = _counted(plan, facts)
-    changes += _occurrences(plan, facts)
-    changes += _used(plan, facts, decisions)
-    for key, change in changes:
+    for key, change in changes_of(plan, Facts(conversion, snapshot, plan.counters, plan.zone), decisions):
         total[key] = total.get(key, 0) + change
     return total
+
+
+def changes_of(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> list[Change]:
+    """The same of what is known of the conversion, one by one: a tally may be changed more than once."""
+    return _counted(plan, facts) + _occurrences(plan, facts) + _used(plan, facts, decisions)
 
 
 def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) -> dict[TallyKey, int]:
@@ -72,7 +69,8 @@ def _counted(plan: Plan, facts: Facts) -> list[Change]:
 def _names(plan: Plan, counter: Counter, facts: Facts) -> list[tuple[str, str, str]]:
     """Where a counter is counted: (name, name of its members, period) of itself and of the contests about it."""
     counter_id, moment = counter.counter_id, facts.conversion.occurred_at
-    names = [(tallies.counter(counter_id), tallies.member(counter_id), facts.period(counter.period))]
+    name, period = facts.tally_of(counter_id)
+    names = [(name, tallies.member(counter_id), period)]
     for each in plan.contests:
         if each.counter_id == counter_id and each.start_time <= moment < each.end_time:
             names.append((tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), ""))

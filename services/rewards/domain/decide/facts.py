@@ -33,6 +33,7 @@ class Facts:
         self._values: dict[str, object] = {}
         self._verdicts: dict[int, bool | ConditionError] = {}
         self._periods: dict[str, str] = {}
+        self._tallies: dict[str, tuple[str, str]] = {}
         self.limits: dict[tuple[int, str], list[tuple[Cap | Budget, TallyKey | None]]] = {}
         """Those that were asked for, by rule and beneficiary: room.py."""
 
@@ -61,8 +62,16 @@ class Facts:
 
     def counter(self, counter_id: str, participant_id: str) -> int:
         """A participant's counter before the conversion, in its period."""
-        period = self.period(self._counters[counter_id].period)
-        return self.snapshot.values.get((tallies.counter(counter_id), participant_id, period), 0)
+        name, period = self.tally_of(counter_id)
+        return self.snapshot.values.get((name, participant_id, period), 0)
+
+    def tally_of(self, counter_id: str) -> tuple[str, str]:
+        """Where a counter is counted: its tallies' name and period."""
+        found = self._tallies.get(counter_id)
+        if found is None:
+            found = tallies.counter(counter_id), self.period(self._counters[counter_id].period)
+            self._tallies[counter_id] = found
+        return found
 
     def distance(self, participant_id: str) -> int:
         """How far he stands above the buyer; 0 for the buyer and for who does not."""

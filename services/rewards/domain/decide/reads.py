@@ -39,7 +39,7 @@ def _add_of_rule(plan: Plan, rule: Rule, facts: Facts, found: set[TallyKey]) -> 
         buyer_id = facts.conversion.buyer_id
         found.add((tallies.occurrence(rule.rule_id), buyer_id, ""))
         found.add((tallies.seen(rule.rule_id), buyer_id, ""))
-    counters = [(tallies.counter(each), facts.period(plan.counters[each].period)) for each in rule.counter_ids]
+    counters = [facts.tally_of(each) for each in rule.counter_ids]
     for person in _people(rule, facts):
         found.update([(name, person, period) for name, period in counters])
         if rule.limits:

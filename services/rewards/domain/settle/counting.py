@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.decide.effects import difference, effects, effects_of, members
+from services.rewards.domain.decide.effects import changes_of, difference, effects, members
 from services.rewards.domain.decide.facts import Facts
 from services.rewards.domain.decide.pay import Outcome, decide
 from services.rewards.domain.decide.reads import reads_of
@@ -28,7 +28,7 @@ class Case:
         self.conversion = conversion
         self._facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
         self._reads = reads_of(plan, self._facts)
-        self.needs = self._reads | members(plan, self._facts) if plan.is_stateful else set()
+        self.needs = self._reads | counted if (counted := members(plan, self._facts)) else self._reads
         """The tallies that have to be known to decide the conversion and to apply what it counts."""
         for rule in plan.listening(conversion.event_type):
             if rule.when is not None and not rule.when.asks_for_people:
@@ -46,7 +46,7 @@ class Case:
             return accrue(plan, conversion), None
         facts.snapshot = running.snapshot(self._reads) if self._reads else EMPTY
         decisions = decide(plan, conversion) if plan.is_plain(conversion.event_type) else decide_whole(plan, facts)
-        running.apply(effects_of(plan, facts, decisions), conversion.record_time)
+        running.apply(changes_of(plan, facts, decisions), conversion.record_time)
         paid = [each for each in decisions if each.outcome is _PAID]
         return post(plan, conversion, paid), facts.snapshot if self._reads else None
 
@@ -69,7 +69,7 @@ def take_back_next(
     for reversal in new:
         gone.append(reversal)
         left = _effects_after(plan, conversion, snapshot, gone, refused)
-        running.apply(difference(left, before), reversal.record_time)
+        running.apply(difference(left, before).items(), reversal.record_time)
         before = left
 
 
@@ -86,7 +86,7 @@ def give_room(
         return
     before = _effects_after(plan, conversion, snapshot, earlier, ())
     left = _effects_after(plan, conversion, snapshot, earlier, rejection.rule_ids)
-    running.apply(difference(left, before), rejection.moment)
+    running.apply(difference(left, before).items(), rejection.moment)
 
 
 def _effects_after(

@@ -43,10 +43,10 @@ class RunningTallies:
         """One tally as it stands."""
         return self._values.get(key, 0)
 
-    def apply(self, effects: Mapping[TallyKey, int], record_time: datetime) -> None:
+    def apply(self, effects: Iterable[tuple[TallyKey, int]], record_time: datetime) -> None:
         """Adds what a fact recorded at `record_time` changes. Members that come or go change their headcount."""
         values, changes, final = self._values, self.changes, self._final
-        for key, change in effects.items():
+        for key, change in effects:
             if not change or key[0] in final:
                 continue
             before = values.get(key, 0)
@@ -60,4 +60,4 @@ class RunningTallies:
         if is_score(key[0]):
             self.reach_times[key] = max(record_time, self.reach_times.get(key, record_time))
         elif (head := headcount(key)) is not None and (step := (before + change > 0) - (before > 0)):
-            self.apply({head: step}, record_time)
+            self.apply([(head, step)], record_time)
