@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from io import BytesIO
 
-from google.protobuf.proto import serialize_length_prefixed
 from upline.rewards.v1 import events_pb2
 
 from chassis.ids import new_id
@@ -173,9 +171,18 @@ def _entries(fact: events_pb2.RewardEvent) -> list[bytes]:
 
 def _entry(event: events_pb2.RewardEvent) -> bytes:
     """What field `events` of a batch holds for one event: tag, length, message (protobuf encoding guide, "Message Structure")."""
-    written = BytesIO()
-    serialize_length_prefixed(event, written)
-    return _EVENTS_TAG + written.getvalue()
+    message = event.SerializeToString()
+    return b"".join((_EVENTS_TAG, _varint(len(message)), message))
+
+
+def _varint(number: int) -> bytes:
+    """A number ≥ 0, seven of them in a byte, the lowest first (protobuf encoding guide, "Base 128 Varints")."""
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
 
 
 def _parts(fact: events_pb2.RewardEvent) -> Iterator[events_pb2.RewardEvent]:
@@ -212,23 +219,26 @@ def _event(
     moment: datetime,
     assets: Iterable[Asset],
 ) -> events_pb2.RewardEvent:
-    return events_pb2.RewardEvent(
-        event_id=cause_id,
-        occurred_at=to_timestamp(moment),
-        program_id=conversion.program_id,
-        conversion_id=conversion.conversion_id,
-        event_type=conversion.event_type,
-        buyer_id=conversion.buyer_id,
-        assets=[asset_message(each) for each in assets if each.code in named],
-        change=change,
-    )
+    # Field by field: named arguments take half as long again.
+    event = events_pb2.RewardEvent()
+    event.event_id = cause_id
+    event.occurred_at.CopyFrom(to_timestamp(moment))
+    event.program_id = conversion.program_id
+    event.conversion_id = conversion.conversion_id
+    event.event_type = conversion.event_type
+    event.buyer_id = conversion.buyer_id
+    event.change = change
+    for each in assets:
+        if each.code in named:
+            event.assets.append(asset_message(each))
+    return event
 
 
 def _add_earnings(event: events_pb2.RewardEvent, earnings: Iterable[tuple[Reward, int, datetime | None]]) -> None:
     """Adds rewards with an amount and the end of the hold each."""
     add = event.earnings.add
     for reward, amount_minor, hold_until in earnings:
-        # Field by field: a payout tells thousands of them, and named arguments take half as long again.
+        # Field by field too: a payout tells thousands of them.
         earning = add()
         (
             earning.reward_id, _, _, earning.rule_id, earning.beneficiary_id, earning.level, earning.asset, _, _, _, _,

@@ -60,18 +60,19 @@ def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
     """The conversion in an event."""
     conversion = message.conversion
     draft = conversion.draft
+    amount_minor = draft.amount.amount_minor
     return Conversion(
         conversion.program_id,
         draft.conversion_id,
         draft.event_type,
         draft.amount.currency_code,
-        draft.amount.amount_minor,
+        amount_minor,
         draft.margin_minor if draft.HasField("margin_minor") else None,
         draft.buyer_id,
         to_datetime(draft.occurred_at),
         to_datetime(conversion.create_time),
         tuple([member.participant_id for member in message.upline]),
-        draft.amount.amount_minor,
+        amount_minor,
         read_details=partial(read_details, message),
     )
 
