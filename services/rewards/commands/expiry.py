@@ -1,7 +1,7 @@
 """Expiry: what nobody used in time goes, oldest first, after a warning."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,14 +38,16 @@ async def expire(deps: Deps) -> int:
                 people = await expiry.to_look_at(conn, program_id, asset.code, now, WALLETS_A_ROUND)
             wallets_to_look_at += [(program_id, participant_id, asset, span) for participant_id in people]
     try:
-        await one_by_one(wallets_to_look_at, lambda each: _look_at(deps, *each))
+        await one_by_one(wallets_to_look_at, lambda each: _look_at(deps, now, *each))
     finally:
         deps.relay.wake()
     return len(wallets_to_look_at)
 
 
-async def _look_at(deps: Deps, program_id: str, participant_id: str, asset: Asset, span: timedelta) -> None:
-    now = deps.clock.now()
+async def _look_at(
+    deps: Deps, now: datetime, program_id: str, participant_id: str, asset: Asset, span: timedelta
+) -> None:
+    """`now`: when the terms were looked at that say `span`. What expires by them is dated by it."""
     async with deps.database.transaction() as conn:
         await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
         known = await expiry.next_look(conn, program_id, participant_id, asset.code)

@@ -1,7 +1,7 @@
 """Settling: conversions and reversals become postings, each exactly once, in whatever order and however often they arrive."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from upline.rewards.v1 import events_pb2
 from chassis import outbox
 from services.rewards import events
 from services.rewards.commands import counting, expiry
-from services.rewards.commands.counting import Decided
+from services.rewards.commands.counting import Decided, Pending
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import Conversion, Reversal
@@ -74,13 +74,6 @@ async def _in_parts(
 
 
 async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Recorded]) -> None:
-    try:
-        await _settle_recorded(deps, locked, recorded, expect_all_new=True)
-    except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
-        await _settle_recorded(deps, locked, recorded, expect_all_new=False)
-
-
-async def _settle_recorded(deps: Deps, locked: Locked, recorded: Sequence[Recorded], *, expect_all_new: bool) -> None:
     async with deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in recorded}
         await plans.hold_still(conn, program_ids)
@@ -95,21 +88,34 @@ async def _settle_recorded(deps: Deps, locked: Locked, recorded: Sequence[Record
         if ordered := programs | {each for each in versions if awaited_events(versions[each])}:
             await tallies.lock(conn, ordered)
         locked()
-        if expect_all_new:
-            parts = counting.decide_in_parts(conn, programs, pending, {})
-            accruals = await _write_behind(parts, partial(_write_new, conn, versions, rows))
-            await _keep_waiting(conn, versions, accruals, [each.conversion for each in recorded])
-            return
-        fresh, awaited = await conversions.merge_new(conn, list(rows.values()))
-        late = await conversions.load_reversals(conn, awaited) if awaited else {}
-        arrived = [each.conversion for each in recorded if key_of(each.conversion) in fresh]
-        decided = await counting.decide_all(conn, programs, pending.only(fresh), late)
-        if decided.counted:
-            await conversions.keep_counted(conn, decided.counted)
-        await _post(conn, versions, decided.accruals, [])
-        await _keep_waiting(conn, versions, decided.accruals, arrived)
-        if awaited:
-            await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
+        try:
+            async with (
+                conn.begin_nested()
+            ):  # where it fails, the locks stay, and with them the part's place among the others
+                parts = counting.decide_in_parts(conn, programs, pending, {})
+                accruals = await _write_behind(parts, partial(_write_new, conn, versions, rows))
+                await _keep_waiting(conn, versions, accruals, [each.conversion for each in recorded])
+        except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
+            await _settle_fresh(conn, versions, rows, programs, pending)
+
+
+async def _settle_fresh(
+    conn: AsyncConnection,
+    versions: Versions,
+    rows: Mapping[Key, tuple[Recorded, int]],
+    programs: Collection[str],
+    pending: Pending,
+) -> None:
+    fresh, awaited = await conversions.merge_new(conn, list(rows.values()))
+    late = await conversions.load_reversals(conn, awaited) if awaited else {}
+    arrived = [each.conversion for key, (each, _) in rows.items() if key in fresh]
+    decided = await counting.decide_all(conn, programs, pending.only(fresh), late)
+    if decided.counted:
+        await conversions.keep_counted(conn, decided.counted)
+    await _post(conn, versions, decided.accruals, [])
+    await _keep_waiting(conn, versions, decided.accruals, arrived)
+    if awaited:
+        await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
 
 
 async def _write_behind(parts: AsyncIterator[Decided], write: Callable[[Decided], Awaitable[None]]) -> list[Accrual]:

@@ -45,7 +45,7 @@ _INFLOWS = text("""
 # What comes back (8: voided, 9: refunded, 16: a payout that was not paid) is what had left; so is what expired of a reward that is no
 # more. What was taken back (3) is missing among the inflows already, and so is what was owed for it (4).
 _OUTFLOW = text("""
-    SELECT coalesce(sum(CASE WHEN debit = 3 THEN amount_minor ELSE -amount_minor END), 0)::bigint FROM transfer
+    SELECT coalesce(sum(CASE WHEN debit = 3 THEN amount_minor ELSE -amount_minor END), 0) FROM transfer
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
         AND ((debit = 3 AND kind NOT IN (3, 4)) OR kind IN (8, 9, 16) OR (kind = 3 AND debit = 9))
 """)
@@ -97,7 +97,7 @@ async def flows(
     """(what became available and when, oldest first; what left). The wallet is locked."""
     key = {"program_id": program_id, "participant_id": participant_id, "asset": asset}
     inflows = [(id_time(row.transfer_id), row.amount_minor) for row in await conn.execute(_INFLOWS, key)]
-    outflow: int = (await conn.execute(_OUTFLOW, key)).scalar_one()
+    outflow = int((await conn.execute(_OUTFLOW, key)).scalar_one())  # a sum may be beyond int64
     return inflows, outflow
 
 

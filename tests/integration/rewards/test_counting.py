@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -138,11 +138,31 @@ async def test_parts_of_what_arrives_at_once_take_effect_in_their_order(
     await ledger.settle(
         message(*(recorded(program, f"c{each.isoformat()}", 1_000, record_time=each) for each in moments))
     )
+    assert await order_settled(ledger, program) == moments
+
+
+async def test_a_part_that_meets_a_known_fact_keeps_its_place(
+    ledger: Ledger, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has to look at each of its facts, and the parts behind it wait as long as that takes."""
+    program = await published(plan(rule(), budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=3_000)]))
+    moments = [NOON + timedelta(minutes=number) for number in range(50)]
+    facts = [recorded(program, f"c{each.isoformat()}", 1_000, record_time=each) for each in moments]
+    known = slice(0, 50, 10)
+    await ledger.settle(message(*facts[known]))
+    monkeypatch.setattr(settling, "FACTS_A_TRANSACTION", 5)
+    await ledger.settle(message(*facts))
+    new = [each for each in moments if each not in moments[known]]
+    assert await order_settled(ledger, program) == moments[known] + new
+
+
+async def order_settled(ledger: Ledger, program: str) -> list[datetime]:
+    """When a program's conversions were recorded, in the order in which they took effect."""
     async with ledger.rewards.service.deps.database.transaction() as conn:
         rows = await conn.execute(
             text("SELECT record_time FROM conversion WHERE program_id = :p ORDER BY position"), {"p": program}
         )
-        assert list(rows.scalars()) == moments
+        return list(rows.scalars())
 
 
 async def test_what_comes_late_counts_where_it_belongs(ledger: Ledger, published: Published) -> None:

@@ -16,6 +16,7 @@ from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.limits import LARGEST
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.snapshot import Snapshot
+from services.rewards.wire.plans import read_plan
 from tests.unit.rewards.plans import (
     MOMENT,
     conversion,
@@ -29,6 +30,7 @@ from tests.unit.rewards.plans import (
     plans,
     rule,
     upline,
+    usd,
 )
 
 REWARD, BENEFICIARY, REFEREE, PROGRAM = (
@@ -200,3 +202,13 @@ def test_nothing_that_is_decided_is_larger(subject: Plan, order: Conversion) -> 
         each.outcome is not Outcome.CAPPED or Fraction(each.numerator, each.denominator) > MAX_AMOUNT_MINOR - 1
         for each in decide(subject, order)
     )
+
+
+def test_what_an_old_plan_states_beyond_the_bound_is_paid_by_no_order() -> None:
+    """Such amounts are forbidden now; a version that was stored before still has a meaning."""
+    message = plan_pb2.Plan(
+        assets=[usd()], rules=[rule(amount=fixed(100 * MAX_AMOUNT_MINOR))], rounding=plan_pb2.ROUNDING_MODE_DOWN
+    )
+    subject = read_plan("shop", 1, "USD", message, None, stored=True)
+    for amount_minor in (100, MAX_AMOUNT_MINOR):
+        assert outcomes(subject, conversion(amount_minor)) == [Outcome.CAPPED]

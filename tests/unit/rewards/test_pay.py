@@ -14,7 +14,7 @@ from services.rewards.domain.decide.decision import Decision
 from services.rewards.domain.decide.pay import Outcome, decide, pay
 from services.rewards.domain.decide.rich import decide_richly
 from services.rewards.domain.details import Details
-from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, deltas
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, Reward, deltas
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.plan.rounding import Rounding, round_fraction
 from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
@@ -175,6 +175,7 @@ def test_every_accrual_balances_and_has_ids_of_its_own(subject: Plan, order: Con
     assert sum(deltas(accrual.rewards, ()).values()) == 0
     assert all(0 < each.amount_minor <= MAX_AMOUNT_MINOR for each in accrual.rewards)
     assert len({each.reward_id for each in accrual.rewards}) == len(accrual.rewards)
+    assert all(Reward(**each._asdict()) == each for each in accrual.rewards)  # no field is missing
     assert {each.beneficiary_id for each in accrual.rewards} <= set(order.people)
     assert accrue(subject, order) == accrual
 
@@ -189,6 +190,7 @@ def test_the_two_ways_to_decide_a_plain_plan_agree(subject: Plan, order: Convers
         short = decide(subject, left)
         long = decide_richly(subject, left, EMPTY)
         assert _paid(short) == _paid(long)
+        assert all(Decision(**each._asdict()) == each for each in (*short, *long))  # no field is missing
 
 
 def _paid(decisions: list[Decision]) -> list[tuple[int, str, int]]:

@@ -74,7 +74,7 @@ class Rule:
     def __post_init__(self) -> None:
         features = (
             self.when, self.lines, self.table, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
-            self.group, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS),
+            self.group, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
         )  # fmt: skip
         object.__setattr__(self, "is_plain", not any(features))
         object.__setattr__(self, "limits", (*self.caps, *self.budgets))
@@ -82,6 +82,11 @@ class Rule:
         asked = {name for each in conditions if each is not None for name in counters_in(each)}
         asked |= {self.tiers.counter_id} if self.tiers else set()
         object.__setattr__(self, "counter_ids", tuple(sorted(asked)))
+
+    @property
+    def _is_huge(self) -> bool:
+        """Whether it states an amount that no reward may have: a plan of before that was forbidden."""
+        return any(each.percent is None and each.numerator > MAX_AMOUNT_MINOR for each in self.levels)
 
     @property
     def waits(self) -> bool:
