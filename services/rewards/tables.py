@@ -157,7 +157,9 @@ hold_wait = Table(
     metadata,
     Column("program_id", Text, primary_key=True),
     Column("conversion_id", Text, primary_key=True),
-    Column("mark", DateTime(timezone=True), primary_key=True, comment="domain/waiting.py: stands in hold and reward"),
+    Column(
+        "mark", DateTime(timezone=True), primary_key=True, comment="domain/settle/waiting.py: stands in hold and reward"
+    ),
     Column("rule_id", Text, nullable=False),
     Column("buyer_id", Text, nullable=False),
     Column("event_type", Text, nullable=False, comment="empty: no event is waited for"),
@@ -237,7 +239,7 @@ redemption = Table(
     Column("authorized_minor", BigInteger, nullable=False),
     Column("captured_minor", BigInteger, nullable=False),
     Column("refunded_minor", BigInteger, nullable=False),
-    Column("state", SmallInteger, nullable=False, comment="domain/redemption.py RedemptionState"),
+    Column("state", SmallInteger, nullable=False, comment="domain/wallet/redemption.py RedemptionState"),
     Column("order_id", Text, nullable=False),
     Column("order_minor", BigInteger, nullable=False, comment="of the program's currency"),
     Column("worth_minor", BigInteger, nullable=False, comment="of the program's currency"),
@@ -280,7 +282,7 @@ payout = Table(
     Column("fee_minor", BigInteger, nullable=False),
     Column("method", Text, nullable=False),
     Column("destination", Text, nullable=False),
-    Column("state", SmallInteger, nullable=False, comment="domain/payout.py PayoutState"),
+    Column("state", SmallInteger, nullable=False, comment="domain/wallet/payout.py PayoutState"),
     Column("provider_reference", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("attempts", Integer, nullable=False, comment="how often it was handed over"),

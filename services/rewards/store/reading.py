@@ -17,7 +17,8 @@ _REWARD_COLUMNS = """
     r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor, r.hold_until,
     r.plan_version, r.amount_minor + coalesce((SELECT sum(delta_minor)::bigint FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor,
     EXISTS (SELECT 1 FROM hold AS h WHERE h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until) AS held,
-    w.event_type AS until_event, w.approval, w.reason
+    w.event_type AS until_event, w.approval,
+    CASE WHEN EXISTS (SELECT 1 FROM reward_revision WHERE reward_id = r.reward_id AND reversal_id = '') THEN w.reason END AS reason
 """
 # What is marked as waiting for more than time; nothing else has a row there.
 _WAITS = """LEFT JOIN hold_wait AS w ON w.program_id = r.program_id AND w.conversion_id = r.conversion_id AND w.mark = r.hold_until

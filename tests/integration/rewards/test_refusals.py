@@ -106,6 +106,15 @@ async def test_everybody_is_told_why(
     assert (await ledger.explain(program, "c1")).sentence == "Version 1 of the plan pays 0.07 USD for c1."
 
 
+async def test_what_was_taken_back_before_it_was_refused_stays_taken_back(
+    ledger: Ledger, published: Published, moved_clock: ManualClock
+) -> None:
+    program = await published(plan(rule("tenth", hold=BY_PERSON)))
+    await ledger.settle(message(recorded(program, "c1", 1_000), reversed_(program, "c1", "r1", 1_000, completes=True)))
+    (reward,) = await reject(ledger, program, "c1", "not a company")
+    assert (reward.state, reward.rejection_reason) == (reward_pb2.REWARD_STATE_REVERSED, "")
+
+
 async def test_reversals_and_refusals_are_summed_apart(
     ledger: Ledger, published: Published, moved_clock: ManualClock
 ) -> None:

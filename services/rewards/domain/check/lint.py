@@ -187,10 +187,7 @@ def _is_free(plan: Plan, rule: Rule) -> bool:
         is_fixed = plan.counters[rule.tiers.counter_id].measure is not Measure.VOLUME
     asks = rule.when is not None and bool(rule.when.names & _COSTS)
     capped = any(each.scope is not CapScope.REWARD for each in rule.caps)
-    budgeted = any(
-        each.asset == rule.asset.code and (not each.rule_ids or rule.rule_id in each.rule_ids) for each in plan.budgets
-    )
-    return is_fixed and not (asks or capped or budgeted)
+    return is_fixed and not (asks or capped or rule.budgets)
 
 
 def _groups(plan: Plan) -> Iterator[Warned]:
