@@ -41,7 +41,10 @@ class StateDirectory:
         os.set_inheritable(self._lock, True)
         if not _lock_within(self._lock, LOCK_SECONDS):
             os.close(self._lock)
-            raise StateLockedError(f"{self.path} is in use by another stack; stop it, or choose another with --state")
+            raise StateLockedError(
+                f"{self.path} is in use by another stack: one that is still starting can be used when it says that it is"
+                " ready; else stop it, or choose another with --state"
+            )
 
     @property
     def lock_fd(self) -> int:
