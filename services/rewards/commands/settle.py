@@ -18,7 +18,7 @@ from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.settle.debts import owing, spent_from
-from services.rewards.domain.settle.settlement import Accrual, Clawback, Posted, Revision, claw_back
+from services.rewards.domain.settle.settlement import Accrual, Clawback, claw_back, revised
 from services.rewards.domain.settle.waiting import awaited_events, signal_of, waits_of
 from services.rewards.store import conversions, ledger, plans, tallies, waiting, wallets
 from services.rewards.store.conversions import Kept, Key, key_of
@@ -196,7 +196,7 @@ async def _take_back(
                 continue
             clawback = claw_back(plan, each.conversion, earlier, reversal, rewards, each.snapshot)
             clawbacks.append(clawback)
-            rewards = _after(rewards, clawback.revisions)
+            rewards = revised(rewards, clawback.revisions)
             earlier.append(reversal)
     await _post(conn, versions, [], await _owing(conn, versions, clawbacks))
 
@@ -257,12 +257,6 @@ async def _keep_waiting(
     awaited = {program_id: awaited_events(versions[program_id]) for program_id in programs}
     signals = [signal_of(each) for each in arrived if each.event_type in awaited.get(each.program_id, ())]
     await waiting.keep(conn, held, signals)
-
-
-def _after(posted: Sequence[Posted], revisions: Sequence[Revision]) -> list[Posted]:
-    """The rewards as they stand after revisions."""
-    taken = {each.reward.reward_id: each.delta_minor for each in revisions}
-    return [Posted(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place) for each in posted]
 
 
 def _number(plan: Plan | None) -> int:

@@ -7,7 +7,7 @@ from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.ledger import Place
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.counting import Case, give_room, take_back_next
-from services.rewards.domain.settle.settlement import Accrual, Posted, Revision, claw_back, refuse
+from services.rewards.domain.settle.settlement import Accrual, Posted, Revision, claw_back, refuse, revised
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
@@ -26,11 +26,7 @@ class _Open:
 
     def revise(self, revisions: Iterable[Revision]) -> None:
         """Takes revisions out of the rewards."""
-        taken = {each.reward.reward_id: each.delta_minor for each in revisions}
-        self.posted = [
-            Posted(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place)
-            for each in self.posted
-        ]
+        self.posted = revised(self.posted, revisions)
 
 
 class Course:

@@ -190,6 +190,12 @@ def claw_back(
     return Clawback(left, reversal, tuple(revisions), tuple(transfers))
 
 
+def revised(posted: Iterable[Posted], revisions: Iterable[Revision]) -> list[Posted]:
+    """The rewards as they stand after revisions."""
+    taken = {each.reward.reward_id: each.delta_minor for each in revisions}
+    return [Posted(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place) for each in posted]
+
+
 def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
     """The id of another transfer of a reversal, for the same reward as one that there is."""
     prefix = id_prefix(reversal.record_time, reversal.program_id, what, reversal.reversal_id)
