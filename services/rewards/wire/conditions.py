@@ -111,7 +111,7 @@ class CelCondition:
         """Whether it is true; a variable that the expression does not use may be left out."""
         try:
             data = values if self._is_bare else {name: _to_cel(value) for name, value in values.items()}
-            result = self._expression.eval(data=data).value()
+            result = self._expression.eval(None, data).value()
         except RuntimeError as error:  # the library raises where its budget is used up
             raise ConditionError(_told(str(error))) from error
         if result is True or result is False:

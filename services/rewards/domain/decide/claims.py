@@ -4,7 +4,16 @@ from fractions import Fraction
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.basis import Basis, basis_of, basis_of_lines
-from services.rewards.domain.decide.decision import AcrossTiers, AtTier, Crossed, Decision, Outcome, Step, new_decision
+from services.rewards.domain.decide.decision import (
+    AcrossTiers,
+    AtTier,
+    Crossed,
+    Decision,
+    Outcome,
+    Step,
+    new_at_tier,
+    new_decision,
+)
 from services.rewards.domain.decide.facts import Facts, counts
 from services.rewards.domain.decide.seats import Seat, seats, verdict
 from services.rewards.domain.plan.amounts import Base, LevelAmount
@@ -59,25 +68,13 @@ def rounded(
     rule: Rule,
     level: LevelAmount,
     person: str,
-    exact: Fraction,
-    base: Basis,
-    rounding: Rounding,
-    steps: tuple[Step, ...],
-) -> Decision:
-    """A decision that pays an exact amount, if anything is left of it in whole units."""
-    return _rounded(rule, level, person, exact.numerator, exact.denominator, base, rounding, steps)
-
-
-def _rounded(
-    rule: Rule,
-    level: LevelAmount,
-    person: str,
     numerator: int,
     denominator: int,
     base: Basis,
     rounding: Rounding,
     steps: tuple[Step, ...],
 ) -> Decision:
+    """A decision that pays an exact amount, if anything is left of it in whole units."""
     amount_minor = round_fraction(numerator, denominator, rounding)
     outcome = _PAID
     if amount_minor == 0:
@@ -88,8 +85,9 @@ def _rounded(
 def at_tier(tiers: Tiers, levels: tuple[LevelAmount, ...], index: int, value: int) -> tuple[LevelAmount, AtTier]:
     """What a level gets where the counter stood at `value` before."""
     number = tiers.at(value)
-    level = tiers.tiers[number - 1].levels[index] if number else levels[index]
-    return level, AtTier(tiers.counter_id, value, tiers.bounds[number - 1] if number else 0)
+    if not number:
+        return levels[index], new_at_tier((tiers.counter_id, value, 0))
+    return tiers.tiers[number - 1].levels[index], new_at_tier((tiers.counter_id, value, tiers.bounds[number - 1]))
 
 
 def _basis(plan: Plan, rule: Rule, facts: Facts) -> Basis:
@@ -118,7 +116,7 @@ def _claim(plan: Plan, rule: Rule, facts: Facts, seat: Seat, basis: Basis) -> De
     _, numerator, denominator, percent = level
     if percent is not None or rule.table is not None:
         numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
-    return _rounded(rule, level, person, numerator, denominator, basis, plan.rounding, steps)
+    return rounded(rule, level, person, numerator, denominator, basis, plan.rounding, steps)
 
 
 def _across_what_is_left(

@@ -51,6 +51,10 @@ class AtTier(NamedTuple):
     """The tier's; 0 below the first."""
 
 
+new_at_tier: Final = partial(tuple.__new__, AtTier)
+"""One of a tuple of all its fields, in half of the time."""
+
+
 class AcrossTiers(NamedTuple):
     """A conversion that was split at the bounds of tiers of mode MARGINAL."""
 

@@ -57,7 +57,8 @@ def matched(plan: Plan, rule: Rule, facts: Facts, sources: Sequence[Decision]) -
             yield refuse(rule, level, match.person, *match.refusal)
         else:
             base = Basis(match.base.numerator, match.base.denominator, int(match.base))
-            yield rounded(rule, level, match.person, match.exact, base, plan.rounding, tuple(match.steps))
+            exact, steps = match.exact, tuple(match.steps)
+            yield rounded(rule, level, match.person, exact.numerator, exact.denominator, base, plan.rounding, steps)
 
 
 def _match(rule: Rule, facts: Facts, source: Decision, matches: dict[int, _Match]) -> None:

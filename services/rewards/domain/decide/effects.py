@@ -1,11 +1,11 @@
 """What a conversion adds to tallies once it is decided; what a reversal takes back is the difference of two."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.decision import Crossed, Decision, Outcome, Split
 from services.rewards.domain.decide.facts import Facts, counts
-from services.rewards.domain.decide.room import limits_of
+from services.rewards.domain.decide.room import used_of
 from services.rewards.domain.decide.seats import verdict
 from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.counters import Counter, Measure
@@ -20,11 +20,11 @@ _REFEREES, _BONUS, _LINK_OWNER = Measure.REFEREES, TierMode.BONUS, Who.LINK_OWNE
 _STANDS = (Outcome.PAID, Outcome.SHARED)
 
 
-def members(plan: Plan, facts: Facts) -> set[TallyKey]:
+def members(plan: Plan, facts: Facts) -> list[TallyKey]:
     """The tallies that have to be known to apply the conversion's effects: whoever counts once may be there already."""
-    if all(each.measure is not _REFEREES for each in plan.counters.values()):
-        return set()
-    return {key for key, _ in _counted(plan, facts) if headcount(key) is not None}
+    if not facts.heard.counts_heads:
+        return []
+    return [key for key, _ in _counted(plan, facts) if headcount(key) is not None]
 
 
 def effects(
@@ -32,14 +32,18 @@ def effects(
 ) -> dict[TallyKey, int]:
     """What the conversion, as far as it is left, changes in all. `decisions`: every one of it, with the same snapshot."""
     total: dict[TallyKey, int] = {}
-    for key, change in changes_of(plan, Facts(conversion, snapshot, plan.counters, plan.zone), decisions):
+    for key, change in changes_of(plan, Facts(plan, conversion, snapshot), decisions):
         total[key] = total.get(key, 0) + change
     return total
 
 
 def changes_of(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> list[Change]:
     """The same of what is known of the conversion, one by one: a tally may be changed more than once."""
-    return _counted(plan, facts) + _occurrences(plan, facts) + _used(plan, facts, decisions)
+    changes = _counted(plan, facts)
+    if facts.heard.occurrences:
+        changes += _occurrences(facts)
+    changes += _used(plan, facts, decisions)
+    return changes
 
 
 def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) -> dict[TallyKey, int]:
@@ -49,65 +53,60 @@ def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) ->
 
 def _counted(plan: Plan, facts: Facts) -> list[Change]:
     """Counters and scores. A conversion counts by its own time, however late it comes."""
-    changes = []
-    for counter in plan.counters.values():
+    changes: list[Change] = []
+    for counter in facts.heard.counters:
         if not counts(counter, facts):
             continue
-        adds = counter.adds(facts.conversion)
+        conversion, adds = facts.conversion, counter.adds(facts.conversion)
         owner_id = facts.link_owner_id if counter.of.who is _LINK_OWNER else ""
-        people = counter.of.people(facts.conversion, owner_id)
-        names = _names(plan, counter, facts)
+        subjects: Sequence[str] = counter.of.people(conversion, owner_id)
         if counter.measure is _REFEREES:
-            buyer_id = facts.conversion.buyer_id
-            pairs = [tallies.pair(each, buyer_id) for each in people]
-            changes += [((member, pair, period), adds) for pair in pairs for _, member, period in names]
-        else:
-            changes += [((name, person, period), adds) for person in people for name, _, period in names]
+            subjects = [tallies.pair(each, conversion.buyer_id) for each in subjects]
+        for name, period in _names(plan, counter, facts):
+            changes += [((name, subject, period), adds) for subject in subjects]
     return changes
 
 
-def _names(plan: Plan, counter: Counter, facts: Facts) -> list[tuple[str, str, str]]:
-    """Where a counter is counted: (name, name of its members, period) of itself and of the contests about it."""
-    counter_id, moment = counter.counter_id, facts.conversion.occurred_at
-    name, period = facts.tally_of(counter_id)
-    names = [(name, tallies.member(counter_id), period)]
+def _names(plan: Plan, counter: Counter, facts: Facts) -> list[tuple[str, str]]:
+    """What a conversion changes of a counter: (name, period) of itself and of the contests about it."""
+    names = [(counter.changed, facts.period(counter.period))]
     for each in plan.contests:
-        if each.counter_id == counter_id and each.start_time <= moment < each.end_time:
-            names.append((tallies.contest(each.contest_id), tallies.contest_member(each.contest_id), ""))
+        if each.counter_id == counter.counter_id and each.start_time <= facts.conversion.occurred_at < each.end_time:
+            of_contest = tallies.contest_member if counter.measure is _REFEREES else tallies.contest
+            names.append((of_contest(each.contest_id), ""))
     return names
 
 
-def _occurrences(plan: Plan, facts: Facts) -> list[Change]:
+def _occurrences(facts: Facts) -> list[Change]:
     """Of rules that pay some of a buyer's conversions: this is one of them if the rule's condition is true."""
     changes: list[Change] = []
-    for rule in plan.listening(facts.conversion.event_type):
-        if rule.occurrence is None or (rule.when is not None and verdict(rule.when, facts, "", 0)[0] is not None):
+    for rule, occurrence in facts.heard.occurrences:
+        if rule.when is not None and verdict(rule.when, facts, "", 0)[0] is not None:
             continue
         buyer_id = facts.conversion.buyer_id
-        if rule.occurrence.first:
+        if occurrence.first:
             changes.append(((tallies.occurrence(rule.rule_id), buyer_id, ""), int(not facts.conversion.void)))
-        if rule.occurrence.nth:
+        if occurrence.nth:
             changes.append(((tallies.seen(rule.rule_id), buyer_id, ""), 1))
     return changes
 
 
 def _used(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> list[Change]:
     """Of limits, and of bonuses that are paid once."""
-    changes = []
+    changes: list[Change] = []
     for each in decisions:
-        rule, amount_minor = each.rule, each.amount_minor
+        rule, _, person, _, _, _, _, amount_minor, _, is_share = each
         if amount_minor and rule.limits:
-            limits = limits_of(rule, _whose(each), facts)
-            changes += [(key, amount_minor) for _, key in limits if key is not None]
-        if rule.tiers is not None and rule.tiers.mode is _BONUS and not each.is_share:
+            for key in used_of(rule, _whose(each) if is_share else person, facts):
+                if key is not None:
+                    changes.append((key, amount_minor))
+        if rule.tiers is not None and rule.tiers.mode is _BONUS and not is_share:
             changes += _bonuses(plan, facts, each)
     return changes
 
 
 def _whose(decision: Decision) -> str:
-    """Whose reward it is, or a part of."""
-    if not decision.is_share:
-        return decision.beneficiary_id
+    """Whose reward it is a part of."""
     return next(each.beneficiary_id for each in decision.steps if isinstance(each, Split))
 
 

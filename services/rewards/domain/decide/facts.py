@@ -1,18 +1,17 @@
 """What is known when a conversion is decided: itself, its details, the tallies before it, and the conditions on them."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
-from functools import cached_property
-from typing import Final
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Final, NamedTuple
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.counters import Counter
-from services.rewards.domain.plan.limits import Budget, Cap
-from services.rewards.domain.plan.periods import Period, period_name
-from services.rewards.domain.tally import tallies
+from services.rewards.domain.plan.periods import Period, period_names
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey
 
@@ -23,19 +22,15 @@ NOT_BOUND: Final = -1
 class Facts:
     """One conversion with everything that a plan may ask about it. Made for one decision."""
 
-    def __init__(
-        self, conversion: Conversion, snapshot: Snapshot, counters: Mapping[str, Counter], zone: tzinfo
-    ) -> None:
+    def __init__(self, plan: Plan, conversion: Conversion, snapshot: Snapshot) -> None:
+        self.plan = plan
         self.conversion = conversion
         self.snapshot = snapshot
-        self.zone = zone
-        self._counters = counters
-        self._values: dict[str, object] = {}
+        self.heard = plan.hear(conversion.event_type)
         self._verdicts: dict[int, bool | ConditionError] = {}
-        self._periods: dict[str, str] = {}
-        self._tallies: dict[str, tuple[str, str]] = {}
-        self.limits: dict[tuple[int, str], list[tuple[Cap | Budget, TallyKey | None]]] = {}
-        """Those that were asked for, by rule and beneficiary: room.py."""
+        self._periods = period_names(conversion.occurred_at, plan.zone)
+        self.used: dict[tuple[int, str], tuple[TallyKey | None, ...]] = {}
+        """Where it is counted how much of limits is used, as far as it was asked for, by rule and beneficiary: room.py."""
 
     @cached_property
     def details(self) -> Details:
@@ -51,27 +46,16 @@ class Facts:
     @cached_property
     def local_time(self) -> datetime:
         """When it happened, by the plan's clock."""
-        return self.conversion.occurred_at.astimezone(self.zone)
+        return self.conversion.occurred_at.astimezone(self.plan.zone)
 
     def period(self, period: Period) -> str:
         """The period in which the conversion happened, as tallies name it."""
-        name = self._periods.get(period._value_)  # members are hashed by Python code
-        if name is None:
-            name = self._periods[period._value_] = period_name(period, self.conversion.occurred_at, self.zone)
-        return name
+        return self._periods[period._value_]  # in Python 3.11, `value` takes ten times as long
 
     def counter(self, counter_id: str, participant_id: str) -> int:
         """A participant's counter before the conversion, in its period."""
-        name, period = self.tally_of(counter_id)
-        return self.snapshot.values.get((name, participant_id, period), 0)
-
-    def tally_of(self, counter_id: str) -> tuple[str, str]:
-        """Where a counter is counted: its tallies' name and period."""
-        found = self._tallies.get(counter_id)
-        if found is None:
-            found = tallies.counter(counter_id), self.period(self._counters[counter_id].period)
-            self._tallies[counter_id] = found
-        return found
+        counter = self.plan.counters[counter_id]
+        return self.snapshot.values.get((counter.name, participant_id, self.period(counter.period)), 0)
 
     def distance(self, participant_id: str) -> int:
         """How far he stands above the buyer; 0 for the buyer and for who does not."""
@@ -84,7 +68,7 @@ class Facts:
         Raises ConditionError.
         """
         if condition.asks_for_people:
-            return condition.holds({name: self._value(name, participant_id, level) for name in condition.names})
+            return condition.holds(self._values(condition, participant_id, level))
         verdict = self._verdicts.get(id(condition))
         if verdict is None:
             verdict = self._verdicts[id(condition)] = self._verdict(condition)
@@ -98,25 +82,23 @@ class Facts:
 
     def holds_for_line(self, condition: Condition, line: Line) -> bool:
         """Whether a condition on one line is true. Raises ConditionError."""
-        return condition.holds(
-            {name: line if name == LINE else self._value(name, "", BUYER_LEVEL) for name in condition.names}
-        )
+        return condition.holds(self._values(condition, "", BUYER_LEVEL) | {LINE: line})
 
     def _verdict(self, condition: Condition) -> bool | ConditionError:
         try:
-            return condition.holds({name: self._value(name, "", BUYER_LEVEL) for name in condition.names})
+            return condition.holds(self._values(condition, "", BUYER_LEVEL))
         except ConditionError as error:
             return error
 
-    def _value(self, name: str, participant_id: str, level: int) -> object:
-        if name in self._values:
-            return self._values[name]
-        if (of_conversion := _OF_CONVERSION.get(name)) is not None:
-            value = self._values[name] = of_conversion(self)
-            return value
-        if name.startswith(COUNTERS_PREFIX):
-            return self.counter(name.removeprefix(COUNTERS_PREFIX), participant_id)
-        return _OF_PERSON[name](self, participant_id, level)
+    def _values(self, condition: Condition, participant_id: str, level: int) -> dict[str, object]:
+        """What the condition has to be given; of a person, where it asks for people."""
+        asked = _asked(condition.names)
+        values = {name: value(self) for name, value in asked.of_conversion}
+        for name, counter_id in asked.counters:
+            values[name] = self.counter(counter_id, participant_id)
+        for name, of_person in asked.of_person:
+            values[name] = of_person(self, participant_id, level)
+        return values
 
 
 def counts(counter: Counter, facts: Facts) -> bool:
@@ -142,6 +124,23 @@ def _attributes_of(facts: Facts, participant_id: str, _level: int) -> Mapping[st
     if 0 < distance <= len(known):
         return known[distance - 1]
     return facts.details.link_owner_attributes if participant_id == facts.link_owner_id else {}
+
+
+class _Asked(NamedTuple):
+    """Where the variables of a condition come from, each by its name."""
+
+    of_conversion: tuple[tuple[str, Callable[[Facts], object]], ...]
+    counters: tuple[tuple[str, str], ...]
+    of_person: tuple[tuple[str, Callable[[Facts, str, int], object]], ...]
+
+
+@lru_cache(maxsize=10_000)
+def _asked(names: frozenset[str]) -> _Asked:
+    return _Asked(
+        tuple((each, _OF_CONVERSION[each]) for each in names if each in _OF_CONVERSION),
+        tuple((each, each.removeprefix(COUNTERS_PREFIX)) for each in names if each.startswith(COUNTERS_PREFIX)),
+        tuple((each, _OF_PERSON[each]) for each in names if each in _OF_PERSON),
+    )
 
 
 _OF_CONVERSION: Final[dict[str, Callable[[Facts], object]]] = {

@@ -8,8 +8,6 @@ from services.rewards.domain.decide.decision import Decision, Outbid, Outcome
 
 def best_of_groups(decisions: Sequence[Decision]) -> list[Decision]:
     """All decisions; those that are outbid pay nothing. Of equals, the first stands."""
-    if not any(each.rule.group for each in decisions):
-        return list(decisions)
     best: dict[tuple[str, str], tuple[Fraction, int]] = {}
     for index, each in enumerate(decisions):
         if each.rule.group and each.outcome is Outcome.PAID:

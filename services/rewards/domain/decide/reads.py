@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.facts import Facts
-from services.rewards.domain.decide.room import limits_of
+from services.rewards.domain.decide.room import used_of
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.counters import Counter, Measure
@@ -21,39 +21,42 @@ _BUYER, _LINK_OWNER = Who.BUYER, Who.LINK_OWNER
 
 def reads(plan: Plan, conversion: Conversion) -> set[TallyKey]:
     """Every tally that the decision on a conversion may ask for."""
-    return reads_of(plan, Facts(conversion, EMPTY, plan.counters, plan.zone))
+    return set(reads_of(plan, Facts(plan, conversion, EMPTY)))
 
 
-def reads_of(plan: Plan, facts: Facts) -> set[TallyKey]:
-    """The same, of what is known of the conversion."""
-    event_type = facts.conversion.event_type
-    found: set[TallyKey] = set()
-    if plan.is_stateful and not plan.is_plain(event_type):
-        for rule in plan.listening(event_type):
+def reads_of(plan: Plan, facts: Facts) -> list[TallyKey]:
+    """The same, of what is known of the conversion; one may be named twice."""
+    found: list[TallyKey] = []
+    if plan.is_stateful and not facts.heard.is_plain:
+        for rule in facts.heard.rules:
             _add_of_rule(plan, rule, facts, found)
     return found
 
 
-def _add_of_rule(plan: Plan, rule: Rule, facts: Facts, found: set[TallyKey]) -> None:
+def _add_of_rule(plan: Plan, rule: Rule, facts: Facts, found: list[TallyKey]) -> None:
     if rule.occurrence is not None:
         buyer_id = facts.conversion.buyer_id
-        found.add((tallies.occurrence(rule.rule_id), buyer_id, ""))
-        found.add((tallies.seen(rule.rule_id), buyer_id, ""))
-    counters = [facts.tally_of(each) for each in rule.counter_ids]
-    for person in _people(rule, facts):
-        found.update([(name, person, period) for name, period in counters])
-        if rule.limits:
-            found.update([key for _, key in limits_of(rule, person, facts) if key is not None])
-        if rule.tiers is not None and rule.tiers.mode is _BONUS:
-            found |= _of_bonus(rule.rule_id, rule.tiers, plan.counters[rule.tiers.counter_id], person, facts)
+        found.append((tallies.occurrence(rule.rule_id), buyer_id, ""))
+        found.append((tallies.seen(rule.rule_id), buyer_id, ""))
+    people = _people(rule, facts)
+    for counter_id in rule.counter_ids:
+        counter = plan.counters[counter_id]
+        name, period = counter.name, facts.period(counter.period)
+        found += [(name, person, period) for person in people]
+    if rule.limits:
+        for person in people:
+            found += [key for key in used_of(rule, person, facts) if key is not None]
+    if rule.tiers is not None and rule.tiers.mode is _BONUS:
+        for person in people:
+            found += _of_bonus(rule.rule_id, rule.tiers, plan.counters[rule.tiers.counter_id], person, facts)
 
 
-def _of_bonus(rule_id: str, tiers: Tiers, counter: Counter, person: str, facts: Facts) -> set[TallyKey]:
+def _of_bonus(rule_id: str, tiers: Tiers, counter: Counter, person: str, facts: Facts) -> list[TallyKey]:
     period = facts.period(counter.period)
-    found = {(tallies.bonus(rule_id, bound), person, period) for bound in tiers.bounds}
-    found |= {(tallies.forfeit(rule_id, bound), person, period) for bound in tiers.bounds}
+    found = [(tallies.bonus(rule_id, bound), person, period) for bound in tiers.bounds]
+    found += [(tallies.forfeit(rule_id, bound), person, period) for bound in tiers.bounds]
     if counter.measure is Measure.REFEREES:
-        found.add((tallies.member(counter.counter_id), tallies.pair(person, facts.conversion.buyer_id), period))
+        found.append((counter.changed, tallies.pair(person, facts.conversion.buyer_id), period))
     return found
 
 
@@ -67,4 +70,5 @@ def _people(rule: Rule, facts: Facts) -> Sequence[str]:
     compressed = rule.qualification is not None and rule.qualification.otherwise is _COMPRESS
     if compressed or rule.base is _EARNINGS:
         return upline
-    return [upline[each.level - 1] for each in rule.levels if each.level <= len(upline)]
+    height = len(upline)
+    return [upline[level - 1] for level, _, _, _ in rule.levels if level <= height]

@@ -9,14 +9,12 @@ from services.rewards.domain.decide.earnings import matched
 from services.rewards.domain.decide.facts import Facts
 from services.rewards.domain.decide.groups import best_of_groups
 from services.rewards.domain.decide.room import Room
-from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.shares import split
 from services.rewards.domain.tally.snapshot import Snapshot
 
-_EARNINGS = Base.EARNINGS  # in Python 3.11, to look up a member takes longer than much of what is done with it
-_PAID = Outcome.PAID
+_PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than much of what is done with it
 
 
 def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> list[Decision]:
@@ -25,50 +23,47 @@ def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> lis
     What a refund leaves of a reward is the smaller of what the conversion earned when it was whole and what the rest of it would
     earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit, and the order of refunds does not matter.
     """
-    whole = Facts(conversion.whole, snapshot, plan.counters, plan.zone)
+    whole = Facts(plan, conversion.whole, snapshot)
     if not conversion.touched:
         return decide_whole(plan, whole)
-    facts = Facts(conversion, snapshot, plan.counters, plan.zone)
+    facts = Facts(plan, conversion, snapshot)
     return [part for each in _left(plan, facts, _owed(plan, whole)) for part in _shared(each, facts)]
 
 
 def decide_whole(plan: Plan, facts: Facts) -> list[Decision]:
     """The same of a conversion of which nothing was taken back."""
     owed = _owed(plan, facts)
-    if all(each.share is None for each in plan.listening(facts.conversion.event_type)):
+    if not facts.heard.has_shares:
         return owed
     return [part for each in owed for part in _shared(each, facts)]
 
 
 def _owed(plan: Plan, facts: Facts) -> list[Decision]:
     """What a whole conversion earns, before the buyer's shares."""
-    rules = plan.listening(facts.conversion.event_type)
-    direct = best_of_groups(
-        [each for rule in rules if rule.base is not _EARNINGS for each in claims(plan, rule, facts)]
-    )
+    heard = facts.heard
+    direct = _claimed(plan, facts)
+    if heard.has_groups:
+        direct = best_of_groups(direct)
     room = Room(facts)
     direct = [room.fit(each) for each in direct]
-    indirect = [
-        room.fit(each) for rule in rules if rule.base is _EARNINGS for each in matched(plan, rule, facts, direct)
-    ]
+    indirect = [room.fit(each) for rule in heard.indirect for each in matched(plan, rule, facts, direct)]
     return _in_order(direct, indirect)
+
+
+def _claimed(plan: Plan, facts: Facts) -> list[Decision]:
+    """What each rule by itself takes of the conversion."""
+    found: list[Decision] = []
+    for rule in facts.heard.direct:
+        found += claims(plan, rule, facts)
+    return found
 
 
 def _left(plan: Plan, facts: Facts, whole: Iterable[Decision]) -> list[Decision]:
     """What is left of it."""
     before = {each.slot: each for each in whole}
-    rules = plan.listening(facts.conversion.event_type)
-    direct = [
-        _least(each, before[each.slot])
-        for rule in rules
-        if rule.base is not _EARNINGS
-        for each in claims(plan, rule, facts)
-    ]
+    direct = [_least(each, before[each.slot]) for each in _claimed(plan, facts)]
     indirect = [
-        _least(each, before[each.slot])
-        for rule in rules
-        if rule.base is _EARNINGS
-        for each in matched(plan, rule, facts, direct)
+        _least(each, before[each.slot]) for rule in facts.heard.indirect for each in matched(plan, rule, facts, direct)
     ]
     return _in_order(direct, indirect)
 

@@ -74,10 +74,10 @@ def _taken(rule: Rule, facts: Facts, above: int) -> list[Seat]:
 
 def _by_distance(rule: Rule, facts: Facts, above: int) -> list[Seat]:
     upline = facts.conversion.upline
-    found = []
+    found, height = [], len(upline)
     for index, level in enumerate(rule.levels):
         distance = above + level[0]
-        if distance > len(upline):
+        if distance > height:
             found.append(Seat(index, level, "", distance, Outcome.NO_ANCESTOR))
         else:
             found.append(_new_seat((index, level, upline[distance - 1], distance, None, ())))

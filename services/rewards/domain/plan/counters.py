@@ -1,12 +1,13 @@
 """Counters: what is counted for each participant, and what one conversion adds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.plan.audience import Audience
 from services.rewards.domain.plan.condition import Condition
 from services.rewards.domain.plan.periods import Period
+from services.rewards.domain.tally import tallies
 
 
 class Measure(Enum):
@@ -17,7 +18,10 @@ class Measure(Enum):
     REFEREES = "referees"
 
 
-_VOLUME = Measure.VOLUME  # in Python 3.11, to look up a member takes longer than much of what is done with it
+_VOLUME, _REFEREES = (
+    Measure.VOLUME,
+    Measure.REFEREES,
+)  # in Python 3.11, to look up a member takes longer than much of what is done with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,16 @@ class Counter:
     of: Audience
     measure: Measure
     period: Period
+    name: str = field(init=False)
+    """Of its tallies."""
+    changed: str = field(init=False)
+    """Of the tallies that a conversion changes: these, or of REFEREES those of its members."""
+
+    def __post_init__(self) -> None:
+        name = tallies.counter(self.counter_id)
+        object.__setattr__(self, "name", name)
+        is_of_heads = self.measure is _REFEREES
+        object.__setattr__(self, "changed", tallies.member(self.counter_id) if is_of_heads else name)
 
     def adds(self, conversion: Conversion) -> int:
         """What a conversion that counts adds for each of its people: 1 for REFEREES too, to the members."""

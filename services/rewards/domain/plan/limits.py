@@ -1,6 +1,5 @@
 """Caps and budgets: how much is paid at most."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,14 +38,14 @@ class Cap:
     name: str
     """Of its tally."""
 
-    def tally(self, beneficiary_id: str, buyer_id: str, name_of: Callable[[Period], str]) -> TallyKey | None:
-        """Where it is counted how much of the cap is used, in the period that `name_of` names; None for a cap of one reward."""
+    def tally(self, beneficiary_id: str, buyer_id: str, period: str) -> TallyKey | None:
+        """Where it is counted how much of the cap is used, in a period by its name; None for a cap of one reward."""
         scope = self.scope
+        if scope is _BENEFICIARY:
+            return self.name, beneficiary_id, period
         if scope is _REWARD:
             return None
-        if scope is _BENEFICIARY:
-            return self.name, beneficiary_id, name_of(self.period)
-        return self.name, pair(beneficiary_id, buyer_id) if scope is _REFEREE else "", name_of(self.period)
+        return self.name, pair(beneficiary_id, buyer_id) if scope is _REFEREE else "", period
 
 
 LARGEST = Cap(CapScope.REWARD, MAX_AMOUNT_MINOR, Period.LIFETIME, Overflow.DROP, "")
@@ -70,9 +69,9 @@ class Budget:
         """Whether what a rule pays in an asset uses it up."""
         return asset == self.asset and (not self.rule_ids or rule_id in self.rule_ids)
 
-    def tally(self, _beneficiary_id: str, _buyer_id: str, name_of: Callable[[Period], str]) -> TallyKey:
+    def tally(self, _beneficiary_id: str, _buyer_id: str, period: str) -> TallyKey:
         """Where it is counted how much of the budget is used."""
-        return self.name, "", name_of(self.period)
+        return self.name, "", period
 
 
 def fitting(amount_minor: int, room_minor: int, overflow: Overflow) -> int:

@@ -1,7 +1,9 @@
 """Stretches of time over which things are counted, in a plan's time zone."""
 
-from datetime import datetime, tzinfo
+from collections.abc import Mapping
+from datetime import date, datetime, tzinfo
 from enum import Enum
+from functools import lru_cache
 
 
 class Period(Enum):
@@ -15,24 +17,27 @@ class Period(Enum):
     YEAR = "year"
 
 
-_LIFETIME = Period.LIFETIME  # in Python 3.11, to look up a member takes longer than much of what is done with it
-_DAY = Period.DAY
-_WEEK = Period.WEEK
-_MONTH = Period.MONTH
-
-
 def period_name(period: Period, moment: datetime, zone: tzinfo) -> str:
     """The period around `moment`, as tallies name it (ISO 8601 where it has a name: `2026-05-01`, `2026-W18`, `2026-05`, `2026-Q2`, `2026`).
 
     Empty for LIFETIME. Periods of different length have different names, so that one which begins with a longer one has a count of its own.
     """
-    if period is _LIFETIME:
-        return ""
-    day = moment.astimezone(zone).date()
-    if period is _DAY:
-        return day.isoformat()
-    if period is _WEEK:
-        return f"{day:%G-W%V}"
-    if period is _MONTH:
-        return f"{day.year:04}-{day.month:02}"
-    return f"{day.year:04}-Q{(day.month + 2) // 3}" if period is Period.QUARTER else f"{day.year:04}"
+    return period_names(moment, zone)[period.value]
+
+
+def period_names(moment: datetime, zone: tzinfo) -> Mapping[str, str]:
+    """The same for every period, by its value."""
+    return _names(moment.astimezone(zone).date())
+
+
+@lru_cache(maxsize=1_000)  # most conversions happen on the same few days
+def _names(day: date) -> Mapping[str, str]:
+    year = f"{day.year:04}"
+    return {
+        Period.LIFETIME.value: "",
+        Period.DAY.value: day.isoformat(),
+        Period.WEEK.value: f"{day:%G-W%V}",
+        Period.MONTH.value: f"{year}-{day.month:02}",
+        Period.QUARTER.value: f"{year}-Q{(day.month + 2) // 3}",
+        Period.YEAR.value: year,
+    }

@@ -11,7 +11,7 @@ from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Who
 from services.rewards.domain.plan.condition import Condition, counters_in
 from services.rewards.domain.plan.contests import Contest
-from services.rewards.domain.plan.counters import Counter
+from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.qualification import Qualification
@@ -105,6 +105,28 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a plan does with an event type: found out once, not for every conversion."""
+
+    rules: tuple[Rule, ...]
+    """Those that it triggers, in the plan's order."""
+    direct: tuple[Rule, ...]
+    """Of these, those that take a part of the conversion."""
+    indirect: tuple[Rule, ...]
+    """The others: their base is EARNINGS."""
+    occurrences: tuple[tuple[Rule, Occurrence], ...]
+    """Those that pay some of a buyer's conversions only, and which."""
+    counters: tuple[Counter, ...]
+    """Those that it may change."""
+    is_plain: bool
+    """Whether it is decided level by level, without regard to anything else."""
+    has_groups: bool
+    has_shares: bool
+    counts_heads: bool
+    """Whether one of the counters is of REFEREES."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One version of a program's plan."""
 
@@ -124,33 +146,44 @@ class Plan:
     contests: tuple[Contest, ...] = ()
     is_stateful: bool = field(init=False)
     """Whether it counts anything from conversion to conversion."""
-    _rules_by_event: dict[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False, default_factory=dict)
-    _plain_by_event: dict[str, bool] = field(init=False, compare=False, repr=False, default_factory=dict)
+    _heard: dict[str, Heard] = field(init=False, compare=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
         object.__setattr__(self, "is_stateful", counts)
         object.__setattr__(self, "rules", tuple(self._with_budgets(each) for each in self.rules))
 
+    def hear(self, event_type: str) -> Heard:
+        """What is done with an event type."""
+        return self._heard.get(event_type) or self._listen(event_type)
+
     def listening(self, event_type: str) -> tuple[Rule, ...]:
         """The rules that an event type triggers, in the plan's order."""
-        found = self._rules_by_event.get(event_type)
-        if found is None:
-            found = tuple(rule for rule in self.rules if event_type in rule.event_types)
-            self._rules_by_event[event_type] = found
-        return found
+        return (self._heard.get(event_type) or self._listen(event_type)).rules
+
+    def is_plain(self, event_type: str) -> bool:
+        """Whether an event type is decided level by level, without regard to anything else."""
+        return (self._heard.get(event_type) or self._listen(event_type)).is_plain
+
+    def _listen(self, event_type: str) -> Heard:
+        rules = tuple(each for each in self.rules if event_type in each.event_types)
+        counters = tuple(each for each in self.counters.values() if event_type in each.event_types)
+        heard = self._heard[event_type] = Heard(
+            rules,
+            direct=tuple(each for each in rules if each.base is not Base.EARNINGS),
+            indirect=tuple(each for each in rules if each.base is Base.EARNINGS),
+            occurrences=tuple((each, each.occurrence) for each in rules if each.occurrence is not None),
+            counters=counters,
+            is_plain=not self.budgets and all(each.is_plain for each in rules),
+            has_groups=any(each.group for each in rules),
+            has_shares=any(each.share is not None for each in rules),
+            counts_heads=any(each.measure is Measure.REFEREES for each in counters),
+        )
+        return heard
 
     def _with_budgets(self, rule: Rule) -> Rule:
         budgets = tuple(each for each in self.budgets if each.concerns(rule.rule_id, rule.asset.code))
         return rule if rule.budgets == budgets else replace(rule, budgets=budgets)
-
-    def is_plain(self, event_type: str) -> bool:
-        """Whether an event type is decided level by level, without regard to anything else."""
-        plain = self._plain_by_event.get(event_type)
-        if plain is None:
-            plain = not self.budgets and all(rule.is_plain for rule in self.listening(event_type))
-            self._plain_by_event[event_type] = plain
-        return plain
 
     @property
     def has_order(self) -> bool:

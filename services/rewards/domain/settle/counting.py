@@ -26,11 +26,11 @@ class Case:
     def __init__(self, plan: Plan, conversion: Conversion) -> None:
         self.plan = plan
         self.conversion = conversion
-        self._facts = Facts(conversion, EMPTY, plan.counters, plan.zone)
+        self._facts = Facts(plan, conversion, EMPTY)
         self._reads = reads_of(plan, self._facts)
-        self.needs = self._reads | counted if (counted := members(plan, self._facts)) else self._reads
-        """The tallies that have to be known to decide the conversion and to apply what it counts."""
-        for rule in plan.listening(conversion.event_type):
+        self.needs = self._reads + members(plan, self._facts)
+        """The tallies that have to be known to decide the conversion and to apply what it counts; one may be named twice."""
+        for rule in self._facts.heard.rules:
             if rule.when is not None and not rule.when.asks_for_people:
                 verdict(
                     rule.when, self._facts, "", BUYER_LEVEL
@@ -45,7 +45,7 @@ class Case:
         if not plan.is_stateful:
             return accrue(plan, conversion), None
         facts.snapshot = running.snapshot(self._reads) if self._reads else EMPTY
-        decisions = decide(plan, conversion) if plan.is_plain(conversion.event_type) else decide_whole(plan, facts)
+        decisions = decide(plan, conversion) if facts.heard.is_plain else decide_whole(plan, facts)
         running.apply(changes_of(plan, facts, decisions), conversion.record_time)
         paid = [each for each in decisions if each.outcome is _PAID]
         return post(plan, conversion, paid), facts.snapshot if self._reads else None

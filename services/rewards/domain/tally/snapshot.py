@@ -23,8 +23,11 @@ class Snapshot:
 
     def to_json(self) -> str:
         """Compact, and always the same for the same values."""
-        rows = sorted(self.values.items())
-        return f"[{','.join([f'[{quote(n)},{quote(s)},{quote(p)},{value}]' for (n, s, p), value in rows])}]"
+        rows = []
+        for key in sorted(self.values):
+            name, subject, period = key
+            rows.append(f"[{quote(name)},{quote(subject)},{quote(period)},{self.values[key]}]")
+        return f"[{','.join(rows)}]"
 
 
 EMPTY = Snapshot()
