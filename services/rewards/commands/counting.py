@@ -190,9 +190,9 @@ async def _running(
     conn: AsyncConnection, programs: Collection[str], cases: Sequence[Case]
 ) -> dict[str, RunningTallies]:
     """The tallies that cases need, by program."""
-    wanted: dict[str, set[TallyKey]] = {}
+    wanted: dict[str, list[TallyKey]] = {}
     for each in cases:
-        wanted.setdefault(each.plan.program_id, set()).update(each.needs)
+        wanted.setdefault(each.plan.program_id, []).extend(each.needs)
     running = {
         program_id: RunningTallies(await tallies.load(conn, program_id, keys)) for program_id, keys in wanted.items()
     }

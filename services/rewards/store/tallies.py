@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,16 +16,13 @@ _LOCK = text("""
     SELECT pg_advisory_xact_lock(hashtextextended('tally:' || program_id, 0))
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
-# Columns come joined: as arrays, the driver would look at every element by itself. One look into the index for each key, for the
-# planner cannot know how few of the rows are wanted.
+# Columns come and go joined: as arrays or rows, the driver would look at every element by itself. The index is walked through once for all
+# subjects. What is found besides is another period or name of the same people: as good as nothing.
 _LOAD = b"""
-    SELECT k.number, t.value
-    FROM unnest(string_to_array(%(names)s, E'\\x1e'), string_to_array(%(subjects)s, E'\\x1e'), string_to_array(%(periods)s, E'\\x1e'))
-        WITH ORDINALITY AS k (name, subject, period, number)
-    CROSS JOIN LATERAL (
-        SELECT value FROM tally
-        WHERE subject = k.subject AND name = k.name AND period = k.period AND program_id = %(program_id)s OFFSET 0) AS t
-    WHERE k.number > 1
+    SELECT name, period, string_agg(subject, E'\\x1e'), string_agg(value::text, E'\\x1e') FROM tally
+    WHERE subject = ANY(string_to_array(%(subjects)s, E'\\x1e')) AND name = ANY(string_to_array(%(names)s, E'\\x1e'))
+        AND period = ANY(string_to_array(%(periods)s, E'\\x1e')) AND program_id = %(program_id)s
+    GROUP BY name, period
 """
 _ADD = b"""
     INSERT INTO tally (program_id, name, subject, period, value)
@@ -61,12 +59,18 @@ async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
     return sorted((await conn.execute(_DRAW, {"count": count})).scalars())
 
 
-async def load(conn: AsyncConnection, program_id: str, keys: Iterable[TallyKey]) -> dict[TallyKey, int]:
-    """Those of a program's tallies that were ever counted."""
-    wanted = list(keys)
+async def load(conn: AsyncConnection, program_id: str, keys: Collection[TallyKey]) -> dict[TallyKey, int]:
+    """Those of a program's tallies that were ever counted; others may be among them. `keys` may name one twice."""
+    found: dict[TallyKey, int] = {}
+    if not keys:
+        return found
+    names, subjects, periods = (_joined(set(column)) for column in zip(*keys, strict=True))
+    wanted = {"program_id": program_id, "names": names, "subjects": subjects, "periods": periods}
     raw = await psycopg_connection(conn)
-    rows = await (await raw.execute(_LOAD, _columns(program_id, wanted))).fetchall()
-    return {wanted[number - 2]: value for number, value in rows}
+    for name, period, of_subjects, values in await (await raw.execute(_LOAD, wanted)).fetchall():
+        counted = zip(repeat(name), of_subjects.split(_SEPARATOR), repeat(period), strict=False)
+        found.update(zip(counted, map(int, values.split(_SEPARATOR)), strict=True))
+    return found
 
 
 async def add(
@@ -120,7 +124,7 @@ def _columns(program_id: str, keys: Sequence[TallyKey]) -> dict[str, str]:
     }
 
 
-def _joined(texts: list[str]) -> str:
+def _joined(texts: Iterable[str]) -> str:
     # Ids hold no control characters. The first element is no row: one empty text alone would be no element at all.
     return _SEPARATOR.join(("", *texts))
 

@@ -168,7 +168,7 @@ def _bonus(plan: Plan, rule: Rule, facts: Facts, seat: Seat, tiers: Tiers) -> De
 
 def _is_due(rule: Rule, bound: int, counter: Counter, value: int, facts: Facts, person: str) -> bool:
     """Whether a bonus whose bound is reached was not paid before: crossed just now, or crossed and then taken back."""
-    period = facts.period(counter.period)
+    period = facts.periods[counter.period]
     if facts.snapshot.value(tallies.bonus(rule.rule_id, bound), person, period):
         return False
     forfeited = facts.snapshot.value(tallies.forfeit(rule.rule_id, bound), person, period)
@@ -181,6 +181,6 @@ def _adds(counter: Counter, facts: Facts, person: str) -> int:
         return 0
     if counter.measure is Measure.REFEREES:
         subject = tallies.pair(person, facts.conversion.buyer_id)
-        if facts.snapshot.value(tallies.member(counter.counter_id), subject, facts.period(counter.period)) > 0:
+        if facts.snapshot.value(tallies.member(counter.counter_id), subject, facts.periods[counter.period]) > 0:
             return 0
     return counter.adds(facts.conversion)

@@ -69,7 +69,7 @@ def _counted(plan: Plan, facts: Facts) -> list[Change]:
 
 def _names(plan: Plan, counter: Counter, facts: Facts) -> list[tuple[str, str]]:
     """What a conversion changes of a counter: (name, period) of itself and of the contests about it."""
-    names = [(counter.changed, facts.period(counter.period))]
+    names = [(counter.changed, facts.periods[counter.period])]
     for each in plan.contests:
         if each.counter_id == counter.counter_id and each.start_time <= facts.conversion.occurred_at < each.end_time:
             of_contest = tallies.contest_member if counter.measure is _REFEREES else tallies.contest
@@ -116,7 +116,7 @@ def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[Change]:
         return
     rule, person = decision.rule, decision.beneficiary_id
     bounds = rule.tiers.bounds if rule.tiers is not None else ()
-    period = facts.period(plan.counters[crossed.counter_id].period)
+    period = facts.periods[plan.counters[crossed.counter_id].period]
     if decision.outcome in _STANDS:
         for number in crossed.tiers:
             forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)

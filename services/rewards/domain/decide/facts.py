@@ -10,7 +10,7 @@ from services.rewards.domain.details import Details, Line
 from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.counters import Counter
-from services.rewards.domain.plan.periods import Period, period_names
+from services.rewards.domain.plan.periods import period_names
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey
@@ -28,7 +28,8 @@ class Facts:
         self.snapshot = snapshot
         self.heard = plan.hear(conversion.event_type)
         self._verdicts: dict[int, bool | ConditionError] = {}
-        self._periods = period_names(conversion.occurred_at, plan.zone)
+        self.periods = period_names(conversion.occurred_at, plan.zone)
+        """In which the conversion happened, as tallies name them."""
         self.used: dict[tuple[int, str], tuple[TallyKey | None, ...]] = {}
         """Where it is counted how much of limits is used, as far as it was asked for, by rule and beneficiary: room.py."""
 
@@ -48,14 +49,10 @@ class Facts:
         """When it happened, by the plan's clock."""
         return self.conversion.occurred_at.astimezone(self.plan.zone)
 
-    def period(self, period: Period) -> str:
-        """The period in which the conversion happened, as tallies name it."""
-        return self._periods[period._value_]  # in Python 3.11, `value` takes ten times as long
-
     def counter(self, counter_id: str, participant_id: str) -> int:
         """A participant's counter before the conversion, in its period."""
         counter = self.plan.counters[counter_id]
-        return self.snapshot.values.get((counter.name, participant_id, self.period(counter.period)), 0)
+        return self.snapshot.values.get((counter.name, participant_id, self.periods[counter.period]), 0)
 
     def distance(self, participant_id: str) -> int:
         """How far he stands above the buyer; 0 for the buyer and for who does not."""

@@ -41,7 +41,7 @@ def _add_of_rule(plan: Plan, rule: Rule, facts: Facts, found: list[TallyKey]) ->
     people = _people(rule, facts)
     for counter_id in rule.counter_ids:
         counter = plan.counters[counter_id]
-        name, period = counter.name, facts.period(counter.period)
+        name, period = counter.name, facts.periods[counter.period]
         found += [(name, person, period) for person in people]
     if rule.limits:
         for person in people:
@@ -52,7 +52,7 @@ def _add_of_rule(plan: Plan, rule: Rule, facts: Facts, found: list[TallyKey]) ->
 
 
 def _of_bonus(rule_id: str, tiers: Tiers, counter: Counter, person: str, facts: Facts) -> list[TallyKey]:
-    period = facts.period(counter.period)
+    period = facts.periods[counter.period]
     found = [(tallies.bonus(rule_id, bound), person, period) for bound in tiers.bounds]
     found += [(tallies.forfeit(rule_id, bound), person, period) for bound in tiers.bounds]
     if counter.measure is Measure.REFEREES:

@@ -52,7 +52,7 @@ def used_of(rule: Rule, beneficiary_id: str, facts: Facts) -> tuple[TallyKey | N
         return ()
     found = facts.used.get((rule.ordinal, beneficiary_id))
     if found is None:
-        buyer_id, period = facts.conversion.buyer_id, facts.period
-        found = tuple([each.tally(beneficiary_id, buyer_id, period(each.period)) for each in rule.limits])
+        buyer_id, periods = facts.conversion.buyer_id, facts.periods
+        found = tuple([each.tally(beneficiary_id, buyer_id, periods[each.period]) for each in rule.limits])
         facts.used[rule.ordinal, beneficiary_id] = found
     return found

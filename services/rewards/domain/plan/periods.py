@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime, tzinfo
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 
 
-class Period(Enum):
-    """How long a count goes on before it begins anew."""
+class Period(StrEnum):
+    """How long a count goes on before it begins anew. A text: of other enumerations, members are hashed by Python code."""
 
     LIFETIME = "lifetime"
     DAY = "day"
@@ -22,22 +22,21 @@ def period_name(period: Period, moment: datetime, zone: tzinfo) -> str:
 
     Empty for LIFETIME. Periods of different length have different names, so that one which begins with a longer one has a count of its own.
     """
-    return period_names(moment, zone)[period.value]
+    return period_names(moment, zone)[period]
 
 
-def period_names(moment: datetime, zone: tzinfo) -> Mapping[str, str]:
-    """The same for every period, by its value."""
+def period_names(moment: datetime, zone: tzinfo) -> Mapping[Period, str]:
+    """The same for every period."""
     return _names(moment.astimezone(zone).date())
 
 
 @lru_cache(maxsize=1_000)  # most conversions happen on the same few days
-def _names(day: date) -> Mapping[str, str]:
-    year = f"{day.year:04}"
+def _names(day: date) -> Mapping[Period, str]:
     return {
-        Period.LIFETIME.value: "",
-        Period.DAY.value: day.isoformat(),
-        Period.WEEK.value: f"{day:%G-W%V}",
-        Period.MONTH.value: f"{year}-{day.month:02}",
-        Period.QUARTER.value: f"{year}-Q{(day.month + 2) // 3}",
-        Period.YEAR.value: year,
+        Period.LIFETIME: "",
+        Period.DAY: day.isoformat(),
+        Period.WEEK: f"{day:%G-W%V}",
+        Period.MONTH: f"{day.year:04}-{day.month:02}",
+        Period.QUARTER: f"{day.year:04}-Q{(day.month + 2) // 3}",
+        Period.YEAR: f"{day.year:04}",
     }
