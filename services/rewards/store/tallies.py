@@ -1,6 +1,6 @@
 """What programs count. Every change is made behind the program's lock, so what is read there is what stands."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import repeat
 
@@ -39,7 +39,7 @@ _ADD_SCORES = text("""
     ON CONFLICT (program_id, contest_id, participant_id) DO UPDATE
     SET score = contest_score.score + excluded.score, reach_time = greatest(contest_score.reach_time, excluded.reach_time)
 """)
-_DRAW = text("SELECT nextval('settle_position') FROM generate_series(1, :count)")
+_DRAW = b"SELECT string_agg(nextval('settle_position')::text, ',') FROM generate_series(1, %(count)s)"
 
 
 class TallyOverflowError(ArithmeticError):
@@ -56,7 +56,9 @@ async def lock(conn: AsyncConnection, program_ids: Collection[str]) -> None:
 
 async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
     """So many numbers, ascending, higher than all that were drawn behind the same lock before."""
-    return sorted((await conn.execute(_DRAW, {"count": count})).scalars())
+    raw = await psycopg_connection(conn)
+    rows = await (await raw.execute(_DRAW, {"count": count})).fetchall()
+    return sorted(map(int, rows[0][0].split(",")))
 
 
 async def load(conn: AsyncConnection, program_id: str, keys: Collection[TallyKey]) -> dict[TallyKey, int]:
@@ -94,12 +96,15 @@ async def _add(
     changes: Mapping[TallyKey, int],
     reach_times: Mapping[TallyKey, datetime],
 ) -> None:
-    changed = [key for key, change in changes.items() if change and key not in reach_times]
-    if changed:
-        # In the order of the index: neighbours are written together.
-        changed.sort(key=_in_index)
-        columns = _columns(program_id, changed)
-        columns["changes"] = _joined([str(changes[key]) for key in changed])
+    # In the order of the index: neighbours are written together.
+    rows = sorted(
+        [(key[1], key[0], key[2], str(change)) for key, change in changes.items() if change and key not in reach_times]
+    )
+    if rows:
+        subjects, names, periods, added = (_joined(column) for column in zip(*rows, strict=True))
+        columns = {
+            "program_id": program_id, "subjects": subjects, "names": names, "periods": periods, "changes": added,
+        }  # fmt: skip
         await (await psycopg_connection(conn)).execute(_ADD, columns)
     scores = sorted(reach_times)
     if scores:
@@ -115,20 +120,6 @@ async def _add(
         )
 
 
-def _columns(program_id: str, keys: Sequence[TallyKey]) -> dict[str, str]:
-    return {
-        "program_id": program_id,
-        "names": _joined([name for name, _, _ in keys]),
-        "subjects": _joined([subject for _, subject, _ in keys]),
-        "periods": _joined([period for _, _, period in keys]),
-    }
-
-
 def _joined(texts: Iterable[str]) -> str:
     # Ids hold no control characters. The first element is no row: one empty text alone would be no element at all.
     return _SEPARATOR.join(("", *texts))
-
-
-def _in_index(key: TallyKey) -> tuple[str, str, str]:
-    name, subject, period = key
-    return subject, name, period

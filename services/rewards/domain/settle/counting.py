@@ -28,7 +28,7 @@ class Case:
         self.conversion = conversion
         self._facts = Facts(plan, conversion, EMPTY)
         self._reads = reads_of(plan, self._facts)
-        self.needs = self._reads + members(plan, self._facts)
+        self.needs = self._reads + counted if (counted := members(plan, self._facts)) else self._reads
         """The tallies that have to be known to decide the conversion and to apply what it counts; one may be named twice."""
         for rule in self._facts.heard.rules:
             if rule.when is not None and not rule.when.asks_for_people:

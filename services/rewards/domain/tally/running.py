@@ -47,12 +47,13 @@ class RunningTallies:
         """Adds what a fact recorded at `record_time` changes. Members that come or go change their headcount."""
         values, changes, final = self._values, self.changes, self._final
         for key, change in effects:
-            if not change or key[0] in final:
+            is_unusual = key[0].startswith(UNUSUAL)
+            if not change or (is_unusual and key[0] in final):
                 continue
             before = values.get(key, 0)
             values[key] = before + change
             changes[key] = changes.get(key, 0) + change
-            if key[0].startswith(UNUSUAL):
+            if is_unusual:
                 self._follow(key, before, change, record_time)
 
     def _follow(self, key: TallyKey, before: int, change: int, record_time: datetime) -> None:
