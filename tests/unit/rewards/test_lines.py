@@ -45,6 +45,8 @@ def test_a_percentage_of_the_lines_that_count() -> None:
     assert paid(subject, after(ORDER, [back(line_1=2_000, line_2=1_000)])) == [("r", "maria", 700)]
     assert paid(plan(rule(amount=percent("10", LINES))), ORDER) == [("r", "maria", 1_000)]
     assert outcomes(subject, conversion()) == [Outcome.NO_BASE]
+    of_the_order = plan(rule(amount=percent("10", LINES), lines="event.type == 'order'"))
+    assert paid(of_the_order, ORDER) == [("r", "maria", 1_000)]
     broken = plan(rule(amount=percent("10", LINES), lines="line.attributes.tier == 'a'"))
     assert outcomes(broken, ORDER) == [Outcome.CONDITION_ERROR]
 

@@ -79,7 +79,10 @@ class Facts:
 
     def holds_for_line(self, condition: Condition, line: Line) -> bool:
         """Whether a condition on one line is true. Raises ConditionError."""
-        return condition.holds(self._values(condition, "", BUYER_LEVEL) | {LINE: line})
+        values = self._values(condition, "", BUYER_LEVEL)
+        if LINE in condition.names:
+            values[LINE] = line
+        return condition.holds(values)
 
     def _verdict(self, condition: Condition) -> bool | ConditionError:
         try:

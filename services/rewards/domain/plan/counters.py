@@ -18,10 +18,8 @@ class Measure(Enum):
     REFEREES = "referees"
 
 
-_VOLUME, _REFEREES = (
-    Measure.VOLUME,
-    Measure.REFEREES,
-)  # in Python 3.11, to look up a member takes longer than much of what is done with it
+# In Python 3.11, to look up a member takes longer than much of what is done with it.
+_VOLUME, _REFEREES = Measure.VOLUME, Measure.REFEREES
 
 
 @dataclass(frozen=True, slots=True)
