@@ -67,7 +67,7 @@ reversal = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("completes", Boolean, nullable=False),
     Column("record_time", DateTime(timezone=True), nullable=False),
-    Column("position", BigInteger, comment="as conversion.position"),
+    Column("position", BigInteger, nullable=False, comment="in which order reversals took effect, among all facts"),
     Column("lines", Text, comment="JSON: [line id, minor units taken back] of each; NULL: none are named"),
     comment="One row a reversal; its key is the inbox",
 )

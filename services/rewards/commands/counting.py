@@ -166,16 +166,10 @@ async def take_refusal(
     return (await tallies.draw_positions(conn, 1))[0]
 
 
-async def place_reversals(
-    conn: AsyncConnection, programs: Collection[str], reversals: Sequence[Reversal]
-) -> dict[Key, int]:
-    """The positions of the reversals of ordered programs, by (program, reversal)."""
-    placed = sorted(
-        (each for each in reversals if each.program_id in programs),
-        key=lambda each: (each.program_id, each.record_time, each.reversal_id),
-    )
-    if not placed:
-        return {}
+async def place_reversals(conn: AsyncConnection, reversals: Sequence[Reversal]) -> dict[Key, int]:
+    """The positions of reversals, by (program, reversal): those of one conversion have an order in every program. Their conversions
+    are locked."""
+    placed = sorted(reversals, key=lambda each: (each.program_id, each.record_time, each.reversal_id))
     positions = await tallies.draw_positions(conn, len(placed))
     return {(each.program_id, each.reversal_id): at for at, each in zip(positions, placed, strict=True)}
 

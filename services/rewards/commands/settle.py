@@ -158,7 +158,7 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
         locked()
         # Read behind the lock: a conversion that another worker settled meanwhile may be paid by a version of meanwhile.
         versions = await deps.plans.load(conn, program_ids)
-        positions = await counting.place_reversals(conn, programs, reversals)
+        positions = await counting.place_reversals(conn, reversals)
         new = await conversions.insert_reversals(conn, reversals, positions)
         touched = {
             (each.program_id, each.conversion_id) for each in reversals if (each.program_id, each.reversal_id) in new

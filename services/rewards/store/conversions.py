@@ -81,7 +81,7 @@ _LOAD_REVERSALS = text("""
     SELECT program_id, reversal_id, conversion_id, amount_minor, completes, record_time, lines FROM reversal
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
-    ORDER BY record_time, reversal_id
+    ORDER BY position, record_time, reversal_id
 """)
 
 
@@ -198,7 +198,7 @@ async def insert_reversals(
             "amounts": [each.amount_minor for each in ordered],
             "completes": [each.completes for each in ordered],
             "record_times": [each.record_time for each in ordered],
-            "positions": [positions.get((each.program_id, each.reversal_id)) for each in ordered],
+            "positions": [positions[each.program_id, each.reversal_id] for each in ordered],
             "lines": [_write_lines(each.lines) for each in ordered],
         },
     )
@@ -206,7 +206,7 @@ async def insert_reversals(
 
 
 async def load_reversals(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, list[Reversal]]:
-    """Every reversal of these conversions, oldest first."""
+    """Every reversal of these conversions, in the order in which they take effect."""
     ordered = sorted(set(keys))
     found: dict[Key, list[Reversal]] = {each: [] for each in ordered}
     rows = await conn.execute(

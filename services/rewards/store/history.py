@@ -32,12 +32,12 @@ _PAST = b"""
         GROUP BY conversion_id
     ) AS w USING (conversion_id)
     LEFT JOIN (
-        SELECT conversion_id, array_agg(reversal_id ORDER BY record_time, reversal_id) AS reversal_ids,
-            array_agg(amount_minor ORDER BY record_time, reversal_id) AS amounts,
-            array_agg(completes ORDER BY record_time, reversal_id) AS completes,
-            array_agg(record_time ORDER BY record_time, reversal_id) AS record_times,
-            array_agg(lines ORDER BY record_time, reversal_id) AS lines,
-            array_agg(position ORDER BY record_time, reversal_id) AS positions
+        SELECT conversion_id, array_agg(reversal_id ORDER BY position) AS reversal_ids,
+            array_agg(amount_minor ORDER BY position) AS amounts,
+            array_agg(completes ORDER BY position) AS completes,
+            array_agg(record_time ORDER BY position) AS record_times,
+            array_agg(lines ORDER BY position) AS lines,
+            array_agg(position ORDER BY position) AS positions
         FROM reversal WHERE program_id = %(program_id)s AND conversion_id > %(after)s AND conversion_id <= %(up_to)s
         GROUP BY conversion_id
     ) AS r USING (conversion_id)
@@ -88,8 +88,8 @@ class Past:
     """0: none was in force."""
     position: int | None
     snapshot: str | None
-    reversals: tuple[tuple[Reversal, int | None], ...]
-    """What took it back since, oldest first, each with its position."""
+    reversals: tuple[tuple[Reversal, int], ...]
+    """What took it back, in the order in which that took effect, each with its position."""
     rejection: tuple[Rejection, int] | None
     """What a person refused of it, with its position."""
 
@@ -142,13 +142,16 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
         while waiting and waiting[0][0] < moment:
             yield heapq.heappop(waiting)[2]
         yield PastFact(past, None, past.position)
+        last = past.conversion.record_time
         for reversal, position in past.reversals:
-            then = _moment(position, reversal.record_time, reversal.reversal_id)
-            if then[:2] < moment[:2]:
+            if past.position is not None and position < past.position:
                 yield PastFact(past, reversal, past.position)
-            else:
-                number += 1
-                heapq.heappush(waiting, (then, number, PastFact(past, reversal, position)))
+                continue
+            # Where nothing was counted, all is in the order of recording, but those of one conversion as they were settled.
+            last = max(last, reversal.record_time)
+            at = None if past.position is None else position
+            number += 1
+            heapq.heappush(waiting, (_moment(at, last, ""), number, PastFact(past, reversal, at)))
         if past.rejection is not None:
             rejection, position = past.rejection
             number += 1
@@ -186,7 +189,7 @@ async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
                 yield Past(conversion, version, position, snapshot, taken, refused)
 
 
-def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple[tuple[Reversal, int | None], ...]:
+def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple[tuple[Reversal, int], ...]:
     return tuple(
         (Reversal(program_id, name, conversion_id, amount, completes, time, read_lines(lines)), position)
         for name, amount, completes, time, lines, position in zip(*columns, strict=True)

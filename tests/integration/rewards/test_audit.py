@@ -59,7 +59,7 @@ async def checks(ledger: Ledger, program: str) -> set[str]:
         ("DELETE FROM rewards.hold WHERE program_id = %(p)s", {"HOLD_DIFFERS"}),
         # A refund that was noted and took nothing back.
         (
-            "INSERT INTO rewards.reversal VALUES (%(p)s, 'r1', 'c1', 900, true, now())",
+            "INSERT INTO rewards.reversal VALUES (%(p)s, 'r1', 'c1', 900, true, now(), 1)",
             {"REVERSAL_DIFFERS"},
         ),
     ],

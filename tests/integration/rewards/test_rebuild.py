@@ -37,6 +37,22 @@ async def test_what_is_stored_is_what_is_computed(ledger: Ledger, published: Pub
     assert result.revisions == 9
 
 
+@pytest.mark.parametrize("conversion_first", [True, False])
+async def test_refunds_are_computed_in_the_order_in_which_they_were_settled(
+    ledger: Ledger, published: Published, servers: Servers, conversion_first: bool
+) -> None:
+    program = await published(three_levels())
+    order = message(recorded(program, "c1", 1000))
+    # Of 5 % rounded down, 10 of 1,000 take back 1, and 10 of 990 take back nothing.
+    later = message(reversed_(program, "c1", "r-later", 10, minutes_later=2))
+    earlier = message(reversed_(program, "c1", "r-earlier", 10))
+    for each in (order, later, earlier) if conversion_first else (later, earlier, order):
+        await ledger.settle(each)
+    result = await rebuilt(servers, program)
+    assert result.differences == []
+    assert result.revisions > 0
+
+
 @pytest.mark.parametrize(
     ("damage", "table", "conversion"),
     [

@@ -10,7 +10,7 @@ STATEMENTS = """
 -- transaction draws higher numbers.
 CREATE SEQUENCE settle_position;
 ALTER TABLE conversion ADD COLUMN position bigint, ADD COLUMN snapshot text;
-ALTER TABLE reversal ADD COLUMN position bigint, ADD COLUMN lines text;
+ALTER TABLE reversal ADD COLUMN position bigint NOT NULL, ADD COLUMN lines text;
 
 -- No index holds the value, so that an update stays on its page (heap-only tuples); the room for it is left there.
 CREATE TABLE tally (
