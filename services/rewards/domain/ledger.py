@@ -109,14 +109,17 @@ new_reward: Final = partial(tuple.__new__, Reward)
 def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Account, int]:
     """What accruals and transfers change, by account. Always sums to zero for each program and asset."""
     changes: dict[Account, int] = {}
-    held, available, issuance = Place.HELD, Place.AVAILABLE, Place.ISSUANCE
+    # Of rewards, people are added up by themselves: thousands of rewards are for the same place of one program.
+    sums: dict[tuple[str, bool, str], dict[str, int]] = {}
     for _, program_id, _, _, beneficiary_id, _, asset, amount_minor, hold_until, _, _ in rewards:
-        account = (program_id, beneficiary_id, available if hold_until is None else held, asset)
-        changes[account] = changes.get(account, 0) + amount_minor
-    issued: dict[Account, int] = {}
-    for (program_id, _, _, asset), amount_minor in changes.items():
-        issued[program_id, "", issuance, asset] = issued.get((program_id, "", issuance, asset), 0) - amount_minor
-    changes |= issued
+        of_people = sums.get(key := (program_id, hold_until is None, asset))
+        if of_people is None:
+            of_people = sums[key] = {}
+        of_people[beneficiary_id] = of_people.get(beneficiary_id, 0) + amount_minor
+    for (program_id, is_free, asset), of_people in sums.items():
+        place, source = Place.AVAILABLE if is_free else Place.HELD, (program_id, "", Place.ISSUANCE, asset)
+        changes |= {(program_id, each, place, asset): amount_minor for each, amount_minor in of_people.items()}
+        changes[source] = changes.get(source, 0) - sum(of_people.values())
     for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
         source = (program_id, participant_id if debit in PARTICIPANT_PLACES else "", debit, asset)
         target = (program_id, participant_id if credit in PARTICIPANT_PLACES else "", credit, asset)

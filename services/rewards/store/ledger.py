@@ -214,13 +214,15 @@ def _by_participant(transfer: Transfer) -> tuple[str, str, str]:
 
 
 def _reward_lines(rewards: Iterable[Reward]) -> list[str]:
-    # A line begins with the columns of the index: in their order, neighbouring entries of it are written together.
-    return sorted(
+    lines = [
         f"{escape(beneficiary_id)}\t{program_id}\t{reward_id}\t{escape(conversion_id)}\t{rule_id}\t{level}\t{asset}"
         f"\t{amount_minor}\t{NULL if hold_until is None else hold_until.isoformat()}\t{version}\n"
         for reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor, hold_until, version, _
         in rewards
-    )  # fmt: skip
+    ]  # fmt: skip
+    # A line begins with the columns of the index: in their order, neighbouring entries of it are written together.
+    lines.sort()
+    return lines
 
 
 def _delta_lines(changes: dict[Account, int]) -> list[str]:

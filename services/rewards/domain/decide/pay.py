@@ -5,7 +5,6 @@ from services.rewards.domain.decide.basis import basis_of
 from services.rewards.domain.decide.decision import Decision, Outcome, new_decision
 from services.rewards.domain.decide.rich import decide_richly
 from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, Plan
-from services.rewards.domain.plan.rounding import round_fraction
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
 __all__ = ["Decision", "Outcome", "decide", "pay", "silent"]
@@ -27,7 +26,7 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
     if largest_minor > MAX_SURE_BASE_MINOR or not plan.is_plain(conversion.event_type):
         return decide_richly(plan, conversion, snapshot)
     decisions: list[Decision] = []
-    rounding, upline, height = plan.rounding, conversion.upline, len(conversion.upline)
+    in_whole_units, upline, height = plan.round, conversion.upline, len(conversion.upline)
     for rule in plan.listening(conversion.event_type):
         base_numerator, base_denominator, base_minor, refusal, _ = basis_of(plan, rule, conversion)
         for amount in rule.levels:
@@ -41,7 +40,7 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
                 continue
             if percent is not None:
                 numerator, denominator = numerator * base_numerator, denominator * base_denominator
-            amount_minor = round_fraction(numerator, denominator, rounding)
+            amount_minor = in_whole_units(numerator, denominator)
             outcome = _PAID
             if amount_minor == 0:
                 has_base = percent is None or base_numerator > 0

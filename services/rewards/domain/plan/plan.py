@@ -15,7 +15,7 @@ from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.qualification import Qualification
-from services.rewards.domain.plan.rounding import Rounding
+from services.rewards.domain.plan.rounding import Rounder, Rounding, rounder
 from services.rewards.domain.plan.shares import Share
 from services.rewards.domain.plan.terms import NO_TERMS, Terms
 from services.rewards.domain.plan.tiers import Tiers
@@ -144,6 +144,8 @@ class Plan:
     counters: Mapping[str, Counter] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     contests: tuple[Contest, ...] = ()
+    round: Rounder = field(init=False, compare=False, repr=False)
+    """By its rounding."""
     is_stateful: bool = field(init=False)
     """Whether it counts anything from conversion to conversion."""
     _heard: dict[str, Heard] = field(init=False, compare=False, repr=False, default_factory=dict)
@@ -151,6 +153,7 @@ class Plan:
     def __post_init__(self) -> None:
         counts = bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
         object.__setattr__(self, "is_stateful", counts)
+        object.__setattr__(self, "round", rounder(self.rounding))
         object.__setattr__(self, "rules", tuple(self._with_budgets(each) for each in self.rules))
 
     def hear(self, event_type: str) -> Heard:

@@ -120,18 +120,19 @@ def post(plan: Plan, conversion: Conversion, paid: Iterable[Decision]) -> Accrua
     """The rewards that decisions to pay come to."""
     program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
-    rewards = []
-    hold_until, ordinal = None, -1
+    version, rewards = plan.version, []
+    last, ordinal, rule_id, asset, hold_until = None, 0, "", "", None
     for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in paid:
-        if rule.ordinal != ordinal:
-            hold_until, ordinal = _held_until(rule, conversion), rule.ordinal
-        level, place = amount.level, amount.level
+        if rule is not last:
+            last, ordinal, rule_id, asset = rule, rule.ordinal, rule.rule_id, rule.asset.code
+            hold_until = _held_until(rule, conversion)
+        level = place = amount[0]
         if is_share:
             level, place = BUYER_LEVEL, place | SHARE_BIT
         rewards.append(
             new_reward((
-                prefix + position(ordinal, place), program_id, conversion_id, rule.rule_id, beneficiary_id, level,
-                rule.asset.code, amount_minor, hold_until, plan.version, record_time,
+                prefix + position(ordinal, place), program_id, conversion_id, rule_id, beneficiary_id, level,
+                asset, amount_minor, hold_until, version, record_time,
             ))
         )  # fmt: skip
     return Accrual(conversion, tuple(rewards))
