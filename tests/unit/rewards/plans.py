@@ -7,7 +7,9 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.pay import Outcome, decide, pay
+from services.rewards.domain.decide.decision import Outcome
+from services.rewards.domain.decide.pay import pay
+from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
@@ -108,7 +110,7 @@ def detailed(details: Details, amount_minor: int = 10_000, **fields: object) -> 
 
 def paid(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY) -> list[tuple[str, str, int]]:
     """(rule, beneficiary, amount) of each paid decision."""
-    return [(each.rule.rule_id, each.beneficiary_id, each.amount_minor) for each in pay(subject, order, snapshot)]
+    return [(rule.rule_id, person, amount_minor) for rule, _, person, amount_minor, _ in pay(subject, order, snapshot)]
 
 
 def outcomes(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY) -> list[Outcome]:

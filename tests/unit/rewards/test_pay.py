@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
-from services.rewards.domain.decide.decision import Decision
-from services.rewards.domain.decide.pay import Outcome, decide, pay
-from services.rewards.domain.decide.rich import decide_richly
+from services.rewards.domain.decide.decision import Decision, Outcome
+from services.rewards.domain.decide.pay import owed, pay
+from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, Reward, deltas
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.plan.rounding import Rounding, round_fraction
 from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
-from services.rewards.domain.tally.snapshot import EMPTY
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,
@@ -60,7 +59,7 @@ def test_rounding_errs_by_half_a_unit_at_most(numerator: int, denominator: int, 
 
 def amounts(subject: Plan, **fields: object) -> list[tuple[str, int]]:
     """(beneficiary, amount) of each paid decision."""
-    return [(each.beneficiary_id, each.amount_minor) for each in pay(subject, conversion(**fields))]
+    return [(person, amount_minor) for _, _, person, amount_minor, _ in pay(subject, conversion(**fields))]
 
 
 def test_per_level_percentages() -> None:
@@ -160,7 +159,7 @@ def test_any_refunds_that_add_up_to_the_whole_end_at_zero(subject: Plan, order: 
         for account, delta in deltas((), clawback.transfers).items():
             ledger[account] = ledger.get(account, 0) + delta
         wanted = {
-            (each.rule.rule_id, each.amount.level): each.amount_minor for each in pay(subject, clawback.conversion)
+            (rule.rule_id, level): amount_minor for rule, level, _, amount_minor, _ in pay(subject, clawback.conversion)
         }
         assert all(net[each.reward_id] == wanted.get((each.rule_id, each.level), 0) for each in accrual.rewards)
         earlier.append(reversal)
@@ -187,15 +186,9 @@ def test_the_two_ways_to_decide_a_plain_plan_agree(subject: Plan, order: Convers
     part = Reversal(order.program_id, "r", order.conversion_id, min(cut, order.amount_minor), False, order.record_time)
     for left in (order, after(order, [part])):
         assert subject.is_plain(left.event_type)
-        short = decide(subject, left)
-        long = decide_richly(subject, left, EMPTY)
-        assert _paid(short) == _paid(long)
-        assert all(Decision(**each._asdict()) == each for each in (*short, *long))  # no field is missing
-
-
-def _paid(decisions: list[Decision]) -> list[tuple[int, str, int]]:
-    """Who gets how much. Why others get nothing may be told differently: by the rest that is left, or by the whole."""
-    return [(each.slot, each.beneficiary_id, each.amount_minor) for each in decisions if each.outcome is Outcome.PAID]
+        decisions = decide(subject, left)
+        assert pay(subject, left) == owed(decisions)
+        assert all(Decision(**each._asdict()) == each for each in decisions)  # no field is missing
 
 
 def test_taking_back_more_than_there_was_is_refused() -> None:
@@ -213,9 +206,9 @@ def test_ids_of_different_names_differ(left: str, right: str) -> None:
 def test_ids_grow_with_time_and_are_version_8() -> None:
     early, late = id_prefix(MOMENT, "x"), id_prefix(MOMENT + timedelta(milliseconds=1), "a")
     assert early < late
-    first = UUID(first_reward_id(early + position(3, 7)))
+    first = UUID(first_reward_id(early + position(3, 7, False)))
     assert (first.version, first.variant) == (8, RFC_4122)
-    assert first.hex < early + position(3, 7) < late
+    assert first.hex < early + position(3, 7, False) < late
 
 
 def test_rewards_are_looked_for_at_everybody_who_can_be_paid() -> None:

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.decide.pay import decide, pay
+from services.rewards.domain.decide.pay import pay
+from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.settlement import Posted, accrue, claw_back
+from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, position
 from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import MOMENT, conversion, counter, paid, percent, plan, rule, tiers
 from tests.unit.rewards.rich_plans import rich_conversions, rich_plans, snapshots
@@ -85,7 +86,10 @@ def test_any_refunds_end_at_zero_and_each_leaves_exactly_what_the_plan_owes(case
             net[revision.reward.reward_id] += revision.delta_minor
         for account, delta in deltas((), clawback.transfers).items():
             ledger[account] = ledger.get(account, 0) + delta
-        wanted = {f"{each.slot:04x}": each.amount_minor for each in pay(subject, clawback.conversion, snapshot)}
+        wanted = {
+            position(rule.ordinal, level, is_share): amount_minor
+            for rule, level, _, amount_minor, is_share in pay(subject, clawback.conversion, snapshot)
+        }
         assert {each[-4:]: minor for each, minor in net.items() if minor} == wanted
         earlier.append(reversal)
     assert set(net.values()) <= {0}

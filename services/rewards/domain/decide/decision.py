@@ -150,7 +150,12 @@ class Decision(NamedTuple):
     @property
     def slot(self) -> int:
         """Tells it from all others of the same conversion: the last two bytes of its reward's id."""
-        return self.rule.ordinal << 8 | (SHARE_BIT if self.is_share else 0) | self.amount.level
+        return slot_of(self.rule.ordinal, self.amount.level, self.is_share)
+
+
+def slot_of(ordinal: int, level: int, is_share: bool) -> int:
+    """The same of a rule's ordinal and a level."""
+    return ordinal << 8 | (SHARE_BIT if is_share else 0) | level
 
 
 new_decision: Final = partial(tuple.__new__, Decision)

@@ -1,62 +1,57 @@
-"""The decision: plan × conversion → amounts. The payout posts it, a refund recomputes it, an explanation tells it."""
+"""What a conversion pays: the payout posts it, and a refund computes it again. Why it is so much is told by `decide`."""
+
+from collections.abc import Iterable
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.basis import basis_of
-from services.rewards.domain.decide.decision import Decision, Outcome, new_decision
-from services.rewards.domain.decide.rich import decide_richly
-from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, Plan
+from services.rewards.domain.decide.decision import Decision, Outcome
+from services.rewards.domain.decide.rich import decide
+from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, Plan, Rule
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
-__all__ = ["Decision", "Outcome", "decide", "pay", "silent"]
+Owed = tuple[Rule, int, str, int, bool]
+"""(rule, level, beneficiary_id, amount_minor, is_share) of a reward, as in `Decision`; `amount_minor` > 0. Bare, for a payout makes thousands."""
 
 _PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than to decide a level
 
 
-def pay(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[Decision]:
-    """What the plan owes for what is left of the conversion: the PAID decisions only."""
-    return [each for each in decide(plan, conversion, snapshot) if each.outcome is _PAID]
-
-
-def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[Decision]:
-    """Every decision of the rules that listen to the conversion's event type, in the order of rules and levels.
+def pay(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[Owed]:
+    """What the plan owes for what is left of the conversion, in the order of rules and levels.
 
     `snapshot`: the tallies before the conversion, of the plan's that count something.
     """
     largest_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
-    if largest_minor > MAX_SURE_BASE_MINOR or not plan.is_plain(conversion.event_type):
-        return decide_richly(plan, conversion, snapshot)
-    decisions: list[Decision] = []
-    in_whole_units, upline, height = plan.round, conversion.upline, len(conversion.upline)
-    for rule in plan.listening(conversion.event_type):
-        base_numerator, base_denominator, base_minor, refusal, _ = basis_of(plan, rule, conversion)
-        for amount in rule.levels:
-            level, numerator, denominator, percent = amount
-            if level > height:
-                decisions.append(Decision(rule, amount, "", Outcome.NO_ANCESTOR, 0, 0, 1, 0))
-                continue
-            person = conversion.buyer_id if level == BUYER_LEVEL else upline[level - 1]
-            if refusal is not None:
-                decisions.append(Decision(rule, amount, person, refusal, base_minor, 0, 1, 0))
-                continue
-            if percent is not None:
-                numerator, denominator = numerator * base_numerator, denominator * base_denominator
-            amount_minor = in_whole_units(numerator, denominator)
-            outcome = _PAID
-            if amount_minor == 0:
-                has_base = percent is None or base_numerator > 0
-                outcome = Outcome.ROUNDS_TO_ZERO if has_base else Outcome.NO_BASE
-            decisions.append(
-                new_decision(
-                    (rule, amount, person, outcome, base_minor, numerator, denominator, amount_minor, (), False)
-                )
-            )
-    return decisions
+    if largest_minor <= MAX_SURE_BASE_MINOR and plan.is_plain(conversion.event_type):
+        return _pay_level_by_level(plan, conversion)
+    return owed(decide(plan, conversion, snapshot))
 
 
-def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
-    """The rules that do not listen to the conversion's event type, one decision each."""
+def owed(decisions: Iterable[Decision]) -> list[Owed]:
+    """Those that pay."""
     return [
-        Decision(rule, rule.levels[0], "", Outcome.EVENT_TYPE, 0, 0, 1, 0)
-        for rule in plan.rules
-        if conversion.event_type not in rule.event_types
+        (rule, amount.level, beneficiary_id, amount_minor, is_share)
+        for rule, amount, beneficiary_id, outcome, _, _, _, amount_minor, _, is_share in decisions
+        if outcome is _PAID
     ]
+
+
+def _pay_level_by_level(plan: Plan, conversion: Conversion) -> list[Owed]:
+    """The same as `decide` comes to, without its reasons, where nothing but the base and the level makes a difference."""
+    paid: list[Owed] = []
+    in_whole_units, upline = plan.round, conversion.upline
+    height = len(upline)
+    for rule in plan.listening(conversion.event_type):
+        base_numerator, base_denominator, _, refusal, _ = basis_of(plan, rule, conversion)
+        if refusal is not None:
+            continue
+        for level, numerator, denominator, percent in rule.levels:
+            if level > height:
+                continue
+            if percent is None:
+                amount_minor = in_whole_units(numerator, denominator)
+            else:
+                amount_minor = in_whole_units(numerator * base_numerator, denominator * base_denominator)
+            if amount_minor:
+                person = conversion.buyer_id if level == BUYER_LEVEL else upline[level - 1]
+                paid.append((rule, level, person, amount_minor, False))
+    return paid

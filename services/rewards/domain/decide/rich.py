@@ -1,4 +1,4 @@
-"""The decision of plans that do more than pay each level its part: conditions, tiers, groups, limits, shares."""
+"""The decision: plan × conversion → what becomes of every rule at every level, with conditions, tiers, groups, limits, shares."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,13 +12,14 @@ from services.rewards.domain.decide.room import Room
 from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.shares import split
-from services.rewards.domain.tally.snapshot import Snapshot
+from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
 _PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than much of what is done with it
 
 
-def decide_richly(plan: Plan, conversion: Conversion, snapshot: Snapshot) -> list[Decision]:
-    """Every decision, in the order of rules and levels; the buyer's share of a level follows it.
+def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[Decision]:
+    """Every decision of the rules that listen to the conversion's event type, in the order of rules and levels; the buyer's share of a
+    level follows it. `snapshot`: the tallies before the conversion, of the plan's that count something.
 
     What a refund leaves of a reward is the smaller of what the conversion earned when it was whole and what the rest of it would
     earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit, and the order of refunds does not matter.
@@ -36,6 +37,15 @@ def decide_whole(plan: Plan, facts: Facts) -> list[Decision]:
     if not facts.heard.has_shares:
         return owed
     return [part for each in owed for part in _shared(each, facts)]
+
+
+def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
+    """The rules that do not listen to the conversion's event type, one decision each."""
+    return [
+        Decision(rule, rule.levels[0], "", Outcome.EVENT_TYPE, 0, 0, 1, 0)
+        for rule in plan.rules
+        if conversion.event_type not in rule.event_types
+    ]
 
 
 def _owed(plan: Plan, facts: Facts) -> list[Decision]:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.effects import changes_of, difference, effects, members
 from services.rewards.domain.decide.facts import Facts
-from services.rewards.domain.decide.pay import Outcome, decide
+from services.rewards.domain.decide.pay import owed
 from services.rewards.domain.decide.reads import reads_of
-from services.rewards.domain.decide.rich import decide_whole
+from services.rewards.domain.decide.rich import decide, decide_whole
 from services.rewards.domain.decide.seats import verdict
 from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.plan import Plan
@@ -16,8 +16,6 @@ from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 from services.rewards.domain.tally.tallies import TallyKey
-
-_PAID = Outcome.PAID
 
 
 class Case:
@@ -45,10 +43,9 @@ class Case:
         if not plan.is_stateful:
             return accrue(plan, conversion), None
         facts.snapshot = running.snapshot(self._reads) if self._reads else EMPTY
-        decisions = decide(plan, conversion) if facts.heard.is_plain else decide_whole(plan, facts)
+        decisions = decide_whole(plan, facts)
         running.apply(changes_of(plan, facts, decisions), conversion.record_time)
-        paid = [each for each in decisions if each.outcome is _PAID]
-        return post(plan, conversion, paid), facts.snapshot if self._reads else None
+        return post(plan, conversion, owed(decisions)), facts.snapshot if self._reads else None
 
 
 def take_back_next(

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.decide.decision import SHARE_BIT, Decision
-from services.rewards.domain.decide.pay import pay
+from services.rewards.domain.decide.decision import slot_of
+from services.rewards.domain.decide.pay import Owed, pay
 from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind, new_reward
 from services.rewards.domain.plan.plan import BUYER_LEVEL, Plan, Rule
 from services.rewards.domain.settle.waiting import Ended, Rejection, mark
@@ -91,9 +91,9 @@ def first_reward_id(reward_id: str) -> str:
 
 
 @cache
-def position(ordinal: int, level: int) -> str:
-    """The last digits of the id of a reward: the rule's ordinal, and the level with the bit of a share. Those of its transfers end alike."""
-    return f"{ordinal << 8 | level:04x}"
+def position(ordinal: int, level: int, is_share: bool) -> str:
+    """The last digits of the id of a reward, of a rule's ordinal and a level. Those of its transfers end alike."""
+    return f"{slot_of(ordinal, level, is_share):04x}"
 
 
 def conversion_cause(program_id: str, conversion_id: str) -> str:
@@ -116,23 +116,20 @@ def accrue(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> Ac
     return post(plan, conversion, pay(plan, conversion, snapshot))
 
 
-def post(plan: Plan, conversion: Conversion, paid: Iterable[Decision]) -> Accrual:
-    """The rewards that decisions to pay come to."""
+def post(plan: Plan, conversion: Conversion, paid: Iterable[Owed]) -> Accrual:
+    """The rewards of what is owed."""
     program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
     version, rewards = plan.version, []
     last, ordinal, rule_id, asset, hold_until = None, 0, "", "", None
-    for rule, amount, beneficiary_id, _, _, _, _, amount_minor, _, is_share in paid:
+    for rule, level, beneficiary_id, amount_minor, is_share in paid:
         if rule is not last:
             last, ordinal, rule_id, asset = rule, rule.ordinal, rule.rule_id, rule.asset.code
             hold_until = _held_until(rule, conversion)
-        level = place = amount[0]
-        if is_share:
-            level, place = BUYER_LEVEL, place | SHARE_BIT
         rewards.append(
             new_reward((
-                prefix + position(ordinal, place), program_id, conversion_id, rule_id, beneficiary_id, level,
-                asset, amount_minor, hold_until, version, record_time,
+                prefix + position(ordinal, level, is_share), program_id, conversion_id, rule_id, beneficiary_id,
+                BUYER_LEVEL if is_share else level, asset, amount_minor, hold_until, version, record_time,
             ))
         )  # fmt: skip
     return Accrual(conversion, tuple(rewards))
@@ -163,7 +160,10 @@ def claw_back(
     Exact at every level, and zero at the end: the last reversal leaves nothing to pay for.
     """
     left = after(conversion, [*earlier, reversal])
-    wanted = {f"{each.slot:04x}": each.amount_minor for each in pay(plan, left, snapshot)}
+    wanted = {
+        position(rule.ordinal, level, is_share): amount_minor
+        for rule, level, _, amount_minor, is_share in pay(plan, left, snapshot)
+    }
     prefix = id_prefix(reversal.record_time, reversal.program_id, "reversal", reversal.reversal_id)
     cause = reversal_cause(reversal.program_id, reversal.reversal_id)
     revisions = []
