@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,11 +34,12 @@ BATCHES_A_ROUND = 12
 ORM_ROUNDS = 9
 ORM_EVENTS = 100
 WORKER_BATCHES = 24
-WORKER_ROUNDS = 4
+WORKER_ROUNDS = 6
+PINNED_ROUNDS = 3
 
 
 async def measure(servers: Servers) -> list[Figure]:
-    """payout_vs_raw_copy, payout_vs_tidy_orm_per_event, payout_two_workers_vs_one."""
+    """payout_vs_raw_copy, payout_vs_tidy_orm_per_event, payout_two_workers_vs_one, payout_two_workers_vs_one_a_core_each."""
     return [*await _against_copy_and_orm(servers), *await _workers(servers)]
 
 
@@ -151,22 +152,31 @@ async def _workers(servers: Servers) -> list[Figure]:
     await deps.database.close()
     environment = servers.environment(url, "rewards")
 
-    async def one(number: int) -> float:
-        return await _run_workers(environment, number, 1)
+    def workers(count: int, *, pinned: bool) -> Callable[[int], Awaitable[float]]:
+        return lambda number: _run_workers(environment, number, count, pinned)
 
-    async def two(number: int) -> float:
-        return await _run_workers(environment, number, 2)
+    single, double = await interleaved(WORKER_ROUNDS, workers(1, pinned=False), workers(2, pinned=False))
+    figures = [Figure("payout_two_workers_vs_one", ratios(double, single), "ratio", "≥ 1.4")]
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        single, double = await interleaved(PINNED_ROUNDS, workers(1, pinned=True), workers(2, pinned=True))
+        figures.append(Figure("payout_two_workers_vs_one_a_core_each", ratios(double, single), "ratio"))
+    return figures
 
-    single, double = await interleaved(WORKER_ROUNDS, one, two)
-    return [Figure("payout_two_workers_vs_one", ratios(double, single), "ratio", "≥ 1.4")]
 
-
-async def _run_workers(environment: dict[str, str], number: int, worker_count: int) -> float:
-    """Conversions a second of so many processes together, each with its share of the same number of batches."""
+async def _run_workers(environment: dict[str, str], number: int, worker_count: int, pinned: bool) -> float:
+    """Conversions a second of so many processes together, each with its share of the same number of batches; `pinned`: each on a core of
+    its own, which its sessions in the database share with it."""
     share = WORKER_BATCHES // worker_count
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.payout_worker", f"w{worker_count}-{number}-{index}", str(share)],
+            [
+                sys.executable,
+                "-m",
+                "bench.payout_worker",
+                f"w{worker_count}{pinned:d}-{number}-{index}",
+                str(share),
+                *([str(index)] if pinned else []),
+            ],
             env=os.environ | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
