@@ -16,7 +16,7 @@ from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, Reward, deltas
 from services.rewards.domain.plan.plan import Plan, in_force
-from services.rewards.domain.plan.rounding import Rounding, round_fraction
+from services.rewards.domain.plan.rounding import Rounding, rounder
 from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
 from tests.unit.rewards.plans import (
     MOMENT,
@@ -45,14 +45,14 @@ from tests.unit.rewards.plans import (
     ],
 )
 def test_rounding(numerator: int, denominator: int, half_even: int, half_up: int, down: int) -> None:
-    assert round_fraction(numerator, denominator, Rounding.HALF_EVEN) == half_even
-    assert round_fraction(numerator, denominator, Rounding.HALF_UP) == half_up
-    assert round_fraction(numerator, denominator, Rounding.DOWN) == down
+    assert rounder(Rounding.HALF_EVEN)(numerator, denominator) == half_even
+    assert rounder(Rounding.HALF_UP)(numerator, denominator) == half_up
+    assert rounder(Rounding.DOWN)(numerator, denominator) == down
 
 
 @given(st.integers(0, 10**18), st.integers(1, 10**9), st.sampled_from(Rounding))
 def test_rounding_errs_by_half_a_unit_at_most(numerator: int, denominator: int, mode: Rounding) -> None:
-    error = round_fraction(numerator, denominator, mode) - Fraction(numerator, denominator)
+    error = rounder(mode)(numerator, denominator) - Fraction(numerator, denominator)
     bound = Fraction(1) if mode is Rounding.DOWN else Fraction(1, 2)
     assert -bound <= error <= (0 if mode is Rounding.DOWN else bound)
 
@@ -185,7 +185,7 @@ def test_the_two_ways_to_decide_a_plain_plan_agree(subject: Plan, order: Convers
     """Plain plans are decided by a shorter way; the long one is the truth for all others, and for these too."""
     part = Reversal(order.program_id, "r", order.conversion_id, min(cut, order.amount_minor), False, order.record_time)
     for left in (order, after(order, [part])):
-        assert subject.is_plain(left.event_type)
+        assert subject.hear(left.event_type).is_plain
         decisions = decide(subject, left)
         assert pay(subject, left) == owed(decisions)
         assert all(Decision(**each._asdict()) == each for each in decisions)  # no field is missing

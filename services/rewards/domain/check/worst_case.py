@@ -33,7 +33,7 @@ class Cost:
 def worst_cases(plan: Plan) -> dict[str, Cost]:
     """By event type: every level is there, every condition true, every tier reached."""
     types = sorted({each for rule in plan.rules for each in rule.event_types})
-    return {event_type: _worst_case(plan.listening(event_type)) for event_type in types}
+    return {event_type: _worst_case(plan.hear(event_type).rules) for event_type in types}
 
 
 def _worst_case(rules: Iterable[Rule]) -> Cost:

@@ -20,7 +20,7 @@ from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.plan import Plan, Rule
-from services.rewards.domain.plan.rounding import Rounding, round_fraction
+from services.rewards.domain.plan.rounding import Rounder
 from services.rewards.domain.plan.tiers import TierMode, Tiers, average
 from services.rewards.domain.tally import tallies
 
@@ -71,11 +71,11 @@ def rounded(
     numerator: int,
     denominator: int,
     base: Basis,
-    rounding: Rounding,
+    in_whole_units: Rounder,
     steps: tuple[Step, ...],
 ) -> Decision:
     """A decision that pays an exact amount, if anything is left of it in whole units."""
-    amount_minor = round_fraction(numerator, denominator, rounding)
+    amount_minor = in_whole_units(numerator, denominator)
     outcome = _PAID
     if amount_minor == 0:
         outcome = Outcome.NO_BASE if level.percent is not None and not base.numerator else Outcome.ROUNDS_TO_ZERO
@@ -116,7 +116,7 @@ def _claim(plan: Plan, rule: Rule, facts: Facts, seat: Seat, basis: Basis) -> De
     _, numerator, denominator, percent = level
     if percent is not None or rule.table is not None:
         numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
-    return rounded(rule, level, person, numerator, denominator, basis, plan.rounding, steps)
+    return rounded(rule, level, person, numerator, denominator, basis, plan.round, steps)
 
 
 def _across_what_is_left(

@@ -58,7 +58,7 @@ def matched(plan: Plan, rule: Rule, facts: Facts, sources: Sequence[Decision]) -
         else:
             base = Basis(match.base.numerator, match.base.denominator, int(match.base))
             exact, steps = match.exact, tuple(match.steps)
-            yield rounded(rule, level, match.person, exact.numerator, exact.denominator, base, plan.rounding, steps)
+            yield rounded(rule, level, match.person, exact.numerator, exact.denominator, base, plan.round, steps)
 
 
 def _match(rule: Rule, facts: Facts, source: Decision, matches: dict[int, _Match]) -> None:

@@ -21,8 +21,9 @@ def pay(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[
     `snapshot`: the tallies before the conversion, of the plan's that count something.
     """
     largest_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
-    if largest_minor <= MAX_SURE_BASE_MINOR and plan.is_plain(conversion.event_type):
-        return _pay_level_by_level(plan, conversion)
+    heard = plan.hear(conversion.event_type)
+    if heard.is_plain and largest_minor <= MAX_SURE_BASE_MINOR:
+        return _pay_level_by_level(plan, heard.rules, conversion)
     return owed(decide(plan, conversion, snapshot))
 
 
@@ -35,12 +36,12 @@ def owed(decisions: Iterable[Decision]) -> list[Owed]:
     ]
 
 
-def _pay_level_by_level(plan: Plan, conversion: Conversion) -> list[Owed]:
+def _pay_level_by_level(plan: Plan, rules: Iterable[Rule], conversion: Conversion) -> list[Owed]:
     """The same as `decide` comes to, without its reasons, where nothing but the base and the level makes a difference."""
     paid: list[Owed] = []
     in_whole_units, upline = plan.round, conversion.upline
     height = len(upline)
-    for rule in plan.listening(conversion.event_type):
+    for rule in rules:
         base_numerator, base_denominator, _, refusal, _ = basis_of(plan, rule, conversion)
         if refusal is not None:
             continue

@@ -10,7 +10,6 @@ from services.rewards.domain.explain.words import WORDS
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import BUYER_LEVEL, Who
 from services.rewards.domain.plan.plan import Plan, Rule
-from services.rewards.domain.plan.rounding import round_fraction
 from services.rewards.domain.settle.settlement import hold_end
 
 _WHY_NOT: Final = (
@@ -81,7 +80,7 @@ def _facts(
     exact = f"{exact_text(decision.numerator, decision.denominator, rule.asset.digits)} {rule.asset.code}"
     rounding = words[plan.rounding.value]
     is_whole = decision.numerator % decision.denominator == 0
-    owed = round_fraction(decision.numerator, decision.denominator, plan.rounding)
+    owed = plan.round(decision.numerator, decision.denominator)
     return {
         "rule": rule.rule_id,
         "to": _to(decision, words),

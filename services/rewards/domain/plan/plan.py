@@ -160,14 +160,6 @@ class Plan:
         """What is done with an event type."""
         return self._heard.get(event_type) or self._listen(event_type)
 
-    def listening(self, event_type: str) -> tuple[Rule, ...]:
-        """The rules that an event type triggers, in the plan's order."""
-        return (self._heard.get(event_type) or self._listen(event_type)).rules
-
-    def is_plain(self, event_type: str) -> bool:
-        """Whether an event type is decided level by level, without regard to anything else."""
-        return (self._heard.get(event_type) or self._listen(event_type)).is_plain
-
     def _listen(self, event_type: str) -> Heard:
         rules = tuple(each for each in self.rules if event_type in each.event_types)
         counters = tuple(each for each in self.counters.values() if event_type in each.event_types)

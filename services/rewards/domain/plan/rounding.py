@@ -35,10 +35,5 @@ _ROUNDERS: dict[Rounding, Rounder] = {
 
 
 def rounder(mode: Rounding) -> Rounder:
-    """How to round in a mode: asked for once, where many amounts are rounded."""
+    """How to round in a mode."""
     return _ROUNDERS[mode]
-
-
-def round_fraction(numerator: int, denominator: int, mode: Rounding) -> int:
-    """numerator / denominator as an integer; numerator ≥ 0, denominator > 0."""
-    return _ROUNDERS[mode](numerator, denominator)
