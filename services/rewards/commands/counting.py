@@ -21,8 +21,8 @@ from services.rewards.store.waiting import NO_REFUSAL
 
 CONVERSIONS_A_PART = 250
 """While so many are decided, those before them are written. Nothing is decided while the last of a transaction are."""
-CONVERSIONS_A_TURN = 16
-"""About a millisecond of work: for so long the writing may have to wait."""
+CONVERSIONS_A_TURN = 8
+"""Less than a millisecond of work: for so long the writing may have to wait."""
 
 Versions = Mapping[str, tuple[Plan, ...]]
 

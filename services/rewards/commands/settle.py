@@ -1,7 +1,7 @@
 """Settling: conversions and reversals become postings, each exactly once, in whatever order and however often they arrive."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import events_pb2
 
 from chassis import outbox
+from chassis.behind import write_behind
 from services.rewards import events
 from services.rewards.commands import counting, expiry
 from services.rewards.commands.counting import Decided, Pending
@@ -28,6 +29,8 @@ FACTS_A_TRANSACTION = 1_000
 """The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for long."""
 PARTS_AT_ONCE = 2
 """One is decided here while the other is written there; more would only wait for the same two."""
+PARTS_AHEAD = 2
+"""So many decided parts of a transaction may wait to be written: where writing falls behind for a moment, deciding goes on."""
 
 Fact = TypeVar("Fact", Recorded, Reversal)
 Versions = dict[str, tuple[Plan, ...]]
@@ -93,7 +96,8 @@ async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Recorde
                 conn.begin_nested()
             ):  # where it fails, the locks stay, and with them the part's place among the others
                 parts = counting.decide_in_parts(conn, programs, pending, {})
-                accruals = await _write_behind(parts, partial(_write_new, conn, versions, rows))
+                accruals: list[Accrual] = []
+                await write_behind(parts, partial(_write_new, conn, versions, rows, accruals), PARTS_AHEAD)
                 await _keep_waiting(conn, versions, accruals, [each.conversion for each in recorded])
         except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
             await _settle_fresh(conn, versions, rows, programs, pending)
@@ -118,31 +122,17 @@ async def _settle_fresh(
         await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
 
 
-async def _write_behind(parts: AsyncIterator[Decided], write: Callable[[Decided], Awaitable[None]]) -> list[Accrual]:
-    """Writes each part while the next one is decided; returns what all of them accrued."""
-    accruals: list[Accrual] = []
-    writing: asyncio.Future[None] | None = None
-    try:
-        async for part in parts:
-            accruals += part.accruals
-            if writing is not None:
-                await writing
-            writing = asyncio.ensure_future(write(part))
-        if writing is not None:
-            await writing
-    finally:
-        # Nothing may go on with the connection behind the transaction's back.
-        if writing is not None and not writing.done():
-            await asyncio.gather(writing, return_exceptions=True)
-    return accruals
-
-
 async def _write_new(
-    conn: AsyncConnection, versions: Versions, rows: Mapping[Key, tuple[Recorded, int]], decided: Decided
+    conn: AsyncConnection,
+    versions: Versions,
+    rows: Mapping[Key, tuple[Recorded, int]],
+    accruals: list[Accrual],
+    decided: Decided,
 ) -> None:
     await conversions.copy_new(conn, [rows[key_of(each)] for each in decided.conversions], decided.counted)
     await counting.write(conn, decided.changes)
     await _post(conn, versions, decided.accruals, [])
+    accruals += decided.accruals
 
 
 async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reversal]) -> None:
