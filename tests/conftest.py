@@ -1,6 +1,7 @@
 """The suite's own servers: real PostgreSQL and real NATS from wheels, started once, in a directory of their own."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from tests.running import Running, running
 # A slow machine is no failure; and what CI says must be about the change, not about the day's random numbers.
 settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("suite")
+# In the background of a script Ctrl-C is ignored, and everything that the suite starts would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVICES = ["attribution", "rewards", "notify"]
 ROLE_PASSWORD = "suite-role-password"
