@@ -10,7 +10,7 @@ Part = TypeVar("Part")
 async def write_behind(parts: AsyncIterator[Part], write: Callable[[Part], Awaitable[None]], ahead: int) -> None:
     """Writes one part after the other while the next ones are made; so many may be `ahead` of what is written, at least 1.
 
-    Raises the first error of either step. No write is begun after one that failed, and none goes on when this returns or raises.
+    Raises the error of making, if there is one, else the first of writing. No write is begun after one that failed, and none goes on when this returns or raises.
     """
     writing: list[asyncio.Task[None]] = []
 

@@ -6,17 +6,17 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MAX_YEAR = 9998
-"""Leaves room for windows and holds to be added without overflow."""
+MIN_YEAR, MAX_YEAR = 2, 9998
+"""Leave room for time zones, windows and holds to be added without overflow."""
 
 
 def to_datetime(value: Timestamp) -> datetime:
-    """The moment, UTC, to the microsecond. Raises ValueError outside years 1 to 9998."""
+    """The moment, UTC, to the microsecond. Raises ValueError outside years 2 to 9998."""
     try:
         moment = _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1000)
     except OverflowError as error:
         raise ValueError("timestamp is out of range") from error
-    if moment.year > MAX_YEAR:
+    if not MIN_YEAR <= moment.year <= MAX_YEAR:
         raise ValueError("timestamp is out of range")
     return moment
 

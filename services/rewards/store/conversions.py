@@ -81,7 +81,7 @@ _LOAD_REVERSALS = text("""
     SELECT program_id, reversal_id, conversion_id, amount_minor, completes, record_time, lines FROM reversal
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
-    ORDER BY position, record_time, reversal_id
+    ORDER BY position
 """)
 
 

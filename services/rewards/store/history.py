@@ -19,8 +19,8 @@ from services.rewards.wire.events import read_conversion
 ROWS_A_FETCH = 2_000
 _LAST_TEXT = "\U0010ffff"
 
-# A program whose facts had no order when a fact was settled gave it no position: it stands before all that have one, and its place
-# among its like changes nothing.
+# A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have one, and its place
+# among its like changes nothing. Reversals always have one.
 _PAST = b"""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
         w.rule_ids, w.decide_time, w.position,
@@ -54,6 +54,7 @@ _BOUNDS = text("""
 _SETTLED = text("""
     SELECT contest_id, position FROM contest_settlement WHERE program_id = :program_id ORDER BY position
 """)
+_FIRST_POSITION = text("SELECT min(position) FROM conversion WHERE program_id = :program_id")
 _COUNTS = text("""
     SELECT program_id, count(*) AS conversion_count FROM conversion
     WHERE event IS NOT NULL AND (:program_id = '' OR program_id = :program_id) GROUP BY 1 ORDER BY 1
@@ -137,6 +138,7 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
     """
     waiting: list[tuple[Moment, int, PastFact]] = []
     number = 0
+    first = (await conn.execute(_FIRST_POSITION, {"program_id": part.program_id})).scalar_one()
     async for past in _pasts(conn, part):
         moment = _moment(past.position, past.conversion.record_time, past.conversion.conversion_id)
         while waiting and waiting[0][0] < moment:
@@ -147,9 +149,9 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
             if past.position is not None and position < past.position:
                 yield PastFact(past, reversal, past.position)
                 continue
-            # Where nothing was counted, all is in the order of recording, but those of one conversion as they were settled.
+            # Before anything was counted, all is in the order of recording, but those of one conversion as they were settled.
             last = max(last, reversal.record_time)
-            at = None if past.position is None else position
+            at = position if first is not None and position > first else None
             number += 1
             heapq.heappush(waiting, (_moment(at, last, ""), number, PastFact(past, reversal, at)))
         if past.rejection is not None:

@@ -1,5 +1,6 @@
 """What programs count. Every change is made behind the program's lock, so what is read there is what stands."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import repeat
@@ -10,19 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import is_beyond_int64, psycopg_connection
 from services.rewards.domain.tally.tallies import CONTEST_PREFIX, TallyKey
 
-_SEPARATOR = "\x1e"
+_SEPARATOR, _PERIOD_SEPARATOR = "\x1e", "\x1d"
 
 _LOCK = text("""
     SELECT pg_advisory_xact_lock(hashtextextended('tally:' || program_id, 0))
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
-# Columns come and go joined: as arrays or rows, the driver would look at every element by itself. The index is walked through once for all
-# subjects. What is found besides is another period or name of the same people: as good as nothing.
+# Columns come and go joined: as arrays or rows, the driver would look at every element by itself. For each period, the index is walked
+# through once for all its subjects. What is found besides is another name of the same people: as good as nothing.
 _LOAD = b"""
-    SELECT name, period, string_agg(subject, E'\\x1e'), string_agg(value::text, E'\\x1e') FROM tally
-    WHERE subject = ANY(string_to_array(%(subjects)s, E'\\x1e')) AND name = ANY(string_to_array(%(names)s, E'\\x1e'))
-        AND period = ANY(string_to_array(%(periods)s, E'\\x1e')) AND program_id = %(program_id)s
-    GROUP BY name, period
+    SELECT t.name, k.period, string_agg(t.subject, E'\\x1e'), string_agg(t.value::text, E'\\x1e')
+    FROM unnest(string_to_array(%(periods)s, E'\\x1d'), string_to_array(%(names)s, E'\\x1d'), string_to_array(%(subjects)s, E'\\x1d'))
+        AS k (period, names, subjects)
+    CROSS JOIN LATERAL (
+        SELECT name, subject, value FROM tally
+        WHERE subject = ANY(string_to_array(k.subjects, E'\\x1e')) AND name = ANY(string_to_array(k.names, E'\\x1e'))
+            AND period = k.period AND program_id = %(program_id)s OFFSET 0) AS t
+    GROUP BY t.name, k.period
 """
 _ADD = b"""
     INSERT INTO tally (program_id, name, subject, period, value)
@@ -55,7 +60,7 @@ async def lock(conn: AsyncConnection, program_ids: Collection[str]) -> None:
 
 
 async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
-    """So many numbers, ascending, higher than all that were drawn behind the same lock before."""
+    """So many numbers, ascending, higher than all that were drawn behind the same lock before: the program's, or of one conversion its row's."""
     raw = await psycopg_connection(conn)
     rows = await (await raw.execute(_DRAW, {"count": count})).fetchall()
     return sorted(map(int, rows[0][0].split(",")))
@@ -64,10 +69,17 @@ async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
 async def load(conn: AsyncConnection, program_id: str, keys: Collection[TallyKey]) -> dict[TallyKey, int]:
     """Those of a program's tallies that were ever counted; others may be among them. `keys` may name one twice."""
     found: dict[TallyKey, int] = {}
-    if not keys:
-        return found
-    names, subjects, periods = (_joined(set(column)) for column in zip(*keys, strict=True))
-    wanted = {"program_id": program_id, "names": names, "subjects": subjects, "periods": periods}
+    by_period: defaultdict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for name, subject, period in keys:
+        names, subjects = by_period[period]
+        names.add(name)
+        subjects.add(subject)
+    wanted = {
+        "program_id": program_id,
+        "periods": _joined(by_period, _PERIOD_SEPARATOR),
+        "names": _joined((_joined(names) for names, _ in by_period.values()), _PERIOD_SEPARATOR),
+        "subjects": _joined((_joined(subjects) for _, subjects in by_period.values()), _PERIOD_SEPARATOR),
+    }
     raw = await psycopg_connection(conn)
     for name, period, of_subjects, values in await (await raw.execute(_LOAD, wanted)).fetchall():
         counted = zip(repeat(name), of_subjects.split(_SEPARATOR), repeat(period), strict=False)
@@ -120,6 +132,6 @@ async def _add(
         )
 
 
-def _joined(texts: Iterable[str]) -> str:
+def _joined(texts: Iterable[str], separator: str = _SEPARATOR) -> str:
     # Ids hold no control characters. The first element is no row: one empty text alone would be no element at all.
-    return _SEPARATOR.join(("", *texts))
+    return separator.join(("", *texts))

@@ -10,6 +10,7 @@ from upline.rewards.v1 import plan_pb2
 from chassis.errors import UplineError
 from services.rewards.queries.simulate import Draft, Simulation, simulate
 from tests.conftest import Servers
+from tests.integration.rewards import counted
 from tests.integration.rewards.conftest import (
     NOON,
     Ledger,
@@ -112,6 +113,34 @@ async def test_a_draft_that_counts_pays_what_its_replay_in_the_same_order_pays(
     there = await simulated(servers, replayed, rich())
     assert result.simulated == there.paid == there.simulated
     assert sum(minor for _, minor in result.simulated.values()) > 10_000
+
+
+async def test_a_refund_stands_where_it_was_settled_though_its_order_was_before_anything_counted(
+    ledger: Ledger, published: Published, servers: Servers
+) -> None:
+    limited = counted.plan(counted.rule(), budgets=[plan_pb2.Budget(budget_id="b", asset="USD", amount_minor=100)])
+
+    def events(program: str) -> list[events_pb2.ConversionEvent]:
+        times = [NOON + timedelta(minutes=each) for each in (0, 1, 6)]
+        first, second, third = (
+            recorded(program, f"c{person}", 1000, upline=(person,), occurred_at=moment, record_time=moment)
+            for person, moment in zip(("one", "two", "three"), times, strict=True)
+        )
+        return [first, second, reversed_(program, "cone", "r", 1000, completes=True, minutes_later=5), third]
+
+    program, replayed = await published(three_levels()), await published(limited)
+    for number, event in enumerate(events(program)):
+        await ledger.settle(message(event))
+        if number == 0:
+            await ledger.publish(program, limited)
+    for event in events(replayed):
+        await ledger.settle(message(event))
+    here, there = [
+        await simulate(servers.postgres.url, Draft(each, limited), lambda _total: lambda _done: None, jobs=1)
+        for each in (program, replayed)
+    ]
+    assert {key[1]: minor for key, (_, minor) in here.simulated.items() if minor} == {"three": 100}
+    assert here.simulated == there.simulated == there.paid
 
 
 async def test_a_window_is_half_open(ledger: Ledger, published: Published, servers: Servers) -> None:

@@ -35,6 +35,21 @@ async def test_what_is_added_is_there(ledger: Ledger, new_program_id: Callable[[
         assert tuple(row) == ("spring", "maria", 3, NOON)
 
 
+async def test_of_many_periods_only_those_of_each_subject_are_loaded(
+    ledger: Ledger, new_program_id: Callable[[str], str]
+) -> None:
+    program, name = new_program_id("tallies"), names.counter("volume")
+    people, days = [f"p{number}" for number in range(10)], [f"2026-05-{day:02}" for day in range(1, 11)]
+    database = ledger.rewards.service.deps.database
+    async with database.transaction() as conn:
+        await tallies.add(conn, program, {(name, person, day): 1 for person in people for day in days}, {})
+        wanted = [(name, person, day) for person, day in zip(people, days, strict=True)]
+        assert await tallies.load(conn, program, wanted) == dict.fromkeys(wanted, 1)
+        whole, of_nobody = (names.budget("b"), "", ""), (names.budget("b"), "", "2026")
+        await tallies.add(conn, program, {whole: 7, of_nobody: 8}, {})
+        assert await tallies.load(conn, program, [whole, of_nobody]) == {whole: 7, of_nobody: 8}
+
+
 async def test_behind_the_lock_nothing_is_lost_and_positions_grow(
     ledger: Ledger, new_program_id: Callable[[str], str]
 ) -> None:

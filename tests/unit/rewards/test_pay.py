@@ -113,6 +113,16 @@ def test_margin_shrinks_with_the_order() -> None:
     assert outcomes == [Outcome.NO_BASE]
 
 
+def test_what_pays_nothing_is_told_by_what_is_left() -> None:
+    subject = plan(
+        rule(to=upline(1, 2), amount=plan_pb2.Amount(per_level=plan_pb2.PerLevelAmount(percents=["50", "1"])))
+    )
+    told = [(each.outcome, each.base_minor) for each in decide(subject, conversion(19, remaining_minor=9))]
+    assert told == [(Outcome.PAID, 9), (Outcome.ROUNDS_TO_ZERO, 9)]
+    nothing = decide(subject, conversion(19, remaining_minor=0, void=True))
+    assert [each.outcome for each in nothing] == [Outcome.REVERSED, Outcome.REVERSED]
+
+
 def test_outcomes_say_why_nothing_is_paid() -> None:
     subject = plan(rule(to=upline(1, 4)), rule("cash", to=buyer(), amount=percent("0.001")))
     reasons = [(each.amount.level, each.outcome) for each in decide(subject, conversion(100))]

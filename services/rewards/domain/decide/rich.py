@@ -84,7 +84,8 @@ def _in_order(direct: list[Decision], indirect: list[Decision]) -> list[Decision
 
 def _least(now: Decision, before: Decision) -> Decision:
     if before.outcome is not _PAID:
-        return before
+        # What nothing was owed for is told by what is left, unless a group or limit had the last word: these saw the whole only.
+        return before if now.outcome is _PAID else now
     if now.amount_minor <= before.amount_minor:
         return now._replace(steps=_crossings_lost(now.steps, now, before))
     steps = _crossings_lost(before.steps, now, before)

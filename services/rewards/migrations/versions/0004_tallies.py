@@ -6,8 +6,8 @@ revision = "0004"
 down_revision = "0003"
 
 STATEMENTS = """
--- In which order the facts of a program were settled that counts something. Drawn behind the program's lock, so that a later
--- transaction draws higher numbers.
+-- In which order the facts of a program were settled that counts something, and the reversals of any conversion. Drawn behind the
+-- program's lock or that of the conversion's row, so that a later transaction draws higher numbers.
 CREATE SEQUENCE settle_position;
 ALTER TABLE conversion ADD COLUMN position bigint, ADD COLUMN snapshot text;
 ALTER TABLE reversal ADD COLUMN position bigint NOT NULL, ADD COLUMN lines text;
