@@ -11,8 +11,8 @@ from upline.rewards.v1 import plan_pb2, reward_pb2
 from chassis.errors import invalid, not_found
 from chassis.times import to_timestamp
 from services.rewards.domain.conversion import Conversion, after
+from services.rewards.domain.decide.deciding import decide, silent
 from services.rewards.domain.decide.decision import SHARE_BIT, Decision, Moved, Outcome
-from services.rewards.domain.decide.rich import decide, silent
 from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, refused
 from services.rewards.domain.explain.numbers import fraction_text
 from services.rewards.domain.explain.steps import explain_steps

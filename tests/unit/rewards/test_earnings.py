@@ -2,8 +2,8 @@
 
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Earned, Outcome
-from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.settle.settlement import accrue
 from tests.unit.rewards.plans import (

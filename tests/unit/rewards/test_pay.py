@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
+from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Decision, Outcome
 from services.rewards.domain.decide.pay import owed, pay
-from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, Reward, deltas
 from services.rewards.domain.plan.plan import Plan, in_force

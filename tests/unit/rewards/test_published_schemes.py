@@ -7,9 +7,9 @@ import pytest
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.effects import effects
 from services.rewards.domain.decide.reads import reads
-from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.running import RunningTallies
 from tests.unit.rewards.plans import buyer, conversion, fixed, paid, plan, rule, upline

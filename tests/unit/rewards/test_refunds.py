@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.pay import pay
-from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.plan.plan import Plan

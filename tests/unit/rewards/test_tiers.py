@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Crossed, Outcome
 from services.rewards.domain.decide.effects import effects
-from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.plan.tiers import Tier, TierMode, Tiers, average
 from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import conversion, counter, fixed, outcomes, paid, percent, plan, rule, tiers, upline

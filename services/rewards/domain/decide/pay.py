@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.basis import basis_of
+from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Decision, Outcome
-from services.rewards.domain.decide.rich import decide
 from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, Plan, Rule
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
+from services.rewards.domain.decide.deciding import decide, decide_whole
 from services.rewards.domain.decide.effects import changes_of, difference, effects, members
 from services.rewards.domain.decide.facts import Facts
 from services.rewards.domain.decide.pay import owed
 from services.rewards.domain.decide.reads import reads_of
-from services.rewards.domain.decide.rich import decide, decide_whole
 from services.rewards.domain.decide.seats import verdict
 from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.plan import Plan
