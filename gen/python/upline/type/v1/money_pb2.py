@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aupline/type/v1/money.proto\x12\x0eupline.type.v1\x1a\x1b\x62uf/validate/validate.proto\"G\n\x05Money\x12(\n\rcurrency_code\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aupline/type/v1/money.proto\x12\x0eupline.type.v1\x1a\x1b\x62uf/validate/validate.proto\"G\n\x05Money\x12(\n\rcurrency_code\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x42\x41\n\x0eupline.type.v1B\nMoneyProtoP\x01Z!upline.internal/go/type/v1;typev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'upline.type.v1.money_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\016upline.type.v1B\nMoneyProtoP\001Z!upline.internal/go/type/v1;typev1'
   _globals['_MONEY'].fields_by_name['currency_code']._loaded_options = None
   _globals['_MONEY'].fields_by_name['currency_code']._serialized_options = b'\272H\016r\0142\n^[A-Z]{3}$'
   _globals['_MONEY']._serialized_start=75
