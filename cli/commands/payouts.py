@@ -161,7 +161,7 @@ def report(
         program_id=program,
         payout_id=payout,
         attempt=attempt,
-        paid=paid,
+        outcome=payout_pb2.PAYOUT_OUTCOME_PAID if paid else payout_pb2.PAYOUT_OUTCOME_FAILED,
         provider_reference=reference,
         reason=reason,
     )

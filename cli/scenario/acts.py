@@ -221,10 +221,17 @@ async def _capture(world: World, action: Capture) -> None:
         redemption_pb2.CaptureRedemptionRequest(
             program_id=world.program_id,
             redemption_id=action.redemption,
-            amount_minor=world.minor(world.redeemed[action.redemption], action.amount or Decimal(0)),
+            **_extent(world, action),
         ),
         timeout=CALL_SECONDS,
     )
+
+
+def _extent(world: World, action: Capture | GiveBack) -> dict[str, Any]:
+    """How much of a redemption: all of it where the step names no amount."""
+    if action.amount is None:
+        return {"whole": True}
+    return {"amount_minor": world.minor(world.redeemed[action.redemption], action.amount)}
 
 
 async def _void(world: World, action: Void) -> None:
@@ -240,7 +247,7 @@ async def _give_back(world: World, action: GiveBack) -> None:
             program_id=world.program_id,
             redemption_id=action.redemption,
             refund_id=world.numbered("refund"),
-            amount_minor=world.minor(world.redeemed[action.redemption], action.amount or Decimal(0)),
+            **_extent(world, action),
         ),
         timeout=CALL_SECONDS,
     )
@@ -346,7 +353,7 @@ async def _report_payout(world: World, action: ReportPayout) -> None:
             program_id=world.program_id,
             payout_id=action.payout,
             attempt=max(handed_over, 1),
-            paid=not action.failed,
+            outcome=payout_pb2.PAYOUT_OUTCOME_FAILED if action.failed else payout_pb2.PAYOUT_OUTCOME_PAID,
             provider_reference=action.reference,
             reason=action.failed,
         ),

@@ -115,7 +115,9 @@ class Shopper:
             program_id=program, payout_id=name, participant_id=who, asset="gold", amount_minor=11, method="bank"
         )
         batch = payout_pb2.CreatePayoutBatchRequest(program_id=program, batch_id=name)
-        paid = payout_pb2.ReportPayoutRequest(program_id=program, payout_id=name, attempt=1, paid=True)
+        paid = payout_pb2.ReportPayoutRequest(
+            program_id=program, payout_id=name, attempt=1, outcome=payout_pb2.PAYOUT_OUTCOME_PAID
+        )
         redemptions, payouts = client.redemptions, client.payouts
         for call, request in (
             (redemptions.AuthorizeRedemption, asked),

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import payout_pb2
 
 from chassis import outbox
-from chassis.errors import already_exists, not_found
+from chassis.errors import already_exists, invalid, not_found
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
@@ -27,6 +27,12 @@ BATCH_PAYOUTS = 10_000
 SENDS_A_ROUND = 20
 ANSWER_WITHIN = timedelta(minutes=2)
 """Whoever died while he sent is relieved after that long; the provider knows the payout and attempt by then, or does not."""
+
+_OUTCOMES: Mapping[payout_pb2.PayoutOutcome.ValueType, Outcome] = {
+    payout_pb2.PAYOUT_OUTCOME_PAID: Outcome.PAID,
+    payout_pb2.PAYOUT_OUTCOME_FAILED: Outcome.FAILED,
+}
+_OUTCOME_NAMES = [payout_pb2.PayoutOutcome.Name(each) for each in _OUTCOMES]
 
 log = structlog.get_logger(__name__)
 
@@ -95,9 +101,19 @@ async def reject_payout(deps: Deps, request: payout_pb2.RejectPayoutRequest) -> 
 
 async def report_payout(deps: Deps, request: payout_pb2.ReportPayoutRequest) -> Payout:
     """A provider's answer, told by the caller."""
-    outcome = Outcome.PAID if request.paid else Outcome.FAILED
-    answer = Answer(outcome, request.provider_reference, request.reason)
+    answer = Answer(_outcome(request), request.provider_reference, request.reason)
     return await _answered(deps, request.program_id, request.payout_id, request.attempt, answer)
+
+
+def _outcome(request: payout_pb2.ReportPayoutRequest) -> Outcome:
+    """What a report says. INVALID_ARGUMENT where it says nothing or contradicts itself: what was left out neither pays nor fails."""
+    told = _OUTCOMES.get(request.outcome, Outcome.PAID if request.paid else None)
+    if told is None:
+        raise invalid("outcome", f"say what the provider answered: {', '.join(_OUTCOME_NAMES)}")
+    if request.paid and told is not Outcome.PAID:
+        name = payout_pb2.PayoutOutcome.Name(request.outcome)
+        raise invalid("outcome", f"is {name}, and `paid` is true: leave `paid` out, or say PAYOUT_OUTCOME_PAID")
+    return told
 
 
 async def retry_payout(deps: Deps, request: payout_pb2.RetryPayoutRequest) -> Payout:

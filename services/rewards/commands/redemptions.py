@@ -62,12 +62,13 @@ async def authorize_redemption(deps: Deps, request: redemption_pb2.AuthorizeRede
 
 async def capture_redemption(deps: Deps, request: redemption_pb2.CaptureRedemptionRequest) -> Redemption:
     """Spends what was set aside, or less."""
+    asked_minor = _asked(request)
     async with deps.database.transaction() as conn:
         found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
         if found is None:
             raise not_found("redemption", request.redemption_id)
         with refusals():
-            changed, moves = domain.capture(found, request.amount_minor)
+            changed, moves = domain.capture(found, asked_minor)
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, deps.clock.now())
     return changed
@@ -88,6 +89,7 @@ async def void_redemption(deps: Deps, request: redemption_pb2.VoidRedemptionRequ
 
 async def refund_redemption(deps: Deps, request: redemption_pb2.RefundRedemptionRequest) -> Redemption:
     """Gives back what was spent, whole or in part."""
+    asked_minor = _asked(request)
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
@@ -95,18 +97,18 @@ async def refund_redemption(deps: Deps, request: redemption_pb2.RefundRedemption
             raise not_found("redemption", request.redemption_id)
         known = await redemptions.refund_of(conn, request.program_id, request.refund_id)
         if known is not None:
-            if known != (request.redemption_id, request.amount_minor):
+            if known != (request.redemption_id, asked_minor):
                 raise _refund_taken(request.refund_id)
             return found
         with refusals():
-            changed, moves = domain.refund(found, request.amount_minor)
+            changed, moves = domain.refund(found, asked_minor)
         added = await redemptions.insert_refund(
             conn,
             {
                 "program_id": request.program_id,
                 "refund_id": request.refund_id,
                 "redemption_id": request.redemption_id,
-                "asked_minor": request.amount_minor,
+                "asked_minor": asked_minor,
                 "amount_minor": changed.refunded_minor - found.refunded_minor,
                 "create_time": now,
             },
@@ -116,6 +118,15 @@ async def refund_redemption(deps: Deps, request: redemption_pb2.RefundRedemption
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, now)
     return changed
+
+
+def _asked(request: redemption_pb2.CaptureRedemptionRequest | redemption_pb2.RefundRedemptionRequest) -> int | None:
+    """How much is to be taken, None for all. INVALID_ARGUMENT where that is not said, or twice: no amount is not the whole."""
+    if request.whole and request.amount_minor:
+        raise invalid("whole", f"is true, and `amount_minor` is {request.amount_minor}: say one of them")
+    if not (request.whole or request.amount_minor):
+        raise invalid("whole", "say how much: true for all of it, or `amount_minor` above 0 for a part")
+    return None if request.whole else request.amount_minor
 
 
 def _the_same(known: Redemption, wanted: Redemption) -> Redemption:

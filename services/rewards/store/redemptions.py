@@ -96,15 +96,15 @@ async def update(conn: AsyncConnection, redemption: Redemption) -> None:
     )
 
 
-async def refund_of(conn: AsyncConnection, program_id: str, refund_id: str) -> tuple[str, int] | None:
-    """(redemption, what was asked for) of a refund; None if there is none."""
+async def refund_of(conn: AsyncConnection, program_id: str, refund_id: str) -> tuple[str, int | None] | None:
+    """(redemption, what was asked for; None for all that was left) of a refund; None if there is none."""
     row = (await conn.execute(_READ_REFUND, {"program_id": program_id, "refund_id": refund_id})).one_or_none()
-    return None if row is None else (row.redemption_id, row.asked_minor)
+    return None if row is None else (row.redemption_id, row.asked_minor or None)
 
 
 async def insert_refund(conn: AsyncConnection, refund: dict[str, Any]) -> bool:
-    """Adds a refund by the columns of its table; False if its id is taken."""
-    return (await conn.execute(_INSERT_REFUND, refund)).rowcount == 1
+    """Adds a refund by the columns of its table, `asked_minor` None for all that was left; False if its id is taken."""
+    return (await conn.execute(_INSERT_REFUND, refund | {"asked_minor": refund["asked_minor"] or 0})).rowcount == 1
 
 
 async def operation(

@@ -93,10 +93,13 @@ class Spender:
         )
         return (await self.stub.AuthorizeRedemption(request, timeout=DEADLINE_SECONDS)).redemption
 
-    async def capture(self, redemption_id: str, amount_minor: int = 0) -> redemption_pb2.Redemption:
-        """Spends what was set aside."""
+    async def capture(self, redemption_id: str, amount_minor: int | None = None) -> redemption_pb2.Redemption:
+        """Spends what was set aside, all of it if no amount is named."""
         request = redemption_pb2.CaptureRedemptionRequest(
-            program_id=self.program, redemption_id=redemption_id, amount_minor=amount_minor
+            program_id=self.program,
+            redemption_id=redemption_id,
+            amount_minor=amount_minor or 0,
+            whole=amount_minor is None,
         )
         return (await self.stub.CaptureRedemption(request, timeout=DEADLINE_SECONDS)).redemption
 
@@ -105,10 +108,16 @@ class Spender:
         request = redemption_pb2.VoidRedemptionRequest(program_id=self.program, redemption_id=redemption_id)
         return (await self.stub.VoidRedemption(request, timeout=DEADLINE_SECONDS)).redemption
 
-    async def refund(self, redemption_id: str, refund_id: str, amount_minor: int = 0) -> redemption_pb2.Redemption:
-        """Gives back what was spent."""
+    async def refund(
+        self, redemption_id: str, refund_id: str, amount_minor: int | None = None
+    ) -> redemption_pb2.Redemption:
+        """Gives back what was spent, all that is left if no amount is named."""
         request = redemption_pb2.RefundRedemptionRequest(
-            program_id=self.program, redemption_id=redemption_id, refund_id=refund_id, amount_minor=amount_minor
+            program_id=self.program,
+            redemption_id=redemption_id,
+            refund_id=refund_id,
+            amount_minor=amount_minor or 0,
+            whole=amount_minor is None,
         )
         return (await self.stub.RefundRedemption(request, timeout=DEADLINE_SECONDS)).redemption
 

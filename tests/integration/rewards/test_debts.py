@@ -6,7 +6,7 @@ from services.rewards.commands.spending import settle_debts
 from services.rewards.store import wallets
 from services.rewards.store.ledger import roll_up
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.spending import FAILED, Spender, refusal, spending_plan
 
 DEBT_SETTLEMENT = 4
@@ -26,7 +26,7 @@ async def test_a_refund_after_the_payout_is_owed_and_later_rewards_pay_for_it(
     await ledger.settle(message(recorded(maria.program, "c1", 10_000)))
     await maria.ask("p1", 1_000)
     await maria.batch("b1")
-    await maria.act("Report", "p1", paid=True)
+    await maria.act("Report", "p1", outcome=SAID_PAID)
     await ledger.settle(message(reversed_(maria.program, "c1", "r1", 3_000)))
     assert await maria.money() == (0, 0, 0, 300)
     await maria.assert_clean()

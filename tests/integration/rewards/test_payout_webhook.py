@@ -21,7 +21,7 @@ from services.rewards.providers import WebhookProvider, read_answer
 from services.rewards.settings import RewardsSettings
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded
-from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_FAILED, Treasury, payout_plan
 from tests.running import Running
 
 METHOD = "hooked"
@@ -175,7 +175,7 @@ async def test_a_provider_takes_its_time_and_says_no(
     clock.set(clock.now() + timedelta(days=1))
     assert await send(hooked) == 0  # it has the payout
     assert await state(maria) == SENT
-    await maria.act("Report", "выплата №1", paid=False, attempt=1)
+    await maria.act("Report", "выплата №1", outcome=SAID_FAILED, attempt=1)
     await maria.act("Retry", "выплата №1")
     assert await state(maria) == APPROVED
     await send(hooked)

@@ -10,7 +10,7 @@ from upline.rewards.v1 import events_pb2, plan_pb2
 from tests.conftest import Servers
 from tests.errors import violated_fields
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_FAILED, SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.spending import EXISTS, FAILED, MISSING, refusal
 
 REQUESTED, APPROVED, SENT, PAID, UNPAID, REJECTED, CANCELLED = range(1, 8)
@@ -40,10 +40,10 @@ async def test_a_payout_is_approved_batched_and_paid(ledger: Ledger, published: 
     assert await maria.batch("b1") == batch
     assert await refusal(maria.batch("b1", "card")) == (EXISTS, "BATCH_EXISTS")
     assert not (await maria.batch("b2")).payouts
-    paid = await maria.act("Report", "p1", paid=True, provider_reference="ref-9")
+    paid = await maria.act("Report", "p1", outcome=SAID_PAID, provider_reference="ref-9")
     assert (paid.state, paid.provider_reference) == (PAID, "ref-9")
-    assert (await maria.act("Report", "p1", paid=True)) == paid
-    assert await refusal(maria.act("Report", "p1", paid=False)) == (FAILED, "ANSWERED_BEFORE")
+    assert (await maria.act("Report", "p1", outcome=SAID_PAID)) == paid
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_FAILED)) == (FAILED, "ANSWERED_BEFORE")
     assert await refusal(maria.act("Retry", "p1")) == (FAILED, "PAYOUT_NOT_FAILED")
     assert await maria.money() == (0, 7_499, 0, 0)
     assert (await maria.batch("b1")).csv == batch.csv
@@ -55,23 +55,23 @@ async def test_a_payout_is_approved_batched_and_paid(ledger: Ledger, published: 
 async def test_a_failed_payout_is_retried_or_given_up(ledger: Ledger, published: Published) -> None:
     maria = await rich(ledger, await published(payout_plan()))
     assert (await maria.ask("p1", 1_000)).state == APPROVED
-    assert await refusal(maria.act("Report", "p1", paid=True)) == (FAILED, "PAYOUT_NOT_SENT")
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_PAID)) == (FAILED, "PAYOUT_NOT_SENT")
     await maria.batch("b1")
-    failed = await maria.act("Report", "p1", paid=False, reason="account closed")
+    failed = await maria.act("Report", "p1", outcome=SAID_FAILED, reason="account closed")
     assert (failed.state, failed.reason) == (UNPAID, "account closed")
-    assert (await maria.act("Report", "p1", paid=False)).state == UNPAID
-    assert await refusal(maria.act("Report", "p1", paid=True)) == (FAILED, "ANSWERED_BEFORE")
+    assert (await maria.act("Report", "p1", outcome=SAID_FAILED)).state == UNPAID
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_PAID)) == (FAILED, "ANSWERED_BEFORE")
     assert (await maria.act("Retry", "p1")).state == APPROVED
     assert await refusal(maria.act("Reject", "p1", reason="no")) == (FAILED, "PAYOUT_ON_ITS_WAY")
     again = (await maria.batch("b2")).payouts[0]
     assert (again.attempts, again.batch_id, again.reason) == (2, "b2", "")
     # The first attempt's answer comes late, and again. Without its number, nobody could tell that it is none to the second.
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await maria.act("Report", "p1", paid=True, attempt=0)
+        await maria.act("Report", "p1", outcome=SAID_PAID, attempt=0)
     assert violated_fields(refused.value) == ["attempt"]
-    assert (await maria.act("Report", "p1", paid=False, attempt=1)).state == SENT
-    assert await refusal(maria.act("Report", "p1", paid=True, attempt=1)) == (FAILED, "ANSWERED_BEFORE")
-    await maria.act("Report", "p1", paid=False, attempt=2)
+    assert (await maria.act("Report", "p1", outcome=SAID_FAILED, attempt=1)).state == SENT
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_PAID, attempt=1)) == (FAILED, "ANSWERED_BEFORE")
+    await maria.act("Report", "p1", outcome=SAID_FAILED, attempt=2)
     assert (await maria.act("Cancel", "p1")).state == CANCELLED
     assert (await maria.act("Cancel", "p1")).state == CANCELLED
     assert await maria.money() == (0, 10_000, 0, 0)
@@ -100,11 +100,11 @@ async def test_participants_are_told_what_became_of_their_payouts(
     await maria.act("Reject", "p3", reason="no")
     await maria.batch("b1")
     for _ in range(2):
-        await maria.act("Report", "p1", paid=True)
-        await maria.act("Report", "p2", paid=False)
+        await maria.act("Report", "p1", outcome=SAID_PAID)
+        await maria.act("Report", "p2", outcome=SAID_FAILED)
     await maria.act("Retry", "p2")
     await maria.batch("b2")
-    await maria.act("Report", "p2", paid=False, attempt=2)
+    await maria.act("Report", "p2", outcome=SAID_FAILED, attempt=2)
     await maria.act("Cancel", "p2")
     paid, failed, returned = (
         events_pb2.REWARD_CHANGE_PAYOUT_PAID,
@@ -171,8 +171,8 @@ async def test_people_at_once_decide_once(ledger: Ledger, published: Published, 
     await maria.batch("b1")
     if verbs[0] == "Cancel":
         for number in range(5):
-            await maria.act("Report", f"p{number}", paid=False)
-    fields = [{"paid": True}, {"paid": False}] if verbs[0] == "Report" else [{}, {}]
+            await maria.act("Report", f"p{number}", outcome=SAID_FAILED)
+    fields = [{"outcome": SAID_PAID}, {"outcome": SAID_FAILED}] if verbs[0] == "Report" else [{}, {}]
     calls = [
         maria.act(verb, f"p{number}", **given) for number in range(5) for verb, given in zip(verbs, fields, strict=True)
     ]

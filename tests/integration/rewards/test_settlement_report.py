@@ -11,7 +11,7 @@ from upline.rewards.v1 import payout_pb2
 
 from chassis.times import to_timestamp
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_PAID, Treasury, payout_plan
 from tests.running import DEADLINE_SECONDS
 
 FAR = timedelta(days=36_500)
@@ -35,7 +35,7 @@ async def test_a_period_adds_up(ledger: Ledger, published: Published) -> None:
     await maria.ask("p1", 1_000)
     await maria.ask("p2", 2_000)
     await maria.batch("b1")
-    await maria.act("Report", "p1", paid=True)
+    await maria.act("Report", "p1", outcome=SAID_PAID)
     await vera.authorize("r1", 300)
     await vera.capture("r1", 200)
     await vera.exchange("x1", 1_000)

@@ -15,11 +15,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from upline.rewards.v1 import payout_pb2
 
 from services.rewards.commands.spending import settle_debts
 from tests.errors import reason_of
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_FAILED, SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.wallet_model import MUG, POINTS, USD, Model, Wallet
 from tests.running import DEADLINE_SECONDS
 
@@ -100,8 +101,8 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
                 self.same("REDEMPTION_EXISTS", lambda: client.authorize(name, amount + 1, asset=asset, order_id=name))
 
         @precondition(lambda self: self.model.redemptions)
-        @rule(data=st.data(), amount=st.one_of(st.just(0), amounts))
-        def capture(self, data: st.DataObject, amount: int) -> None:
+        @rule(data=st.data(), amount=st.one_of(st.none(), amounts))
+        def capture(self, data: st.DataObject, amount: int | None) -> None:
             name = data.draw(st.sampled_from(sorted(self.model.redemptions)))
             self.same(self.model.capture(name, amount), lambda: self.anyone.capture(name, amount))
 
@@ -112,8 +113,8 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
             self.same(self.model.void(name), lambda: self.anyone.void(name))
 
         @precondition(lambda self: self.model.redemptions)
-        @rule(data=st.data(), amount=st.one_of(st.just(0), amounts))
-        def refund(self, data: st.DataObject, amount: int) -> None:
+        @rule(data=st.data(), amount=st.one_of(st.none(), amounts))
+        def refund(self, data: st.DataObject, amount: int | None) -> None:
             name, refund_id = data.draw(st.sampled_from(sorted(self.model.redemptions))), self.name()
             expected = self.model.refund(name, amount)
             self.same(expected, lambda: self.anyone.refund(name, refund_id, amount))
@@ -171,13 +172,13 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
                 assert sorted(each.payout_id for each in run(self.anyone.batch(name)).payouts) == handed
 
         @precondition(lambda self: self.model.payouts)
-        @rule(data=st.data(), paid=st.booleans())
-        def report(self, data: st.DataObject, paid: bool) -> None:
+        @rule(data=st.data(), outcome=st.sampled_from((SAID_PAID, SAID_FAILED)))
+        def report(self, data: st.DataObject, outcome: payout_pb2.PayoutOutcome.ValueType) -> None:
             name = data.draw(st.sampled_from(sorted(self.model.payouts)))
             attempt = max(self.model.payouts[name].attempts, 1)
             self.same(
-                self.model.report(name, paid=paid),
-                lambda: self.anyone.act("Report", name, paid=paid, attempt=attempt),
+                self.model.report(name, paid=outcome == SAID_PAID),
+                lambda: self.anyone.act("Report", name, outcome=outcome, attempt=attempt),
             )
 
         @invariant()

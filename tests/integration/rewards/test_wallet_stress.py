@@ -18,7 +18,7 @@ from services.rewards.commands.release import roll_up_balances
 from services.rewards.commands.spending import settle_debts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_FAILED, SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.wallet_model import POINTS, USD
 from tests.running import DEADLINE_SECONDS, Running, running
 
@@ -108,7 +108,7 @@ class Client:
         if self.redemptions:
             name, who = self.dice.choice(self.redemptions), self.anyone()
             await self.once(self.dice.choice([who.capture, who.void])(name))
-            await self.once(who.refund(name, self.name(), self.dice.randint(0, 1) * 50))
+            await self.once(who.refund(name, self.name(), self.dice.choice([None, 50])))
 
     async def give(self) -> None:
         giver, recipient = self.dice.sample(self.treasuries, 2)
@@ -134,7 +134,12 @@ class Client:
             name, who = self.dice.choice(self.payouts), self.anyone()
             attempt = max((await who.act("Get", name)).attempts, 1)
             await self.once(
-                *(who.act("Report", name, attempt=attempt, paid=self.dice.random() < 0.6) for _ in self.twice())
+                *(
+                    who.act(
+                        "Report", name, attempt=attempt, outcome=SAID_PAID if self.dice.random() < 0.6 else SAID_FAILED
+                    )
+                    for _ in self.twice()
+                )
             )
             await self.once(who.act(self.dice.choice(["Retry", "Cancel"]), name))
 

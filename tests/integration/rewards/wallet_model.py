@@ -88,10 +88,10 @@ class Model:
         self.redemptions[name] = Claim(owner, asset, amount, "authorized")
         return ""
 
-    def capture(self, name: str, amount: int) -> str:
+    def capture(self, name: str, amount: int | None) -> str:
         """Spends it, or less."""
         claim = self.redemptions[name]
-        amount = amount or claim.amount
+        amount = claim.amount if amount is None else amount
         if claim.state == "captured" and claim.used == amount:
             return ""
         if claim.state != "authorized":
@@ -114,12 +114,12 @@ class Model:
         claim.state = "voided"
         return ""
 
-    def refund(self, name: str, amount: int) -> str:
+    def refund(self, name: str, amount: int | None) -> str:
         """Gives back what was spent, or a part of it."""
         claim = self.redemptions[name]
         if claim.state != "captured":
             return "REDEMPTION_NOT_CAPTURED"
-        amount = amount or claim.used - claim.back
+        amount = claim.used - claim.back if amount is None else amount
         if not 0 < amount <= claim.used - claim.back:
             return "ABOVE_CAPTURE"
         claim.back += amount

@@ -96,9 +96,9 @@ def authorization(redemption: Redemption) -> Move:
     return _move(redemption, TransferKind.AUTHORIZATION, Place.AVAILABLE, Place.RESERVED, redemption.authorized_minor)
 
 
-def capture(redemption: Redemption, asked_minor: int) -> tuple[Redemption, list[Move]]:
-    """Spends `asked_minor` of what is set aside (0: all), the rest becomes available again. The same again changes nothing."""
-    amount_minor = asked_minor or redemption.authorized_minor
+def capture(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[Move]]:
+    """Spends `asked_minor` of what is set aside (None: all), the rest becomes available again. The same again changes nothing."""
+    amount_minor = redemption.authorized_minor if asked_minor is None else asked_minor
     if redemption.state is RedemptionState.CAPTURED and redemption.captured_minor == amount_minor:
         return redemption, []
     if redemption.state is not RedemptionState.AUTHORIZED:
@@ -128,12 +128,12 @@ def void(redemption: Redemption) -> tuple[Redemption, list[Move]]:
     return replace(redemption, state=RedemptionState.VOIDED), moves
 
 
-def refund(redemption: Redemption, asked_minor: int) -> tuple[Redemption, list[Move]]:
-    """Gives back what was spent, or `asked_minor` of it (0: all that is left)."""
+def refund(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[Move]]:
+    """Gives back what was spent, or `asked_minor` of it (None: all that is left)."""
     if redemption.state is not RedemptionState.CAPTURED:
         raise RefusedError("REDEMPTION_NOT_CAPTURED", f"redemption {redemption.redemption_id!r} was not captured")
     left = redemption.captured_minor - redemption.refunded_minor
-    amount_minor = asked_minor or left
+    amount_minor = left if asked_minor is None else asked_minor
     if not 0 < amount_minor <= left:
         raise RefusedError("ABOVE_CAPTURE", f"{left} of redemption {redemption.redemption_id!r} are left to refund")
     moves = [_move(redemption, TransferKind.REDEMPTION_REFUND, Place.REDEEMED, Place.AVAILABLE, amount_minor)]

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eupline/rewards/v1/payout.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n\x06Payout\x12\x11\n\tpayout_id\x18\x01 \x01(\t\x12\x12\n\nprogram_id\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x11\n\tfee_minor\x18\x06 \x01(\x03\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x08 \x01(\t\x12-\n\x05state\x18\t \x01(\x0e\x32\x1e.upline.rewards.v1.PayoutState\x12\x1a\n\x12provider_reference\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0c \x01(\x05\x12\x10\n\x08\x62\x61tch_id\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\x14RequestPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x33\n\tpayout_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05\x61sset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\x12\x17\n\x06method\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\x0b\x64\x65stination\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"B\n\x15RequestPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"O\n\x14\x41pprovePayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"B\n\x15\x41pprovePayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"j\n\x13RejectPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"A\n\x14RejectPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"\xb6\x01\n\x13ReportPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0c\n\x04paid\x18\x03 \x01(\x08\x12$\n\x12provider_reference\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x18\n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x18\n\x07\x61ttempt\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\"A\n\x14ReportPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"M\n\x12RetryPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"@\n\x13RetryPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"N\n\x13\x43\x61ncelPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"A\n\x14\x43\x61ncelPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"\x84\x01\n\x18\x43reatePayoutBatchRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x32\n\x08\x62\x61tch_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x17\n\x06method\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\"T\n\x19\x43reatePayoutBatchResponse\x12*\n\x07payouts\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Payout\x12\x0b\n\x03\x63sv\x18\x02 \x01(\t\"K\n\x10GetPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\">\n\x11GetPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"\xc9\x01\n\x12ListPayoutsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12 \n\x0eparticipant_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32\x1e.upline.rewards.v1.PayoutStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x13ListPayoutsResponse\x12*\n\x07payouts\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Payout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\x1aGetSettlementReportRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x36\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"u\n\x0f\x41\x63\x63ountMovement\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x15\n\ropening_minor\x18\x02 \x01(\x03\x12\x10\n\x08in_minor\x18\x03 \x01(\x03\x12\x11\n\tout_minor\x18\x04 \x01(\x03\x12\x15\n\rclosing_minor\x18\x05 \x01(\x03\"G\n\tKindTotal\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x16\n\x0etransfer_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\"\x83\x01\n\x0f\x41ssetSettlement\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x34\n\x08\x61\x63\x63ounts\x18\x02 \x03(\x0b\x32\".upline.rewards.v1.AccountMovement\x12+\n\x05kinds\x18\x03 \x03(\x0b\x32\x1c.upline.rewards.v1.KindTotal\"^\n\x1bGetSettlementReportResponse\x12\x32\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\".upline.rewards.v1.AssetSettlement\x12\x0b\n\x03\x63sv\x18\x02 \x01(\t*\xe0\x01\n\x0bPayoutState\x12\x1c\n\x18PAYOUT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAYOUT_STATE_REQUESTED\x10\x01\x12\x19\n\x15PAYOUT_STATE_APPROVED\x10\x02\x12\x15\n\x11PAYOUT_STATE_SENT\x10\x03\x12\x15\n\x11PAYOUT_STATE_PAID\x10\x04\x12\x17\n\x13PAYOUT_STATE_FAILED\x10\x05\x12\x19\n\x15PAYOUT_STATE_REJECTED\x10\x06\x12\x1a\n\x16PAYOUT_STATE_CANCELLED\x10\x07\x32\xf4\x07\n\rPayoutService\x12\x62\n\rRequestPayout\x12\'.upline.rewards.v1.RequestPayoutRequest\x1a(.upline.rewards.v1.RequestPayoutResponse\x12\x62\n\rApprovePayout\x12\'.upline.rewards.v1.ApprovePayoutRequest\x1a(.upline.rewards.v1.ApprovePayoutResponse\x12_\n\x0cRejectPayout\x12&.upline.rewards.v1.RejectPayoutRequest\x1a\'.upline.rewards.v1.RejectPayoutResponse\x12_\n\x0cReportPayout\x12&.upline.rewards.v1.ReportPayoutRequest\x1a\'.upline.rewards.v1.ReportPayoutResponse\x12\\\n\x0bRetryPayout\x12%.upline.rewards.v1.RetryPayoutRequest\x1a&.upline.rewards.v1.RetryPayoutResponse\x12_\n\x0c\x43\x61ncelPayout\x12&.upline.rewards.v1.CancelPayoutRequest\x1a\'.upline.rewards.v1.CancelPayoutResponse\x12n\n\x11\x43reatePayoutBatch\x12+.upline.rewards.v1.CreatePayoutBatchRequest\x1a,.upline.rewards.v1.CreatePayoutBatchResponse\x12V\n\tGetPayout\x12#.upline.rewards.v1.GetPayoutRequest\x1a$.upline.rewards.v1.GetPayoutResponse\x12\\\n\x0bListPayouts\x12%.upline.rewards.v1.ListPayoutsRequest\x1a&.upline.rewards.v1.ListPayoutsResponse\x12t\n\x13GetSettlementReport\x12-.upline.rewards.v1.GetSettlementReportRequest\x1a..upline.rewards.v1.GetSettlementReportResponseBK\n\x11upline.rewards.v1B\x0bPayoutProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eupline/rewards/v1/payout.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n\x06Payout\x12\x11\n\tpayout_id\x18\x01 \x01(\t\x12\x12\n\nprogram_id\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x11\n\tfee_minor\x18\x06 \x01(\x03\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x08 \x01(\t\x12-\n\x05state\x18\t \x01(\x0e\x32\x1e.upline.rewards.v1.PayoutState\x12\x1a\n\x12provider_reference\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0c \x01(\x05\x12\x10\n\x08\x62\x61tch_id\x18\r \x01(\t\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x02\n\x14RequestPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x33\n\tpayout_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05\x61sset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\x12\x17\n\x06method\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\x0b\x64\x65stination\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"B\n\x15RequestPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"O\n\x14\x41pprovePayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"B\n\x15\x41pprovePayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"j\n\x13RejectPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"A\n\x14RejectPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"\xf3\x01\n\x13ReportPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x0c\n\x04paid\x18\x03 \x01(\x08\x12$\n\x12provider_reference\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x18\n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x18\n\x07\x61ttempt\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12;\n\x07outcome\x18\x07 \x01(\x0e\x32 .upline.rewards.v1.PayoutOutcomeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"A\n\x14ReportPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"M\n\x12RetryPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"@\n\x13RetryPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"N\n\x13\x43\x61ncelPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"A\n\x14\x43\x61ncelPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"\x84\x01\n\x18\x43reatePayoutBatchRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x32\n\x08\x62\x61tch_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x17\n\x06method\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\"T\n\x19\x43reatePayoutBatchResponse\x12*\n\x07payouts\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Payout\x12\x0b\n\x03\x63sv\x18\x02 \x01(\t\"K\n\x10GetPayoutRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpayout_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\">\n\x11GetPayoutResponse\x12)\n\x06payout\x18\x01 \x01(\x0b\x32\x19.upline.rewards.v1.Payout\"\xc9\x01\n\x12ListPayoutsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12 \n\x0eparticipant_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32\x1e.upline.rewards.v1.PayoutStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"Z\n\x13ListPayoutsResponse\x12*\n\x07payouts\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Payout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\x1aGetSettlementReportRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x36\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"u\n\x0f\x41\x63\x63ountMovement\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x15\n\ropening_minor\x18\x02 \x01(\x03\x12\x10\n\x08in_minor\x18\x03 \x01(\x03\x12\x11\n\tout_minor\x18\x04 \x01(\x03\x12\x15\n\rclosing_minor\x18\x05 \x01(\x03\"G\n\tKindTotal\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x16\n\x0etransfer_count\x18\x02 \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\x03 \x01(\x03\"\x83\x01\n\x0f\x41ssetSettlement\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x34\n\x08\x61\x63\x63ounts\x18\x02 \x03(\x0b\x32\".upline.rewards.v1.AccountMovement\x12+\n\x05kinds\x18\x03 \x03(\x0b\x32\x1c.upline.rewards.v1.KindTotal\"^\n\x1bGetSettlementReportResponse\x12\x32\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\".upline.rewards.v1.AssetSettlement\x12\x0b\n\x03\x63sv\x18\x02 \x01(\t*\xe0\x01\n\x0bPayoutState\x12\x1c\n\x18PAYOUT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAYOUT_STATE_REQUESTED\x10\x01\x12\x19\n\x15PAYOUT_STATE_APPROVED\x10\x02\x12\x15\n\x11PAYOUT_STATE_SENT\x10\x03\x12\x15\n\x11PAYOUT_STATE_PAID\x10\x04\x12\x17\n\x13PAYOUT_STATE_FAILED\x10\x05\x12\x19\n\x15PAYOUT_STATE_REJECTED\x10\x06\x12\x1a\n\x16PAYOUT_STATE_CANCELLED\x10\x07*c\n\rPayoutOutcome\x12\x1e\n\x1aPAYOUT_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13PAYOUT_OUTCOME_PAID\x10\x01\x12\x19\n\x15PAYOUT_OUTCOME_FAILED\x10\x02\x32\xf4\x07\n\rPayoutService\x12\x62\n\rRequestPayout\x12\'.upline.rewards.v1.RequestPayoutRequest\x1a(.upline.rewards.v1.RequestPayoutResponse\x12\x62\n\rApprovePayout\x12\'.upline.rewards.v1.ApprovePayoutRequest\x1a(.upline.rewards.v1.ApprovePayoutResponse\x12_\n\x0cRejectPayout\x12&.upline.rewards.v1.RejectPayoutRequest\x1a\'.upline.rewards.v1.RejectPayoutResponse\x12_\n\x0cReportPayout\x12&.upline.rewards.v1.ReportPayoutRequest\x1a\'.upline.rewards.v1.ReportPayoutResponse\x12\\\n\x0bRetryPayout\x12%.upline.rewards.v1.RetryPayoutRequest\x1a&.upline.rewards.v1.RetryPayoutResponse\x12_\n\x0c\x43\x61ncelPayout\x12&.upline.rewards.v1.CancelPayoutRequest\x1a\'.upline.rewards.v1.CancelPayoutResponse\x12n\n\x11\x43reatePayoutBatch\x12+.upline.rewards.v1.CreatePayoutBatchRequest\x1a,.upline.rewards.v1.CreatePayoutBatchResponse\x12V\n\tGetPayout\x12#.upline.rewards.v1.GetPayoutRequest\x1a$.upline.rewards.v1.GetPayoutResponse\x12\\\n\x0bListPayouts\x12%.upline.rewards.v1.ListPayoutsRequest\x1a&.upline.rewards.v1.ListPayoutsResponse\x12t\n\x13GetSettlementReport\x12-.upline.rewards.v1.GetSettlementReportRequest\x1a..upline.rewards.v1.GetSettlementReportResponseBK\n\x11upline.rewards.v1B\x0bPayoutProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTPAYOUTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
   _globals['_REPORTPAYOUTREQUEST'].fields_by_name['attempt']._loaded_options = None
   _globals['_REPORTPAYOUTREQUEST'].fields_by_name['attempt']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_REPORTPAYOUTREQUEST'].fields_by_name['outcome']._loaded_options = None
+  _globals['_REPORTPAYOUTREQUEST'].fields_by_name['outcome']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_RETRYPAYOUTREQUEST'].fields_by_name['program_id']._loaded_options = None
   _globals['_RETRYPAYOUTREQUEST'].fields_by_name['program_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_RETRYPAYOUTREQUEST'].fields_by_name['payout_id']._loaded_options = None
@@ -102,8 +104,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSETTLEMENTREPORTREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
   _globals['_GETSETTLEMENTREPORTREQUEST'].fields_by_name['end_time']._loaded_options = None
   _globals['_GETSETTLEMENTREPORTREQUEST'].fields_by_name['end_time']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_PAYOUTSTATE']._serialized_start=2954
-  _globals['_PAYOUTSTATE']._serialized_end=3178
+  _globals['_PAYOUTSTATE']._serialized_start=3015
+  _globals['_PAYOUTSTATE']._serialized_end=3239
+  _globals['_PAYOUTOUTCOME']._serialized_start=3241
+  _globals['_PAYOUTOUTCOME']._serialized_end=3340
   _globals['_PAYOUT']._serialized_start=116
   _globals['_PAYOUT']._serialized_end=505
   _globals['_REQUESTPAYOUTREQUEST']._serialized_start=508
@@ -119,39 +123,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REJECTPAYOUTRESPONSE']._serialized_start=1092
   _globals['_REJECTPAYOUTRESPONSE']._serialized_end=1157
   _globals['_REPORTPAYOUTREQUEST']._serialized_start=1160
-  _globals['_REPORTPAYOUTREQUEST']._serialized_end=1342
-  _globals['_REPORTPAYOUTRESPONSE']._serialized_start=1344
-  _globals['_REPORTPAYOUTRESPONSE']._serialized_end=1409
-  _globals['_RETRYPAYOUTREQUEST']._serialized_start=1411
-  _globals['_RETRYPAYOUTREQUEST']._serialized_end=1488
-  _globals['_RETRYPAYOUTRESPONSE']._serialized_start=1490
-  _globals['_RETRYPAYOUTRESPONSE']._serialized_end=1554
-  _globals['_CANCELPAYOUTREQUEST']._serialized_start=1556
-  _globals['_CANCELPAYOUTREQUEST']._serialized_end=1634
-  _globals['_CANCELPAYOUTRESPONSE']._serialized_start=1636
-  _globals['_CANCELPAYOUTRESPONSE']._serialized_end=1701
-  _globals['_CREATEPAYOUTBATCHREQUEST']._serialized_start=1704
-  _globals['_CREATEPAYOUTBATCHREQUEST']._serialized_end=1836
-  _globals['_CREATEPAYOUTBATCHRESPONSE']._serialized_start=1838
-  _globals['_CREATEPAYOUTBATCHRESPONSE']._serialized_end=1922
-  _globals['_GETPAYOUTREQUEST']._serialized_start=1924
-  _globals['_GETPAYOUTREQUEST']._serialized_end=1999
-  _globals['_GETPAYOUTRESPONSE']._serialized_start=2001
-  _globals['_GETPAYOUTRESPONSE']._serialized_end=2063
-  _globals['_LISTPAYOUTSREQUEST']._serialized_start=2066
-  _globals['_LISTPAYOUTSREQUEST']._serialized_end=2267
-  _globals['_LISTPAYOUTSRESPONSE']._serialized_start=2269
-  _globals['_LISTPAYOUTSRESPONSE']._serialized_end=2359
-  _globals['_GETSETTLEMENTREPORTREQUEST']._serialized_start=2362
-  _globals['_GETSETTLEMENTREPORTREQUEST']._serialized_end=2529
-  _globals['_ACCOUNTMOVEMENT']._serialized_start=2531
-  _globals['_ACCOUNTMOVEMENT']._serialized_end=2648
-  _globals['_KINDTOTAL']._serialized_start=2650
-  _globals['_KINDTOTAL']._serialized_end=2721
-  _globals['_ASSETSETTLEMENT']._serialized_start=2724
-  _globals['_ASSETSETTLEMENT']._serialized_end=2855
-  _globals['_GETSETTLEMENTREPORTRESPONSE']._serialized_start=2857
-  _globals['_GETSETTLEMENTREPORTRESPONSE']._serialized_end=2951
-  _globals['_PAYOUTSERVICE']._serialized_start=3181
-  _globals['_PAYOUTSERVICE']._serialized_end=4193
+  _globals['_REPORTPAYOUTREQUEST']._serialized_end=1403
+  _globals['_REPORTPAYOUTRESPONSE']._serialized_start=1405
+  _globals['_REPORTPAYOUTRESPONSE']._serialized_end=1470
+  _globals['_RETRYPAYOUTREQUEST']._serialized_start=1472
+  _globals['_RETRYPAYOUTREQUEST']._serialized_end=1549
+  _globals['_RETRYPAYOUTRESPONSE']._serialized_start=1551
+  _globals['_RETRYPAYOUTRESPONSE']._serialized_end=1615
+  _globals['_CANCELPAYOUTREQUEST']._serialized_start=1617
+  _globals['_CANCELPAYOUTREQUEST']._serialized_end=1695
+  _globals['_CANCELPAYOUTRESPONSE']._serialized_start=1697
+  _globals['_CANCELPAYOUTRESPONSE']._serialized_end=1762
+  _globals['_CREATEPAYOUTBATCHREQUEST']._serialized_start=1765
+  _globals['_CREATEPAYOUTBATCHREQUEST']._serialized_end=1897
+  _globals['_CREATEPAYOUTBATCHRESPONSE']._serialized_start=1899
+  _globals['_CREATEPAYOUTBATCHRESPONSE']._serialized_end=1983
+  _globals['_GETPAYOUTREQUEST']._serialized_start=1985
+  _globals['_GETPAYOUTREQUEST']._serialized_end=2060
+  _globals['_GETPAYOUTRESPONSE']._serialized_start=2062
+  _globals['_GETPAYOUTRESPONSE']._serialized_end=2124
+  _globals['_LISTPAYOUTSREQUEST']._serialized_start=2127
+  _globals['_LISTPAYOUTSREQUEST']._serialized_end=2328
+  _globals['_LISTPAYOUTSRESPONSE']._serialized_start=2330
+  _globals['_LISTPAYOUTSRESPONSE']._serialized_end=2420
+  _globals['_GETSETTLEMENTREPORTREQUEST']._serialized_start=2423
+  _globals['_GETSETTLEMENTREPORTREQUEST']._serialized_end=2590
+  _globals['_ACCOUNTMOVEMENT']._serialized_start=2592
+  _globals['_ACCOUNTMOVEMENT']._serialized_end=2709
+  _globals['_KINDTOTAL']._serialized_start=2711
+  _globals['_KINDTOTAL']._serialized_end=2782
+  _globals['_ASSETSETTLEMENT']._serialized_start=2785
+  _globals['_ASSETSETTLEMENT']._serialized_end=2916
+  _globals['_GETSETTLEMENTREPORTRESPONSE']._serialized_start=2918
+  _globals['_GETSETTLEMENTREPORTRESPONSE']._serialized_end=3012
+  _globals['_PAYOUTSERVICE']._serialized_start=3343
+  _globals['_PAYOUTSERVICE']._serialized_end=4355
 # @@protoc_insertion_point(module_scope)

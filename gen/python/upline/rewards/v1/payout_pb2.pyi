@@ -64,6 +64,30 @@ PAYOUT_STATE_CANCELLED: PayoutState.ValueType  # 7
 """Given up after a failure."""
 Global___PayoutState: _TypeAlias = PayoutState  # noqa: Y015
 
+class _PayoutOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PayoutOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayoutOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYOUT_OUTCOME_UNSPECIFIED: _PayoutOutcome.ValueType  # 0
+    """Not stated: refused, for what was left out decides nothing."""
+    PAYOUT_OUTCOME_PAID: _PayoutOutcome.ValueType  # 1
+    """It was paid."""
+    PAYOUT_OUTCOME_FAILED: _PayoutOutcome.ValueType  # 2
+    """It was not paid."""
+
+class PayoutOutcome(_PayoutOutcome, metaclass=_PayoutOutcomeEnumTypeWrapper):
+    """What a provider says about a payout that was handed over."""
+
+PAYOUT_OUTCOME_UNSPECIFIED: PayoutOutcome.ValueType  # 0
+"""Not stated: refused, for what was left out decides nothing."""
+PAYOUT_OUTCOME_PAID: PayoutOutcome.ValueType  # 1
+"""It was paid."""
+PAYOUT_OUTCOME_FAILED: PayoutOutcome.ValueType  # 2
+"""It was not paid."""
+Global___PayoutOutcome: _TypeAlias = PayoutOutcome  # noqa: Y015
+
 @_typing.final
 class Payout(_message.Message):
     """One payout."""
@@ -332,12 +356,13 @@ class ReportPayoutRequest(_message.Message):
     PROVIDER_REFERENCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     payout_id: _builtins.str
     """The payout."""
     paid: _builtins.bool
-    """Whether it was paid."""
+    """True says the same as `outcome` PAID, as callers wrote it before there was `outcome`. False says nothing."""
     provider_reference: _builtins.str
     """The provider's reference."""
     reason: _builtins.str
@@ -346,6 +371,8 @@ class ReportPayoutRequest(_message.Message):
     """The attempt that is answered, from 1: as the batch's file, the provider's webhook or the payout's `attempts` named it. Required, so that
     an answer that comes late is not taken for one to a later attempt.
     """
+    outcome: Global___PayoutOutcome.ValueType
+    """What the provider answered. Required, unless `paid` is true; then it is PAID or left out."""
     def __init__(
         self,
         *,
@@ -355,10 +382,11 @@ class ReportPayoutRequest(_message.Message):
         provider_reference: _builtins.str = ...,
         reason: _builtins.str = ...,
         attempt: _builtins.int = ...,
+        outcome: Global___PayoutOutcome.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "paid", b"paid", "payout_id", b"payout_id", "program_id", b"program_id", "provider_reference", b"provider_reference", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "outcome", b"outcome", "paid", b"paid", "payout_id", b"payout_id", "program_id", b"program_id", "provider_reference", b"provider_reference", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -116,7 +116,8 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportPayout(self, request, context):
-        """Tells what the provider answered about a payout that is on its way. Repeatable; FAILED_PRECONDITION if it answered otherwise before.
+        """Tells what the provider answered about a payout that is on its way. Repeatable; INVALID_ARGUMENT if the request does not say what it
+        answered, FAILED_PRECONDITION if it answered otherwise before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upline.type.v1 import money_pb2 as upline_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"upline/rewards/v1/redemption.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aupline/type/v1/money.proto\"\xb3\x02\n\nRedemption\x12\x15\n\rredemption_id\x18\x01 \x01(\t\x12\x12\n\nprogram_id\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x18\n\x10\x61uthorized_minor\x18\x05 \x01(\x03\x12\x16\n\x0e\x63\x61ptured_minor\x18\x06 \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x07 \x01(\x03\x12\x31\n\x05state\x18\x08 \x01(\x0e\x32\".upline.rewards.v1.RedemptionState\x12\x10\n\x08order_id\x18\t \x01(\t\x12\x13\n\x0bworth_minor\x18\n \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbc\x02\n\x1a\x41uthorizeRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x37\n\rredemption_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05\x61sset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\x12\x32\n\x08order_id\x18\x06 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x33\n\x0corder_amount\x18\x07 \x01(\x0b\x32\x15.upline.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\"P\n\x1b\x41uthorizeRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"v\n\x18\x43\x61ptureRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"N\n\x19\x43\x61ptureRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"T\n\x15VoidRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"K\n\x16VoidRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"\xaa\x01\n\x17RefundRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x33\n\trefund_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1d\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"M\n\x18RefundRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"S\n\x14GetRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"J\n\x15GetRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"\xbe\x01\n\x13PurchaseItemRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x35\n\x0bpurchase_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x14\n\x03sku\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1c\n\x08quantity\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\";\n\x14PurchaseItemResponse\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\"\xe2\x01\n\x14\x45xchangeAssetRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x35\n\x0b\x65xchange_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05\x61sset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\x12\x15\n\x04into\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"2\n\x15\x45xchangeAssetResponse\x12\x19\n\x11into_amount_minor\x18\x01 \x01(\x03\"\xfb\x01\n\x10GiveAssetRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x31\n\x07gift_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x36\n\x0crecipient_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x16\n\x05\x61sset\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\"\x13\n\x11GiveAssetResponse*\x90\x01\n\x0fRedemptionState\x12 \n\x1cREDEMPTION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREDEMPTION_STATE_AUTHORIZED\x10\x01\x12\x1d\n\x19REDEMPTION_STATE_CAPTURED\x10\x02\x12\x1b\n\x17REDEMPTION_STATE_VOIDED\x10\x03\x32\xce\x06\n\x11RedemptionService\x12t\n\x13\x41uthorizeRedemption\x12-.upline.rewards.v1.AuthorizeRedemptionRequest\x1a..upline.rewards.v1.AuthorizeRedemptionResponse\x12n\n\x11\x43\x61ptureRedemption\x12+.upline.rewards.v1.CaptureRedemptionRequest\x1a,.upline.rewards.v1.CaptureRedemptionResponse\x12\x65\n\x0eVoidRedemption\x12(.upline.rewards.v1.VoidRedemptionRequest\x1a).upline.rewards.v1.VoidRedemptionResponse\x12k\n\x10RefundRedemption\x12*.upline.rewards.v1.RefundRedemptionRequest\x1a+.upline.rewards.v1.RefundRedemptionResponse\x12\x62\n\rGetRedemption\x12\'.upline.rewards.v1.GetRedemptionRequest\x1a(.upline.rewards.v1.GetRedemptionResponse\x12_\n\x0cPurchaseItem\x12&.upline.rewards.v1.PurchaseItemRequest\x1a\'.upline.rewards.v1.PurchaseItemResponse\x12\x62\n\rExchangeAsset\x12\'.upline.rewards.v1.ExchangeAssetRequest\x1a(.upline.rewards.v1.ExchangeAssetResponse\x12V\n\tGiveAsset\x12#.upline.rewards.v1.GiveAssetRequest\x1a$.upline.rewards.v1.GiveAssetResponseBO\n\x11upline.rewards.v1B\x0fRedemptionProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"upline/rewards/v1/redemption.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aupline/type/v1/money.proto\"\xb3\x02\n\nRedemption\x12\x15\n\rredemption_id\x18\x01 \x01(\t\x12\x12\n\nprogram_id\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x18\n\x10\x61uthorized_minor\x18\x05 \x01(\x03\x12\x16\n\x0e\x63\x61ptured_minor\x18\x06 \x01(\x03\x12\x16\n\x0erefunded_minor\x18\x07 \x01(\x03\x12\x31\n\x05state\x18\x08 \x01(\x0e\x32\".upline.rewards.v1.RedemptionState\x12\x10\n\x08order_id\x18\t \x01(\t\x12\x13\n\x0bworth_minor\x18\n \x01(\x03\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbc\x02\n\x1a\x41uthorizeRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x37\n\rredemption_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05\x61sset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\x12\x32\n\x08order_id\x18\x06 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x33\n\x0corder_amount\x18\x07 \x01(\x0b\x32\x15.upline.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\"P\n\x1b\x41uthorizeRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"\x85\x01\n\x18\x43\x61ptureRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\x0c\x61mount_minor\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\r\n\x05whole\x18\x04 \x01(\x08\"N\n\x19\x43\x61ptureRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"T\n\x15VoidRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"K\n\x16VoidRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"\xb9\x01\n\x17RefundRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x33\n\trefund_id\x18\x03 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1d\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\r\n\x05whole\x18\x05 \x01(\x08\"M\n\x18RefundRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"S\n\x14GetRedemptionRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rredemption_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"J\n\x15GetRedemptionResponse\x12\x31\n\nredemption\x18\x01 \x01(\x0b\x32\x1d.upline.rewards.v1.Redemption\"\xbe\x01\n\x13PurchaseItemRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x35\n\x0bpurchase_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x14\n\x03sku\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1c\n\x08quantity\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\";\n\x14PurchaseItemResponse\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\"\xe2\x01\n\x14\x45xchangeAssetRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x35\n\x0b\x65xchange_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x16\n\x05\x61sset\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\x12\x15\n\x04into\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"2\n\x15\x45xchangeAssetResponse\x12\x19\n\x11into_amount_minor\x18\x01 \x01(\x03\"\xfb\x01\n\x10GiveAssetRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x31\n\x07gift_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x36\n\x0crecipient_id\x18\x04 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[^\\x00-\\x1f\\x7f]{1,128}$\x12\x16\n\x05\x61sset\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12&\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01 \x00\"\x13\n\x11GiveAssetResponse*\x90\x01\n\x0fRedemptionState\x12 \n\x1cREDEMPTION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bREDEMPTION_STATE_AUTHORIZED\x10\x01\x12\x1d\n\x19REDEMPTION_STATE_CAPTURED\x10\x02\x12\x1b\n\x17REDEMPTION_STATE_VOIDED\x10\x03\x32\xce\x06\n\x11RedemptionService\x12t\n\x13\x41uthorizeRedemption\x12-.upline.rewards.v1.AuthorizeRedemptionRequest\x1a..upline.rewards.v1.AuthorizeRedemptionResponse\x12n\n\x11\x43\x61ptureRedemption\x12+.upline.rewards.v1.CaptureRedemptionRequest\x1a,.upline.rewards.v1.CaptureRedemptionResponse\x12\x65\n\x0eVoidRedemption\x12(.upline.rewards.v1.VoidRedemptionRequest\x1a).upline.rewards.v1.VoidRedemptionResponse\x12k\n\x10RefundRedemption\x12*.upline.rewards.v1.RefundRedemptionRequest\x1a+.upline.rewards.v1.RefundRedemptionResponse\x12\x62\n\rGetRedemption\x12\'.upline.rewards.v1.GetRedemptionRequest\x1a(.upline.rewards.v1.GetRedemptionResponse\x12_\n\x0cPurchaseItem\x12&.upline.rewards.v1.PurchaseItemRequest\x1a\'.upline.rewards.v1.PurchaseItemResponse\x12\x62\n\rExchangeAsset\x12\'.upline.rewards.v1.ExchangeAssetRequest\x1a(.upline.rewards.v1.ExchangeAssetResponse\x12V\n\tGiveAsset\x12#.upline.rewards.v1.GiveAssetRequest\x1a$.upline.rewards.v1.GiveAssetResponseBO\n\x11upline.rewards.v1B\x0fRedemptionProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -105,42 +105,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GIVEASSETREQUEST'].fields_by_name['asset']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_GIVEASSETREQUEST'].fields_by_name['amount_minor']._loaded_options = None
   _globals['_GIVEASSETREQUEST'].fields_by_name['amount_minor']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001 \000'
-  _globals['_REDEMPTIONSTATE']._serialized_start=2445
-  _globals['_REDEMPTIONSTATE']._serialized_end=2589
+  _globals['_REDEMPTIONSTATE']._serialized_start=2476
+  _globals['_REDEMPTIONSTATE']._serialized_end=2620
   _globals['_REDEMPTION']._serialized_start=148
   _globals['_REDEMPTION']._serialized_end=455
   _globals['_AUTHORIZEREDEMPTIONREQUEST']._serialized_start=458
   _globals['_AUTHORIZEREDEMPTIONREQUEST']._serialized_end=774
   _globals['_AUTHORIZEREDEMPTIONRESPONSE']._serialized_start=776
   _globals['_AUTHORIZEREDEMPTIONRESPONSE']._serialized_end=856
-  _globals['_CAPTUREREDEMPTIONREQUEST']._serialized_start=858
-  _globals['_CAPTUREREDEMPTIONREQUEST']._serialized_end=976
-  _globals['_CAPTUREREDEMPTIONRESPONSE']._serialized_start=978
-  _globals['_CAPTUREREDEMPTIONRESPONSE']._serialized_end=1056
-  _globals['_VOIDREDEMPTIONREQUEST']._serialized_start=1058
-  _globals['_VOIDREDEMPTIONREQUEST']._serialized_end=1142
-  _globals['_VOIDREDEMPTIONRESPONSE']._serialized_start=1144
-  _globals['_VOIDREDEMPTIONRESPONSE']._serialized_end=1219
-  _globals['_REFUNDREDEMPTIONREQUEST']._serialized_start=1222
-  _globals['_REFUNDREDEMPTIONREQUEST']._serialized_end=1392
-  _globals['_REFUNDREDEMPTIONRESPONSE']._serialized_start=1394
-  _globals['_REFUNDREDEMPTIONRESPONSE']._serialized_end=1471
-  _globals['_GETREDEMPTIONREQUEST']._serialized_start=1473
-  _globals['_GETREDEMPTIONREQUEST']._serialized_end=1556
-  _globals['_GETREDEMPTIONRESPONSE']._serialized_start=1558
-  _globals['_GETREDEMPTIONRESPONSE']._serialized_end=1632
-  _globals['_PURCHASEITEMREQUEST']._serialized_start=1635
-  _globals['_PURCHASEITEMREQUEST']._serialized_end=1825
-  _globals['_PURCHASEITEMRESPONSE']._serialized_start=1827
-  _globals['_PURCHASEITEMRESPONSE']._serialized_end=1886
-  _globals['_EXCHANGEASSETREQUEST']._serialized_start=1889
-  _globals['_EXCHANGEASSETREQUEST']._serialized_end=2115
-  _globals['_EXCHANGEASSETRESPONSE']._serialized_start=2117
-  _globals['_EXCHANGEASSETRESPONSE']._serialized_end=2167
-  _globals['_GIVEASSETREQUEST']._serialized_start=2170
-  _globals['_GIVEASSETREQUEST']._serialized_end=2421
-  _globals['_GIVEASSETRESPONSE']._serialized_start=2423
-  _globals['_GIVEASSETRESPONSE']._serialized_end=2442
-  _globals['_REDEMPTIONSERVICE']._serialized_start=2592
-  _globals['_REDEMPTIONSERVICE']._serialized_end=3438
+  _globals['_CAPTUREREDEMPTIONREQUEST']._serialized_start=859
+  _globals['_CAPTUREREDEMPTIONREQUEST']._serialized_end=992
+  _globals['_CAPTUREREDEMPTIONRESPONSE']._serialized_start=994
+  _globals['_CAPTUREREDEMPTIONRESPONSE']._serialized_end=1072
+  _globals['_VOIDREDEMPTIONREQUEST']._serialized_start=1074
+  _globals['_VOIDREDEMPTIONREQUEST']._serialized_end=1158
+  _globals['_VOIDREDEMPTIONRESPONSE']._serialized_start=1160
+  _globals['_VOIDREDEMPTIONRESPONSE']._serialized_end=1235
+  _globals['_REFUNDREDEMPTIONREQUEST']._serialized_start=1238
+  _globals['_REFUNDREDEMPTIONREQUEST']._serialized_end=1423
+  _globals['_REFUNDREDEMPTIONRESPONSE']._serialized_start=1425
+  _globals['_REFUNDREDEMPTIONRESPONSE']._serialized_end=1502
+  _globals['_GETREDEMPTIONREQUEST']._serialized_start=1504
+  _globals['_GETREDEMPTIONREQUEST']._serialized_end=1587
+  _globals['_GETREDEMPTIONRESPONSE']._serialized_start=1589
+  _globals['_GETREDEMPTIONRESPONSE']._serialized_end=1663
+  _globals['_PURCHASEITEMREQUEST']._serialized_start=1666
+  _globals['_PURCHASEITEMREQUEST']._serialized_end=1856
+  _globals['_PURCHASEITEMRESPONSE']._serialized_start=1858
+  _globals['_PURCHASEITEMRESPONSE']._serialized_end=1917
+  _globals['_EXCHANGEASSETREQUEST']._serialized_start=1920
+  _globals['_EXCHANGEASSETREQUEST']._serialized_end=2146
+  _globals['_EXCHANGEASSETRESPONSE']._serialized_start=2148
+  _globals['_EXCHANGEASSETRESPONSE']._serialized_end=2198
+  _globals['_GIVEASSETREQUEST']._serialized_start=2201
+  _globals['_GIVEASSETREQUEST']._serialized_end=2452
+  _globals['_GIVEASSETRESPONSE']._serialized_start=2454
+  _globals['_GIVEASSETRESPONSE']._serialized_end=2473
+  _globals['_REDEMPTIONSERVICE']._serialized_start=2623
+  _globals['_REDEMPTIONSERVICE']._serialized_end=3469
 # @@protoc_insertion_point(module_scope)

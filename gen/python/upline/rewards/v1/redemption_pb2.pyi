@@ -192,22 +192,26 @@ class CaptureRedemptionRequest(_message.Message):
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     REDEMPTION_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     redemption_id: _builtins.str
     """The redemption."""
     amount_minor: _builtins.int
-    """How much of it; 0 for all."""
+    """How much of it, in the asset's minor units; 0 where `whole` is true."""
+    whole: _builtins.bool
+    """All of it."""
     def __init__(
         self,
         *,
         program_id: _builtins.str = ...,
         redemption_id: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
+        whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "program_id", b"program_id", "redemption_id", b"redemption_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "program_id", b"program_id", "redemption_id", b"redemption_id", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,6 +301,7 @@ class RefundRedemptionRequest(_message.Message):
     REDEMPTION_ID_FIELD_NUMBER: _builtins.int
     REFUND_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     redemption_id: _builtins.str
@@ -304,7 +309,9 @@ class RefundRedemptionRequest(_message.Message):
     refund_id: _builtins.str
     """The caller's id of the refund, unique in the program."""
     amount_minor: _builtins.int
-    """How much, in the asset's minor units; 0 for all that is left."""
+    """How much, in the asset's minor units; 0 where `whole` is true."""
+    whole: _builtins.bool
+    """All that is left."""
     def __init__(
         self,
         *,
@@ -312,10 +319,11 @@ class RefundRedemptionRequest(_message.Message):
         redemption_id: _builtins.str = ...,
         refund_id: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
+        whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "program_id", b"program_id", "redemption_id", b"redemption_id", "refund_id", b"refund_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "program_id", b"program_id", "redemption_id", b"redemption_id", "refund_id", b"refund_id", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
