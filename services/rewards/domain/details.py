@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 MAX_LINES = 500
 """Of a conversion, as its contract bounds them."""
+
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""By so much a conversion may seem to come before the binding that it came with: many systems cut their times to the minute, and the
+clock of whoever reports it is not that of whoever binds. It is attribution's tolerance too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +50,9 @@ class Details:
     buyer_attributes: Mapping[str, str] = field(default_factory=dict)
     upline_attributes: Sequence[Mapping[str, str]] = ()
     """By level: the first is the sponsor's."""
+
+    def bound_for(self, occurred_at: datetime) -> timedelta | None:
+        """How long the buyer had been bound when it happened; None if they were not bound then: never, or only later."""
+        if self.bind_time is None or occurred_at + CLOCK_TOLERANCE < self.bind_time:
+            return None
+        return max(occurred_at - self.bind_time, timedelta())

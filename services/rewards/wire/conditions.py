@@ -15,7 +15,7 @@ from typing import Final, cast
 from cel_expr_python import cel
 from upline.attribution.v1 import conversion_pb2
 
-from services.rewards.domain.decide.facts import LINE
+from services.rewards.domain.decide.facts import DAYS_SINCE_BIND, LINE
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, ConditionError
 
@@ -43,7 +43,8 @@ _CONVERSION: Final = _EVENT | {
     "buyer.id": cel.Type.STRING,
     "buyer.attributes": _TEXTS,
     "buyer.bound": cel.Type.BOOL,
-    "buyer.days_since_bind": cel.Type.INT,
+    "buyer.days_bound": cel.Type.INT,
+    DAYS_SINCE_BIND: cel.Type.INT,
 }
 _PERSON: Final = {"beneficiary.id": cel.Type.STRING, "beneficiary.attributes": _TEXTS, "level": cel.Type.INT}
 RESERVED: Final = frozenset(

@@ -19,7 +19,7 @@ from services.rewards.wire.problems import Problems
 from services.rewards.wire.rules import RuleReader
 from services.rewards.wire.terms import read_terms
 
-__all__ = ["asset_message", "currency_digits", "read_plan"]
+__all__ = ["as_published", "asset_message", "currency_digits", "read_plan"]
 
 _ROUNDING = {
     plan_pb2.ROUNDING_MODE_UNSPECIFIED: Rounding.HALF_EVEN,
@@ -39,6 +39,8 @@ def read_plan(
     stored: bool = False,
 ) -> Plan:
     """The plan as it decides. INVALID_ARGUMENT with every mistake in it; of a `stored` one, only with what no plan can be made of."""
+    if not stored:
+        message = as_published(message)
     problems = Problems(stored=stored)
     problems.refuse_unknown(message, "plan")
     context = _context(currency_code, message, problems)
@@ -65,6 +67,19 @@ def read_plan(
         budgets=budgets,
         contests=contests,
     )
+
+
+def as_published(message: plan_pb2.Plan) -> plan_pb2.Plan:
+    """The plan as it is stored: what was left out, and meant something else once, is said.
+
+    A version is read for ever as it was stored, so that it goes on paying what it paid whatever the same text comes to mean later.
+    """
+    said = plan_pb2.Plan()
+    said.CopyFrom(message)
+    for rule in said.rules:
+        if rule.occurrence.HasField("within_of_binding") and not rule.occurrence.before_binding:
+            rule.occurrence.before_binding = plan_pb2.BEFORE_BINDING_EXCLUDED
+    return said
 
 
 def _context(currency_code: str, message: plan_pb2.Plan, problems: Problems) -> PlanContext:

@@ -143,7 +143,11 @@ class RuleReader:
             within = self._plan.span(message.within_of_binding, path, MAX_BINDING_DAYS)
         elif not message.WhichOneof("which"):
             self._forbid("occurrence", "says nothing: give first, nth or within_of_binding")
-        return Occurrence(message.first, message.nth, within)
+        if message.before_binding and within is None:
+            self._forbid("occurrence.before_binding", "is for within_of_binding only: give that too, or leave it out")
+        return Occurrence(
+            message.first, message.nth, within, message.before_binding == plan_pb2.BEFORE_BINDING_EXCLUDED
+        )
 
     def _qualification(self, to: Audience) -> Qualification | None:
         if not self._message.HasField("qualification"):

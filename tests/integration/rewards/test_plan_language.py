@@ -1,11 +1,17 @@
 """The plan language through the service: what is posted, what a refund by line leaves, and how it is told."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2, reward_pb2
 
-from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
+from chassis.times import to_timestamp
+from services.rewards.commands.rebuild import rebuild
+from services.rewards.store import plans
+from services.rewards.store.plans import PlanRow
+from tests.conftest import Servers
+from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.counted import THREE, cap, counter, plan, rule, tier, tiers
 from tests.running import DEADLINE_SECONDS
 
@@ -122,3 +128,38 @@ async def test_within_a_month_of_the_bind(ledger: Ledger, published: Published) 
     assert await ledger.available(program, "maria") == [1_000]
     told = (await ledger.explain(program, "c2")).sentence
     assert told == "Nobody earns from c2: it is none of the buyer's conversions that are paid."
+
+
+def before_the_bind(program: str, conversion_id: str, at: datetime = NOON) -> events_pb2.ConversionEvent:
+    event = recorded(program, conversion_id, 10_000, occurred_at=at, record_time=at)
+    event.recorded.bind_time.CopyFrom(to_timestamp(at + timedelta(days=1_000)))
+    return event
+
+
+async def test_an_order_of_before_the_bind_is_not_within_a_month_of_it(ledger: Ledger, published: Published) -> None:
+    occurrence = plan_pb2.Occurrence()
+    occurrence.within_of_binding.FromTimedelta(timedelta(days=30))
+    asked = plan(rule(occurrence=occurrence))
+    program = await published(asked)
+    await ledger.settle(message(before_the_bind(program, "c1")))
+    assert await ledger.available(program, "maria") == [0]
+    again = await ledger.publish(program, asked)
+    assert again.version == 1, "what is stored says more than what was sent, and means the same"
+    assert again.plan.rules[0].occurrence.before_binding == plan_pb2.BEFORE_BINDING_EXCLUDED
+
+
+async def test_a_plan_of_before_goes_on_paying_as_it_did_until_it_is_published_again(
+    ledger: Ledger, servers: Servers, new_program_id: Callable[[str], str]
+) -> None:
+    occurrence = plan_pb2.Occurrence()
+    occurrence.within_of_binding.FromTimedelta(timedelta(days=30))
+    asked = plan(rule(occurrence=occurrence))
+    program = new_program_id("stored")
+    async with ledger.rewards.service.deps.database.transaction() as conn:
+        await plans.insert(conn, PlanRow(program, 1, "USD", asked.SerializeToString(), None, NOON))
+    await ledger.settle(message(before_the_bind(program, "c1")))
+    assert await ledger.available(program, "maria") == [1_000]
+    assert (await ledger.publish(program, asked)).version == 2, "it says something else now"
+    await ledger.settle(message(before_the_bind(program, "c2", NOON.replace(year=2100))))
+    assert await ledger.available(program, "maria") == [1_000]
+    assert (await rebuild(servers.postgres.url, program, lambda _total: lambda _done: None, jobs=1)).differences == []

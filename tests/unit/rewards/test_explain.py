@@ -74,7 +74,7 @@ CASES = [
     (
         plan(rule(occurrence=plan_pb2.Occurrence(first=3, within_of_binding=Duration(seconds=86_400)))),
         detailed(Details(bind_time=MOMENT - timedelta(days=2))),
-        ["Rule r pays the first 3 conversions of a buyer before 2026-02-28 00:00 UTC; this one is not."],
+        ["Rule r pays the first 3 conversions of a buyer from 2026-02-27 00:00 UTC and before 2026-02-28 00:00 UTC; this one is not."],
     ),
     (
         plan(rule(occurrence=plan_pb2.Occurrence(within_of_binding=Duration(seconds=86_400)))),

@@ -48,6 +48,23 @@ def test_what_may_be_true_may_match(when: str) -> None:
     assert lint(plan(rule(when=when))) == []
 
 
+def test_days_that_mean_two_things_are_told_with_what_to_ask_for() -> None:
+    asks = "buyer.bound && buyer.days_since_bind < 30"
+    counted = counter(when=asks)
+    subject = plan(
+        rule(when=f"{asks} && counters.volume > 5", qualification=plan_pb2.Qualification(when=asks)), counters=[counted]
+    )
+    warned = lint(subject)
+    assert [each.path for each in warned] == [
+        "plan.counters[0].when",
+        "plan.rules[0].when",
+        "plan.rules[0].qualification.when",
+    ]
+    assert {each.finding for each in warned} == {Finding.AMBIGUOUS_DAYS}
+    assert "ask for `buyer.days_bound`" in warned[0].text
+    assert lint(plan(rule(when="buyer.days_bound < 30"))) == []
+
+
 def test_earnings_of_other_events_are_never_earned() -> None:
     amount = percent("10", plan_pb2.AMOUNT_BASE_EARNINGS)
     subject = plan(rule("task", on=["task"]), rule("match", amount=amount, earnings_of=["task"]))

@@ -10,7 +10,20 @@ from services.rewards.domain.decide.decision import Moved, Outcome
 from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.tally.snapshot import Snapshot
-from tests.unit.rewards.plans import MOMENT, buyer, conversion, counter, detailed, outcomes, paid, plan, rule, upline
+from services.rewards.wire.plans import read_plan
+from tests.unit.rewards.plans import (
+    MOMENT,
+    buyer,
+    conversion,
+    counter,
+    detailed,
+    outcomes,
+    paid,
+    plan,
+    rule,
+    upline,
+    usd,
+)
 
 OWNER = plan_pb2.Beneficiary(link_owner=plan_pb2.LinkOwner())
 COMPRESS = plan_pb2.UNQUALIFIED_COMPRESS
@@ -92,6 +105,42 @@ def test_only_so_long_after_the_bind() -> None:
     assert outcomes(subject, detailed(Details(bind_time=late))) == [Outcome.OCCURRENCE]
     assert outcomes(subject, detailed(Details(bind_time=last))) == [Outcome.PAID]
     assert outcomes(subject, conversion()) == [Outcome.OCCURRENCE]
+
+
+def test_and_not_before_it() -> None:
+    within = plan_pb2.Occurrence(within_of_binding=Duration(seconds=86_400))
+    of_old = plan_pb2.Plan(assets=[usd()], rules=[rule(occurrence=within)], rounding=plan_pb2.ROUNDING_MODE_DOWN)
+    years_later = detailed(Details(bind_time=MOMENT + timedelta(days=1_000)))
+    assert outcomes(read_plan("shop", 1, "USD", of_old, None), years_later) == [Outcome.OCCURRENCE]
+    assert paid(read_plan("shop", 1, "USD", of_old, None, stored=True), years_later), "as it paid when it was published"
+    within.before_binding = plan_pb2.BEFORE_BINDING_INCLUDED
+    assert paid(plan(rule(occurrence=within)), years_later)
+    within.before_binding = plan_pb2.BEFORE_BINDING_EXCLUDED
+    for stored in (False, True):
+        message = plan_pb2.Plan(assets=[usd()], rules=[rule(occurrence=within)])
+        assert outcomes(read_plan("shop", 1, "USD", message, None, stored=stored), years_later) == [Outcome.OCCURRENCE]
+
+
+@pytest.mark.parametrize(("bound_later", "is_paid"), [(0, True), (60, True), (60.000001, False), (86_400, False)])
+def test_clocks_that_differ_by_a_minute_cost_nobody_a_reward(bound_later: float, is_paid: bool) -> None:
+    subject = plan(rule(occurrence=plan_pb2.Occurrence(within_of_binding=Duration(seconds=86_400))))
+    bound = detailed(Details(bind_time=MOMENT + timedelta(seconds=bound_later)))
+    assert bool(paid(subject, bound)) is is_paid
+
+
+@pytest.mark.parametrize(
+    ("bound", "days"),
+    [(None, -1), (timedelta(0), 0), (timedelta(seconds=30), 0), (timedelta(hours=1), -1), (timedelta(days=9), -1),
+     (timedelta(hours=-47), 1)],
+)  # fmt: skip
+def test_days_bound_tells_who_was_not_bound_then_from_who_was(bound: timedelta | None, days: int) -> None:
+    bind_time = None if bound is None else MOMENT + bound
+    assert paid(plan(rule(when=f"buyer.days_bound == {days}")), detailed(Details(bind_time=bind_time)))
+
+
+def test_days_since_bind_stays_what_it_was_for_plans_that_ask_for_it() -> None:
+    for bind_time, days in [(None, -1), (MOMENT + timedelta(hours=1), -1), (MOMENT + timedelta(days=9), -9)]:
+        assert paid(plan(rule(when=f"buyer.days_since_bind == {days}")), detailed(Details(bind_time=bind_time)))
 
 
 def test_hours_and_days_are_told_by_the_plans_clock() -> None:

@@ -69,6 +69,7 @@ def test_every_variable_of_a_condition_comes_from_an_event() -> None:
         "event.channel == 'mail' && event.campaign == 'may' && event.code == 'SPRING' && event.link_id == 'l1'",
         "lines.exists(l, l.line_id == '1' && l.attributes.colour == 'red')",
         "buyer.id == 'vera' && buyer.attributes.tier == 'tin' && buyer.bound && buyer.days_since_bind == 30",
+        "buyer.days_bound == 30",
         "beneficiary.id == 'maria' && beneficiary.attributes.tier == 'gold' && level == 1",
     ]
     asked = {name for text in asks for name in Compiler([]).compile(text, Scope.PERSON).names}

@@ -177,6 +177,11 @@ def factor(text: str) -> plan_pb2.Tiers:
         (rule(lines="line.sku == 'x'"), "lines", "for the base LINES and for tables only"),
         (rule(occurrence=plan_pb2.Occurrence()), "occurrence", "says nothing"),
         (rule(occurrence=plan_pb2.Occurrence(within_of_binding=Duration())), "occurrence.within_of_binding", "more than 0"),
+        (
+            rule(occurrence=plan_pb2.Occurrence(first=1, before_binding=plan_pb2.BEFORE_BINDING_EXCLUDED)),
+            "occurrence.before_binding",
+            "is for within_of_binding only",
+        ),
         (rule(to=buyer(), qualification=plan_pb2.Qualification(when="true")), "qualification", "levels of the upline only"),
         (rule(qualification=plan_pb2.Qualification(when="1")), "qualification.when", "is of type int, not bool"),
         (rule(tiers=tiers("sales", NEXT, (1, "5"))), "tiers.counter", "the plan's counters: volume, friends"),

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from services.rewards.domain.check.worst_case import worst_cases
+from services.rewards.domain.decide.facts import DAYS_SINCE_BIND
 from services.rewards.domain.explain.numbers import fraction_text
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import Audience, Who
@@ -34,6 +35,7 @@ class Finding(Enum):
     COSTS_NOTHING_TO_TRIGGER = "costs_nothing_to_trigger"
     UNUSED_COUNTER = "unused_counter"
     SHARE_OF_OTHERS = "share_of_others"
+    AMBIGUOUS_DAYS = "ambiguous_days"
 
 
 class Warned(NamedTuple):
@@ -52,6 +54,7 @@ def lint(plan: Plan) -> list[Warned]:
         *(each for rule in plan.rules for each in _of_rule(plan, rule)),
         *_groups(plan),
         *_unused(plan),
+        *_ambiguous(plan),
     ]
 
 
@@ -225,3 +228,20 @@ def _unused(plan: Plan) -> Iterator[Warned]:
     for index, counter_id in enumerate(plan.counters):
         if counter_id not in used and f"{COUNTERS_PREFIX}{counter_id}" not in named:
             yield Warned(Finding.UNUSED_COUNTER, f"plan.counters[{index}]", f"nothing asks for counter {counter_id!r}")
+
+
+def _ambiguous(plan: Plan) -> Iterator[Warned]:
+    asked = [(f"plan.counters[{index}].when", each.when) for index, each in enumerate(plan.counters.values())]
+    for rule in plan.rules:
+        path = f"plan.rules[{rule.ordinal}]"
+        asked.append((f"{path}.when", rule.when))
+        if rule.qualification is not None:
+            asked.append((f"{path}.qualification.when", rule.qualification.when))
+    for path, condition in asked:
+        if condition is not None and DAYS_SINCE_BIND in condition.names:
+            yield Warned(
+                Finding.AMBIGUOUS_DAYS,
+                path,
+                f"`{DAYS_SINCE_BIND}` is -1 for who was never bound and for who was bound within a day after the conversion:"
+                " ask for `buyer.days_bound`, which is -1 for who was not bound when it happened and never less",
+            )

@@ -53,10 +53,13 @@ def _is_one_of(occurrence: Occurrence, rule_id: str, facts: Facts) -> bool:
         return False
     if occurrence.nth and facts.snapshot.value(tallies.seen(rule_id), buyer_id) + 1 != occurrence.nth:
         return False
-    if occurrence.within_of_binding is None:
+    within = occurrence.within_of_binding
+    if within is None:
         return True
-    bind_time = facts.details.bind_time
-    return bind_time is not None and facts.conversion.occurred_at < bind_time + occurrence.within_of_binding
+    occurred_at, bind_time = facts.conversion.occurred_at, facts.details.bind_time
+    if occurrence.after_binding_only and facts.details.bound_for(occurred_at) is None:
+        return False
+    return bind_time is not None and occurred_at < bind_time + within
 
 
 def refuse(rule: Rule, level: LevelAmount, person: str, outcome: Outcome, steps: tuple[Step, ...] = ()) -> Decision:

@@ -17,6 +17,8 @@ from services.rewards.domain.tally.tallies import TallyKey
 
 LINE: Final = "line"
 NOT_BOUND: Final = -1
+DAYS_SINCE_BIND: Final = "buyer.days_since_bind"
+"""-1 also for who was bound within a day after the conversion: plans that were published with it keep it, new ones are warned of it."""
 
 
 class Facts:
@@ -116,6 +118,11 @@ def _days_since_bind(facts: Facts) -> int:
     return NOT_BOUND if bind_time is None else (facts.conversion.occurred_at - bind_time).days
 
 
+def _days_bound(facts: Facts) -> int:
+    bound_for = facts.details.bound_for(facts.conversion.occurred_at)
+    return NOT_BOUND if bound_for is None else bound_for.days
+
+
 def _attributes_of(facts: Facts, participant_id: str, _level: int) -> Mapping[str, str]:
     if participant_id == facts.conversion.buyer_id:
         return facts.details.buyer_attributes
@@ -161,7 +168,8 @@ _OF_CONVERSION: Final[dict[str, Callable[[Facts], object]]] = {
     "buyer.id": lambda facts: facts.conversion.buyer_id,
     "buyer.attributes": lambda facts: facts.details.buyer_attributes,
     "buyer.bound": lambda facts: facts.details.bind_time is not None,
-    "buyer.days_since_bind": _days_since_bind,
+    "buyer.days_bound": _days_bound,
+    DAYS_SINCE_BIND: _days_since_bind,
 }
 _OF_PERSON: Final[dict[str, Callable[[Facts, str, int], object]]] = {
     "beneficiary.id": lambda _facts, participant_id, _level: participant_id,

@@ -137,7 +137,8 @@ def _which(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:
     if bind_time is None:
         return words["occurrence_unbound"].format(which=which)
     end = bind_time + occurrence.within_of_binding
-    return words["occurrence_within"].format(which=which, end=f"{end:%Y-%m-%d %H:%M} UTC")
+    span = words["occurrence_between" if occurrence.after_binding_only else "occurrence_within"]
+    return span.format(which=which, start=f"{bind_time:%Y-%m-%d %H:%M} UTC", end=f"{end:%Y-%m-%d %H:%M} UTC")
 
 
 def _to(decision: Decision, words: dict[str, str]) -> str:

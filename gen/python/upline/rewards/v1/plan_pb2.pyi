@@ -156,6 +156,34 @@ MEASURE_REFEREES: Measure.ValueType  # 3
 """Different buyers with at least one conversion that counts."""
 Global___Measure: _TypeAlias = Measure  # noqa: Y015
 
+class _BeforeBinding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BeforeBindingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BeforeBinding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BEFORE_BINDING_UNSPECIFIED: _BeforeBinding.ValueType  # 0
+    """Not stated. Whoever publishes a plan means EXCLUDED, and that is what is stored. A version that was stored without it, by a service
+    that did not know it, goes on paying as if it said INCLUDED.
+    """
+    BEFORE_BINDING_EXCLUDED: _BeforeBinding.ValueType  # 1
+    """It is none of the rule's, unless it occurred at most a minute before: clocks differ, and times are cut to the minute."""
+    BEFORE_BINDING_INCLUDED: _BeforeBinding.ValueType  # 2
+    """It is one of the rule's, however long before it occurred."""
+
+class BeforeBinding(_BeforeBinding, metaclass=_BeforeBindingEnumTypeWrapper):
+    """What becomes of a conversion that occurred before its buyer was bound, where a rule is for a time after the binding."""
+
+BEFORE_BINDING_UNSPECIFIED: BeforeBinding.ValueType  # 0
+"""Not stated. Whoever publishes a plan means EXCLUDED, and that is what is stored. A version that was stored without it, by a service
+that did not know it, goes on paying as if it said INCLUDED.
+"""
+BEFORE_BINDING_EXCLUDED: BeforeBinding.ValueType  # 1
+"""It is none of the rule's, unless it occurred at most a minute before: clocks differ, and times are cut to the minute."""
+BEFORE_BINDING_INCLUDED: BeforeBinding.ValueType  # 2
+"""It is one of the rule's, however long before it occurred."""
+Global___BeforeBinding: _TypeAlias = BeforeBinding  # noqa: Y015
+
 class _Unqualified:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -495,10 +523,13 @@ class Occurrence(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     NTH_FIELD_NUMBER: _builtins.int
     WITHIN_OF_BINDING_FIELD_NUMBER: _builtins.int
+    BEFORE_BINDING_FIELD_NUMBER: _builtins.int
     first: _builtins.int
     """The first so many. One that is taken back entirely gives its place to the next that comes."""
     nth: _builtins.int
     """The n-th ever recorded, also if others were taken back."""
+    before_binding: Global___BeforeBinding.ValueType
+    """With `within_of_binding`: whether those that occur before the binding are among them."""
     @_builtins.property
     def within_of_binding(self) -> _duration_pb2.Duration:
         """Only those that occur before the buyer's binding + this long. A buyer who is not bound has none."""
@@ -509,10 +540,11 @@ class Occurrence(_message.Message):
         first: _builtins.int = ...,
         nth: _builtins.int = ...,
         within_of_binding: _duration_pb2.Duration | None = ...,
+        before_binding: Global___BeforeBinding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "nth", b"nth", "which", b"which", "within_of_binding", b"within_of_binding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "nth", b"nth", "which", b"which", "within_of_binding", b"within_of_binding"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_binding", b"before_binding", "first", b"first", "nth", b"nth", "which", b"which", "within_of_binding", b"within_of_binding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_which: _TypeAlias = _typing.Literal["first", "nth"]  # noqa: Y015
     _WhichOneofArgType_which: _TypeAlias = _typing.Literal["which", b"which"]  # noqa: Y015
