@@ -69,11 +69,10 @@ def _candidates(
             found.append(_clicked(source, token.clicked_at))
         else:
             found.append(Candidate("", flaw=Reason.INVALID_TOKEN))
-    # A click that came after the conversion did not bring the buyer, however late the conversion is reported.
     found += [
         _clicked(by_link[touch.link_id], touch.clicked_at)
         for touch in touches.get(named.visitor_id, ())
-        if touch.link_id in by_link and touch.clicked_at <= named.at
+        if touch.link_id in by_link
     ]
     return found
 

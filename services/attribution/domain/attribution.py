@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.attribution.domain.policy import Bindable, Binding, Policy, Touch
 
 MAX_LOSERS = 20
 """Losing candidates kept with a conversion; a visitor who followed more links than that is a machine."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""By so much something may seem to come too late, or too early, for what it belongs to: many systems cut their times to the minute, and
+clicks, conversions and bindings are dated by different machines. More would credit those who place their touch after the purchase."""
 
 
 class Reason(IntEnum):
@@ -27,6 +31,7 @@ class Reason(IntEnum):
     CYCLE = 26
     OUTRANKED = 27
     CALLER = 28
+    TOUCH_TOO_LATE = 29
 
 
 class BindSource(IntEnum):
@@ -50,7 +55,7 @@ class Candidate:
     channel: str = ""
     campaign: str = ""
     touched_at: datetime | None = None
-    """None for codes: they are typed now."""
+    """For clicks, by the click's own record or the time signed in its token; None for codes, which are typed at the conversion."""
     flaw: Reason | None = None
     """Why it leads to nobody: UNKNOWN_CODE or INVALID_TOKEN."""
     share_percent: str = ""
@@ -192,6 +197,7 @@ _TELLING = (
     Reason.CYCLE,
     Reason.UNKNOWN_CODE,
     Reason.WINDOW_PASSED,
+    Reason.TOUCH_TOO_LATE,
     Reason.INVALID_TOKEN,
 )
 
@@ -221,8 +227,12 @@ def _own_flaw(policy: Policy, buyer: Buyer, converted_at: datetime, candidate: C
         return candidate.flaw
     if candidate.referrer_id == buyer.participant_id:
         return Reason.SELF_REFERRAL
-    if candidate.touched_at is not None and not policy.counts(candidate.touched_at, converted_at):
-        return Reason.WINDOW_PASSED
+    if candidate.touched_at is not None:
+        # What came after a conversion did not lead to it, however late the conversion is reported.
+        if candidate.touched_at > converted_at + CLOCK_TOLERANCE:
+            return Reason.TOUCH_TOO_LATE
+        if not policy.counts(candidate.touched_at, converted_at):
+            return Reason.WINDOW_PASSED
     return None
 
 

@@ -109,6 +109,26 @@ async def test_every_failing_touch_is_kept_with_its_reason(program: Program, clo
     assert reason(await caller.record(order("7", "v7", click_token=token, occurred_at=just_inside))) == "CLICK"
 
 
+async def test_a_click_after_the_order_did_not_bring_it(program: Program, clock: ManualClock) -> None:
+    """One rule for tokens and visitors' clicks, however late the order is reported."""
+    caller = await program()
+    await caller.enroll("olga")
+    token = await caller.token("olga", clock.now() - timedelta(hours=2))
+    link = await caller.link("olga")
+    await caller.click(link.link_id, "visitor", clock.now() - timedelta(hours=2))
+    await caller.clicks_written(1)
+    for number, touch in enumerate(({"click_token": token}, {"visitor_id": "visitor"})):
+        early = await caller.record(
+            order(f"early{number}", f"v{number}", occurred_at=ago(clock.now(), hours=3), **touch)
+        )
+        assert (early.attribution.referrer_id, reason(early)) == ("", "TOUCH_TOO_LATE")
+        (loser,) = early.attribution.losers
+        assert (loser.referrer_id, loser.reason) == ("olga", Reason.ATTRIBUTION_REASON_TOUCH_TOO_LATE)
+        assert not (await caller.get(f"v{number}")).HasField("binding")
+        near = ago(clock.now(), hours=2, minutes=1)
+        assert reason(await caller.record(order(f"near{number}", f"v{number}", occurred_at=near, **touch))) == "CLICK"
+
+
 async def test_a_token_of_another_program_is_no_token(program: Program, clock: ManualClock) -> None:
     ours, theirs = await program(), await program()
     await theirs.enroll("olga")

@@ -75,6 +75,25 @@ def test_window_is_half_open() -> None:
     assert outcome(inside).reason is Reason.CLICK
 
 
+AFTER = Candidate("late", link_id="L3", touched_at=NOW + timedelta(minutes=1, microseconds=1))
+
+
+@pytest.mark.parametrize("binding", list(Binding))
+def test_a_touch_that_came_after_is_not_credited(binding: Binding) -> None:
+    for touch in Touch:
+        terms = policy(touch=touch, binding=binding)
+        assert outcome(AFTER, policy=terms).reason is Reason.TOUCH_TOO_LATE
+        found = outcome(CLICK, AFTER, policy=terms)
+        assert (found.referrer_id, losers(found)) == ("maria", [("late", Reason.TOUCH_TOO_LATE)])
+    taken = outcome(AFTER, default_sponsor_id="house", policy=policy(binding=binding))
+    assert (taken.referrer_id, losers(taken)) == ("house", [("late", Reason.TOUCH_TOO_LATE)])
+    assert led_by(outcome(AFTER, bond=BOND)) == ""
+
+
+def test_clocks_may_differ_by_a_minute() -> None:
+    assert outcome(Candidate("maria", link_id="L", touched_at=NOW + timedelta(minutes=1))).reason is Reason.CLICK
+
+
 def test_first_touch_is_the_first_inside_the_window() -> None:
     outside = Candidate("old", link_id="L0", touched_at=NOW - WINDOW)
     found = outcome(outside, OLDER_CLICK, CLICK, policy=policy(touch=Touch.FIRST))
@@ -243,5 +262,12 @@ def test_credit_is_always_fair(
     assert not credited & {each.reason for each in found.losers}
     if won:
         assert is_new or policy.bindable is Bindable.UNBOUND
+        assert all(
+            each.candidate.touched_at != NOW + timedelta(days=1)
+            for each in found.losers
+            if each.reason is Reason.OUTRANKED
+        )
+        assert found.touch is not None
+        assert found.touch.touched_at is None or found.touch.touched_at <= NOW
         reversed_order = outcome(*reversed(candidates), policy=policy, bond=bond, is_new=is_new, below=("below",))
         assert reversed_order.reason == found.reason

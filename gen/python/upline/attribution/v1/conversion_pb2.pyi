@@ -55,6 +55,8 @@ class _AttributionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Att
     """A losing candidate only: another touch outranked it."""
     ATTRIBUTION_REASON_CALLER: _AttributionReason.ValueType  # 28
     """Credited: the caller named the sponsor at enrolment."""
+    ATTRIBUTION_REASON_TOUCH_TOO_LATE: _AttributionReason.ValueType  # 29
+    """Not credited: every click came after what it would be credited for, by more than a minute (for clocks that differ)."""
 
 class AttributionReason(_AttributionReason, metaclass=_AttributionReasonEnumTypeWrapper):
     """Why a conversion was credited, or why not."""
@@ -87,6 +89,8 @@ ATTRIBUTION_REASON_OUTRANKED: AttributionReason.ValueType  # 27
 """A losing candidate only: another touch outranked it."""
 ATTRIBUTION_REASON_CALLER: AttributionReason.ValueType  # 28
 """Credited: the caller named the sponsor at enrolment."""
+ATTRIBUTION_REASON_TOUCH_TOO_LATE: AttributionReason.ValueType  # 29
+"""Not credited: every click came after what it would be credited for, by more than a minute (for clocks that differ)."""
 Global___AttributionReason: _TypeAlias = AttributionReason  # noqa: Y015
 
 @_typing.final
@@ -284,11 +288,11 @@ class ConversionDraft(_message.Message):
     buyer_id: _builtins.str
     """Who bought: the caller's own user id."""
     click_token: _builtins.str
-    """The token of the click that brought the buyer; needs no look-up."""
+    """The token of the click that brought the buyer; needs no look-up. It counts by the time signed in it, which must not be after `occurred_at`."""
     code: _builtins.str
     """The code the buyer typed; outranks clicks."""
     visitor_id: _builtins.str
-    """The visitor id under which the buyer's clicks were recorded."""
+    """The visitor id under which the buyer's clicks were recorded; those until `occurred_at` count."""
     new_customer: _builtins.bool
     """Whether this is a new customer; absent if the caller does not know."""
     @_builtins.property

@@ -126,7 +126,9 @@ class AttributionPolicy(_message.Message):
     """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """A touch counts iff conversion time < touch time + window (UTC, half open). More than 0, at most 3,660 days."""
+        """A touch counts iff touch time <= conversion time < touch time + window (UTC, half open), where a touch may seem to come up to a minute
+        after the conversion: clocks differ. More than 0, at most 3,660 days.
+        """
 
     def __init__(
         self,
