@@ -182,6 +182,11 @@ class Stream:
         info = await self._jetstream.consumer_info(spec.name, durable)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker. One that hangs counts as there until its pings go unanswered."""
+        return self._client.is_connected
+
     async def ready(self) -> None:
         """Raises if the broker does not answer, or may lose acknowledged messages on power loss."""
         if not self._client.is_connected:

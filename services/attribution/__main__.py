@@ -84,7 +84,7 @@ class Attribution:
     async def _serve_clicks(self) -> None:
         """Puts together what records clicks, writes them and leads visitors on."""
         settings, stream = self._settings, self._stream
-        intake = Intake(partial(publish_batch, stream))
+        intake = Intake(partial(publish_batch, stream), lambda: stream.connected)
         self._open.push_async_callback(intake.drain)
         click_deps = ClickDeps(
             clock=self._clock,
@@ -102,7 +102,6 @@ class Attribution:
                 secure_cookie=settings.public_url.startswith("https://"),
             ),
             click_deps,
-            healthy=lambda: self.server.serving,
         )
         self._open.push_async_callback(redirect.stop)
         self.redirect_port = await redirect.start()

@@ -35,6 +35,9 @@ MAX_COMPANY_SECONDS = 0.008
 """About what it takes to sync a message on a slow disk, and little beside the time calls wait at such a load anyway."""
 MAX_WAITING_CLICKS = 50_000
 """About 4 MB of usual clicks, 65 MB of the longest. Whoever comes then is told to slow down instead of being kept waiting."""
+CONNECTION_LOOK_SECONDS = 0.1
+"""How often it is looked whether the connection still stands while a message is on its way. What a broken connection took
+with it is never confirmed, and callers are told so at once rather than when the stream has used up its attempts."""
 _BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
 
 log = structlog.get_logger(__name__)
@@ -50,8 +53,11 @@ class _Waiter:
 class Intake:
     """The batcher of one process. `publish` takes a serialised ClickBatch and returns when it is on disk."""
 
-    def __init__(self, publish: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(
+        self, publish: Callable[[bytes], Awaitable[None]], connected: Callable[[], bool] = lambda: True
+    ) -> None:
         self._publish = publish
+        self._connected = connected
         self._waiting: deque[_Waiter] = deque()
         self._waiting_clicks = 0
         self._sending: set[asyncio.Task[None]] = set()
@@ -61,10 +67,13 @@ class Intake:
     async def record(self, frame: bytes, click_count: int) -> None:
         """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_PART_CLICKS, are on disk.
 
-        UNAVAILABLE if they may not be; RESOURCE_EXHAUSTED if too many wait already.
+        UNAVAILABLE if they may not be, at once where there is no connection to the broker; RESOURCE_EXHAUSTED if too many
+        wait already.
         """
         if click_count > MAX_PART_CLICKS:
             raise ValueError(f"{click_count} clicks do not fit into one message")
+        if not self._connected():
+            raise _not_recorded()
         if self._waiting_clicks + click_count > MAX_WAITING_CLICKS:
             raise UplineError(
                 code_pb2.RESOURCE_EXHAUSTED,
@@ -146,10 +155,26 @@ class Intake:
 def _told(failure: Exception) -> Exception:
     """What a waiter is told; an exception of its own, for each is raised in another place."""
     if isinstance(failure, BrokerError) or is_transient(failure):
-        return unavailable("CLICKS_NOT_RECORDED", "the stream did not confirm the clicks; send the same clicks again")
+        return _not_recorded()
     return RuntimeError(f"cannot publish clicks: {failure}")
 
 
+def _not_recorded() -> UplineError:
+    return unavailable(
+        "CLICKS_NOT_RECORDED", "the broker is away or did not confirm the clicks; send the same clicks again"
+    )
+
+
 async def publish_batch(stream: Stream, batch: bytes) -> None:
-    """Returns when a serialised ClickBatch is on the stream's disk."""
-    await stream.publish(Message(CLICKS.subject, str(new_id()), _BATCH_TYPE, batch))
+    """Returns when a serialised ClickBatch is on the stream's disk. Raises ConnectionError as soon as the connection is gone;
+    the batch may be on disk all the same."""
+    if not stream.connected:
+        raise ConnectionError("not connected to the broker")
+    publishing = asyncio.ensure_future(stream.publish(Message(CLICKS.subject, str(new_id()), _BATCH_TYPE, batch)))
+    try:
+        while not (await asyncio.wait([publishing], timeout=CONNECTION_LOOK_SECONDS))[0]:
+            if not stream.connected:
+                raise ConnectionError("the connection to the broker broke")
+        publishing.result()
+    finally:
+        publishing.cancel()

@@ -1,23 +1,24 @@
 """The HTTP redirect: `GET /r/{program}/{link}` records a click and leads the visitor on.
 
-A click is on disk before its token exists. But a visitor must not be stranded by a fault behind us: where the click is
-not recorded in time, he is led on without a token, and the log says so. His cookie is the same as ever, and a code, or
-another click, can still credit his sponsor.
+A visitor must not be stranded by a fault behind us, nor the referral be lost: where the click is not known to be on disk
+in time, they are led on with its token all the same. The token is signed, so a conversion that carries it is credited
+whether the click was stored or not. Such clicks are counted as unrecorded.
 """
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+import time
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
+from prometheus_client import Counter
 from upline.attribution.v1.click_pb2 import Click, RecordClickRequest
 
 from chassis.database import is_transient
 from chassis.errors import UplineError
 from chassis.ids import random_token
-from services.attribution.commands.clicks import ClickDeps, record_click
+from services.attribution.commands.clicks import ClickDeps, keep_click, seal_click
 from services.attribution.domain.destination import with_parameters
 from services.attribution.store.links import KnownLink
 
@@ -33,6 +34,10 @@ MAX_IP_CHARS = 45
 MAX_USER_AGENT_CHARS = 1_024
 MAX_REFERRER_CHARS = 2_048
 SHUTDOWN_SECONDS = 5.0
+UNRECORDED_LOG_SECONDS = 1.0
+"""Between two lines on clicks that were not recorded: without a broker every visit has one."""
+_NO_LINK = ("healthz", "healthz")
+"""Looked up to see whether links can be: no link has so short an id."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
@@ -41,6 +46,9 @@ _PAGE = """<!doctype html>
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Robots-Tag": "noindex"}
 
 log = structlog.get_logger(__name__)
+_UNRECORDED = Counter(
+    "upline_clicks_unrecorded", "Visitors led on with a token while their click was not known to be on disk."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +66,12 @@ class RedirectSettings:
 class Redirect:
     """The HTTP server of links."""
 
-    def __init__(self, settings: RedirectSettings, deps: ClickDeps, healthy: Callable[[], bool]) -> None:
+    def __init__(self, settings: RedirectSettings, deps: ClickDeps) -> None:
         self._settings = settings
         self._deps = deps
-        self._healthy = healthy
+        self._unrecorded = 0
+        """Since the log last told of them."""
+        self._next_log = 0.0
         app = web.Application(client_max_size=1024)
         app.router.add_get("/r/{program_id}/{link_id}", self._follow)
         app.router.add_get("/healthz", self._health)
@@ -88,8 +98,14 @@ class Redirect:
         await self._runner.cleanup()
 
     async def _health(self, _request: web.Request) -> web.Response:
-        healthy = self._healthy()
-        return web.Response(text="ok" if healthy else "not ready", status=200 if healthy else 503)
+        """Healthy while visitors can be led on, for which links must be found; the broker may be away."""
+        try:
+            await self._find(_NO_LINK)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return web.Response(text="not ready", status=503)
+        return web.Response(text="ok")
 
     async def _follow(self, request: web.Request) -> web.Response:
         key = (request.match_info["program_id"], request.match_info["link_id"])
@@ -127,7 +143,7 @@ class Redirect:
         return found if isinstance(found, KnownLink) else None
 
     async def _record(self, request: web.Request, known: KnownLink, visitor_id: str) -> str:
-        """The click's token; empty where the click could not be recorded in time."""
+        """The click's token. The click is on disk, or counted as unrecorded."""
         click = Click(
             program_id=known.link.program_id,
             link_id=known.link.link_id,
@@ -136,12 +152,22 @@ class Redirect:
             user_agent=_text(request, "User-Agent", MAX_USER_AGENT_CHARS),
             referrer_url=_text(request, "Referer", MAX_REFERRER_CHARS),
         )
-        recording: Awaitable[str] = record_click(self._deps, RecordClickRequest(click=click))
+        sealed = RecordClickRequest(click=click)
+        token = seal_click(self._deps, sealed)
         try:
-            return await asyncio.wait_for(recording, RECORD_SECONDS)
+            await asyncio.wait_for(keep_click(self._deps, sealed), RECORD_SECONDS)
         except (UplineError, TimeoutError) as error:
-            log.warning("visitor led on without a token", link=known.link.link_id, error=str(error) or "too slow")
-            return ""
+            self._count_unrecorded(str(error) or f"not confirmed within {RECORD_SECONDS} seconds")
+        return token
+
+    def _count_unrecorded(self, error: str) -> None:
+        _UNRECORDED.inc()
+        self._unrecorded += 1
+        now = time.monotonic()
+        if now >= self._next_log:
+            log.warning("clicks not recorded, visitors led on with their tokens", clicks=self._unrecorded, error=error)
+            self._next_log = now + UNRECORDED_LOG_SECONDS
+            self._unrecorded = 0
 
     def _visitor_id(self, request: web.Request) -> str:
         given = request.cookies.get(VISITOR_COOKIE, "")

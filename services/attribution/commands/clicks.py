@@ -44,16 +44,27 @@ class ClickDeps:
 
 async def record_click(deps: ClickDeps, request: RecordClickRequest) -> str:
     """Records the click, which is changed to what is stored, and returns its token."""
+    token = seal_click(deps, request)
     click = request.click
-    if not request.HasField("click") or not conforms(click):
-        check(request)
-    request.DiscardUnknownFields()
-    deps.sealer.seal(click, "click", unix_ms(deps.clock.now()))
     if deps.links.peek((click.program_id, click.link_id)) is None:
         await _require_links(deps, [click], "click")
+    await keep_click(deps, request)
+    return token
+
+
+def seal_click(deps: ClickDeps, request: RecordClickRequest) -> str:
+    """Changes the click to what is stored, and returns its token. Neither says that the click is on disk, or its link exists."""
+    if not request.HasField("click") or not conforms(request.click):
+        check(request)
+    request.DiscardUnknownFields()
+    deps.sealer.seal(request.click, "click", unix_ms(deps.clock.now()))
+    return _token(deps, request.click)
+
+
+async def keep_click(deps: ClickDeps, request: RecordClickRequest) -> None:
+    """Returns when a sealed click is on disk."""
     # A request with one click and a batch with one click are the same bytes.
     await deps.intake.record(request.SerializeToString(), 1)
-    return _token(deps, click)
 
 
 async def record_plain_clicks(deps: ClickDeps, plain: PlainClicks, *, return_tokens: bool) -> list[str]:

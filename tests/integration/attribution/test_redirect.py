@@ -12,6 +12,8 @@ from nats.errors import TimeoutError as BrokerTimeout
 from pydantic import SecretStr
 
 from chassis.clock import ManualClock
+from chassis.database import Database
+from chassis.embedded.state import free_port
 from chassis.secrets import derive_key
 from services.attribution import redirect
 from services.attribution.commands.clicks import ClickDeps
@@ -119,7 +121,9 @@ async def test_health(browser: aiohttp.ClientSession, attribution: Running) -> N
 class OtherRedirect:
     """A redirect of its own, with an intake that behaves as told."""
 
-    def __init__(self, attribution: Running, publish: Callable[[bytes], Any], **settings: Any) -> None:
+    def __init__(
+        self, attribution: Running, publish: Callable[[bytes], Any], database: Database | None = None, **settings: Any
+    ) -> None:
         options: dict[str, Any] = {
             "host": "127.0.0.1",
             "port": 0,
@@ -129,8 +133,9 @@ class OtherRedirect:
             **settings,
         }
         clock: ManualClock = attribution.service._clock
-        deps = ClickDeps(clock, LinkCache(attribution.service._database), Intake(publish), Sealer(KEY), KEY)
-        self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps, healthy=lambda: False)
+        links = LinkCache(database or attribution.service._database)
+        deps = ClickDeps(clock, links, Intake(publish), Sealer(KEY), KEY)
+        self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps)
 
     async def __aenter__(self) -> str:
         return f"http://127.0.0.1:{await self.server.start()}"
@@ -140,7 +145,7 @@ class OtherRedirect:
 
 
 @pytest.mark.parametrize("hangs", [True, False])
-async def test_without_the_stream_a_visitor_is_led_on_without_token(
+async def test_without_the_stream_a_visitor_is_led_on_with_a_token(
     attribution: Running, shop: Shop, browser: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     monkeypatch.setattr(redirect, "RECORD_SECONDS", 0.1)
@@ -153,10 +158,23 @@ async def test_without_the_stream_a_visitor_is_led_on_without_token(
     async with OtherRedirect(attribution, publish) as base:
         response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}")
         assert response.status == 302
+        token_text = token_of(response.headers["Location"])
         assert response.headers["Location"] == (
-            f"https://{HOST}/spring?size=m&utm_source=upline&utm_medium=referral#shoes"
+            f"https://{HOST}/spring?size=m&utm_source=upline&utm_medium=referral&upline_click={token_text}#shoes"
         )
+        assert read(KEY, token_text).link_id == shop.link.link_id
         assert "secure" in response.headers["Set-Cookie"].lower()
+        assert (await follow(browser, f"{base}/healthz")).status == 200
+
+
+async def test_without_the_database_the_redirect_is_not_healthy(
+    attribution: Running, browser: aiohttp.ClientSession
+) -> None:
+    async def publish(_payload: bytes) -> None:
+        raise AssertionError("nothing is recorded")
+
+    nowhere = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing", "attribution")
+    async with OtherRedirect(attribution, publish, nowhere) as base:
         assert (await follow(browser, f"{base}/healthz")).status == 503
 
 
