@@ -27,7 +27,7 @@ class Refusal:
     """How a step is refused."""
 
     reason: str
-    """As in the error's details, such as UNKNOWN_CODE."""
+    """As in the error's details, such as INSUFFICIENT_BALANCE."""
     field: str = ""
     """The request's field at fault."""
 

@@ -264,7 +264,7 @@ def _enrol(batch: _Batch, buyer_id: str, bond: Bond | None, now: datetime) -> No
         sponsor_key = batch.keys[bond.sponsor_id]
         batch.forest.graft(key, sponsor_key)
         binding = NewBond(key, sponsor_key, batch.forest.path(key), bond)
-    batch.enrolments.append(Enrolment(key, buyer_id, {}, None, binding, now))
+    batch.enrolments.append(Enrolment(key, buyer_id, {}, None, binding, None, now))
 
 
 def _closes_cycle(batch: _Batch, buyer_id: str, referrer_id: str) -> bool:

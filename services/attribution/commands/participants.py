@@ -43,7 +43,7 @@ from services.attribution.store.participants import (
 from services.attribution.store.programs import load_program
 from services.attribution.store.tree import find_roots, lengthen, walk_up
 from services.attribution.wire.conversions import sign_up
-from services.attribution.wire.participants import read_enrolment, write_participant
+from services.attribution.wire.participants import read_enrolment, write_participant, write_unbound
 from services.attribution.wire.plain import require_plain_map
 
 
@@ -54,7 +54,7 @@ async def enroll_participant(
     draft = read_enrolment(request.participant, "participant")
 
     async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantResponse:
-        await _enroll(conn, deps, request.program_id, [draft])
+        await _enroll(conn, deps, request.program_id, [draft], refuse_bad_touch=request.refuse_bad_touch)
         person = await load_participant(conn, request.program_id, draft.participant_id)
         return participant_pb2.EnrollParticipantResponse(participant=write_participant(request.program_id, person))
 
@@ -68,9 +68,13 @@ async def enroll_participants(
     drafts = [read_enrolment(each, f"participants[{place}]") for place, each in enumerate(request.participants)]
 
     async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantsResponse:
-        enrolled_count = await _enroll(conn, deps, request.program_id, drafts)
+        enrolled_count = await _enroll(
+            conn, deps, request.program_id, drafts, refuse_bad_touch=request.refuse_bad_touch
+        )
         return participant_pb2.EnrollParticipantsResponse(
-            enrolled_count=enrolled_count, existing_count=len(drafts) - enrolled_count
+            enrolled_count=enrolled_count,
+            existing_count=len(drafts) - enrolled_count,
+            unbound=[write_unbound(each) for each in await _unbound(conn, request.program_id, drafts)],
         )
 
     return await _once(deps, request, participant_pb2.EnrollParticipantsResponse, carry_out)
@@ -151,13 +155,16 @@ class _Roll:
     """Conversion ids of sign-ups that are recorded already."""
     short: dict[int, tuple[int, ...]]
     enrolments: list[Enrolment] = field(default_factory=list)
-    adopted: list[EnrolmentDraft] = field(default_factory=list)
+    adopted: list[tuple[EnrolmentDraft, Reason | None]] = field(default_factory=list)
+    """Those enrolled by a purchase, and why nobody is found to bind them to."""
     bonds: list[NewBond] = field(default_factory=list)
     """Of those enrolled before."""
     sign_ups: list[Decided] = field(default_factory=list)
 
 
-async def _enroll(conn: AsyncConnection, deps: Deps, program_id: str, drafts: Sequence[EnrolmentDraft]) -> int:
+async def _enroll(
+    conn: AsyncConnection, deps: Deps, program_id: str, drafts: Sequence[EnrolmentDraft], *, refuse_bad_touch: bool
+) -> int:
     """Enrols those who are not; returns how many."""
     now = deps.clock.now()
     program = await load_program(conn, program_id)
@@ -168,10 +175,14 @@ async def _enroll(conn: AsyncConnection, deps: Deps, program_id: str, drafts: Se
     roll = await _load(conn, program, fresh, named)
     keys = await new_keys(conn, len(fresh))
     for draft, candidates, key in zip(fresh, named, keys, strict=True):
-        _admit(roll, draft, candidates, key, now)
+        attribution = _attribute(roll, draft, candidates, now)
+        if refuse_bad_touch and _names_touch(draft) and attribution.reason in _WRONG_TOUCH:
+            raise _refusal(draft, attribution.reason)
+        _admit(roll, draft, attribution, key, now)
     await insert_participants(conn, program_id, roll.enrolments)
-    for draft in roll.adopted:
-        await adopt_participant(conn, roll.keys[draft.participant_id], draft.attributes, draft.draft_hash)
+    for draft, unbound_reason in roll.adopted:
+        key = roll.keys[draft.participant_id]
+        await adopt_participant(conn, key, draft.attributes, draft.draft_hash, unbound_reason)
     await bind_participants(conn, roll.bonds)
     await keep(conn, program, roll.sign_ups, now)
     await lengthen(conn, roll.short)
@@ -187,6 +198,14 @@ def _named(draft: EnrolmentDraft, now: datetime) -> Named:
     if draft.click_token:
         return Named("", draft.click_token, "", now)
     return Named("", "", draft.visitor_id, now)
+
+
+async def _unbound(conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]) -> list[Participant]:
+    """Those who came with a touch, of whatever kind, and have no sponsor; each once, in the order of the drafts."""
+    ids = list(dict.fromkeys(each.participant_id for each in drafts if _names_touch(each) or each.visitor_id))
+    people = await load_participants(conn, program_id, ids)
+    found = [people[each] for each in ids]
+    return [each for each in found if each.bond is None and each.unbound_reason is not None]
 
 
 async def _not_enrolled(
@@ -232,10 +251,10 @@ async def _load(
     return _Roll(program, people, Forest(walks.paths, roots), buyers, keys, signed_up, walks.short)
 
 
-def _admit(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], key: int, now: datetime) -> None:
-    """Decides on one person and writes him into the roll."""
+def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: int, now: datetime) -> None:
+    """Writes one person into the roll, bound as was decided."""
     person = roll.people.get(draft.participant_id)
-    attribution = _attribute(roll, draft, candidates, person, now)
+    unbound_reason = None if attribution.referrer_id else attribution.reason
     if attribution.reason is Reason.CALLER:
         made: Bond | None = Bond(attribution.referrer_id, now, BindSource.CALLER)
     else:
@@ -247,10 +266,12 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], 
         if made is not None:
             roll.forest.graft(key, roll.keys[made.sponsor_id])
             new_bond = NewBond(key, roll.keys[made.sponsor_id], roll.forest.path(key), made)
-        roll.enrolments.append(Enrolment(key, draft.participant_id, draft.attributes, draft.draft_hash, new_bond, now))
+        roll.enrolments.append(
+            Enrolment(key, draft.participant_id, draft.attributes, draft.draft_hash, new_bond, unbound_reason, now)
+        )
     else:
         key = person.key
-        roll.adopted.append(draft)
+        roll.adopted.append((draft, unbound_reason))
         if made is not None and person.bond is None:
             sponsor_key = roll.keys[made.sponsor_id]
             _bind(roll.forest, key, sponsor_key, _field(draft))
@@ -272,19 +293,19 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], 
         )
 
 
-def _attribute(
-    roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], person: Participant | None, now: datetime
-) -> Attribution:
-    """Who referred a person. What the caller names has to be right; visitor ids and defaults are tried."""
+def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], now: datetime) -> Attribution:
+    """Who referred a person. A sponsor whom the caller names has to be right; touches are tried, and the default sponsor where there is
+    none to try: one that failed may have been meant for somebody, and a sponsor is for life."""
+    person = roll.people.get(draft.participant_id)
     if draft.sponsor_id:
         return _attribute_to_caller(roll, draft, person)
-    default_sponsor_id = roll.program.policy.default_sponsor_id
+    default_sponsor_id = "" if _names_touch(draft) else roll.program.policy.default_sponsor_id
     buyer = Buyer(
         draft.participant_id,
         person.bond if person else None,
         is_new=person is None and draft.participant_id not in roll.buyers,
     )
-    attribution = decide(
+    return decide(
         roll.program.policy,
         buyer,
         now,
@@ -292,11 +313,6 @@ def _attribute(
         default_sponsor_id if default_sponsor_id in roll.keys else "",
         lambda referrer_id: _closes_cycle(roll, draft.participant_id, referrer_id),
     )
-    if draft.code or draft.click_token:
-        for loser in attribution.losers:
-            if error := _refusal(draft, loser.reason):
-                raise error
-    return attribution
 
 
 def _attribute_to_caller(roll: _Roll, draft: EnrolmentDraft, person: Participant | None) -> Attribution:
@@ -312,20 +328,28 @@ def _attribute_to_caller(roll: _Roll, draft: EnrolmentDraft, person: Participant
     return Attribution(draft.sponsor_id, Reason.CALLER)
 
 
-def _refusal(draft: EnrolmentDraft, reason: Reason) -> UplineError | None:
-    path = _field(draft)
-    match reason:
-        case Reason.UNKNOWN_CODE:
-            return invalid(path, "there is no such code", "UNKNOWN_CODE")
-        case Reason.INVALID_TOKEN:
-            return invalid(path, "is not a click token of this program", "INVALID_TOKEN")
-        case Reason.WINDOW_PASSED:
-            return invalid(path, "the click is older than the program's window", "WINDOW_PASSED")
-        case Reason.SELF_REFERRAL:
-            return invalid(path, "nobody can be his own sponsor", "SELF_REFERRAL")
-        case Reason.CYCLE:
-            return failed_precondition("CYCLE", "its owner stands in the participant's own downline", path)
-    return None
+def _names_touch(draft: EnrolmentDraft) -> bool:
+    """Whether a code or click is what decides who the sponsor is, rather than the caller's word or the visitor's past."""
+    return not draft.sponsor_id and bool(draft.code or draft.click_token)
+
+
+def _refusal(draft: EnrolmentDraft, reason: Reason) -> UplineError:
+    """The error for who asked to be refused rather than enrolled without a sponsor."""
+    path, why = _field(draft), _WRONG_TOUCH[reason]
+    if reason in (Reason.CYCLE, Reason.NOT_NEW):
+        return failed_precondition(reason.name, why, path)
+    return invalid(path, why, reason.name)
+
+
+_WRONG_TOUCH = {
+    Reason.UNKNOWN_CODE: "there is no such code",
+    Reason.INVALID_TOKEN: "is not a click token of this program",
+    Reason.WINDOW_PASSED: "the click is older than the program's window",
+    Reason.TOUCH_TOO_LATE: "the click came after the enrolment",
+    Reason.SELF_REFERRAL: "nobody can be their own sponsor",
+    Reason.CYCLE: "its owner stands in the participant's own downline",
+    Reason.NOT_NEW: "the participant is not new, and the program binds new customers only",
+}
 
 
 def _field(draft: EnrolmentDraft) -> str:

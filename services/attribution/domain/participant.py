@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.attribution.domain.attribution import Bond
+from services.attribution.domain.attribution import Bond, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Participant:
     draft_hash: bytes | None
     """Hash of what the caller said at enrolment; None for those enrolled by a purchase."""
     bond: Bond | None
+    unbound_reason: Reason | None
+    """Why enrolment found nobody to bind them to; None where it did, or where nobody asked."""
     create_time: datetime
 
 
@@ -55,6 +57,7 @@ class Enrolment:
     attributes: dict[str, str]
     draft_hash: bytes | None
     binding: NewBond | None
+    unbound_reason: Reason | None
     create_time: datetime
 
 

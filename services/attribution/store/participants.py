@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from chassis.errors import not_found
-from services.attribution.domain.attribution import BindSource, Bond
+from services.attribution.domain.attribution import BindSource, Bond, Reason
 from services.attribution.domain.participant import Enrolment, NewBond, Participant
 from services.attribution.store.tree import array_literal
 
 _COLUMNS = """person.participant_key, person.participant_id, person.attributes, person.draft_hash,
     sponsor.participant_id AS sponsor_id, person.bind_time, person.bind_source, person.bind_link_id, person.bind_code,
-    person.bind_channel, person.bind_campaign, person.bind_share_percent, person.create_time"""
+    person.bind_channel, person.bind_campaign, person.bind_share_percent, person.unbound_reason, person.create_time"""
 _FROM = "FROM participant AS person LEFT JOIN participant AS sponsor ON sponsor.participant_key = person.sponsor_key"
 _KEY = text(
     "SELECT participant_key FROM participant WHERE program_id = :program_id AND participant_id = :participant_id"
@@ -34,7 +34,7 @@ _REFERRALS = text(f"""
 _NEW_KEYS = text("SELECT nextval('participant_key_seq') FROM generate_series(1, :count)")
 _COPY = """
     COPY participant (participant_key, program_id, participant_id, attributes, draft_hash, sponsor_key, upline, bind_time,
-        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent, create_time) FROM STDIN
+        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent, unbound_reason, create_time) FROM STDIN
 """
 _BIND = text("""
     UPDATE participant SET sponsor_key = :sponsor_key, upline = CAST(CAST(:upline AS text) AS bigint[]), bind_time = :bind_time,
@@ -43,7 +43,7 @@ _BIND = text("""
     WHERE participant_key = :participant_key AND sponsor_key IS NULL
 """)
 _ADOPT = text("""
-    UPDATE participant SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash
+    UPDATE participant SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash, unbound_reason = :unbound_reason
     WHERE participant_key = :participant_key AND draft_hash IS NULL
 """)
 _SET_ATTRIBUTES = text("""
@@ -116,6 +116,7 @@ async def insert_participants(conn: AsyncConnection, program_id: str, enrolments
                     json.dumps(each.attributes),
                     each.draft_hash,
                     *_binding_values(each.binding),
+                    each.unbound_reason or 0,
                     each.create_time,
                 )
             )
@@ -144,9 +145,19 @@ async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) 
             raise RuntimeError(f"participant {each.key} was bound while the tree was held still")
 
 
-async def adopt_participant(conn: AsyncConnection, key: int, attributes: dict[str, str], draft_hash: bytes) -> None:
-    """Gives somebody enrolled by a purchase what the caller says of him now."""
-    await conn.execute(_ADOPT, {"participant_key": key, "attributes": json.dumps(attributes), "draft_hash": draft_hash})
+async def adopt_participant(
+    conn: AsyncConnection, key: int, attributes: dict[str, str], draft_hash: bytes, unbound_reason: Reason | None
+) -> None:
+    """Gives somebody enrolled by a purchase what the caller says of them now."""
+    await conn.execute(
+        _ADOPT,
+        {
+            "participant_key": key,
+            "attributes": json.dumps(attributes),
+            "draft_hash": draft_hash,
+            "unbound_reason": unbound_reason or 0,
+        },
+    )
 
 
 async def set_attributes(
@@ -188,4 +199,7 @@ def _participant(row: Row[Any]) -> Participant:
             row.bind_share_percent,
         )
     draft_hash = None if row.draft_hash is None else bytes(row.draft_hash)
-    return Participant(row.participant_key, row.participant_id, row.attributes, draft_hash, bond, row.create_time)
+    unbound_reason = Reason(row.unbound_reason) if row.unbound_reason else None
+    return Participant(
+        row.participant_key, row.participant_id, row.attributes, draft_hash, bond, unbound_reason, row.create_time
+    )

@@ -58,6 +58,8 @@ participant = Table(
     Column("bind_campaign", Text, nullable=False),
     # As it stood on the link or code at the bind.
     Column("bind_share_percent", Text, nullable=False, server_default=""),
+    # Why enrolment found nobody to bind them to; 0 where it did, or where nobody asked.
+    Column("unbound_reason", SmallInteger, nullable=False, server_default="0"),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Unique("program_id", "participant_id"),
     Index("participant_by_sponsor", "sponsor_key", "bind_time", "participant_key"),

@@ -35,7 +35,21 @@ def write_participant(program_id: str, participant: Participant) -> participant_
         attributes=participant.attributes,
         binding=None if participant.bond is None else write_bond(participant.bond),
         create_time=to_timestamp(participant.create_time),
+        unbound_reason=int(unbound_reason(participant)),  # type: ignore[arg-type]
     )
+
+
+def write_unbound(participant: Participant) -> participant_pb2.UnboundParticipant:
+    """Somebody without a sponsor, as the contract has it."""
+    return participant_pb2.UnboundParticipant(
+        participant_id=participant.participant_id,
+        unbound_reason=int(unbound_reason(participant)),  # type: ignore[arg-type]
+    )
+
+
+def unbound_reason(participant: Participant) -> int:
+    """Why they have no sponsor, as far as it is known; 0 where they have one."""
+    return 0 if participant.bond is not None else participant.unbound_reason or 0
 
 
 def write_bond(bond: Bond) -> participant_pb2.SponsorBinding:

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
-from upline.attribution.v1 import participant_pb2
+from upline.attribution.v1 import conversion_pb2, participant_pb2
 
 from chassis.clock import ManualClock
 from tests.integration.attribution.people import (
@@ -79,8 +82,6 @@ async def test_batch_enrols_sponsors_before_their_referees_only(program: Program
     [
         ({"sponsor_id": "nobody"}, CODE.NOT_FOUND, "participant.sponsor_id"),
         ({"sponsor_id": "vera"}, CODE.INVALID_ARGUMENT, "participant.sponsor_id"),
-        ({"code": "NOSUCHCODE"}, CODE.INVALID_ARGUMENT, "participant.code"),
-        ({"click_token": "forged"}, CODE.INVALID_ARGUMENT, "participant.click_token"),
         ({"attributes": {"a": "\x00"}}, CODE.INVALID_ARGUMENT, "participant.attributes"),
         ({"attributes": {"a": "x" * 257}}, CODE.INVALID_ARGUMENT, "participant.attributes[a]"),
     ],
@@ -103,16 +104,148 @@ async def test_code_and_click_bind_at_enrolment(program: Program, clock: ManualC
     by_click = await caller.enroll("vera", click_token=await caller.token("maria", now))
     assert (by_click.binding.sponsor_id, by_click.binding.channel) == ("maria", "chat")
     assert by_click.binding.campaign == "spring"
-    old = await caller.token("maria", now.replace(year=now.year - 1))
-    async with refused() as told:
-        await caller.enroll("late", click_token=old)
-    assert (told[0].reason, told[0].fields) == ("WINDOW_PASSED", ["participant.click_token"])
+
+
+def why(person: participant_pb2.Participant | participant_pb2.UnboundParticipant) -> str:
+    """Why somebody has no sponsor, in short."""
+    return conversion_pb2.AttributionReason.Name(person.unbound_reason).removeprefix("ATTRIBUTION_REASON_")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Somebody who comes with something that leads to nobody."""
+
+    participant_id: str
+    touch: dict[str, Any]
+    reason: str
+    code: grpc.StatusCode = CODE.INVALID_ARGUMENT
+
+    @property
+    def draft(self) -> participant_pb2.ParticipantDraft:
+        """As it is sent."""
+        return participant_pb2.ParticipantDraft(participant_id=self.participant_id, record_sign_up=True, **self.touch)
+
+
+async def bad_touches(caller: Caller, foreign: Caller, now: datetime) -> list[Bad]:
+    """Every kind of touch that leads to nobody; `caller`'s program binds new customers only, by touches of a day."""
+    await caller.enroll("olga")
+    await foreign.enroll("olga")
+    for number, buyer in enumerate(("own", "above", "old")):
+        await caller.record(order(f"{number}", buyer, new_customer=True))
+    await caller.enroll("below", sponsor_id="above")
+    code = await caller.code("olga")
+    return [
+        Bad("stranger", {"code": "NOSUCHCODE"}, "UNKNOWN_CODE"),
+        Bad("foreign-code", {"code": await foreign.code("olga")}, "UNKNOWN_CODE"),
+        Bad("forged", {"click_token": "forged"}, "INVALID_TOKEN"),
+        Bad("foreign-token", {"click_token": await foreign.token("olga", now)}, "INVALID_TOKEN"),
+        Bad("stale", {"click_token": await caller.token("olga", now - timedelta(days=1))}, "WINDOW_PASSED"),
+        Bad("early", {"click_token": await caller.token("olga", now + timedelta(minutes=2))}, "TOUCH_TOO_LATE"),
+        Bad("own", {"code": await caller.code("own")}, "SELF_REFERRAL"),
+        Bad("above", {"code": await caller.code("below")}, "CYCLE", CODE.FAILED_PRECONDITION),
+        Bad("old", {"code": code}, "NOT_NEW", CODE.FAILED_PRECONDITION),
+    ]
+
+
+async def test_a_bad_code_costs_no_sign_up(program: Program, clock: ManualClock) -> None:
+    caller, foreign = await program(days=1, bindable=NEW_ONLY), await program()
+    bad = await bad_touches(caller, foreign, clock.now())
+    for each in bad:
+        request = participant_pb2.EnrollParticipantRequest(
+            request_id=request_id(), program_id=caller.program_id, participant=each.draft
+        )
+        first = await caller.people.EnrollParticipant(request, timeout=TIMEOUT)
+        assert (first.participant.HasField("binding"), why(first.participant)) == (False, each.reason), each
+        assert await caller.people.EnrollParticipant(request, timeout=TIMEOUT) == first
+        request.request_id = request_id()
+        assert await caller.people.EnrollParticipant(request, timeout=TIMEOUT) == first, (
+            "the same draft, the same answer"
+        )
+        assert await caller.get(each.participant_id) == first.participant
+        signed_up = await caller.conversion(f"sign_up:{each.participant_id}")
+        assert signed_up.attribution.referrer_id == ""
+        assert conversion_pb2.AttributionReason.Name(signed_up.attribution.reason).endswith(each.reason)
+        assert len(signed_up.attribution.losers) == 1
+
+
+async def test_nor_does_it_in_a_batch_which_lists_them(program: Program, clock: ManualClock) -> None:
+    caller, foreign = await program(days=1, bindable=NEW_ONLY), await program()
+    bad = await bad_touches(caller, foreign, clock.now())
+    fine = [
+        participant_pb2.ParticipantDraft(participant_id="root"),
+        participant_pb2.ParticipantDraft(participant_id="good", code=await caller.code("olga")),
+        participant_pb2.ParticipantDraft(participant_id="unseen", visitor_id="nobody"),
+        participant_pb2.ParticipantDraft(participant_id="named", sponsor_id="olga", code="NOSUCHCODE"),
+    ]
+    drafts = [*fine, *(each.draft for each in bad)]
+    wanted = [("unseen", "NO_TOUCH"), *((each.participant_id, each.reason) for each in bad)]
+    for enrolled in (len(drafts), 0):
+        answer = await caller.people.EnrollParticipants(
+            participant_pb2.EnrollParticipantsRequest(
+                request_id=request_id(), program_id=caller.program_id, participants=drafts
+            ),
+            timeout=TIMEOUT,
+        )
+        assert (answer.enrolled_count, answer.existing_count) == (enrolled, len(drafts) - enrolled)
+        assert [(each.participant_id, why(each)) for each in answer.unbound] == wanted
+    assert why(await caller.get("root")) == "NO_TOUCH"
+    assert {why(await caller.get(each)) for each in ("good", "named")} == {"UNSPECIFIED"}
+
+
+async def test_unless_the_caller_asks_for_refusal(program: Program, clock: ManualClock) -> None:
+    caller, foreign = await program(days=1, bindable=NEW_ONLY), await program()
+    for each in await bad_touches(caller, foreign, clock.now()):
+        field = next(iter(each.touch))
+        async with refused() as told:
+            await caller.people.EnrollParticipant(
+                participant_pb2.EnrollParticipantRequest(
+                    request_id=request_id(), program_id=caller.program_id, participant=each.draft, refuse_bad_touch=True
+                ),
+                timeout=TIMEOUT,
+            )
+        assert (told[0].code, told[0].reason, told[0].fields) == (each.code, each.reason, [f"participant.{field}"])
+        async with refused() as told:
+            await caller.people.EnrollParticipants(
+                participant_pb2.EnrollParticipantsRequest(
+                    request_id=request_id(),
+                    program_id=caller.program_id,
+                    participants=[participant_pb2.ParticipantDraft(participant_id="first"), each.draft],
+                    refuse_bad_touch=True,
+                ),
+                timeout=TIMEOUT,
+            )
+        assert (told[0].reason, told[0].fields) == (each.reason, [f"participants[1].{field}"])
+    for absent in ("first", "stranger"):
+        async with refused() as told:
+            await caller.get(absent)
+        assert told[0].code == CODE.NOT_FOUND
+
+
+async def test_who_was_left_unbound_can_be_bound_and_then_has_no_reason(program: Program) -> None:
+    caller = await program(default_sponsor_id="house")
+    await caller.enroll("house")
+    await caller.enroll("olga")
+    left = await caller.enroll("vera", code="TYPO")
+    assert (left.HasField("binding"), why(left)) == (False, "UNKNOWN_CODE"), "not the default sponsor's for life"
+    bound = await caller.bind("vera", "olga")
+    assert (bound.binding.sponsor_id, why(bound)) == ("olga", "UNSPECIFIED")
+
+
+async def test_a_bad_code_leaves_those_bound_before_as_they_are(program: Program) -> None:
+    caller = await program()
+    await caller.enroll("olga")
+    await caller.record(order("1", "vera", code=await caller.code("olga")))
+    vera = await caller.enroll("vera", code="TYPO")
+    assert (vera.binding.sponsor_id, why(vera)) == ("olga", "UNSPECIFIED")
 
 
 async def test_per_conversion_binds_by_the_caller_only(program: Program) -> None:
     caller = await program(binding=PER_CONVERSION)
     await caller.enroll("olga")
-    assert not (await caller.enroll("maria", code=await caller.code("olga"))).HasField("binding")
+    maria = await caller.enroll("maria", code=await caller.code("olga"))
+    assert (maria.HasField("binding"), why(maria)) == (False, "UNSPECIFIED"), (
+        "the code led to somebody; nobody is bound"
+    )
     assert (await caller.enroll("vera", sponsor_id="olga")).binding.sponsor_id == "olga"
 
 
@@ -151,7 +284,8 @@ async def test_new_only_does_not_bind_old_buyers_by_code(program: Program) -> No
     caller = await program(bindable=NEW_ONLY)
     await caller.record(order("1", "vera"))
     await caller.enroll("olga")
-    assert not (await caller.enroll("vera", code=await caller.code("olga"))).HasField("binding")
+    vera = await caller.enroll("vera", code=await caller.code("olga"))
+    assert (vera.HasField("binding"), why(vera)) == (False, "NOT_NEW")
 
 
 async def test_bind_refusals(program: Program) -> None:

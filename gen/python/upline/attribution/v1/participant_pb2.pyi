@@ -139,10 +139,16 @@ class Participant(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     BINDING_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UNBOUND_REASON_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
     """The caller's own user id."""
+    unbound_reason: _conversion_pb2.AttributionReason.ValueType
+    """Why their enrolment found nobody to bind them to: what was wrong with the code or click they came with, NO_TOUCH where they came with none.
+    Not stated where they have a sponsor by now, or were found one (where referrals are per conversion, nobody is bound to them), and for who
+    was enrolled by a purchase or before this was kept.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that rules can test (tier, region, …)."""
@@ -163,10 +169,11 @@ class Participant(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         binding: Global___SponsorBinding | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        unbound_reason: _conversion_pb2.AttributionReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "binding", b"binding", "create_time", b"create_time", "participant_id", b"participant_id", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "binding", b"binding", "create_time", b"create_time", "participant_id", b"participant_id", "program_id", b"program_id", "unbound_reason", b"unbound_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -249,10 +256,15 @@ class EnrollParticipantRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     PARTICIPANT_FIELD_NUMBER: _builtins.int
+    REFUSE_BAD_TOUCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call repeatable."""
     program_id: _builtins.str
     """The program."""
+    refuse_bad_touch: _builtins.bool
+    """Refuses who is not enrolled yet and whose `code` or `click_token` leads to nobody, instead of enrolling them without a sponsor:
+    INVALID_ARGUMENT, or FAILED_PRECONDITION (CYCLE, NOT_NEW), with `unbound_reason` as the reason and the field.
+    """
     @_builtins.property
     def participant(self) -> Global___ParticipantDraft:
         """Whom to enrol."""
@@ -263,10 +275,11 @@ class EnrollParticipantRequest(_message.Message):
         request_id: _builtins.str = ...,
         program_id: _builtins.str = ...,
         participant: Global___ParticipantDraft | None = ...,
+        refuse_bad_touch: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "program_id", b"program_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "program_id", b"program_id", "refuse_bad_touch", b"refuse_bad_touch", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,10 +318,13 @@ class EnrollParticipantsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
+    REFUSE_BAD_TOUCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call repeatable."""
     program_id: _builtins.str
     """The program."""
+    refuse_bad_touch: _builtins.bool
+    """As in EnrollParticipantRequest; one who is refused refuses the whole call."""
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParticipantDraft]:
         """Whom to enrol, in an order in which every sponsor comes before his referees. 1 to 1,000."""
@@ -319,14 +335,41 @@ class EnrollParticipantsRequest(_message.Message):
         request_id: _builtins.str = ...,
         program_id: _builtins.str = ...,
         participants: _abc.Iterable[Global___ParticipantDraft] | None = ...,
+        refuse_bad_touch: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["participants", b"participants", "program_id", b"program_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participants", b"participants", "program_id", b"program_id", "refuse_bad_touch", b"refuse_bad_touch", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrollParticipantsRequest: _TypeAlias = EnrollParticipantsRequest  # noqa: Y015
+
+@_typing.final
+class UnboundParticipant(_message.Message):
+    """Somebody who came with a code, a click token or a visitor id and was bound to nobody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
+    UNBOUND_REASON_FIELD_NUMBER: _builtins.int
+    participant_id: _builtins.str
+    """The participant."""
+    unbound_reason: _conversion_pb2.AttributionReason.ValueType
+    """Why, as in Participant."""
+    def __init__(
+        self,
+        *,
+        participant_id: _builtins.str = ...,
+        unbound_reason: _conversion_pb2.AttributionReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant_id", b"participant_id", "unbound_reason", b"unbound_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnboundParticipant: _TypeAlias = UnboundParticipant  # noqa: Y015
 
 @_typing.final
 class EnrollParticipantsResponse(_message.Message):
@@ -336,19 +379,25 @@ class EnrollParticipantsResponse(_message.Message):
 
     ENROLLED_COUNT_FIELD_NUMBER: _builtins.int
     EXISTING_COUNT_FIELD_NUMBER: _builtins.int
+    UNBOUND_FIELD_NUMBER: _builtins.int
     enrolled_count: _builtins.int
     """How many were enrolled by this call."""
     existing_count: _builtins.int
     """How many were there already, with the same data."""
+    @_builtins.property
+    def unbound(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnboundParticipant]:
+        """Those of the call, enrolled by it or before, who came with a code, a click token or a visitor id and have no sponsor, in its order."""
+
     def __init__(
         self,
         *,
         enrolled_count: _builtins.int = ...,
         existing_count: _builtins.int = ...,
+        unbound: _abc.Iterable[Global___UnboundParticipant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolled_count", b"enrolled_count", "existing_count", b"existing_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolled_count", b"enrolled_count", "existing_count", b"existing_count", "unbound", b"unbound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -123,7 +123,9 @@ class AttributionPolicy(_message.Message):
     enroll_buyers: _builtins.bool
     """Enrols every buyer at the first conversion, so that he can refer others; buyers who get bound are always enrolled."""
     default_sponsor_id: _builtins.str
-    """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect."""
+    """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect. At enrolment not those
+    whose code or click token led to nobody: somebody may have meant them, and a sponsor is for life; BindSponsor can still mend that.
+    """
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
         """A touch counts iff touch time <= conversion time < touch time + window (UTC, half open), where a touch may seem to come up to a minute
