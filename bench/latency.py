@@ -5,7 +5,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +24,12 @@ from cli.stack.supervisor import Stack
 PROGRAM = "bench"
 PROBES = 60
 PROBE_PAUSE_SECONDS = 0.05
+QUIET_SECONDS = 12.0
+"""Longer than readers of a stream wait at a time, so that whatever their waiting leaves behind is met by what comes next."""
+QUIET_ROUNDS = 4
+QUIET_PROBES = 10
+"""Orders after a quiet spell, each a moment after the one before was told."""
+AFTER_QUIET_PAUSE_SECONDS = 0.15
 PEAK_ORDERS = 20_000
 BATCH = 250
 TREE = 2_000
@@ -33,15 +39,16 @@ LEVELS = 3
 
 
 async def measure() -> list[Figure]:
-    """e2e_* latencies at light load and at half of the peak, the peak itself, and memory_* of each service."""
+    """e2e_* latencies at light load, after quiet and at half of the peak, the peak itself, and memory_* of each service."""
     with _stack() as stack:
         async with Client(Addresses(**stack.layout.addresses())) as client:
             await _prepare(client)
-            light = await _probe(client, "light")
+            light = await _probe(client, range(PROBES), PROBE_PAUSE_SECONDS)
+            quiet = await _after_quiet(client)
             peak = await _peak(client)
             load = asyncio.create_task(_load(client, peak / 2))
             await asyncio.sleep(1.0)
-            half = await _probe(client, "half")
+            half = await _probe(client, range(PROBES, 2 * PROBES), PROBE_PAUSE_SECONDS)
             load.cancel()
             with suppress(asyncio.CancelledError):
                 await load
@@ -53,6 +60,7 @@ async def measure() -> list[Figure]:
     return [
         Figure("e2e_peak", (peak,), "conversions/s", note=f"{LEVELS} levels, {PEAK_ORDERS} orders, until settled"),
         *_latencies("light", light),
+        *_latencies("after_quiet", quiet, goal="p99 ≤ 1.5 × light"),
         *_latencies("half_peak", half),
         *memory,
     ]
@@ -72,13 +80,13 @@ def _stack() -> Iterator[Stack]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _latencies(label: str, samples: Sequence[tuple[float, float]]) -> list[Figure]:
+def _latencies(label: str, samples: Sequence[tuple[float, float]], goal: str = "") -> list[Figure]:
     figures = []
     for index, end in enumerate(("wallet", "inbox")):
         taken = [sample[index] * 1000 for sample in samples]
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             value = percentile(taken, share)
-            figures.append(Figure(f"e2e_{end}_{label}_{name}", (value,), "ms", note=f"{len(taken)} orders"))
+            figures.append(Figure(f"e2e_{end}_{label}_{name}", (value,), "ms", goal, note=f"{len(taken)} orders"))
     return figures
 
 
@@ -108,7 +116,9 @@ async def _prepare(client: Client) -> None:
         participant_pb2.ParticipantDraft(participant_id=f"p{n}", sponsor_id=f"p{chance.randrange(n)}" if n else "")
         for n in range(TREE)
     ]
-    for probe in range(2 * PROBES):  # each probe has a sponsor of its own, whose wallet and inbox nobody else touches
+    for probe in range(
+        2 * PROBES + QUIET_ROUNDS * QUIET_PROBES
+    ):  # each probe has a sponsor of its own, whose wallet and inbox nobody else touches
         people.append(participant_pb2.ParticipantDraft(participant_id=f"sponsor-{probe}"))
         people.append(participant_pb2.ParticipantDraft(participant_id=f"buyer-{probe}", sponsor_id=f"sponsor-{probe}"))
     for start in range(0, len(people), 1_000):
@@ -120,13 +130,21 @@ async def _prepare(client: Client) -> None:
         )
 
 
-async def _probe(client: Client, label: str) -> list[tuple[float, float]]:
-    """Seconds from the call until the sponsor's wallet shows the reward, and until his watched inbox tells it."""
-    first = 0 if label == "light" else PROBES
-    return [await _one(client, number) for number in range(first, first + PROBES)]
+async def _probe(client: Client, numbers: Iterable[int], pause_seconds: float) -> list[tuple[float, float]]:
+    """Seconds from the call until the sponsor's wallet shows the reward, and until their watched inbox tells it."""
+    return [await _one(client, number, pause_seconds) for number in numbers]
 
 
-async def _one(client: Client, number: int) -> tuple[float, float]:
+async def _after_quiet(client: Client) -> list[tuple[float, float]]:
+    """The same, for the first orders after nothing has happened for a while."""
+    samples = []
+    for first in range(2 * PROBES, 2 * PROBES + QUIET_ROUNDS * QUIET_PROBES, QUIET_PROBES):
+        await asyncio.sleep(QUIET_SECONDS)
+        samples += await _probe(client, range(first, first + QUIET_PROBES), AFTER_QUIET_PAUSE_SECONDS)
+    return samples
+
+
+async def _one(client: Client, number: int, pause_seconds: float) -> tuple[float, float]:
     sponsor = f"sponsor-{number}"
     watch = client.inbox.WatchInbox(notify_pb2.WatchInboxRequest(program_id=PROGRAM, participant_id=sponsor))
     await watch.read()  # says that the watch has begun
@@ -149,7 +167,7 @@ async def _one(client: Client, number: int) -> tuple[float, float]:
     paid_seconds = await asyncio.wait_for(until_paid(), DEADLINE_SECONDS)
     told_seconds = await asyncio.wait_for(told, DEADLINE_SECONDS)
     watch.cancel()
-    await asyncio.sleep(PROBE_PAUSE_SECONDS)
+    await asyncio.sleep(pause_seconds)
     return paid_seconds, told_seconds
 
 

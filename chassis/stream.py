@@ -28,6 +28,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from chassis.database import is_transient
 from chassis.dead_letters import DeadLetters
+from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
 from chassis.topology import StreamSpec
 
 PUBLISHES_IN_FLIGHT = 256
@@ -43,8 +44,6 @@ ACK_WAIT_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5.0
 MAX_ACK_PENDING = 4_096
 FETCH_MESSAGES = 256
-FETCH_TIMEOUT_SECONDS = 5.0
-"""A pull that waits longer can outlive a dead connection unnoticed."""
 RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
 """Waits before a failed message is delivered again; a plain nak comes back within 10 ms and spins."""
 
@@ -195,9 +194,11 @@ class Stream:
         if self._monitor_url:
             await asyncio.to_thread(_assert_sync_always, self._monitor_url)
 
-    async def subscribe(self, spec: StreamSpec, durable: str) -> JetStreamContext.PullSubscription:
-        """A pull subscription on an existing durable consumer."""
-        return await self._jetstream.pull_subscribe_bind(consumer=durable, stream=spec.name)
+    async def pull(self, spec: StreamSpec, durable: str, expires_seconds: float = EXPIRES_SECONDS) -> Pull:
+        """A reader of a durable consumer."""
+        pull = Pull(self._client, spec.name, durable, expires_seconds)
+        await pull.open()
+        return pull
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -237,31 +238,48 @@ class Consumer:
     dead_letters: DeadLetters
     fetch_messages: int = FETCH_MESSAGES
     retry_seconds: tuple[float, ...] = RETRY_SECONDS
+    expires_seconds: float = EXPIRES_SECONDS
 
     async def run(self) -> None:
-        """Reads until cancelled."""
-        subscription: JetStreamContext.PullSubscription | None = None
-        while True:
-            try:
-                if subscription is None:
-                    subscription = await self.stream.subscribe(self.spec, self.durable)
-                messages = await subscription.fetch(self.fetch_messages, timeout=FETCH_TIMEOUT_SECONDS)
-            except (NatsTimeout, TimeoutError):
-                continue
-            except NotFoundError:
-                await self._recreate()
-                subscription = None
-                continue
-            except Exception as error:
-                log.warning("cannot fetch, will retry", consumer=self.durable, error=str(error) or type(error).__name__)
-                subscription = None
-                await asyncio.sleep(RETRY_SECONDS[1])
-                continue
-            heartbeat = asyncio.create_task(_ask_for_time(messages))
-            try:
-                await self._settle(messages)
-            finally:
-                heartbeat.cancel()
+        """Reads until cancelled; then hands back what it has in hand, for others to work on at once."""
+        pull: Pull | None = None
+        messages: list[Msg] = []
+        try:
+            while True:
+                try:
+                    if pull is None:
+                        pull = await self.stream.pull(self.spec, self.durable, self.expires_seconds)
+                    messages = await pull.next(self.fetch_messages)
+                except ConsumerGoneError:
+                    await self._recreate()
+                    continue
+                except Exception as error:
+                    log.warning(
+                        "cannot pull, will retry", consumer=self.durable, error=str(error) or type(error).__name__
+                    )
+                    await asyncio.sleep(RETRY_SECONDS[1])
+                    continue
+                if messages:
+                    await self._work_on(messages)
+        finally:
+            await self._hand_back(pull, messages)
+
+    async def _work_on(self, messages: list[Msg]) -> None:
+        heartbeat = asyncio.create_task(_ask_for_time(messages))
+        try:
+            await self._settle(messages)
+        finally:
+            heartbeat.cancel()
+
+    async def _hand_back(self, pull: Pull | None, messages: list[Msg]) -> None:
+        try:
+            if pull is not None:
+                messages = messages + await pull.close()
+            for message in messages:
+                if not message.is_acked:
+                    await message.nak()
+        except Exception as error:  # they are delivered again when their time is over
+            log.warning("cannot hand back", consumer=self.durable, error=str(error) or type(error).__name__)
 
     async def _recreate(self) -> None:
         """A broker that lost its disk has no stream; make it again rather than wait for an operator."""
