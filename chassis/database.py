@@ -1,6 +1,7 @@
 """PostgreSQL: SQLAlchemy Core for statements, the psycopg connection beneath it for COPY."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,9 +54,16 @@ class Database:
             await _finish(conn.close())
 
     async def ready(self) -> None:
-        """Raises if the database does not answer."""
-        async with self.transaction() as conn:
-            await conn.execute(text("SELECT 1"))
+        """Raises if the database does not answer, or does not let the service in."""
+        try:
+            async with self.transaction() as conn:
+                await conn.execute(text("SELECT 1"))
+        except OperationalError as error:
+            if is_unprepared(error):
+                raise RuntimeError(
+                    f"{error.orig}: run `upline migrate` with the password that the services use"
+                ) from error
+            raise
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -105,12 +113,30 @@ def is_beyond_int64(error: BaseException) -> bool:
     return isinstance(error, psycopg.errors.NumericValueOutOfRange)
 
 
-_NOT_THE_WORK = (
+_NOT_PREPARED = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
     psycopg.errors.UndefinedFunction,
     psycopg.errors.InvalidSchemaName,
     psycopg.errors.InsufficientPrivilege,
+)
+_NO_ENTRY = re.compile(
+    r'(authentication failed for user|role) "|database "[^"]*" does not exist|permission denied for database'
+)
+"""What a server says to a role that it does not know: a connection that was refused has a text only, no code."""
+
+
+def is_unprepared(error: BaseException) -> bool:
+    """Whether the database lacks what the service stands on, as after a restore: tables, a role, or what it may do."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return _NO_ENTRY.search(str(error)) is not None
+    return isinstance(error, _NOT_PREPARED)
+
+
+_NOT_THE_WORK = (
+    *_NOT_PREPARED,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.IdleInTransactionSessionTimeout,
 )

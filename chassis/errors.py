@@ -50,6 +50,10 @@ class UplineError(Exception):
         return status_pb2.Status(code=self.code, message=self.message, details=details)
 
 
+class MigrationRefused(RuntimeError):
+    """The database does not let `upline migrate` do what is necessary."""
+
+
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)

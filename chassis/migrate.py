@@ -1,14 +1,24 @@
-"""Alembic migrations: one history a service, in the service's own schema, run by the owner of the database."""
+"""Alembic migrations: one history a service, in the service's own schema, run by the owner of the database.
 
+Roles come before them and privileges after, every time: a database that was restored from a dump is at the newest
+revision already, and has neither.
+"""
+
+from functools import cache
 from pathlib import Path
 
+import psycopg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.exc import ProgrammingError
 
+from chassis import privileges
 from chassis.database import Database, driver_url
+from chassis.errors import MigrationRefused
 
 ROOT = Path(__file__).resolve().parent.parent
 ADVISORY_LOCK = 7_163_948_201
@@ -21,18 +31,34 @@ def role_name(service: str) -> str:
 
 
 def migrate(admin_url: str, services: list[str], role_password: str) -> list[str]:
-    """Creates roles and schemas where missing and brings each service's tables up to date; returns lines for people."""
+    """Creates roles and schemas where missing, brings each service's tables up to date and grants what its role lacks;
+    returns lines for people. All of it happens or nothing does. Raises MigrationRefused."""
     engine = create_engine(driver_url(admin_url), poolclass=pool.NullPool)
     lines = []
-    with engine.begin() as conn:
-        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-        for service in services:
-            _create_role(conn, service, role_password)
-            lines.append(f"{service}: {_upgrade(conn, service)}")
-    engine.dispose()
+    try:
+        with engine.begin() as conn:
+            conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+            for service in services:
+                _create_role(conn, service, role_password)
+            for service in services:
+                lines.append(f"{service}: {_upgrade(conn, service)}")
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise MigrationRefused(_refusal(error.orig)) from error
+        raise
+    finally:
+        engine.dispose()
     return lines
 
 
+def _refusal(error: InsufficientPrivilege) -> str:
+    return (
+        f"{error.diag.message_primary}: `upline migrate` needs the right to create roles, and to own what is in the"
+        " schemas. After a restore under another name, run it as that name, or give the objects back with REASSIGN OWNED"
+    )
+
+
+@cache
 def head_revision(service: str) -> str:
     """The newest revision in the code."""
     head = ScriptDirectory.from_config(_config(service)).get_current_head()
@@ -41,14 +67,35 @@ def head_revision(service: str) -> str:
     return head
 
 
+@cache
+def _revisions(service: str) -> frozenset[str]:
+    """Every revision in the code."""
+    return frozenset(each.revision for each in ScriptDirectory.from_config(_config(service)).walk_revisions())
+
+
 async def assert_migrated(database: Database, service: str) -> None:
-    """Raises if the database is not at the revision the code was written for."""
+    """Raises if the service cannot work with the database: its tables are older than the code, or its role may not use
+    them.
+
+    A revision that the code does not know is a newer one, and a newer one leaves the code before it running: so the
+    services of the version before go on serving while an upgrade takes their place, one by one.
+    """
     async with database.transaction() as conn:
-        found = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
-    if found != (wanted := head_revision(service)):
+        lacking = await conn.run_sync(privileges.missing, service)
+        found = None
+        if not any(each.name in (service, "alembic_version") for each in lacking):
+            found = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+    if found is not None and found != (wanted := head_revision(service)) and found in _revisions(service):
         raise RuntimeError(
             f"database of {service} is at revision {found}, the code needs {wanted}: run `upline migrate`"
         )
+    if lacking:
+        raise RuntimeError(
+            f"{role_name(service)} lacks {len(lacking)} of its privileges in the database, such as {lacking[0]}, or what"
+            " they are for is not there: run `upline migrate`"
+        )
+    if found is None:
+        raise RuntimeError(f"database of {service} was never migrated: run `upline migrate`")
 
 
 def _config(service: str) -> Config:
@@ -60,11 +107,18 @@ def _config(service: str) -> Config:
 def _create_role(conn: Connection, service: str, password: str) -> None:
     role = role_name(service)
     exists = conn.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
-    quoted = password.replace("'", "''")
     verb = "ALTER" if exists else "CREATE"
-    conn.execute(text(f"{verb} ROLE {role} LOGIN PASSWORD '{quoted}'").execution_options(no_parameters=True))
+    # A verifier instead of the password: the statement may be logged by the server, and stands in its statistics.
+    verifier = _libpq(conn).encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    conn.exec_driver_sql(f"{verb} ROLE {role} LOGIN PASSWORD '{verifier}'", execution_options={"no_parameters": True})
     conn.execute(text(f"CREATE SCHEMA IF NOT EXISTS {service}"))
-    conn.execute(text(f"GRANT USAGE ON SCHEMA {service} TO {role}"))
+
+
+def _libpq(conn: Connection) -> "psycopg.pq.abc.PGconn":
+    raw = conn.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise TypeError(f"expected a psycopg connection, got {type(raw).__name__}")
+    return raw.pgconn
 
 
 def _upgrade(conn: Connection, service: str) -> str:
@@ -80,6 +134,12 @@ def _upgrade(conn: Connection, service: str) -> str:
     with EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(connection=conn, version_table_schema=service, transactional_ddl=True)
         environment.run_migrations()
-    conn.execute(text(f"GRANT SELECT ON {service}.alembic_version TO {role_name(service)}"))
+    repair = ROOT / "services" / service / "migrations" / "repair.sql"
+    if repair.exists():
+        conn.exec_driver_sql(repair.read_text(), execution_options={"no_parameters": True})
+    granted = privileges.grant(conn, service, role_name(service))
     after = head_revision(service)
-    return f"at {after} already" if before == after else f"migrated from {before or 'nothing'} to {after}"
+    if before != after:
+        return f"migrated from {before or 'nothing'} to {after}"
+    repaired = f"; {len(granted)} privileges of {role_name(service)} were missing and are granted" if granted else ""
+    return f"at {after} already{repaired}"

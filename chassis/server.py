@@ -21,7 +21,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from chassis.database import is_beyond_int64, is_transient, is_unstorable_text
+from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_unstorable_text
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.settings import ServiceSettings
 from chassis.telemetry import RPC_SECONDS
@@ -248,7 +248,14 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, UplineError):
-        if is_transient(error):
+        if is_unprepared(error):
+            log.error("the database is not prepared: run `upline migrate`", method=method.full_name, error=str(error))
+            error = unavailable(
+                "DATABASE_NOT_READY",
+                "the database behind this server is not prepared for it, as after a restore; nothing was changed."
+                " Its operator runs `upline migrate`, then the same call is answered",
+            )
+        elif is_transient(error):
             log.warning("unavailable", method=method.full_name, error=str(error))
             error = unavailable(
                 "TRY_AGAIN",

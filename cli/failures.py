@@ -8,6 +8,7 @@ from grpc_status import rpc_status
 from sqlalchemy.exc import OperationalError
 
 from chassis.embedded.state import StateLockedError
+from chassis.errors import MigrationRefused
 from cli.bundle.problems import BundleError
 from cli.stack.errors import PortTaken, StackFailed
 
@@ -28,6 +29,7 @@ EXPECTED = (
     BundleError,
     CommandFailed,
     StateLockedError,
+    MigrationRefused,
     PortTaken,
     StackFailed,
     OSError,
