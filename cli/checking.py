@@ -1,8 +1,9 @@
-"""What a program file's plan costs and what is suspicious in it, found without any service."""
+"""What a program file's plan costs, and what is suspicious in it and in its policy, found without any service."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from upline.attribution.v1 import program_pb2
 from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import UplineError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the rewards service would say of a plan before it publishes it."""
+    """What would be said of the policy and the plan before they are applied."""
 
     warnings: tuple[plan_pb2.PlanWarning, ...] = ()
     worst_cases: tuple[plan_pb2.WorstCase, ...] = ()
@@ -26,12 +27,28 @@ class Checked:
 def check_plan(bundle: Bundle) -> Checked:
     """Reads the plan as the service does. Raises BundleError with every mistake and its line."""
     if bundle.plan is None:
-        return Checked()
+        return Checked(policy_warnings(bundle.program))
     from services.rewards.wire.warnings import warning_messages, worst_case_messages  # with everything that decides
 
     plan = _read(bundle, bundle.plan)
     digits = {each.code: each.digits for each in plan.assets}
-    return Checked(tuple(warning_messages(plan)), tuple(worst_case_messages(plan)), digits)
+    warnings = (*policy_warnings(bundle.program), *warning_messages(plan))
+    return Checked(warnings, tuple(worst_case_messages(plan)), digits)
+
+
+def policy_warnings(program: program_pb2.Program) -> tuple[plan_pb2.PlanWarning, ...]:
+    """What the attribution policy leaves open that somebody will be surprised by."""
+    policy = program.policy
+    if policy.binding != program_pb2.BINDING_LIFETIME or policy.credit_before_binding:
+        return ()
+    return (
+        plan_pb2.PlanWarning(
+            code="CREDIT_BEFORE_BINDING_UNSET",
+            field="program.policy.credit_before_binding",
+            message="program.policy does not say who is credited for orders from before a buyer was bound, so the sponsor is:"
+            " write credit_before_binding: NOT_CREDITED for nobody, or CREDITED to keep it so",
+        ),
+    )
 
 
 def _read(bundle: Bundle, message: plan_pb2.Plan) -> "Plan":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from services.attribution.domain.policy import Bindable, Binding, Policy, Touch
+from services.attribution.domain.policy import Bindable, Binding, CreditBeforeBinding, Policy, Touch
 
 MAX_LOSERS = 20
 """Losing candidates kept with a conversion; a visitor who followed more links than that is a machine."""
@@ -32,6 +32,7 @@ class Reason(IntEnum):
     OUTRANKED = 27
     CALLER = 28
     TOUCH_TOO_LATE = 29
+    BEFORE_BINDING = 30
 
 
 class BindSource(IntEnum):
@@ -127,12 +128,15 @@ def decide(
 
     `default_sponsor_id` is empty where there is none or he is not enrolled; `closes_cycle` tells whether a referrer
     stands in the buyer's downline. Somebody bound for life keeps his sponsor whatever he touches; the touch that would
-    have won had he not been bound is told all the same, for its owner may be paid by the conversion.
+    have won had he not been bound is told all the same, for its owner may be paid by the conversion. What occurred before the bond
+    credits nobody where the policy says so, whichever of the two was reported first.
     """
     if policy.binding is Binding.LIFETIME and buyer.bond is not None:
         bond = buyer.bond
         losers = tuple(Loser(each, each.flaw or Reason.OUTRANKED) for each in candidates[:MAX_LOSERS])
         touch = _led_here(policy, buyer, converted_at, candidates)
+        if _is_before(policy, bond, converted_at):
+            return Attribution("", Reason.BEFORE_BINDING, losers=losers, touch=touch)
         return Attribution(
             bond.sponsor_id, Reason.BOUND, bond.link_id, bond.code, bond.channel, bond.campaign, losers, touch
         )
@@ -200,6 +204,13 @@ _TELLING = (
     Reason.TOUCH_TOO_LATE,
     Reason.INVALID_TOKEN,
 )
+
+
+def _is_before(policy: Policy, bond: Bond, converted_at: datetime) -> bool:
+    """Whether a conversion is of before the bond, and the policy credits nobody for such."""
+    if policy.credit_before_binding is not CreditBeforeBinding.NOT_CREDITED:
+        return False
+    return converted_at + CLOCK_TOLERANCE < bond.bound_at
 
 
 def _may_be_bound(policy: Policy, buyer: Buyer) -> bool:

@@ -29,6 +29,14 @@ class Bindable(IntEnum):
     UNBOUND = 2
 
 
+class CreditBeforeBinding(IntEnum):
+    """Who is credited for what occurred before the buyer was bound. Numbers as in the contract."""
+
+    UNSPECIFIED = 0
+    CREDITED = 1
+    NOT_CREDITED = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How conversions find their referrer."""
@@ -41,6 +49,8 @@ class Policy:
     enroll_buyers: bool
     default_sponsor_id: str
     """Empty for none."""
+    credit_before_binding: CreditBeforeBinding = CreditBeforeBinding.UNSPECIFIED
+    """UNSPECIFIED credits the sponsor: so it was before anybody could say."""
 
     def counts(self, touched_at: datetime, converted_at: datetime) -> bool:
         """Whether a touch is young enough: the window is half open."""

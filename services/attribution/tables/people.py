@@ -30,6 +30,7 @@ program = Table(
     Column("bindable", SmallInteger, nullable=False),
     Column("enroll_buyers", Boolean, nullable=False),
     Column("default_sponsor_id", Text, nullable=False),
+    Column("credit_before_binding", SmallInteger, nullable=False, server_default="0"),
     Column("allowed_hosts", ARRAY(Text), nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),

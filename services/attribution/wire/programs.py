@@ -10,7 +10,15 @@ from upline.attribution.v1 import program_pb2
 
 from chassis.errors import invalid
 from chassis.times import to_duration, to_timedelta, to_timestamp
-from services.attribution.domain.policy import MAX_WINDOW, Bindable, Binding, Policy, Program, Touch
+from services.attribution.domain.policy import (
+    MAX_WINDOW,
+    Bindable,
+    Binding,
+    CreditBeforeBinding,
+    Policy,
+    Program,
+    Touch,
+)
 from services.attribution.wire.plain import require_plain
 
 _POLICY_FIELDS = tuple(field.name for field in program_pb2.AttributionPolicy.DESCRIPTOR.fields)
@@ -66,6 +74,7 @@ def write_program(program: Program) -> program_pb2.Program:
             bindable=int(policy.bindable),  # type: ignore[arg-type]
             enroll_buyers=policy.enroll_buyers,
             default_sponsor_id=policy.default_sponsor_id,
+            credit_before_binding=int(policy.credit_before_binding),  # type: ignore[arg-type]
         ),
         allowed_hosts=program.allowed_hosts,
         create_time=to_timestamp(program.create_time),
@@ -88,6 +97,7 @@ def _read_policy(message: program_pb2.AttributionPolicy) -> Policy:
         bindable=Bindable(message.bindable),
         enroll_buyers=message.enroll_buyers,
         default_sponsor_id=message.default_sponsor_id,
+        credit_before_binding=CreditBeforeBinding(message.credit_before_binding),
     )
 
 

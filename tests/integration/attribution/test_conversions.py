@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -127,6 +128,51 @@ async def test_a_click_after_the_order_did_not_bring_it(program: Program, clock:
         assert not (await caller.get(f"v{number}")).HasField("binding")
         near = ago(clock.now(), hours=2, minutes=1)
         assert reason(await caller.record(order(f"near{number}", f"v{number}", occurred_at=near, **touch))) == "CLICK"
+
+
+CREDITED = program_pb2.CREDIT_BEFORE_BINDING_CREDITED
+NOT_CREDITED = program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED
+
+
+@pytest.mark.parametrize("says", [{}, {"credit_before_binding": CREDITED}, {"credit_before_binding": NOT_CREDITED}])
+async def test_orders_of_before_the_binding_are_credited_as_the_policy_says(
+    program: Program, clock: ManualClock, says: dict[str, Any]
+) -> None:
+    caller = await program(**says)
+    await caller.enroll("top")
+    await caller.enroll("olga", sponsor_id="top")
+    await caller.enroll("vera", sponsor_id="olga")
+    old = await caller.record(order("1", "vera", occurred_at=ago(clock.now(), days=1_095)))
+    new = await caller.record(order("2", "vera"))
+    (told, after) = (event.recorded for event in await caller.events())
+    assert told.HasField("bind_time")
+    if says.get("credit_before_binding") == NOT_CREDITED:
+        assert (old.attribution.referrer_id, reason(old), list(told.upline)) == ("", "BEFORE_BINDING", [])
+    else:
+        assert (old.attribution.referrer_id, reason(old)) == ("olga", "BOUND")
+        assert [each.participant_id for each in told.upline] == ["olga", "top"]
+    assert (new.attribution.referrer_id, reason(new)) == ("olga", "BOUND")
+    assert [each.participant_id for each in after.upline] == ["olga", "top"]
+
+
+async def test_the_order_that_binds_is_credited_however_late_it_is_reported(
+    program: Program, clock: ManualClock
+) -> None:
+    caller = await program(credit_before_binding=NOT_CREDITED)
+    await caller.enroll("olga")
+    code = await caller.code("olga")
+    drafts = [
+        order("binds", "vera", code=code, occurred_at=ago(clock.now(), days=30)),
+        order("after", "vera", occurred_at=ago(clock.now(), days=29)),
+        order("before", "vera", occurred_at=ago(clock.now(), days=31)),
+        order("nearly", "vera", occurred_at=ago(clock.now(), days=30, minutes=1)),
+    ]
+    await caller.record_all(drafts)
+    found = {each.conversion_id: reason(await caller.conversion(each.conversion_id)) for each in drafts}
+    assert found == {"binds": "CODE", "after": "BOUND", "before": "BEFORE_BINDING", "nearly": "BOUND"}
+    assert (
+        reason(await caller.record(order("earlier", "vera", occurred_at=ago(clock.now(), days=31)))) == "BEFORE_BINDING"
+    )
 
 
 async def test_a_token_of_another_program_is_no_token(program: Program, clock: ManualClock) -> None:

@@ -1,5 +1,6 @@
 """Who gets credit: the pure decision."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from services.attribution.domain.attribution import (
     decide,
     share_of,
 )
-from services.attribution.domain.policy import Bindable, Binding, Policy, Touch
+from services.attribution.domain.policy import Bindable, Binding, CreditBeforeBinding, Policy, Touch
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW = timedelta(days=30)
@@ -31,8 +32,11 @@ def policy(
     touch: Touch = Touch.LAST,
     binding: Binding = Binding.LIFETIME,
     bindable: Bindable = Bindable.UNBOUND,
+    before: CreditBeforeBinding = CreditBeforeBinding.UNSPECIFIED,
 ) -> Policy:
-    return Policy(touch, WINDOW, binding, bindable, enroll_buyers=True, default_sponsor_id="")
+    return Policy(
+        touch, WINDOW, binding, bindable, enroll_buyers=True, default_sponsor_id="", credit_before_binding=before
+    )
 
 
 def outcome(
@@ -108,6 +112,33 @@ def test_bound_for_life_stays_bound_whatever_is_touched() -> None:
     found = outcome(CODE, CLICK, bond=BOND, is_new=False, policy=policy(bindable=Bindable.NEW_ONLY))
     assert (found.referrer_id, found.reason, found.link_id, found.channel) == ("olga", Reason.BOUND, "L9", "mail")
     assert {reason for _, reason in losers(found)} == {Reason.OUTRANKED}
+
+
+@pytest.mark.parametrize("before", list(CreditBeforeBinding))
+def test_what_is_of_before_the_bond_credits_whom_the_policy_says(before: CreditBeforeBinding) -> None:
+    later = replace(BOND, bound_at=NOW + timedelta(days=1_000))
+    found = outcome(CODE, CLICK, bond=later, is_new=False, policy=policy(before=before), default_sponsor_id="house")
+    if before is CreditBeforeBinding.NOT_CREDITED:
+        assert (found.referrer_id, found.reason, found.link_id) == ("", Reason.BEFORE_BINDING, "")
+    else:
+        assert (found.referrer_id, found.reason, found.link_id) == ("olga", Reason.BOUND, "L9")
+    assert led_by(found) == "olga", "who led to it is told all the same"
+    assert losers(found) == [("olga", Reason.OUTRANKED), ("maria", Reason.OUTRANKED)]
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [(timedelta(0), Reason.BOUND), (timedelta(minutes=1), Reason.BOUND), (timedelta(minutes=1, microseconds=1), Reason.BEFORE_BINDING)],
+)  # fmt: skip
+def test_what_comes_with_the_bond_is_not_of_before_it(later: timedelta, reason: Reason) -> None:
+    strict = policy(before=CreditBeforeBinding.NOT_CREDITED)
+    assert outcome(bond=replace(BOND, bound_at=NOW + later), policy=strict).reason is reason
+
+
+def test_per_conversion_nothing_is_of_before_a_bond() -> None:
+    by_itself = policy(binding=Binding.PER_CONVERSION, before=CreditBeforeBinding.NOT_CREDITED)
+    later = replace(BOND, bound_at=NOW + timedelta(days=1_000))
+    assert outcome(CLICK, bond=later, policy=by_itself).referrer_id == "maria"
 
 
 def test_per_conversion_looks_at_touches_only() -> None:
@@ -232,7 +263,13 @@ CANDIDATES = st.one_of(
     ),
     st.just(Candidate("", flaw=Reason.INVALID_TOKEN)),
 )
-POLICIES = st.builds(policy, st.sampled_from(Touch), st.sampled_from(Binding), st.sampled_from(Bindable))
+POLICIES = st.builds(
+    policy,
+    st.sampled_from(Touch),
+    st.sampled_from(Binding),
+    st.sampled_from(Bindable),
+    st.sampled_from(CreditBeforeBinding),
+)
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ program:
   program_id: shop
   currency_code: USD
   title: Shop
-  policy: {touch: LAST, window: 30d, binding: LIFETIME, bindable: UNBOUND}
+  policy: {touch: LAST, window: 30d, binding: LIFETIME, bindable: UNBOUND, credit_before_binding: NOT_CREDITED}
 plan:
   assets: [{code: USD, kind: MONEY}, {code: points, kind: POINTS}]
   rules:
@@ -43,6 +43,19 @@ def test_warnings_have_their_place_and_costs_their_unit() -> None:
     assert line.startswith("shop.yaml:10:7: warning: rule 'welcome' pays the same for each sign_up")
     assert line.endswith("[COSTS_NOTHING_TO_TRIGGER]")
     assert cost_lines(found) == ["order: at most 7 % of the order", "sign_up: at most 100 points"]
+
+
+@pytest.mark.parametrize("with_plan", [True, False])
+def test_a_policy_that_does_not_say_who_is_credited_before_the_binding_is_warned_of(with_plan: bool) -> None:
+    unsaid = (FILE % "event.amount_minor > 0").replace(", credit_before_binding: NOT_CREDITED", "")
+    bundle = decode((unsaid if with_plan else unsaid.partition("plan:")[0]).encode(), "shop.yaml")
+    line, *rest = warning_lines(bundle, check_plan(bundle).warnings)
+    assert len(rest) == with_plan
+    assert line.startswith("shop.yaml:6:3: warning: program.policy does not say who is credited for orders from before")
+    assert "write credit_before_binding: NOT_CREDITED for nobody, or CREDITED" in line
+    assert line.endswith("[CREDIT_BEFORE_BINDING_UNSET]")
+    by_itself = decode(unsaid.replace("LIFETIME", "PER_CONVERSION").encode(), "shop.yaml")
+    assert {each.code for each in check_plan(by_itself).warnings} == {"COSTS_NOTHING_TO_TRIGGER"}
 
 
 def test_a_mistake_in_a_condition_is_told_with_its_line() -> None:

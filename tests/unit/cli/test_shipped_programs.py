@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from upline.attribution.v1 import program_pb2
 
 from cli.bundle.program import load
 from cli.checking import check_plan
@@ -35,6 +36,12 @@ def test_what_the_linter_warns_of_is_said_to_be_meant(file: Path) -> None:
     comments = "".join(line for line in file.read_text().splitlines() if line.lstrip().startswith("#"))
     warned = {each.code for each in check_plan(load(file)).warnings}
     assert {code for code in warned if f"{code} is meant: " not in comments} == set()
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)
+def test_it_says_who_is_credited_for_what_was_before_the_binding(file: Path) -> None:
+    policy = load(file).program.policy
+    assert bool(policy.credit_before_binding) == (policy.binding == program_pb2.BINDING_LIFETIME)
 
 
 @pytest.mark.parametrize("file", paying(), ids=lambda file: file.stem)

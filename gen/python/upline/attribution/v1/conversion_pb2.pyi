@@ -57,6 +57,8 @@ class _AttributionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Att
     """Credited: the caller named the sponsor at enrolment."""
     ATTRIBUTION_REASON_TOUCH_TOO_LATE: _AttributionReason.ValueType  # 29
     """Not credited: every click came after what it would be credited for, by more than a minute (for clocks that differ)."""
+    ATTRIBUTION_REASON_BEFORE_BINDING: _AttributionReason.ValueType  # 30
+    """Not credited: it occurred before the buyer was bound, and the program's policy credits nobody for that."""
 
 class AttributionReason(_AttributionReason, metaclass=_AttributionReasonEnumTypeWrapper):
     """Why a conversion was credited, or why not."""
@@ -91,6 +93,8 @@ ATTRIBUTION_REASON_CALLER: AttributionReason.ValueType  # 28
 """Credited: the caller named the sponsor at enrolment."""
 ATTRIBUTION_REASON_TOUCH_TOO_LATE: AttributionReason.ValueType  # 29
 """Not credited: every click came after what it would be credited for, by more than a minute (for clocks that differ)."""
+ATTRIBUTION_REASON_BEFORE_BINDING: AttributionReason.ValueType  # 30
+"""Not credited: it occurred before the buyer was bound, and the program's policy credits nobody for that."""
 Global___AttributionReason: _TypeAlias = AttributionReason  # noqa: Y015
 
 @_typing.final

@@ -102,6 +102,34 @@ BINDABLE_UNBOUND: Bindable.ValueType  # 2
 """Anyone who has no sponsor yet."""
 Global___Bindable: _TypeAlias = Bindable  # noqa: Y015
 
+class _CreditBeforeBinding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CreditBeforeBindingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CreditBeforeBinding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CREDIT_BEFORE_BINDING_UNSPECIFIED: _CreditBeforeBinding.ValueType  # 0
+    """Not stated: as CREDITED, which is what services did that could not be told otherwise. `upline apply` warns of it."""
+    CREDIT_BEFORE_BINDING_CREDITED: _CreditBeforeBinding.ValueType  # 1
+    """The sponsor, as for everything else the buyer does."""
+    CREDIT_BEFORE_BINDING_NOT_CREDITED: _CreditBeforeBinding.ValueType  # 2
+    """Nobody (reason BEFORE_BINDING), unless it occurred at most a minute before the binding: clocks differ, and times are cut to the minute.
+    The conversion that itself binds the buyer is credited.
+    """
+
+class CreditBeforeBinding(_CreditBeforeBinding, metaclass=_CreditBeforeBindingEnumTypeWrapper):
+    """Who is credited for a conversion that occurred before its buyer was bound, where a referral lasts for life."""
+
+CREDIT_BEFORE_BINDING_UNSPECIFIED: CreditBeforeBinding.ValueType  # 0
+"""Not stated: as CREDITED, which is what services did that could not be told otherwise. `upline apply` warns of it."""
+CREDIT_BEFORE_BINDING_CREDITED: CreditBeforeBinding.ValueType  # 1
+"""The sponsor, as for everything else the buyer does."""
+CREDIT_BEFORE_BINDING_NOT_CREDITED: CreditBeforeBinding.ValueType  # 2
+"""Nobody (reason BEFORE_BINDING), unless it occurred at most a minute before the binding: clocks differ, and times are cut to the minute.
+The conversion that itself binds the buyer is credited.
+"""
+Global___CreditBeforeBinding: _TypeAlias = CreditBeforeBinding  # noqa: Y015
+
 @_typing.final
 class AttributionPolicy(_message.Message):
     """How conversions find their referrer."""
@@ -114,6 +142,7 @@ class AttributionPolicy(_message.Message):
     BINDABLE_FIELD_NUMBER: _builtins.int
     ENROLL_BUYERS_FIELD_NUMBER: _builtins.int
     DEFAULT_SPONSOR_ID_FIELD_NUMBER: _builtins.int
+    CREDIT_BEFORE_BINDING_FIELD_NUMBER: _builtins.int
     touch: Global___Touch.ValueType
     """Which touch wins."""
     binding: Global___Binding.ValueType
@@ -125,6 +154,10 @@ class AttributionPolicy(_message.Message):
     default_sponsor_id: _builtins.str
     """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect. At enrolment not those
     whose code or click token led to nobody: somebody may have meant them, and a sponsor is for life; BindSponsor can still mend that.
+    """
+    credit_before_binding: Global___CreditBeforeBinding.ValueType
+    """Who is credited for what occurred before the binding, such as orders that are reported late or loaded as history. Of LIFETIME only:
+    where every conversion is attributed on its own, nothing comes before a binding.
     """
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
@@ -141,10 +174,11 @@ class AttributionPolicy(_message.Message):
         bindable: Global___Bindable.ValueType = ...,
         enroll_buyers: _builtins.bool = ...,
         default_sponsor_id: _builtins.str = ...,
+        credit_before_binding: Global___CreditBeforeBinding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bindable", b"bindable", "binding", b"binding", "default_sponsor_id", b"default_sponsor_id", "enroll_buyers", b"enroll_buyers", "touch", b"touch", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bindable", b"bindable", "binding", b"binding", "credit_before_binding", b"credit_before_binding", "default_sponsor_id", b"default_sponsor_id", "enroll_buyers", b"enroll_buyers", "touch", b"touch", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
