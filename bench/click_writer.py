@@ -18,7 +18,7 @@ from services.attribution.writer import FETCH_MESSAGES, ClickWriter
 ROUNDS = 5
 BATCH_CLICKS = 500
 MESSAGES = FETCH_MESSAGES
-_COLUMNS = "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host"
+_COLUMNS = "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host, kind"
 
 
 async def measure(servers: Servers) -> list[Figure]:

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 from prometheus_client import Counter
-from upline.attribution.v1.click_pb2 import Click, RecordClickRequest
+from upline.attribution.v1.click_pb2 import (
+    CLICK_KIND_PREFETCH,
+    CLICK_KIND_UNSPECIFIED,
+    Click,
+    ClickKind,
+    RecordClickRequest,
+)
 
 from chassis.database import is_transient
 from chassis.errors import UplineError
@@ -39,6 +45,12 @@ UNRECORDED_LOG_SECONDS = 1.0
 _NO_LINK = ("healthz", "healthz")
 """Looked up to see whether links can be: no link has so short an id."""
 
+_PREVIEW = "preview"
+_PURPOSES = ("prefetch", "prerender", _PREVIEW)
+_PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+"""The first is the standard's (HTML, "Speculative loading"), the others are of older browsers and of apps: Safari and Chrome,
+Safari's and Facebook's previews, Firefox. Parameters may follow, as in `prefetch;prerender`."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><p>{text}</p></body></html>
@@ -47,7 +59,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X
 
 log = structlog.get_logger(__name__)
 _UNRECORDED = Counter(
-    "upline_clicks_unrecorded", "Visitors led on with a token while their click was not known to be on disk."
+    "upline_clicks_unrecorded", "Requests for links answered while their click was not known to be on disk."
 )
 
 
@@ -118,20 +130,26 @@ class Redirect:
             return _page(503, "Back in a moment", "This link cannot be followed right now. Please try again shortly.")
         if known is None or not known.allowed:
             return _page(404, "No such link", "This link leads nowhere. Please check the address.")
-        if request.method == "HEAD":  # previews and monitors look; they do not visit
+        if request.method == "HEAD":  # monitors look; they do not visit
             return _lead_on(with_parameters(known.link.destination_url, known.link.utm, ""))
         visitor_id = self._visitor_id(request)
-        token = await self._record(request, known, visitor_id)
+        purpose = _purpose(request)
+        token, kind = await self._record(request, known, visitor_id, purpose)
+        if kind == CLICK_KIND_PREFETCH and purpose != _PREVIEW:
+            # A browser forgets what it was refused, and asks again when the link is followed. What it had been given it
+            # would use then, and the visit would never be seen here.
+            return _page(403, "Not opened yet", "This link is followed when it is opened, not ahead of that.")
         response = _lead_on(with_parameters(known.link.destination_url, known.link.utm, token))
-        response.set_cookie(
-            VISITOR_COOKIE,
-            visitor_id,
-            max_age=VISITOR_SECONDS,
-            path="/",
-            httponly=True,
-            samesite="Lax",
-            secure=self._settings.secure_cookie,
-        )
+        if kind == CLICK_KIND_UNSPECIFIED:
+            response.set_cookie(
+                VISITOR_COOKIE,
+                visitor_id,
+                max_age=VISITOR_SECONDS,
+                path="/",
+                httponly=True,
+                samesite="Lax",
+                secure=self._settings.secure_cookie,
+            )
         return response
 
     async def _find(self, key: tuple[str, str]) -> KnownLink | None:
@@ -142,8 +160,10 @@ class Redirect:
         found = (await asyncio.wait_for(self._deps.links.find([key]), LOOKUP_SECONDS))[key]
         return found if isinstance(found, KnownLink) else None
 
-    async def _record(self, request: web.Request, known: KnownLink, visitor_id: str) -> str:
-        """The click's token. The click is on disk, or counted as unrecorded."""
+    async def _record(
+        self, request: web.Request, known: KnownLink, visitor_id: str, purpose: str
+    ) -> tuple[str, ClickKind.ValueType]:
+        """The click's token, and what it was taken for. The click is on disk, or counted as unrecorded."""
         click = Click(
             program_id=known.link.program_id,
             link_id=known.link.link_id,
@@ -151,14 +171,18 @@ class Redirect:
             ip_address=self._ip_address(request)[:MAX_IP_CHARS],
             user_agent=_text(request, "User-Agent", MAX_USER_AGENT_CHARS),
             referrer_url=_text(request, "Referer", MAX_REFERRER_CHARS),
+            kind=CLICK_KIND_PREFETCH if purpose else CLICK_KIND_UNSPECIFIED,
         )
         sealed = RecordClickRequest(click=click)
         token = seal_click(self._deps, sealed)
+        kind = sealed.click.kind
+        if kind != CLICK_KIND_UNSPECIFIED:
+            sealed.click.visitor_id = ""
         try:
             await asyncio.wait_for(keep_click(self._deps, sealed), RECORD_SECONDS)
         except (UplineError, TimeoutError) as error:
             self._count_unrecorded(str(error) or f"not confirmed within {RECORD_SECONDS} seconds")
-        return token
+        return token, kind
 
     def _count_unrecorded(self, error: str) -> None:
         _UNRECORDED.inc()
@@ -185,6 +209,16 @@ class Redirect:
         if trusted and len(forwarded) >= trusted and forwarded[-trusted]:
             return forwarded[-trusted]
         return request.remote or ""
+
+
+def _purpose(request: web.Request) -> str:
+    """Why a browser asks, if not to show where the link leads to somebody who followed it; empty for a visit."""
+    for name in _PURPOSE_HEADERS:
+        stated = request.headers.get(name, "").strip().lower()
+        for word in _PURPOSES:
+            if stated.startswith(word):
+                return word
+    return ""
 
 
 def _lead_on(location: str) -> web.Response:

@@ -53,7 +53,8 @@ async def record_click(deps: ClickDeps, request: RecordClickRequest) -> str:
 
 
 def seal_click(deps: ClickDeps, request: RecordClickRequest) -> str:
-    """Changes the click to what is stored, and returns its token. Neither says that the click is on disk, or its link exists."""
+    """Changes the click to what is stored, and returns its token, empty unless it is a visit. Neither says that the click is on
+    disk, or that its link exists."""
     if not request.HasField("click") or not conforms(request.click):
         check(request)
     request.DiscardUnknownFields()
@@ -118,6 +119,9 @@ def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, n
 
 
 def _token(deps: ClickDeps, click: Click) -> str:
+    """Empty for what is no visit: previews are shared with their links, and must not credit whoever sees them."""
+    if click.kind:
+        return ""
     return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us(click))
 
 

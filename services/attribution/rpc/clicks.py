@@ -61,7 +61,8 @@ class ClickServicer:
     ) -> click_pb2.RecordClickResponse:
         """Records one click."""
         token = await record_click(self.deps, request)
-        return click_pb2.RecordClickResponse(click_id=request.click.click_id, click_token=token)
+        click = request.click
+        return click_pb2.RecordClickResponse(click_id=click.click_id, click_token=token, kind=click.kind)
 
     async def RecordClicks(
         self, request: PlainRequest | click_pb2.RecordClicksRequest, _context: Context

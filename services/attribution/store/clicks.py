@@ -23,6 +23,7 @@ _VISITOR_TOUCHES = text("""
     CROSS JOIN LATERAL (
         SELECT link_id, occurred_at FROM click
         WHERE program_id = :program_id AND visitor_id = wanted.visitor_id AND visitor_id <> ''
+          AND kind = 0  -- visits: nobody is credited for what a machine or a browser fetched ahead
           AND click_id >= CAST(:first_id AS uuid) AND occurred_at >= :since
         ORDER BY click_id DESC LIMIT :limit
     ) AS touch
@@ -32,7 +33,7 @@ _VISITOR_TOUCHES = text("""
 _ENSURE_PARTITION = text("SELECT ensure_click_partition(:day)")
 _DROP_PARTITIONS = text("SELECT drop_click_partitions(:first_kept)")
 _COLUMNS: LiteralString = (
-    "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host"
+    "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host, kind"
 )
 _COPY: LiteralString = f"COPY click ({_COLUMNS}) FROM STDIN (FORMAT binary)"
 _COPY_STAGE: LiteralString = f"COPY click_stage ({_COLUMNS}) FROM STDIN (FORMAT binary)"

@@ -1,6 +1,6 @@
 """Clicks, in partitions of one day each."""
 
-from sqlalchemy import Column, DateTime, Index, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy import Column, DateTime, Index, LargeBinary, SmallInteger, Table, Text, Uuid, text
 
 from services.attribution.tables import metadata
 
@@ -15,6 +15,7 @@ click = Table(
     Column("ip_hash", LargeBinary, nullable=False),
     Column("user_agent_hash", LargeBinary, nullable=False),
     Column("referrer_host", Text, nullable=False),
+    Column("kind", SmallInteger, nullable=False, server_default=text("0")),
     Index("click_of_visitor", "program_id", "visitor_id", "click_id", postgresql_where=text("visitor_id <> ''")),
     postgresql_partition_by="RANGE (click_id)",
 )

@@ -12,12 +12,13 @@ _TRAILER = b"\xff\xff"
 _HEAD = Struct(">hi16s").pack
 """Number of fields, then the first of them: the id."""
 _TIME = Struct(">iq").pack
+_KIND = Struct(">ih").pack
 _LENGTHS = [length.to_bytes(4) for length in range(4_096)]
 """More than any field of a sealed click has bytes (128 characters of 4 bytes are the longest)."""
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 """2000-01-01, from which PostgreSQL counts."""
 _DAY_MS = 86_400_000
-_FIELDS = 8
+_FIELDS = 9
 _ID_BYTES = 16
 _ID_OF_ROW = itemgetter(slice(6, 6 + _ID_BYTES))
 
@@ -76,6 +77,7 @@ def encode(payloads: Sequence[bytes]) -> ClickRows:
                 lengths[len(user_agent_hash)],
                 user_agent_hash,
                 texts[click.referrer_url],
+                _KIND(2, click.kind),
             )
             rows.append(b"".join(row))
     rows.sort(key=_ID_OF_ROW)

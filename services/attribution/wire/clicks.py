@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
-from upline.attribution.v1.click_pb2 import Click, ClickBatch
+from upline.attribution.v1.click_pb2 import CLICK_KIND_MACHINE, Click, ClickBatch, ClickKind
 
 from chassis.errors import invalid
 from services.attribution.domain.referrer import referrer_host
+from services.attribution.wire.machines import is_machine
 
 MAX_AGE = timedelta(days=2)
 """How late a click may come in: an edge that was cut off for a week-end's day keeps its clicks."""
@@ -35,6 +36,7 @@ MAX_VISITOR_ID_CHARS = 128
 MAX_IP_ADDRESS_CHARS = 45
 MAX_USER_AGENT_CHARS = 1_024
 MAX_REFERRER_URL_CHARS = 2_048
+MAX_KIND = max(ClickKind.values())
 MAX_HELD = 10_000
 """Browsers and referrers repeat; what was made of them is held."""
 
@@ -193,7 +195,7 @@ class Sealer:
     def __init__(self, key: bytes) -> None:
         self._ip = blake2b(key=key, digest_size=HASH_BYTES, person=b"upline ip")
         self._user_agent = blake2b(key=key, digest_size=HASH_BYTES, person=b"upline browser")
-        self._user_agents: dict[str, bytes] = {}
+        self._user_agents: dict[str, tuple[bytes, bool]] = {}
         self._referrer_hosts: dict[str, str] = {}
 
     def seal_regular(self, clicks: Sequence[Click], now_ms: int) -> set[tuple[str, str]] | None:
@@ -209,13 +211,14 @@ class Sealer:
                     click.ip_address,
                     click.user_agent,
                     click.referrer_url,
+                    click.kind,
                     click.ip_hash or click.user_agent_hash or click.HasField("occurred_at"),
                 )
                 for click in clicks
             ],
             strict=True,
         )
-        ids, program_ids, link_ids, visitor_ids, addresses, user_agents, referrers, irregular = columns
+        ids, program_ids, link_ids, visitor_ids, addresses, user_agents, referrers, kinds, irregular = columns
         if (
             any(irregular)
             or not _are_regular(ids, now_ms)
@@ -227,6 +230,7 @@ class Sealer:
             or max(map(len, addresses)) > MAX_IP_ADDRESS_CHARS
             or max(map(len, user_agents)) > MAX_USER_AGENT_CHARS
             or max(map(len, referrers)) > MAX_REFERRER_URL_CHARS
+            or not 0 <= min(kinds) <= max(kinds) <= MAX_KIND
             or "\x00" in "".join(visitor_ids)
         ):
             return None
@@ -269,19 +273,22 @@ class Sealer:
             click.ip_hash = hasher.digest()
             click.ip_address = ""
         if user_agent:
-            click.user_agent_hash = self._user_agents.get(user_agent) or self._hash_user_agent(user_agent)
+            click.user_agent_hash, of_machine = self._user_agents.get(user_agent) or self._look_at(user_agent)
             click.user_agent = ""
+            if of_machine:
+                click.kind = CLICK_KIND_MACHINE
         if referrer_url:
             host = self._referrer_hosts.get(referrer_url)
             click.referrer_url = self._find_host(referrer_url) if host is None else host
 
-    def _hash_user_agent(self, user_agent: str) -> bytes:
+    def _look_at(self, user_agent: str) -> tuple[bytes, bool]:
+        """Its hash, and whether it is a machine's."""
         hasher = self._user_agent.copy()
         hasher.update(user_agent.encode())
         if len(self._user_agents) >= MAX_HELD:
             self._user_agents.clear()
-        digest = self._user_agents[user_agent] = hasher.digest()
-        return digest
+        seen = self._user_agents[user_agent] = hasher.digest(), is_machine(user_agent)
+        return seen
 
     def _find_host(self, referrer_url: str) -> str:
         if len(self._referrer_hosts) >= MAX_HELD:
@@ -321,6 +328,7 @@ def conforms(click: Click) -> bool:
         and len(click.referrer_url) <= MAX_REFERRER_URL_CHARS
         and len(click.ip_hash) <= HASH_BYTES
         and len(click.user_agent_hash) <= HASH_BYTES
+        and 0 <= click.kind <= MAX_KIND
     )
 
 

@@ -103,6 +103,36 @@ async def test_a_click_without_id_gets_one(
     await until(lambda: [row[0].bytes for row in stored(servers, shop.program_id)] == [answer.click_id])
 
 
+async def test_what_is_no_visit_is_stored_and_credits_nobody(
+    servers: Servers, shop: Shop, clicks: click_pb2_grpc.ClickServiceStub, clock: ManualClock
+) -> None:
+    now = clock.now()
+    made = [
+        shop.click(now, visitor_id="vera", user_agent="Firefox"),
+        shop.click(now, visitor_id="vera", user_agent="TelegramBot (like TwitterBot)"),
+        shop.click(now, visitor_id="vera", kind=click_pb2.CLICK_KIND_PREFETCH),
+        shop.click(now, visitor_id="vera", kind=click_pb2.CLICK_KIND_MACHINE),
+    ]
+    kinds = [0, click_pb2.CLICK_KIND_MACHINE, click_pb2.CLICK_KIND_PREFETCH, click_pb2.CLICK_KIND_MACHINE]
+    answer = await clicks.RecordClicks(
+        click_pb2.RecordClicksRequest(clicks=made, return_tokens=True), timeout=DEADLINE_SECONDS
+    )
+    assert [bool(each) for each in answer.click_tokens] == [True, False, False, False]
+    for click, kind in zip(made, kinds, strict=True):
+        single = await record(clicks, click)
+        assert (single.kind, bool(single.click_token)) == (kind, not kind)
+    await until(lambda: len(stored(servers, shop.program_id)) == 4)
+    counted = rows(servers, "SELECT click_id, kind FROM click WHERE program_id = %s", shop.program_id)
+    assert {click_id.bytes: kind for click_id, kind in counted} == {
+        click.click_id: kind for click, kind in zip(made, kinds, strict=True)
+    }
+    database = Database(servers.settings("attribution").database_url, "attribution")
+    async with database.transaction() as conn:
+        found = await load_visitor_touches(conn, shop.program_id, ["vera"], now - timedelta(hours=1))
+    await database.close()
+    assert len(found["vera"]) == 1
+
+
 async def test_the_same_click_again_is_the_same_click(
     servers: Servers, shop: Shop, clicks: click_pb2_grpc.ClickServiceStub, clock: ManualClock
 ) -> None:
@@ -167,6 +197,7 @@ async def test_one_bad_click_refuses_the_batch_and_is_named(
         (shop.click(now, visitor_id="v" * 129), "visitor_id", grpc.StatusCode.INVALID_ARGUMENT),
         (shop.click(now, occurred_at=Timestamp(seconds=1)), "occurred_at", grpc.StatusCode.INVALID_ARGUMENT),
         (shop.click(now, occurred_at=Timestamp(seconds=2**62)), "occurred_at", grpc.StatusCode.INVALID_ARGUMENT),
+        (shop.click(now, kind=3), "kind", grpc.StatusCode.INVALID_ARGUMENT),
         (shop.click(now, link_id="0" * 18), "link_id", grpc.StatusCode.NOT_FOUND),
         (shop.click(now, link_id="?"), "link_id", grpc.StatusCode.NOT_FOUND),
         (shop.click(now, program_id="nowhere"), "program_id", grpc.StatusCode.NOT_FOUND),

@@ -25,6 +25,9 @@ from tests.conftest import SECRET, Servers
 from tests.integration.attribution.clicking import HOST, Shop, open_shop, rows, stored, until
 from tests.running import Running
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
+TELEGRAM = "TelegramBot (like TwitterBot)"
+VISIT, PREFETCH, MACHINE = 0, 1, 2
 KEY = derive_key(SecretStr(SECRET), "click-token")
 
 
@@ -35,7 +38,7 @@ async def shop(attribution: Running, new_program_id: Callable[[str], str]) -> Sh
 
 @pytest.fixture
 async def browser() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": FIREFOX}) as session:
         yield session
 
 
@@ -50,7 +53,7 @@ def token_of(location: str) -> str:
 
 
 async def test_a_visitor_is_led_on_and_recorded(servers: Servers, shop: Shop, browser: aiohttp.ClientSession) -> None:
-    headers = {"Referer": "https://news.example/x?y", "User-Agent": "Firefox"}
+    headers = {"Referer": "https://news.example/x?y"}
     response = await follow(browser, shop.link.url, headers=headers)
     assert response.status == 302
     location = response.headers["Location"]
@@ -110,6 +113,37 @@ async def test_a_look_without_a_visit_is_no_click(servers: Servers, shop: Shop, 
     await until(lambda: bool(stored(servers, shop.program_id)))
     assert [row[0] for row in stored(servers, shop.program_id)] == [
         read(KEY, token_of(seen.headers["Location"])).click_id
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "kind"),
+    [
+        ({"User-Agent": TELEGRAM}, 302, MACHINE),
+        ({"User-Agent": TELEGRAM, "X-Purpose": "preview"}, 302, MACHINE),
+        ({"User-Agent": "WhatsApp/2.23.20.0 A", "Purpose": "prefetch"}, 302, MACHINE),
+        ({"X-Purpose": "preview"}, 302, PREFETCH),
+        ({"Sec-Purpose": "prefetch"}, 403, PREFETCH),
+        ({"Sec-Purpose": "prefetch;prerender"}, 403, PREFETCH),
+        ({"Purpose": "Prefetch"}, 403, PREFETCH),
+        ({"X-Moz": "prefetch"}, 403, PREFETCH),
+        ({"X-Purpose": "prefetch"}, 403, PREFETCH),
+        ({"Purpose": "shopping"}, 302, VISIT),
+    ],
+)
+async def test_only_visits_have_a_token_and_a_name(
+    servers: Servers, shop: Shop, browser: aiohttp.ClientSession, headers: dict[str, str], status: int, kind: int
+) -> None:
+    named = {**headers, "Cookie": f"{redirect.VISITOR_COOKIE}=vera"}
+    response = await follow(browser, shop.link.url, headers=named)
+    location = response.headers.get("Location", "")
+    assert response.status == status
+    assert bool(location) == (status == 302)
+    assert bool(token_of(location)) == ("Set-Cookie" in response.headers) == (kind == VISIT)
+    assert "no-store" in response.headers["Cache-Control"]
+    await until(lambda: bool(stored(servers, shop.program_id)))
+    assert rows(servers, "SELECT kind, visitor_id FROM click WHERE program_id = %s", shop.program_id) == [
+        (kind, "vera" if kind == VISIT else "")
     ]
 
 

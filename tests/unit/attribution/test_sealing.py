@@ -17,6 +17,7 @@ from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, ne
 
 NOW_MS = 1_780_000_000_000
 DAY_MS = 86_400_000
+TELEGRAM = "TelegramBot (like TwitterBot)"
 
 
 def lengths(limit: int) -> st.SearchStrategy[int]:
@@ -35,6 +36,7 @@ def lengths(limit: int) -> st.SearchStrategy[int]:
             "referrer_url": lengths(2048).map(lambda n: "r" * n),
             "ip_hash": lengths(16).map(bytes),
             "user_agent_hash": lengths(16).map(bytes),
+            "kind": st.sampled_from([-1, 0, 1, 2, 3]),
         }
     )
 )
@@ -45,7 +47,7 @@ def test_the_quick_check_says_what_the_contract_says(fields: dict[str, object]) 
 
 def test_the_quick_check_knows_every_field() -> None:
     checked = {"click_id", "program_id", "link_id", "visitor_id", "ip_address", "user_agent", "referrer_url"}
-    checked |= {"ip_hash", "user_agent_hash"}
+    checked |= {"ip_hash", "user_agent_hash", "kind"}
     assert {field.name for field in Click.DESCRIPTOR.fields} == checked | {"occurred_at"}
 
 
@@ -64,6 +66,26 @@ def test_hashes_tell_keys_and_fields_apart() -> None:
     Sealer(b"b" * 32).seal(other, "click", NOW_MS)
     assert len({one.ip_hash, one.user_agent_hash, other.ip_hash, other.user_agent_hash}) == 4
     assert one.ip_address == one.user_agent == ""
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "stated", "kind"),
+    [
+        ("Firefox", 0, 0),
+        ("Firefox", 1, 1),
+        ("Firefox", 2, 2),
+        ("", 0, 0),
+        ("", 2, 2),
+        (TELEGRAM, 0, 2),
+        (TELEGRAM, 1, 2),
+    ],
+)
+def test_a_known_program_is_a_machine_whatever_is_stated(user_agent: str, stated: int, kind: int) -> None:
+    sealer = Sealer(b"k" * 32)
+    for _ in range(2):  # looked at, then remembered
+        click = Click(user_agent=user_agent, kind=stated)  # type: ignore[arg-type]
+        sealer.seal(click, "click", NOW_MS)
+        assert (click.kind, click.user_agent) == (kind, "")
 
 
 @pytest.mark.parametrize(
@@ -126,9 +148,10 @@ any_clicks = st.builds(
     link_id=st.sampled_from(["l", "m", "", "l" * 65]),
     visitor_id=st.sampled_from(["", "v", "v" * 129, "\x00"]),
     ip_address=st.sampled_from(["", "203.0.113.7", "1" * 46]),
-    user_agent=st.sampled_from(["", "Firefox", "u" * 1025]),
+    user_agent=st.sampled_from(["", "Firefox", TELEGRAM, "u" * 1025]),
     referrer_url=st.sampled_from(["", "https://news.example/x", "nowhere", "r" * 2049]),
     ip_hash=st.sampled_from([b"", b"forged"]),
+    kind=st.sampled_from([-1, 0, 1, 2, 3]),
 )
 good_clicks = st.builds(
     Click,
@@ -137,8 +160,9 @@ good_clicks = st.builds(
     link_id=st.sampled_from("lm"),
     visitor_id=st.sampled_from(["", "v"]),
     ip_address=st.sampled_from(["", "203.0.113.7"]),
-    user_agent=st.sampled_from(["", "Firefox"]),
+    user_agent=st.sampled_from(["", "Firefox", TELEGRAM]),
     referrer_url=st.sampled_from(["", "https://news.example/x", "nowhere"]),
+    kind=st.sampled_from([0, 1, 2]),
 )
 
 
@@ -174,11 +198,13 @@ def nearly_plain(draw: st.DrawFn) -> Click:
         link_id=draw(st.sampled_from(["link", "knil", "l" * 64, "l" * 65, "", "l\x00", "ль", "ы" * 33, "l" * 66])),
         visitor_id=draw(st.sampled_from(["v" * 32, "w" * 32, "", "v", "v" * 127, "v" * 128, "я" * 16, "\x00" * 32])),
     )
-    extra = draw(st.sampled_from([None, "ip_address", "referrer_url", "occurred_at", "ip_hash", "unknown"]))
+    extra = draw(st.sampled_from([None, "ip_address", "referrer_url", "occurred_at", "ip_hash", "kind", "unknown"]))
     if extra == "occurred_at":
         click.occurred_at.FromMilliseconds(NOW_MS)
     elif extra == "ip_hash":
         click.ip_hash = b"x"
+    elif extra == "kind":
+        click.kind = 2
     elif extra == "unknown":
         click.MergeFromString(b"\xba\x06\x01x")  # field 103
     elif extra:
@@ -250,6 +276,6 @@ def test_any_plain_click_is_taken_as_plain(click: Click, count: int) -> None:
     sealed.DiscardUnknownFields()
     regular = Sealer(b"key").seal_regular(sealed.clicks, NOW_MS)
     untouched = regular is not None and sealed.SerializeToString() == frame
-    simple = (click.link_id + click.visitor_id).isascii() and len(click.visitor_id) < 128
+    simple = (click.link_id + click.visitor_id).isascii() and len(click.visitor_id) < 128 and not click.kind
     plain = plain_clicks(frame)
     assert (plain is not None and plain.are_timely(NOW_MS)) == (untouched and simple)

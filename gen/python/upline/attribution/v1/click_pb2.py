@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!upline/attribution/v1/click.proto\x12\x15upline.attribution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\x05\x43lick\x12\x19\n\x08\x63lick_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18\x10\x12\x1d\n\nprogram_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1a\n\x07link_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\nvisitor_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\nip_address\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18-\x12\x1c\n\nuser_agent\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0creferrer_url\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x07ip_hash\x18\t \x01(\x0c\x42\x07\xbaH\x04z\x02\x18\x10\x12 \n\x0fuser_agent_hash\x18\n \x01(\x0c\x42\x07\xbaH\x04z\x02\x18\x10\":\n\nClickBatch\x12,\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x1c.upline.attribution.v1.Click\"I\n\x12RecordClickRequest\x12\x33\n\x05\x63lick\x18\x01 \x01(\x0b\x32\x1c.upline.attribution.v1.ClickB\x06\xbaH\x03\xc8\x01\x01\"<\n\x13RecordClickResponse\x12\x10\n\x08\x63lick_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63lick_token\x18\x02 \x01(\t\"g\n\x13RecordClicksRequest\x12\x39\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x1c.upline.attribution.v1.ClickB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x15\n\rreturn_tokens\x18\x02 \x01(\x08\"D\n\x14RecordClicksResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x05\x12\x14\n\x0c\x63lick_tokens\x18\x02 \x03(\t\"P\n\x13StreamClicksRequest\x12\x39\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x1c.upline.attribution.v1.ClickB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"C\n\x14StreamClicksResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x05\x12\x13\n\x0b\x62\x61tch_count\x18\x02 \x01(\x03\x32\xca\x02\n\x0c\x43lickService\x12\x64\n\x0bRecordClick\x12).upline.attribution.v1.RecordClickRequest\x1a*.upline.attribution.v1.RecordClickResponse\x12g\n\x0cRecordClicks\x12*.upline.attribution.v1.RecordClicksRequest\x1a+.upline.attribution.v1.RecordClicksResponse\x12k\n\x0cStreamClicks\x12*.upline.attribution.v1.StreamClicksRequest\x1a+.upline.attribution.v1.StreamClicksResponse(\x01\x30\x01\x42V\n\x15upline.attribution.v1B\nClickProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!upline/attribution/v1/click.proto\x12\x15upline.attribution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x02\n\x05\x43lick\x12\x19\n\x08\x63lick_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18\x10\x12\x1d\n\nprogram_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1a\n\x07link_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\nvisitor_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12/\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\nip_address\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18-\x12\x1c\n\nuser_agent\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0creferrer_url\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x07ip_hash\x18\t \x01(\x0c\x42\x07\xbaH\x04z\x02\x18\x10\x12 \n\x0fuser_agent_hash\x18\n \x01(\x0c\x42\x07\xbaH\x04z\x02\x18\x10\x12\x38\n\x04kind\x18\x0b \x01(\x0e\x32 .upline.attribution.v1.ClickKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\":\n\nClickBatch\x12,\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x1c.upline.attribution.v1.Click\"I\n\x12RecordClickRequest\x12\x33\n\x05\x63lick\x18\x01 \x01(\x0b\x32\x1c.upline.attribution.v1.ClickB\x06\xbaH\x03\xc8\x01\x01\"l\n\x13RecordClickResponse\x12\x10\n\x08\x63lick_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x63lick_token\x18\x02 \x01(\t\x12.\n\x04kind\x18\x03 \x01(\x0e\x32 .upline.attribution.v1.ClickKind\"g\n\x13RecordClicksRequest\x12\x39\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x1c.upline.attribution.v1.ClickB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x15\n\rreturn_tokens\x18\x02 \x01(\x08\"D\n\x14RecordClicksResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x05\x12\x14\n\x0c\x63lick_tokens\x18\x02 \x03(\t\"P\n\x13StreamClicksRequest\x12\x39\n\x06\x63licks\x18\x01 \x03(\x0b\x32\x1c.upline.attribution.v1.ClickB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"C\n\x14StreamClicksResponse\x12\x16\n\x0erecorded_count\x18\x01 \x01(\x05\x12\x13\n\x0b\x62\x61tch_count\x18\x02 \x01(\x03*X\n\tClickKind\x12\x1a\n\x16\x43LICK_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43LICK_KIND_PREFETCH\x10\x01\x12\x16\n\x12\x43LICK_KIND_MACHINE\x10\x02\x32\xca\x02\n\x0c\x43lickService\x12\x64\n\x0bRecordClick\x12).upline.attribution.v1.RecordClickRequest\x1a*.upline.attribution.v1.RecordClickResponse\x12g\n\x0cRecordClicks\x12*.upline.attribution.v1.RecordClicksRequest\x1a+.upline.attribution.v1.RecordClicksResponse\x12k\n\x0cStreamClicks\x12*.upline.attribution.v1.StreamClicksRequest\x1a+.upline.attribution.v1.StreamClicksResponse(\x01\x30\x01\x42V\n\x15upline.attribution.v1B\nClickProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,28 +52,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLICK'].fields_by_name['ip_hash']._serialized_options = b'\272H\004z\002\030\020'
   _globals['_CLICK'].fields_by_name['user_agent_hash']._loaded_options = None
   _globals['_CLICK'].fields_by_name['user_agent_hash']._serialized_options = b'\272H\004z\002\030\020'
+  _globals['_CLICK'].fields_by_name['kind']._loaded_options = None
+  _globals['_CLICK'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_RECORDCLICKREQUEST'].fields_by_name['click']._loaded_options = None
   _globals['_RECORDCLICKREQUEST'].fields_by_name['click']._serialized_options = b'\272H\003\310\001\001'
   _globals['_RECORDCLICKSREQUEST'].fields_by_name['clicks']._loaded_options = None
   _globals['_RECORDCLICKSREQUEST'].fields_by_name['clicks']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_STREAMCLICKSREQUEST'].fields_by_name['clicks']._loaded_options = None
   _globals['_STREAMCLICKSREQUEST'].fields_by_name['clicks']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_CLICKKIND']._serialized_start=1077
+  _globals['_CLICKKIND']._serialized_end=1165
   _globals['_CLICK']._serialized_start=123
-  _globals['_CLICK']._serialized_end=446
-  _globals['_CLICKBATCH']._serialized_start=448
-  _globals['_CLICKBATCH']._serialized_end=506
-  _globals['_RECORDCLICKREQUEST']._serialized_start=508
-  _globals['_RECORDCLICKREQUEST']._serialized_end=581
-  _globals['_RECORDCLICKRESPONSE']._serialized_start=583
-  _globals['_RECORDCLICKRESPONSE']._serialized_end=643
-  _globals['_RECORDCLICKSREQUEST']._serialized_start=645
-  _globals['_RECORDCLICKSREQUEST']._serialized_end=748
-  _globals['_RECORDCLICKSRESPONSE']._serialized_start=750
-  _globals['_RECORDCLICKSRESPONSE']._serialized_end=818
-  _globals['_STREAMCLICKSREQUEST']._serialized_start=820
-  _globals['_STREAMCLICKSREQUEST']._serialized_end=900
-  _globals['_STREAMCLICKSRESPONSE']._serialized_start=902
-  _globals['_STREAMCLICKSRESPONSE']._serialized_end=969
-  _globals['_CLICKSERVICE']._serialized_start=972
-  _globals['_CLICKSERVICE']._serialized_end=1302
+  _globals['_CLICK']._serialized_end=504
+  _globals['_CLICKBATCH']._serialized_start=506
+  _globals['_CLICKBATCH']._serialized_end=564
+  _globals['_RECORDCLICKREQUEST']._serialized_start=566
+  _globals['_RECORDCLICKREQUEST']._serialized_end=639
+  _globals['_RECORDCLICKRESPONSE']._serialized_start=641
+  _globals['_RECORDCLICKRESPONSE']._serialized_end=749
+  _globals['_RECORDCLICKSREQUEST']._serialized_start=751
+  _globals['_RECORDCLICKSREQUEST']._serialized_end=854
+  _globals['_RECORDCLICKSRESPONSE']._serialized_start=856
+  _globals['_RECORDCLICKSRESPONSE']._serialized_end=924
+  _globals['_STREAMCLICKSREQUEST']._serialized_start=926
+  _globals['_STREAMCLICKSREQUEST']._serialized_end=1006
+  _globals['_STREAMCLICKSRESPONSE']._serialized_start=1008
+  _globals['_STREAMCLICKSRESPONSE']._serialized_end=1075
+  _globals['_CLICKSERVICE']._serialized_start=1168
+  _globals['_CLICKSERVICE']._serialized_end=1498
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,9 +20,35 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ClickKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClickKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClickKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLICK_KIND_UNSPECIFIED: _ClickKind.ValueType  # 0
+    """A visit, as far as can be told. On input: not stated, so the server looks at `user_agent`."""
+    CLICK_KIND_PREFETCH: _ClickKind.ValueType  # 1
+    """Asked for ahead of a visit that may never come: by a browser that prefetches, or shows a preview."""
+    CLICK_KIND_MACHINE: _ClickKind.ValueType  # 2
+    """By a program: a crawler, the link preview of a messenger, a monitor."""
+
+class ClickKind(_ClickKind, metaclass=_ClickKindEnumTypeWrapper):
+    """Whether a click is a visit. Only visits count: what is another kind is stored, gets no token, and is no touch that
+    anybody is credited for.
+    """
+
+CLICK_KIND_UNSPECIFIED: ClickKind.ValueType  # 0
+"""A visit, as far as can be told. On input: not stated, so the server looks at `user_agent`."""
+CLICK_KIND_PREFETCH: ClickKind.ValueType  # 1
+"""Asked for ahead of a visit that may never come: by a browser that prefetches, or shows a preview."""
+CLICK_KIND_MACHINE: ClickKind.ValueType  # 2
+"""By a program: a crawler, the link preview of a messenger, a monitor."""
+Global___ClickKind: _TypeAlias = ClickKind  # noqa: Y015
+
 @_typing.final
 class Click(_message.Message):
-    """One visit through a link."""
+    """One request for a link: a visit, or what only looks like one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,6 +62,7 @@ class Click(_message.Message):
     REFERRER_URL_FIELD_NUMBER: _builtins.int
     IP_HASH_FIELD_NUMBER: _builtins.int
     USER_AGENT_HASH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     click_id: _builtins.bytes
     """A UUIDv7 (16 bytes) made by whoever saw the click, so that a retry is the same click. Empty: made on arrival."""
     program_id: _builtins.str
@@ -46,13 +74,19 @@ class Click(_message.Message):
     ip_address: _builtins.str
     """The visitor's address. Stored as a keyed hash only."""
     user_agent: _builtins.str
-    """The visitor's browser. Stored as a keyed hash only."""
+    """The visitor's browser, as it says itself. Stored as a keyed hash only. If it is one of a known program, the click is a
+    machine's: pass it on, or empty where you know better who came.
+    """
     referrer_url: _builtins.str
     """Where the visitor came from; only its host is stored."""
     ip_hash: _builtins.bytes
     """Set by the server: keyed hash of `ip_address`. Ignored on input."""
     user_agent_hash: _builtins.bytes
     """Set by the server: keyed hash of `user_agent`. Ignored on input."""
+    kind: Global___ClickKind.ValueType
+    """Whether this is a visit. State CLICK_KIND_PREFETCH where the request came with a header `Sec-Purpose`, `Purpose`,
+    `X-Purpose` or `X-Moz` that begins with `prefetch`, `prerender` or `preview`.
+    """
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When it happened; empty for the time in `click_id`."""
@@ -70,10 +104,11 @@ class Click(_message.Message):
         referrer_url: _builtins.str = ...,
         ip_hash: _builtins.bytes = ...,
         user_agent_hash: _builtins.bytes = ...,
+        kind: Global___ClickKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["click_id", b"click_id", "ip_address", b"ip_address", "ip_hash", b"ip_hash", "link_id", b"link_id", "occurred_at", b"occurred_at", "program_id", b"program_id", "referrer_url", b"referrer_url", "user_agent", b"user_agent", "user_agent_hash", b"user_agent_hash", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["click_id", b"click_id", "ip_address", b"ip_address", "ip_hash", b"ip_hash", "kind", b"kind", "link_id", b"link_id", "occurred_at", b"occurred_at", "program_id", b"program_id", "referrer_url", b"referrer_url", "user_agent", b"user_agent", "user_agent_hash", b"user_agent_hash", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -135,19 +170,23 @@ class RecordClickResponse(_message.Message):
 
     CLICK_ID_FIELD_NUMBER: _builtins.int
     CLICK_TOKEN_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     click_id: _builtins.bytes
     """The click's id."""
     click_token: _builtins.str
-    """The signed token to hand to the visitor; a conversion that carries it needs no look-up."""
+    """The signed token to hand to the visitor; a conversion that carries it needs no look-up. Empty unless it was a visit."""
+    kind: Global___ClickKind.ValueType
+    """What the click was taken for."""
     def __init__(
         self,
         *,
         click_id: _builtins.bytes = ...,
         click_token: _builtins.str = ...,
+        kind: Global___ClickKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["click_id", b"click_id", "click_token", b"click_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["click_id", b"click_id", "click_token", b"click_token", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,7 +201,7 @@ class RecordClicksRequest(_message.Message):
     CLICKS_FIELD_NUMBER: _builtins.int
     RETURN_TOKENS_FIELD_NUMBER: _builtins.int
     return_tokens: _builtins.bool
-    """Also returns a token for each click."""
+    """Also returns a token for each click, an empty one for those that are no visits."""
     @_builtins.property
     def clicks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Click]:
         """The clicks, 1 to 1,000."""
