@@ -25,7 +25,10 @@ def replay(
     program: Annotated[Path, typer.Option(metavar="FILE", help="The program file.")] = PROGRAM,
     purchases: Annotated[
         Path,
-        typer.Option(metavar="CSV", help="conversion_id, buyer, occurred_at, amount_minor, currency; may end in .gz."),
+        typer.Option(
+            metavar="CSV",
+            help="conversion_id, buyer, occurred_at, amount_minor, currency, in the order in which it happened; may end in .gz.",
+        ),
     ] = PURCHASES,
     sponsors: Annotated[
         Path | None,
@@ -47,7 +50,8 @@ def replay(
     """Play recorded purchases through a program and add up what everybody earned.
 
     Without options: a real shop's 69,659 purchases, as shipped, through three levels. It can be interrupted and given again; what is
-    recorded already is not recorded twice. The last line on stdout is the result, with --json as JSON.
+    recorded already is not recorded twice. Rows are recorded and settled in the order of the file, which says whose order was first and who
+    gets the rest of a budget; ids and times do not. The last line on stdout is the result, with --json as JSON.
 
     Examples: upline replay; upline replay --program programs/uds.yaml --purchases mine.csv --sponsors who.csv --json
     """

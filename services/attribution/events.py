@@ -15,12 +15,10 @@ from services.attribution.domain.reversal import Reversal
 from services.attribution.wire.conversions import write_conversion
 from services.attribution.wire.reversals import write_reversal
 
-MAX_EVENTS = 500
-"""Events of one message: the broker's price is by message, and a consumer's transaction takes one at least."""
-MAX_PAYLOAD_BYTES = 512 * 1024
-"""Half of what a broker accepts by default, so that a batch of unusually big conversions is cut in time."""
-MAX_EVENT_BYTES = 960 * 1024
-"""One event goes into one message, and a broker accepts 1 MiB by default, headers included."""
+MAX_EVENTS = 1_000
+"""Events of one message: as many conversions as one call records, so that they stay together and are settled in their order."""
+MAX_PAYLOAD_BYTES = 960 * 1024
+"""Events of one message together, and so one of them: a broker accepts 1 MiB by default, headers included."""
 
 
 def upline_members(members: Mapping[int, UplineMember]) -> dict[int, events_pb2.UplineMember]:
@@ -68,11 +66,16 @@ def conversion_reversed(program: Program, reversal: Reversal, record_time: datet
     )
 
 
-def messages(events: Sequence[events_pb2.ConversionEvent]) -> list[Message]:
-    """Stream messages that hold the events in their order."""
+def messages(call_key: int, events: Sequence[events_pb2.ConversionEvent]) -> list[Message]:
+    """Stream messages that hold all that one call recorded, in its order; each event is told its place in it.
+
+    `call_key`: the key of the first fact.
+    """
     cut: list[events_pb2.ConversionEventBatch] = []
     batch_bytes = 0
-    for event in events:
+    for number, event in enumerate(events, start=1):
+        fact = event.recorded if event.HasField("recorded") else event.reversed
+        fact.call_place.call_key, fact.call_place.number = call_key, number
         size = event.ByteSize()
         if not cut or len(cut[-1].events) == MAX_EVENTS or batch_bytes + size > MAX_PAYLOAD_BYTES:
             cut.append(events_pb2.ConversionEventBatch())

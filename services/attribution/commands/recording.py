@@ -35,17 +35,17 @@ async def keep(conn: AsyncConnection, program: Program, decided: Sequence[Decide
         for each, conversion in zip(decided, fresh, strict=True)
     ]
     for each, fact in zip(decided, facts, strict=True):
-        if fact.ByteSize() > events.MAX_EVENT_BYTES:
+        if fact.ByteSize() > events.MAX_PAYLOAD_BYTES:
             raise UplineError(
                 code_pb2.INVALID_ARGUMENT,
                 "CONVERSION_TOO_LARGE",
                 f"{each.draft.path or each.draft.conversion_id} and its upline's attributes exceed"
-                f" {events.MAX_EVENT_BYTES} bytes",
+                f" {events.MAX_PAYLOAD_BYTES} bytes",
             )
     stored, reversals = await _apply_early(conn, program, decided, fresh)
     facts += [events.conversion_reversed(program, each, now) for each in reversals]
     await insert_conversions(conn, program.program_id, [(d.draft, c) for d, c in zip(decided, stored, strict=True)])
-    await outbox.append(conn, events.messages(facts))
+    await outbox.append(conn, events.messages(keys[0], facts))
     return stored
 
 

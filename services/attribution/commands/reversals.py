@@ -112,7 +112,7 @@ async def _apply(
     await insert_reversals(conn, program.program_id, done)
     await set_reversed(conn, [_after(conversions[each], left) for each, left in lefts.items()])
     facts = [events.conversion_reversed(program, each, now) for each in done if not each.pending]
-    await outbox.append(conn, events.messages(facts))
+    await outbox.append(conn, events.messages(keys[0], facts))
     return done
 
 

@@ -79,14 +79,12 @@ def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conver
 async def decide_in_parts(
     conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
 ) -> AsyncIterator[Decided]:
-    """Decides conversions, those of ordered `programs` one after the other. A part may be written while the next is decided: the
-    connection is used before the first one only.
+    """Decides conversions, those of ordered `programs` one after the other, as they stand in `pending`. A part may be written while the
+    next is decided: the connection is used before the first one only.
 
     `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
     """
     counting = pending.counting
-    # The same order wherever the same facts meet: nothing else may say who gets the rest of a budget.
-    counting.sort(key=lambda each: (each[1].program_id, each[1].record_time, each[1].conversion_id))
     running, positions = dict[str, RunningTallies](), list[int]()
     if counting:
         running = await _running(conn, programs, [case for case, _ in counting if case is not None])
@@ -167,11 +165,10 @@ async def take_refusal(
 
 
 async def place_reversals(conn: AsyncConnection, reversals: Sequence[Reversal]) -> dict[Key, int]:
-    """The positions of reversals, by (program, reversal): those of one conversion have an order in every program. Their conversions
-    are locked."""
-    placed = sorted(reversals, key=lambda each: (each.program_id, each.record_time, each.reversal_id))
-    positions = await tallies.draw_positions(conn, len(placed))
-    return {(each.program_id, each.reversal_id): at for at, each in zip(positions, placed, strict=True)}
+    """The positions of reversals, which come in their order, by (program, reversal): those of one conversion have an order in every
+    program. Their conversions are locked."""
+    positions = await tallies.draw_positions(conn, len(reversals))
+    return {(each.program_id, each.reversal_id): at for at, each in zip(positions, reversals, strict=True)}
 
 
 async def write(conn: AsyncConnection, changes: Mapping[str, Changes]) -> None:

@@ -119,7 +119,8 @@ async def _settle_fresh(
     await _post(conn, versions, decided.accruals, [])
     await _keep_waiting(conn, versions, decided.accruals, arrived)
     if awaited:
-        await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, new=None)
+        came_first = [each for key in rows for each in late.get(key, ())]
+        await _take_back(conn, versions, await conversions.lock_expected(conn, awaited), late, came_first)
 
 
 async def _write_new(
@@ -150,44 +151,41 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
         versions = await deps.plans.load(conn, program_ids)
         positions = await counting.place_reversals(conn, reversals)
         new = await conversions.insert_reversals(conn, reversals, positions)
-        touched = {
-            (each.program_id, each.conversion_id) for each in reversals if (each.program_id, each.reversal_id) in new
-        }
-        if touched:
-            known = await conversions.load_reversals(conn, touched)
-            arrived = [found for key in sorted(touched) if (found := kept[key]) is not None]
+        if new:
+            fresh = [each for each in reversals if (each.program_id, each.reversal_id) in new]
+            known = await conversions.load_reversals(conn, [(each.program_id, each.conversion_id) for each in fresh])
+            arrived = [found for key in known if (found := kept[key]) is not None]
             await counting.take_back_all(conn, programs, versions, arrived, known, new)
-            await _take_back(conn, versions, kept, known, new=new)
+            await _take_back(conn, versions, kept, known, fresh)
 
 
 async def _take_back(
     conn: AsyncConnection,
     versions: Versions,
-    kept: dict[Key, Kept | None],
-    reversals: dict[Key, list[Reversal]],
-    new: set[Key] | None,
+    kept: Mapping[Key, Kept | None],
+    known: Mapping[Key, Sequence[Reversal]],
+    new: Sequence[Reversal],
 ) -> None:
-    """Posts what `new` reversals take back (all of `reversals` for None); the conversions are locked."""
-    arrived = [found for key in reversals if (found := kept[key]) is not None and found.plan_version]
-    if not arrived:
+    """Posts what `new` reversals take back, one after the other; the others among those `known` of their conversions were posted before.
+    The conversions are locked."""
+    paid = {key: found for key in known if (found := kept[key]) is not None and found.plan_version}
+    if not paid:
         return
-    held = await ledger.lock_holds(conn, [each.conversion for each in arrived])
-    posted = await ledger.load_posted(conn, [each.conversion for each in arrived], held)
+    arrived = [each.conversion for each in paid.values()]
+    held = await ledger.lock_holds(conn, arrived)
+    posted = await ledger.load_posted(conn, arrived, held)
+    fresh = {(each.program_id, each.reversal_id) for each in new}
+    earlier = {key: [each for each in known[key] if (each.program_id, each.reversal_id) not in fresh] for key in paid}
     clawbacks = []
-    for each in arrived:
-        key = key_of(each.conversion)
-        plan = versions[each.conversion.program_id][each.plan_version - 1]
-        earlier = [
-            each for each in reversals[key] if new is not None and (each.program_id, each.reversal_id) not in new
-        ]
-        rewards = posted[key]
-        for reversal in reversals[key]:
-            if reversal in earlier:
-                continue
-            clawback = claw_back(plan, each.conversion, earlier, reversal, rewards, each.snapshot)
-            clawbacks.append(clawback)
-            rewards = revised(rewards, clawback.revisions)
-            earlier.append(reversal)
+    for reversal in new:
+        key = reversal.program_id, reversal.conversion_id
+        if (found := paid.get(key)) is None:
+            continue
+        plan = versions[found.conversion.program_id][found.plan_version - 1]
+        clawback = claw_back(plan, found.conversion, earlier[key], reversal, posted[key], found.snapshot)
+        clawbacks.append(clawback)
+        posted[key] = revised(posted[key], clawback.revisions)
+        earlier[key].append(reversal)
     await _post(conn, versions, [], await _owing(conn, versions, clawbacks))
 
 

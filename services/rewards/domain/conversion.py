@@ -3,8 +3,24 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from services.rewards.domain.details import Details
+
+
+class CallPlace(NamedTuple):
+    """Where a fact stands among those that one call of attribution recorded. Facts of before this was kept have none."""
+
+    call_key: int = 0
+    """The same for the facts of one call, and greater for a later one."""
+    number: int = 0
+    """Counted from 1 in its call."""
+
+
+UNPLACED = CallPlace()
+Turn = tuple[str, datetime, CallPlace, str]
+"""What facts are sorted by that take effect one after the other: program, time of recording, place in the call, and the id where
+nothing else tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,12 @@ class Conversion:
     """Reads what only some plans ask for; call it once."""
     taken_by_line: Mapping[str, int] = field(default_factory=dict)
     """How much of each line was taken back, by line id."""
+    call_place: CallPlace = UNPLACED
+
+    @property
+    def turn(self) -> Turn:
+        """When it takes effect among conversions that are settled together."""
+        return self.program_id, self.record_time, self.call_place, self.conversion_id
 
     @property
     def terms_time(self) -> datetime:
@@ -68,6 +90,12 @@ class Reversal:
     record_time: datetime
     lines: tuple[tuple[str, int], ...] = ()
     """(line id, how much of it is taken back); empty for conversions without lines."""
+    call_place: CallPlace = UNPLACED
+
+    @property
+    def turn(self) -> Turn:
+        """When it takes effect among reversals that are settled together."""
+        return self.program_id, self.record_time, self.call_place, self.reversal_id
 
 
 class OverReversedError(ValueError):

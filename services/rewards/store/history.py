@@ -19,8 +19,8 @@ from services.rewards.wire.events import read_conversion
 ROWS_A_FETCH = 2_000
 _LAST_TEXT = "\U0010ffff"
 
-# A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have one, and its place
-# among its like changes nothing. Reversals always have one.
+# A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have one. Reversals always
+# have one.
 _PAST = b"""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
         w.rule_ids, w.decide_time, w.position,
@@ -43,7 +43,7 @@ _PAST = b"""
     ) AS r USING (conversion_id)
     WHERE c.program_id = %(program_id)s AND c.event IS NOT NULL AND c.conversion_id > %(after)s
         AND c.conversion_id <= %(up_to)s
-    ORDER BY c.position NULLS FIRST, c.record_time, c.conversion_id
+    ORDER BY c.position NULLS FIRST, c.record_time
 """
 _BOUNDS = text("""
     SELECT conversion_id FROM (
@@ -111,7 +111,7 @@ class PastFact:
     """When it took effect among the facts of its program; None where their order made no difference."""
 
 
-Moment = tuple[bool, int, datetime, str]
+Moment = tuple[bool, int, datetime]
 
 
 async def counts(conn: AsyncConnection, program_id: str) -> dict[str, int]:
@@ -136,12 +136,12 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
 
     A reversal that was there before its conversion took effect with it, so it comes right behind it.
     """
+    # Changes that take effect later, each with its position, which tells those of one moment apart.
     waiting: list[tuple[Moment, int, PastFact]] = []
-    number = 0
     first = (await conn.execute(_FIRST_POSITION, {"program_id": part.program_id})).scalar_one()
-    async for past in _pasts(conn, part):
-        moment = _moment(past.position, past.conversion.record_time, past.conversion.conversion_id)
-        while waiting and waiting[0][0] < moment:
+    async for past in _in_turn(_pasts(conn, part)):
+        moment = _moment(past)
+        while waiting and waiting[0][0] < moment:  # of one instant, conversions come first: so they are settled too
             yield heapq.heappop(waiting)[2]
         yield PastFact(past, None, past.position)
         last = past.conversion.record_time
@@ -152,13 +152,11 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
             # Before anything was counted, all is in the order of recording, but those of one conversion as they were settled.
             last = max(last, reversal.record_time)
             at = position if first is not None and position > first else None
-            number += 1
-            heapq.heappush(waiting, (_moment(at, last, ""), number, PastFact(past, reversal, at)))
+            heapq.heappush(waiting, (_moment_of(at, last), position, PastFact(past, reversal, at)))
         if past.rejection is not None:
             rejection, position = past.rejection
-            number += 1
-            then = _moment(position, rejection.moment, "")
-            heapq.heappush(waiting, (then, number, PastFact(past, rejection, position)))
+            then = _moment_of(position, rejection.moment)
+            heapq.heappush(waiting, (then, position, PastFact(past, rejection, position)))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
@@ -173,6 +171,20 @@ async def paid(
         parameters["conversion_ids"] = conversion_ids
     rows = await conn.execute(_PAID_FOR_ALL if conversion_ids is None else _PAID_FOR_SOME, parameters)
     return {(rule_id, person, asset): (count, minor) for rule_id, person, asset, count, minor in rows}
+
+
+async def _in_turn(pasts: AsyncIterator[Past]) -> AsyncIterator[Past]:
+    """The same, but conversions without a position that were recorded at one instant are put into the order of the calls that recorded
+    them, which their events tell. One instant is a microsecond: there are as many of them as calls end in it, by a thousand."""
+    alike: list[Past] = []
+    async for past in pasts:
+        if alike and _moment(past) != _moment(alike[0]):
+            for each in sorted(alike, key=lambda each: each.conversion.turn):
+                yield each
+            alike.clear()
+        alike.append(past)
+    for each in sorted(alike, key=lambda each: each.conversion.turn):
+        yield each
 
 
 async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
@@ -198,5 +210,9 @@ def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple
     )
 
 
-def _moment(position: int | None, record_time: datetime, name: str) -> Moment:
-    return position is not None, position or 0, record_time, name
+def _moment(past: Past) -> Moment:
+    return _moment_of(past.position, past.conversion.record_time)
+
+
+def _moment_of(position: int | None, record_time: datetime) -> Moment:
+    return position is not None, position or 0, record_time

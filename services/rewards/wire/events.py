@@ -7,7 +7,7 @@ from functools import partial
 from upline.attribution.v1 import events_pb2
 
 from chassis.times import to_datetime
-from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.conversion import CallPlace, Conversion, Reversal
 from services.rewards.domain.details import Details, Line
 
 
@@ -25,7 +25,7 @@ class UnknownFactError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What messages tell; a fact that stands in them twice comes once."""
+    """What messages tell, in the order in which it takes effect; a fact that stands in them twice comes once."""
 
     recorded: list[Recorded]
     reversals: list[Reversal]
@@ -53,7 +53,11 @@ def read_facts(payloads: Sequence[bytes]) -> Facts:
                     unreadable.append(UnknownFactError(f"event {event.event_id!r} tells nothing this version knows"))
             except ValueError as error:
                 unreadable.append(error)
-    return Facts(list(recorded.values()), list(reversals.values()), unreadable)
+    return Facts(
+        sorted(recorded.values(), key=lambda each: each.conversion.turn),
+        sorted(reversals.values(), key=lambda each: each.turn),
+        unreadable,
+    )
 
 
 def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
@@ -74,6 +78,7 @@ def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
         tuple([member.participant_id for member in message.upline]),
         amount_minor,
         read_details=partial(read_details, message),
+        call_place=_read_place(message.call_place),
     )
 
 
@@ -112,4 +117,9 @@ def read_reversal(message: events_pb2.ConversionReversed) -> Reversal:
         reversal.completes,
         to_datetime(reversal.create_time),
         tuple([(each.line_id, each.amount_minor) for each in reversal.lines]),
+        _read_place(message.call_place),
     )
+
+
+def _read_place(message: events_pb2.CallPlace) -> CallPlace:
+    return CallPlace(message.call_key, message.number)

@@ -324,13 +324,17 @@ class Caller:
             found = await conn.execute(text("SELECT count(*) FROM outbox WHERE publish_time IS NULL"))
             return int(found.scalar_one())
 
-    async def events(self) -> list[events_pb2.ConversionEvent]:
-        """What the outbox ever held of this program, in order."""
+    async def messages(self) -> list[list[events_pb2.ConversionEvent]]:
+        """What the outbox ever held of this program, in order, by message; each is of one program."""
         async with self.running.service._database.transaction() as conn:
             rows = await conn.execute(text("SELECT payload FROM outbox ORDER BY outbox_id"))
             batches = [events_pb2.ConversionEventBatch.FromString(bytes(row.payload)) for row in rows]
-        assert all(1 <= len(each.events) <= 500 for each in batches)
-        return [event for batch in batches for event in batch.events if f":{self.program_id}/" in event.event_id]
+        assert all(1 <= len(each.events) <= 1_000 for each in batches)
+        return [list(each.events) for each in batches if f":{self.program_id}/" in each.events[0].event_id]
+
+    async def events(self) -> list[events_pb2.ConversionEvent]:
+        """The same, event after event."""
+        return [event for message in await self.messages() for event in message]
 
 
 def ago(now: datetime, **span: float) -> Any:

@@ -347,6 +347,32 @@ async def test_batch_over_the_limit(program: Program) -> None:
     assert len(await caller.events()) == 1000
 
 
+async def test_each_event_tells_its_place_in_the_call(program: Program) -> None:
+    caller = await program()
+    await caller.reverse("early", "b")
+    ids = ["c", "b", "a"]
+    await caller.record_all([order(each, "v") for each in ids])
+    await caller.record_all([order(each, "v") for each in ("a", "z", "y")])
+    await caller.reverse("late", "z")
+    places = {}
+    for event in await caller.events():
+        place = (event.recorded if event.HasField("recorded") else event.reversed).call_place
+        places[event.event_id.rpartition("/")[2]] = (place.call_key, place.number)
+    first, second = places["c"][0], places["z"][0]
+    assert places.pop("late")[1] == 1
+    assert list(places.items()) == [
+        *((name, (first, number)) for number, name in enumerate(["c", "b", "a", "early"], start=1)),
+        *((name, (second, number)) for number, name in enumerate(["z", "y"], start=1)),
+    ]
+    assert first < second
+
+
+async def test_a_call_of_usual_orders_goes_out_in_one_message(program: Program) -> None:
+    caller = await program()
+    await caller.record_all([order(str(number), f"buyer-{number}") for number in range(1_000)])
+    assert [len(each) for each in await caller.messages()] == [1_000]
+
+
 async def test_unknown_program(program: Program) -> None:
     caller = Caller((await program()).running, "no-such-program")
     async with refused() as told:

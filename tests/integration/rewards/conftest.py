@@ -80,6 +80,14 @@ def reversed_(
     )
 
 
+def called(call_key: int, *events: events_pb2.ConversionEvent) -> list[events_pb2.ConversionEvent]:
+    """The events as those of one call, numbered in its order."""
+    for number, event in enumerate(events, start=1):
+        fact = event.recorded if event.HasField("recorded") else event.reversed
+        fact.call_place.call_key, fact.call_place.number = call_key, number
+    return list(events)
+
+
 def message(*events: events_pb2.ConversionEvent) -> bytes:
     """The events as one stream message."""
     return events_pb2.ConversionEventBatch(events=events).SerializeToString()

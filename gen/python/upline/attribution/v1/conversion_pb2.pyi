@@ -641,7 +641,7 @@ class RecordConversionsRequest(_message.Message):
     """The program."""
     @_builtins.property
     def conversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionDraft]:
-        """What happened, 1 to 1,000."""
+        """What happened, 1 to 1,000, in the order in which it is to be settled."""
 
     def __init__(
         self,
@@ -751,7 +751,7 @@ class ReverseConversionsRequest(_message.Message):
     """The program."""
     @_builtins.property
     def reversals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReversalDraft]:
-        """What is taken back, 1 to 1,000; several of one conversion apply in this order."""
+        """What is taken back, 1 to 1,000, in the order in which it takes effect."""
 
     def __init__(
         self,

@@ -81,7 +81,8 @@ class ConversionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordConversions(self, request, context):
-        """Records up to 1,000 conversions of one program in one transaction: all or none.
+        """Records up to 1,000 conversions of one program in one transaction: all or none. They are attributed and settled in the order of the call: the
+        first order of a buyer is the one that stands first, whatever its id or time is. Calls are settled in the order in which they were recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,7 +98,7 @@ class ConversionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReverseConversions(self, request, context):
-        """Takes up to 1,000 conversions back in one transaction: all or none.
+        """Takes up to 1,000 conversions back in one transaction: all or none. They take effect in the order of the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -140,6 +140,7 @@ class ConversionRecorded(_message.Message):
     SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     LINK_OWNER_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     LINK_SHARE_PERCENT_FIELD_NUMBER: _builtins.int
+    CALL_PLACE_FIELD_NUMBER: _builtins.int
     link_owner_id: _builtins.str
     """Who owns the link or code that led to this conversion; empty where neither did."""
     share_percent: _builtins.str
@@ -168,6 +169,10 @@ class ConversionRecorded(_message.Message):
     def link_owner_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The attributes of the link's or code's owner at that time; empty where he stands in `upline`, which has them."""
 
+    @_builtins.property
+    def call_place(self) -> Global___CallPlace:
+        """Where it stands among the facts that one call recorded; absent in events that were made before this was kept."""
+
     def __init__(
         self,
         *,
@@ -179,14 +184,43 @@ class ConversionRecorded(_message.Message):
         share_percent: _builtins.str = ...,
         link_owner_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         link_share_percent: _builtins.str = ...,
+        call_place: Global___CallPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "conversion", b"conversion"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "call_place", b"call_place", "conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "conversion", b"conversion", "link_owner_attributes", b"link_owner_attributes", "link_owner_id", b"link_owner_id", "link_share_percent", b"link_share_percent", "share_percent", b"share_percent", "upline", b"upline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "call_place", b"call_place", "conversion", b"conversion", "link_owner_attributes", b"link_owner_attributes", "link_owner_id", b"link_owner_id", "link_share_percent", b"link_share_percent", "share_percent", b"share_percent", "upline", b"upline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversionRecorded: _TypeAlias = ConversionRecorded  # noqa: Y015
+
+@_typing.final
+class CallPlace(_message.Message):
+    """The place of a fact among all that one call recorded. Facts that are settled together take effect by their `record_time`, and those of one call in the
+    order of the call, whatever their ids are.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_KEY_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    call_key: _builtins.int
+    """The call: the key of its first fact in the database of attribution. Facts of two calls that were recorded at the same microsecond stay apart by it."""
+    number: _builtins.int
+    """The number of the fact in its call, counted from 1: conversions as the call names them, then refunds that had waited for one of them."""
+    def __init__(
+        self,
+        *,
+        call_key: _builtins.int = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_key", b"call_key", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallPlace: _TypeAlias = CallPlace  # noqa: Y015
 
 @_typing.final
 class UplineMember(_message.Message):
@@ -243,18 +277,24 @@ class ConversionReversed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REVERSAL_FIELD_NUMBER: _builtins.int
+    CALL_PLACE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def reversal(self) -> _conversion_pb2.Reversal:
         """The reversal; what it takes back is in `amount_minor` and `lines`, never pending."""
+
+    @_builtins.property
+    def call_place(self) -> Global___CallPlace:
+        """Where it stands among the facts that one call recorded; absent in events that were made before this was kept."""
 
     def __init__(
         self,
         *,
         reversal: _conversion_pb2.Reversal | None = ...,
+        call_place: Global___CallPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reversal", b"reversal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_place", b"call_place", "reversal", b"reversal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reversal", b"reversal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_place", b"call_place", "reversal", b"reversal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,6 +94,7 @@ class ParticipantServiceServicer:
 
     def EnrollParticipants(self, request, context):
         """Enrols up to 1,000 participants in one transaction: all or none. A sponsor may be enrolled earlier in the same batch.
+        Sign-ups that are recorded are settled in the order of the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,154 @@
+"""Who was first, and who gets the rest of a budget, is said by the order of a call, never by what its facts are called."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from upline.attribution.v1 import participant_pb2
+from upline.rewards.v1 import plan_pb2
+
+from cli.applying import apply_bundle
+from cli.bundle.program import load
+from cli.client import Client
+from services.rewards.commands.rebuild import rebuild
+from services.rewards.queries.simulate import Draft, simulate
+from tests.conftest import Servers
+from tests.e2e.world import World
+from tests.flow import Flow
+from tests.running import DEADLINE_SECONDS
+
+Turns = Callable[[], Awaitable[World]]
+
+PROGRAM = """
+program:
+  program_id: turns
+  title: Whoever comes first
+  currency_code: USD
+  policy: {touch: LAST, window: 30d, binding: LIFETIME, bindable: UNBOUND, enroll_buyers: true}
+plan:
+  rounding: DOWN
+  time_zone: UTC
+  assets: [{code: USD, kind: MONEY}, {code: points, kind: POINTS}]
+  rules:
+    - rule_id: first_order
+      on: [order]
+      to: {upline: {from_level: 1, to_level: 1}}
+      amount: {percent: {percent: "20"}}
+      asset: USD
+      occurrence: {first: 1}
+    - rule_id: cashback
+      on: [order]
+      to: {buyer: {}}
+      amount: {percent: {percent: "10"}}
+      asset: points
+      caps: [{scope: BENEFICIARY, amount_minor: 35, period: LIFETIME}]
+    - rule_id: welcome
+      on: [sign_up]
+      to: {buyer: {}}
+      amount: {fixed: {amount_minor: 5}}
+      asset: points
+  budgets:
+    - {budget_id: money, asset: USD, amount_minor: 4500, period: LIFETIME}
+    - {budget_id: points, asset: points, amount_minor: 92, period: LIFETIME}
+"""
+TEN = range(10, 0, -1)
+"""Not the order of their digits as text."""
+
+
+@pytest.fixture
+def turns(client: Client, flow: Flow, new_program_id: Callable[[str], str], tmp_path: Path) -> Turns:
+    """Opens the program above under a new id."""
+
+    async def opened() -> World:
+        file = tmp_path / "turns.yaml"
+        file.write_text(PROGRAM)
+        bundle = load(file).under(new_program_id("turns"))
+        await apply_bundle(client, bundle)
+        return World(client, flow, bundle.program.program_id, bundle.program.currency_code)
+
+    return opened
+
+
+async def paid(world: World, person: str, rule_id: str) -> dict[str, int]:
+    """By conversion, what a rule paid somebody, in minor units."""
+    rewards = await world.rewards_of(person)
+    return {each.conversion_id: each.amount_minor for each in rewards if each.rule_id == rule_id}
+
+
+async def assert_told_alike(servers: Servers, world: World) -> None:
+    """Rebuilding and simulating come to what was settled."""
+    result = await rebuild(servers.postgres.url, world.program_id, lambda _total: lambda _done: None, jobs=1)
+    assert (result.differences, result.conversions > 0) == ([], True)
+    request = plan_pb2.GetPlanRequest(program_id=world.program_id)
+    published = (await world.client.plans.GetPlan(request, timeout=DEADLINE_SECONDS)).plan_version
+    draft = Draft(world.program_id, published.plan)
+    simulated = await simulate(servers.postgres.url, draft, lambda _total: lambda _done: None, jobs=1)
+    assert simulated.simulated == simulated.paid
+
+
+@pytest.mark.parametrize("ids", [("order-9", "order-10"), ("order-10", "order-9")])
+async def test_the_first_order_is_the_one_that_came_first_in_the_call(
+    turns: Turns, servers: Servers, ids: tuple[str, str]
+) -> None:
+    world = await turns()
+    await world.enrol("maria")
+    await world.enrol("vera", sponsor_id="maria")
+    await world.record([world.order(each, "vera", 10_000) for each in ids])
+    await world.drained()
+    assert await paid(world, "maria", "first_order") == {ids[0]: 2_000}
+    await assert_told_alike(servers, world)
+
+
+async def test_caps_and_budgets_go_to_those_who_came_first_in_the_call(turns: Turns, servers: Servers) -> None:
+    world = await turns()
+    await world.enrol("maria")
+    for number in TEN:
+        await world.enrol(f"p{number}", sponsor_id="maria")
+    await world.record([world.order(f"o{number}", f"p{number}", 10_000) for number in TEN])
+    await world.drained()
+    # 45.00 of money for the first orders: two of 20.00, and the rest of 5.00.
+    assert await paid(world, "maria", "first_order") == {"o10": 2_000, "o9": 2_000, "o8": 500}
+    # 92 points: nine times 10, and the rest of 2.
+    points = [await paid(world, f"p{number}", "cashback") for number in TEN]
+    assert points == [{f"o{number}": 10 if number > 1 else 2} for number in TEN]
+    await assert_told_alike(servers, world)
+
+
+async def test_a_cap_is_used_up_in_the_order_of_the_call(turns: Turns, servers: Servers) -> None:
+    world = await turns()
+    await world.enrol("maria")
+    await world.enrol("vera", sponsor_id="maria")
+    await world.record([world.order(f"o{number}", "vera", 10_000) for number in TEN])
+    await world.drained()
+    assert await paid(world, "vera", "cashback") == {"o10": 10, "o9": 10, "o8": 10, "o7": 5}
+    await assert_told_alike(servers, world)
+
+
+async def test_sign_ups_of_one_enrolment_are_settled_in_its_order(turns: Turns, servers: Servers) -> None:
+    world = await turns()
+    people = [f"p{number}" for number in range(20, 0, -1)]
+    await world.enrol_all(
+        [participant_pb2.ParticipantDraft(participant_id=each, record_sign_up=True) for each in people]
+    )
+    await world.drained()
+    # 92 points: eighteen times 5, the rest of 2, and nothing.
+    welcomed = [sum((await paid(world, each, "welcome")).values()) for each in people]
+    assert welcomed == [5] * 18 + [2, 0]
+    await assert_told_alike(servers, world)
+
+
+@pytest.mark.parametrize("ids", [("r9", "r10"), ("r10", "r9")])
+async def test_refunds_of_one_call_take_effect_in_its_order(
+    turns: Turns, servers: Servers, ids: tuple[str, str]
+) -> None:
+    world = await turns()
+    await world.enrol("maria")
+    await world.enrol("vera", sponsor_id="maria")
+    await world.buy("o1", "vera", 20_000)
+    await world.drained()
+    # 10 % of 200.00 are 20 points, rounded down. The first refund of 1.00 takes one of them, the second of 9.00 nothing.
+    await world.reverse([world.reversal(ids[0], "o1", 100), world.reversal(ids[1], "o1", 900)])
+    await world.drained()
+    taken = [each.cause_id for each in await world.transfers("vera") if each.asset == "points"]
+    assert [each for each in taken if each.startswith("reversal:")] == [f"reversal:{world.program_id}/{ids[0]}"]
+    await assert_told_alike(servers, world)
