@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 
 from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_unstorable_text
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
+from chassis.patterns import told
 from chassis.settings import ServiceSettings
 from chassis.telemetry import RPC_SECONDS
 
@@ -220,9 +221,7 @@ def check(message: ProtoMessage) -> None:
     """Applies the rules written in the contract. INVALID_ARGUMENT with every field at fault."""
     violations = protovalidate.collect_violations(message)
     if violations:
-        raise invalid_fields(
-            [FieldViolation(_path(each), each.proto.message or each.proto.rule_id) for each in violations]
-        )
+        raise invalid_fields([FieldViolation(_path(each), told(each)) for each in violations])
 
 
 def _path(violation: protovalidate.Violation) -> str:

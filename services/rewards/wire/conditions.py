@@ -9,6 +9,7 @@ takes long. Its string extensions are not loaded: `replace` in a chain doubles a
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from typing import Final, cast
 
@@ -17,7 +18,10 @@ from upline.attribution.v1 import conversion_pb2
 
 from services.rewards.domain.decide.facts import DAYS_SINCE_BIND, LINE
 from services.rewards.domain.details import Line
-from services.rewards.domain.plan.condition import COUNTERS_PREFIX, ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, ConditionError, Variable
+from services.rewards.wire.alternatives import alternatives
+from services.rewards.wire.problems import Problems
+from services.rewards.wire.syntax import Kind, Node, tree_of
 
 AMOUNT: Final = "amount"
 """What somebody asks to be paid out, in minor units."""
@@ -78,6 +82,33 @@ _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROBLEM: Final = re.compile(
     r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?: \(in container ''\))?(?: \[\w+\])?$", re.MULTILINE
 )
+_SPOKEN: Final = re.compile(
+    r"""(?P<skip>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|["'].*|//[^\n]*|[=!<>]=(?!>)|&&|\|\|)"""
+    r"|(?<![\w.])(?P<word>and|or|not)(?!\w)|(?P<sign>=>|=<|<>|=|&|\|)",
+    re.IGNORECASE,
+)
+"""What people write for an operator; texts, remarks and operators that are right are passed over."""
+_OPERATORS: Final = {
+    "and": "&&", "&": "&&", "or": "||", "|": "||", "not": "!", "=": "==", "=>": ">=", "=<": "<=", "<>": "!=",
+}  # fmt: skip
+_PARSER_WORDS: Final = (
+    (r"(?:mismatched|extraneous) input '<EOF>' expecting .*", "something is missing at the end"),
+    (
+        r"(?:mismatched|extraneous) input '(.*)' expecting .*",
+        r"'\1' cannot stand here: is an operator (&&, ||, ==) or a bracket missing before it?",
+    ),
+    (r"missing '(.*)' at '.*'", r"'\1' is missing"),
+    (r"no viable alternative at input '(.*)'", r"something is missing after '\1'"),
+    (r"token recognition error at: '['\"].*'", "a text in quotes is not closed"),
+    (r"token recognition error at: '(.*?)\s*'", r"'\1' means nothing in a condition"),
+)
+"""What the library's parser says, and the same for who does not know its grammar."""
+_OVERLOAD: Final = re.compile(r"found no matching overload for '_?(.*?)_?' applied to '\((.*)\)'")
+_LIKE: Final = 0.8
+"""How like a whole name must be to be what was meant; all of `event` are somewhat like one another."""
+_PATTERN: Final = "pattern"
+_MATCHER: Final = cel.NewEnv(variables={_PATTERN: cel.Type.STRING}).compile(f"''.matches({_PATTERN})")
+"""Tries a pattern: the library reads it when an expression is evaluated, not when it is compiled."""
 
 
 class Scope(Enum):
@@ -107,6 +138,17 @@ class CelCondition:
     _expression: cel.Expression
     _is_bare: bool
     """Whether its variables are numbers, texts, truths and times: the library takes those as they are."""
+
+    @property
+    def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
+        """For each variable, values that between them take it through everything it can be; None where they cannot be
+        told."""
+        return alternatives(self.tree)
+
+    @property
+    def tree(self) -> Node:
+        """Its syntax."""
+        return tree_of(self._expression.serialize())
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether it is true; a variable that the expression does not use may be left out."""
@@ -148,6 +190,19 @@ class Compiler:
         is_bare = all(self._variables[scope][each] in _BARE for each in names)
         return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare)
 
+    def read(self, text: str, scope: Scope, path: str, owner: str, problems: Problems) -> CelCondition | None:
+        """The same, with what is wrong noted as the owner's; None for an empty text, or a wrong one."""
+        if not text:
+            return None
+        try:
+            condition = self.compile(text, scope)
+        except InvalidConditionError as error:
+            problems.wrong(path, f"{owner}: {error}")
+            return None
+        for mistake in _wrong_patterns(condition):
+            problems.forbid(path, f"{owner}: {mistake}")
+        return condition
+
     def names(self, scope: Scope) -> list[str]:
         """What a condition may ask for."""
         return sorted(self._variables[scope])
@@ -175,12 +230,80 @@ class Compiler:
             return _told(error)
         line, column, what = int(found[1]), int(found[2]), found[3]
         where = f"line {line}, column {column}: " if line > 0 else ""
+        if what.startswith("Syntax error: "):
+            return _misspelt(text) or where + _unreadable(what.removeprefix("Syntax error: "))
+        if mixed := _OVERLOAD.fullmatch(what):
+            return f"{where}`{mixed[1]}` does not go with {mixed[2].replace(', ', ' and ')}"
         unknown = re.search(r"undeclared reference to '([^']*)'", what)
         if unknown is None:
             return where + what
         if scope is Scope.CONVERSION and self._is_valid(text, Scope.PERSON):
             return f"{where}may ask for the conversion and its buyer only, not for {unknown[1]!r}"
-        return f"{where}{unknown[1]!r} is not known; there are {', '.join(self.names(scope))}"
+        return where + self._unknown(unknown[1], scope)
+
+    def _unknown(self, name: str, scope: Scope) -> str:
+        """What is said of a variable that is none: what was meant if something is like it, else what there is of its
+        kind."""
+        names = self.names(scope)
+        root, _, rest = name.rpartition(".")
+        if root == COUNTERS_PREFIX.rstrip(".") and scope in (Scope.PERSON, Scope.GATE):
+            return self._unknown_counter(rest)
+        meant = get_close_matches(name, names, n=1, cutoff=_LIKE)
+        if not meant:
+            by_rest = {each.rpartition(".")[2]: each for each in names}
+            meant = [by_rest[each] for each in get_close_matches(rest, by_rest, n=1)]
+        if meant:
+            return f"{name!r} is not known; did you mean {meant[0]}?"
+        of_root = [each for each in names if each.startswith(f"{root}.")]
+        roots = sorted({f"{each.partition('.')[0]}.…" if "." in each else each for each in names})
+        return f"{name!r} is not known; there are {', '.join(of_root or roots)}"
+
+    def _unknown_counter(self, counter_id: str) -> str:
+        known = [each.removeprefix(COUNTERS_PREFIX) for each in self.names(Scope.GATE) if each != AMOUNT]
+        if not known:
+            return f"the plan has no counter {counter_id!r}: state it under `counters`"
+        close = get_close_matches(counter_id, known, n=1)
+        meant = f": did you mean {COUNTERS_PREFIX}{close[0]}?" if close else ""
+        return f"the plan has no counter {counter_id!r}, it has {', '.join(known)}{meant}"
+
+
+def _wrong_patterns(condition: CelCondition) -> Iterable[str]:
+    """The patterns that are written out and are none: each would make the condition an error whenever it is asked.
+    What a condition puts together itself is not known before."""
+    if "matches" not in condition.text:
+        return
+    for node in condition.tree.walk():
+        pattern = node.parts[-1] if node.kind is Kind.CALL and node.name == "matches" else None
+        if pattern is None or not isinstance(pattern.value, str):
+            continue
+        result = _MATCHER.eval(None, {_PATTERN: pattern.value}).value()
+        if not isinstance(result, bool):
+            why = _told(str(result)).removeprefix("invalid regular expression: ")
+            yield (
+                f"{_where(condition.text, pattern.offset)}{pattern.value!r} is no pattern of RE2 ({why});"
+                " `contains` looks for a text as it stands"
+            )
+
+
+def _misspelt(text: str) -> str:
+    """The first operator of another language in a text that cannot be read; empty if there is none."""
+    for found in _SPOKEN.finditer(text):
+        if (said := found["word"] or found["sign"]) is not None:
+            return f"{_where(text, found.start())}write {_OPERATORS[said.lower()]} instead of {said!r}"
+    return ""
+
+
+def _where(text: str, offset: int) -> str:
+    before = text[:offset]
+    return f"line {before.count(chr(10)) + 1}, column {offset - before.rfind(chr(10))}: "
+
+
+def _unreadable(what: str) -> str:
+    """An error of the library's parser, in words that do not need its grammar where there are some."""
+    for said, words in _PARSER_WORDS:
+        if found := re.fullmatch(said, what):
+            return found.expand(words)
+    return what
 
 
 def _told(error: str) -> str:

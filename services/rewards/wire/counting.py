@@ -13,7 +13,7 @@ from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import Budget
 from services.rewards.domain.tally import tallies
 from services.rewards.wire.audiences import read_audience
-from services.rewards.wire.conditions import RESERVED, Compiler, InvalidConditionError, Scope
+from services.rewards.wire.conditions import RESERVED, Compiler, Scope
 from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
 from services.rewards.wire.problems import Problems
 
@@ -34,12 +34,7 @@ def read_counters(messages: Iterable[plan_pb2.Counter], compiler: Compiler, prob
             problems.forbid(f"{path}.counter_id", f"{each.counter_id!r} is counted already")
         if each.counter_id in RESERVED:
             problems.wrong(f"{path}.counter_id", f"{each.counter_id!r} is a word of the language of conditions")
-        when = None
-        if each.when:
-            try:
-                when = compiler.compile(each.when, Scope.CONVERSION)
-            except InvalidConditionError as error:
-                problems.wrong(f"{path}.when", f"{owner}: {error}")
+        when = compiler.read(each.when, Scope.CONVERSION, f"{path}.when", owner, problems)
         of = read_audience(each.of, f"{path}.of", problems)
         counters[each.counter_id] = Counter(
             each.counter_id, frozenset(each.on), when, of, _MEASURES[each.measure], PERIODS[each.period]

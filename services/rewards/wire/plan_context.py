@@ -14,7 +14,7 @@ from services.rewards.domain.plan.condition import Condition
 from services.rewards.domain.plan.counters import Counter
 from services.rewards.domain.plan.limits import Overflow
 from services.rewards.domain.plan.periods import Period
-from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
+from services.rewards.wire.conditions import Compiler, Scope
 from services.rewards.wire.problems import Problems
 
 PERIODS = {
@@ -54,13 +54,7 @@ class PlanContext:
 
     def condition(self, text: str, scope: Scope, path: str, owner: str) -> Condition | None:
         """A compiled condition; None for an empty text, or a wrong one."""
-        if not text:
-            return None
-        try:
-            return self.compiler.compile(text, scope)
-        except InvalidConditionError as error:
-            self.problems.wrong(path, f"{owner}: {error}")
-            return None
+        return self.compiler.read(text, scope, path, owner, self.problems)
 
     def counter(self, counter_id: str, path: str, owner: str) -> Counter | None:
         """One of the plan's counters; None where it is none."""

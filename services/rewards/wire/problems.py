@@ -14,12 +14,15 @@ class Problems:
         self._violations: list[FieldViolation] = []
 
     def wrong(self, path: str, description: str) -> None:
-        """Notes something that has no meaning: no plan can be made of it."""
-        self._violations.append(FieldViolation(path, description))
+        """Notes something that has no meaning: no plan can be made of it. What is said of each level alike is noted
+        once."""
+        violation = FieldViolation(path, description)
+        if violation not in self._violations:
+            self._violations.append(violation)
 
     def forbid(self, path: str, description: str) -> None:
-        """Notes something that has a meaning, and that no plan is published with. A stored one was, when less was forbidden: it goes on
-        saying what it says, so whoever calls this goes on with what is stated."""
+        """Notes something that has a meaning, and that no plan is published with. A stored one was, when less was
+        forbidden: it goes on saying what it says, so whoever calls this goes on with what is stated."""
         if not self._stored:
             self.wrong(path, description)
 

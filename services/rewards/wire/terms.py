@@ -9,9 +9,8 @@ from upline.type.v1 import asset_pb2
 
 from chassis.times import to_timedelta
 from services.rewards.domain.plan.asset import Asset, AssetKind
-from services.rewards.domain.plan.condition import Condition
 from services.rewards.domain.plan.terms import AssetTerms, Coupon, Item, PayoutMethod, PayoutTerms, Terms
-from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
+from services.rewards.wire.conditions import Compiler, Scope
 from services.rewards.wire.problems import Problems
 
 MAX_EXPIRY_DAYS = 3_660
@@ -136,19 +135,9 @@ def _payouts(
             if percent > 100:
                 problems.forbid(f"{where}.fee_percent", "must be at most 100")
             methods[method.method] = PayoutMethod(method.method, method.fee_minor, percent)
-        gate = _gate(each, compiler, path, problems)
+        gate = compiler.read(each.gate, Scope.GATE, f"{path}.gate", f"payouts of {each.asset!r}", problems)
         payouts[each.asset] = PayoutTerms(each.asset, methods, each.min_amount_minor, gate, each.approval)
     return payouts
-
-
-def _gate(message: plan_pb2.PayoutTerms, compiler: Compiler, path: str, problems: Problems) -> Condition | None:
-    if not message.gate:
-        return None
-    try:
-        return compiler.compile(message.gate, Scope.GATE)
-    except InvalidConditionError as error:
-        problems.wrong(f"{path}.gate", f"payouts of {message.asset!r}: {error}")
-        return None
 
 
 def _catalogue(message: plan_pb2.Plan, assets: Mapping[str, AssetTerms], problems: Problems) -> dict[str, Item]:

@@ -8,12 +8,14 @@ from services.rewards.domain.check.lint import lint
 from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.explain.numbers import fraction_text
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.wire.currencies import currency_digits
 
 
 def warning_messages(plan: Plan) -> Iterable[plan_pb2.PlanWarning]:
     """Everything that is allowed and probably not meant."""
     return [
-        plan_pb2.PlanWarning(code=each.finding.value.upper(), field=each.path, message=each.text) for each in lint(plan)
+        plan_pb2.PlanWarning(code=each.finding.value.upper(), field=each.path, message=each.text)
+        for each in lint(plan, currency_digits(plan.currency_code))
     ]
 
 

@@ -86,7 +86,18 @@ def test_a_good_file_has_no_mistakes() -> None:
             "[order, true]",
             "14:19: plan.rules[0].on[1]: expected text, found true or false; put it in quotes if it is meant",
         ),
-        ("[order]", "[Order]", "14:12: plan.rules[0].on[0]: does not match regex pattern `^[a-z][a-z0-9_]{0,62}$`"),
+        (
+            "[order]",
+            "[Order]",
+            '14:12: plan.rules[0].on[0]: "Order" is not a name of lower-case letters, digits and underscores that begins with a letter,'
+            ' at most 63 long; write "order"',
+        ),
+        (
+            'percent: "5"',
+            'percent: "5%"',
+            '18:19: plan.rules[0].amount.percent.percent: "5%" is not an exact decimal such as 5 or 2.5, with at most 4 digits before'
+            ' the point and 6 after it; write "5"',
+        ),
         ("asset: USD", "asset:", "19:13: plan.rules[0].asset: has no value; expected text"),
         ("    window: 30d\n", "", "4:3: program.policy.window: value is required"),
         ("    touch: LAST\n", "", "4:3: program.policy.touch: must be given: one of FIRST, LAST"),

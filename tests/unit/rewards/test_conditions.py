@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chassis.errors import UplineError
 from services.rewards.domain.details import Line
-from services.rewards.domain.plan.condition import ConditionError
+from services.rewards.domain.plan.condition import OTHER_TEXT, ConditionError
 from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
+from services.rewards.wire.problems import Problems
 
 COMPILER = Compiler(["sales", "active_referees"])
 SHOES = Line("1", "boot-7", "shoes", 5_000, {"colour": "red"})
@@ -64,12 +66,33 @@ def test_a_gate_asks_for_counters_and_the_amount() -> None:
 @pytest.mark.parametrize(
     ("text", "scope", "told"),
     [
-        ("event.amount_minr > 1", Scope.PERSON, "line 1, column 6: 'event.amount_minr' is not known; there are"),
-        ("true &&\n  event.type > 3", Scope.PERSON, "line 2, column 14: found no matching overload"),
-        ("counters.sale > 1", Scope.PERSON, "'counters.sale' is not known"),
+        (
+            "event.amount_minr > 1",
+            Scope.PERSON,
+            "line 1, column 6: 'event.amount_minr' is not known; did you mean event.amount_minor?",
+        ),
+        ("true &&\n  event.type > 3", Scope.PERSON, "line 2, column 14: `>` does not go with string and int"),
+        (
+            "counters.sale > 1",
+            Scope.PERSON,
+            "column 9: the plan has no counter 'sale', it has active_referees, sales: did you mean counters.sales?",
+        ),
+        ("counters.turnover > 1", Scope.PERSON, "the plan has no counter 'turnover', it has active_referees, sales"),
+        ("sales > 1", Scope.PERSON, "'sales' is not known; did you mean counters.sales?"),
+        ("price > 1", Scope.PERSON, "there are beneficiary.…, buyer.…, counters.…, event.…, level, lines"),
+        ("event.price > 1", Scope.LINE, "there are event.amount_minor, event.attributes, event.campaign,"),
+        ("level == 1 and buyer.bound", Scope.PERSON, "line 1, column 12: write && instead of 'and'"),
+        ("level == 1\n  OR level == 2", Scope.PERSON, "line 2, column 3: write || instead of 'OR'"),
+        ("not buyer.bound", Scope.PERSON, "line 1, column 1: write ! instead of 'not'"),
+        ("event.type = 'and'", Scope.PERSON, "line 1, column 12: write == instead of '='"),
+        ("event.type == 'a or b", Scope.PERSON, "column 15: a text in quotes is not closed"),
+        ("event.type == 'or' buyer.bound", Scope.PERSON, "column 20: 'buyer' cannot stand here: is an operator"),
+        ("(level == 1", Scope.PERSON, "column 12: ')' is missing"),
+        ("level == 1;", Scope.PERSON, "column 11: ';' means nothing in a condition"),
+        ("level ==", Scope.PERSON, "column 9: something is missing at the end"),
         ("event.amount_minor", Scope.PERSON, "is of type int, not bool"),
         ("dyn(event.type)", Scope.PERSON, "is of type dyn, not bool"),
-        ("event.", Scope.PERSON, "line 1, column 7: Syntax error"),
+        ("event.", Scope.PERSON, "line 1, column 7: something is missing after '.'"),
         ("lines.exists(l, l.colour == 'x')", Scope.PERSON, "undefined field 'colour'"),
         ("level == 1", Scope.CONVERSION, "may ask for the conversion and its buyer only, not for 'level'"),
         ("counters.sales > 1", Scope.CONVERSION, "may ask for the conversion and its buyer only"),
@@ -116,3 +139,74 @@ def test_what_asks_for_the_conversion_alone_is_known() -> None:
     assert not COMPILER.compile("event.attributes['level'] == 'counters.sales'", Scope.PERSON).asks_for_people
     assert COMPILER.compile("level == 1", Scope.PERSON).asks_for_people
     assert COMPILER.compile("counters.sales == 1", Scope.PERSON).names == {"counters.sales"}
+
+
+@pytest.mark.parametrize(
+    "text", ["event.type.matches('[')", "lines.exists(l, l.sku.matches(r'['))", "matches('a', '[')"]
+)
+def test_a_pattern_that_is_none_is_told_before_it_costs_a_reward(text: str) -> None:
+    problems = Problems()
+    COMPILER.read(f"level == 1 &&\n  {text}", Scope.PERSON, "plan.rules[0].when", "rule 'r'", problems)
+    with pytest.raises(UplineError) as caught:
+        problems.raise_any()
+    (violation,) = caught.value.violations
+    assert violation.field == "plan.rules[0].when"
+    assert (
+        f"line 2, column {text.index('[') + 2 - ('r' in text[text.index('[') - 2 :])}: '[' is no pattern"
+        in violation.description
+    )
+    assert "`contains` looks for a text as it stands" in violation.description
+
+
+def test_a_plan_that_was_published_with_such_a_pattern_is_read() -> None:
+    problems = Problems(stored=True)
+    condition = COMPILER.read("event.type.matches('[')", Scope.PERSON, "when", "rule 'r'", problems)
+    problems.raise_any()
+    assert condition is not None
+
+
+def test_a_pattern_that_is_put_together_says_what_is_wrong_when_it_is_asked() -> None:
+    with pytest.raises(ConditionError, match="invalid regular expression: missing ]"):
+        holds("event.type.matches(event.attributes['shop'])", **{"event.attributes": {"shop": "["}})
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("event.amount_minor >= 5", {("event.amount_minor", ""): {4, 5, 6}}),
+        ("5 < event.hour && !buyer.bound", {("event.hour", ""): {4, 5, 6}, ("buyer.bound", ""): {False, True}}),
+        ("event.code in ['a', 'b']", {("event.code", ""): {"a", "b", OTHER_TEXT}}),
+        ("event.attributes['k'] == 'v'", {("event.attributes", "k"): {None, "v", OTHER_TEXT}}),
+        (
+            "has(buyer.attributes.k) || 'j' in buyer.attributes",
+            {("buyer.attributes", each): {None, OTHER_TEXT} for each in "kj"},
+        ),
+        ("buyer.bound == true ? level in [1] : false", {("buyer.bound", ""): {False, True}, ("level", ""): {0, 1, 2}}),
+    ],
+)
+def test_what_a_condition_can_be_is_told_by_a_few_values(text: str, values: dict[tuple[str, str], set[object]]) -> None:
+    assert COMPILER.compile(text, Scope.PERSON).alternatives == values
+
+
+def test_times_are_compared_to_the_microsecond() -> None:
+    text = "event.occurred_at < timestamp('2026-05-01T00:00:00Z')"
+    told = COMPILER.compile(text, Scope.PERSON).alternatives
+    assert told is not None
+    assert sorted(told["event.occurred_at", ""])[1:2] == [datetime(2026, 5, 1, tzinfo=UTC)]  # type: ignore[type-var]
+    assert len(told["event.occurred_at", ""]) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "event.amount_minor % 2 == 0",
+        "event.code < 'b'",
+        "event.code == event.channel",
+        "event.code.startsWith('a')",
+        "lines.exists(l, l.sku == 'a')",
+        "event.occurred_at + duration('1h') < timestamp('2026-05-01T00:00:00Z')",
+        "event.attributes[event.code] == 'a'",
+    ],
+)
+def test_what_asks_for_more_is_not_told(text: str) -> None:
+    assert COMPILER.compile(text, Scope.PERSON).alternatives is None

@@ -5,13 +5,18 @@ from fractions import Fraction
 import pytest
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.check.lint import Finding, lint
+from services.rewards.domain.check.lint import Finding, Warned
+from services.rewards.domain.check.lint import lint as lint_in_currency
 from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.plan.plan import Plan
 from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
 
 NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, plan_pb2.TIER_MODE_BONUS
 PAID_FOR = "event.amount_minor > 0"
+
+
+def lint(subject: Plan) -> list[Warned]:
+    return lint_in_currency(subject, 2)
 
 
 def found(subject: Plan) -> list[tuple[Finding, str]]:
@@ -30,8 +35,97 @@ def test_more_than_the_order_is_paid() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("event.new_customer", "!event.new_customer"),
+        ("event.amount_minor < 1000", "event.amount_minor >= 1000"),
+        ("buyer.attributes['tier'] == 'gold'", "buyer.attributes['tier'] in ['silver', 'bronze']"),
+        ("event.channel == 'ads'", "event.channel != 'ads' && event.weekday < 6"),
+        ("'promo' in event.attributes", "!has(event.attributes.promo)"),
+        (
+            "event.occurred_at < timestamp('2026-06-01T00:00:00Z')",
+            "event.occurred_at >= timestamp('2026-06-01T00:00:00Z')",
+        ),
+        ("level == 1", "level == 2"),
+        ("counters.sales < 10", "counters.sales >= 10"),
+        ("beneficiary.attributes['kind'] == 'a'", "beneficiary.attributes['kind'] == 'b'"),
+    ],
+)
+def test_what_excludes_each_other_is_not_added_up(one: str, other: str) -> None:
+    both = [rule("a", when=one, amount=percent("60")), rule("b", when=other, amount=percent("55"))]
+    sales = counter("sales", plan_pb2.MEASURE_CONVERSIONS)
+    subject = plan(*both, counters=[sales] if "counters" in one else [])
+    assert Finding.PAYS_MORE_THAN_THE_ORDER not in {finding for finding, _ in found(subject)}
+    assert worst_cases(subject)["order"].order_percent == 60
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("event.new_customer", "buyer.bound"),
+        ("event.amount_minor <= 1000", "event.amount_minor >= 1000"),
+        ("buyer.attributes['tier'] == 'gold'", "buyer.attributes['place'] == 'silver'"),
+        ("event.amount_minor % 2 == 0", "event.amount_minor % 2 == 1"),
+        ("event.code.startsWith('a')", "event.code.startsWith('b')"),
+    ],
+)
+def test_what_can_be_true_at_once_or_is_not_known_is_added_up(one: str, other: str) -> None:
+    subject = plan(rule("a", when=one, amount=percent("60")), rule("b", when=other, amount=percent("55")))
+    assert found(subject) == [(Finding.PAYS_MORE_THAN_THE_ORDER, "plan.rules")]
+
+
+def test_people_are_told_apart_by_where_they_stand() -> None:
+    gold, silver = ("beneficiary.attributes['kind'] == 'gold'", "beneficiary.attributes['kind'] == 'silver'")
+    one, other = (
+        rule("a", when=gold, amount=percent("60")),
+        rule("b", to=upline(2, 2), when=silver, amount=percent("55")),
+    )
+    assert found(plan(one, other)) == [(Finding.PAYS_MORE_THAN_THE_ORDER, "plan.rules")]
+    by_level = rule("a", to=upline(1, 3), when="level == 1", amount=percent("60"))
+    assert found(plan(by_level)) == []
+
+
+def test_of_three_the_dearest_two_that_go_together_are_added_up() -> None:
+    subject = plan(
+        rule("small", when="event.amount_minor < 1000", amount=percent("30")),
+        rule("large", when="event.amount_minor >= 1000", amount=percent("50")),
+        rule("huge", when="event.amount_minor >= 5000", amount=percent("25")),
+        rule("other", when="event.new_customer", amount=percent("10")),
+    )
+    assert worst_cases(subject)["order"].order_percent == 85
+
+
+def test_too_many_combinations_are_all_taken_to_be_true() -> None:
+    keys = [f"event.attributes['k{number}'] == 'v'" for number in range(9)]
+    both = (
+        rule("a", when=" || ".join(keys), amount=percent("60")),
+        rule("b", when=f"!({keys[0]})", amount=percent("60")),
+    )
+    assert worst_cases(plan(*both))["order"].order_percent == 120
+
+
+def test_what_a_matching_rule_costs_is_told_in_its_own_asset() -> None:
+    match = percent("50", plan_pb2.AMOUNT_BASE_EARNINGS)
+    subject = plan(
+        rule("task", to=buyer(), amount=fixed(200), when=PAID_FOR),
+        rule("match", amount=match, earnings_of=["task"], asset="points"),
+        assets=[usd(), points(digits=1, per_unit="3")],
+    )
+    # Half of 2.00 USD, at three points for one: 3.0 points.
+    assert worst_cases(subject)["order"].fixed_minor == {"USD": 200, "points": 30}
+
+
+def test_a_tier_of_volume_is_told_in_whole_units() -> None:
+    subject = plan(rule(tiers=tiers("volume", NEXT, (1_000_000, "15"), (2_000_050, "12"))), counters=[counter()])
+    (warned,) = lint(subject)
+    assert warned.text == "rule 'r' pays less from 20000.50 USD on than below it"
+
+
+@pytest.mark.parametrize(
     ("fields", "path"),
     [
+        ({"when": "event.amount_minor > 5 && event.amount_minor < 6"}, "when"),
+        ({"when": "event.code == 'a' && event.code == 'b'"}, "when"),
         ({"when": "false"}, "when"),
         ({"when": "event.type == 'deposit'"}, "when"),
         ({"when": "level == 2"}, "when"),

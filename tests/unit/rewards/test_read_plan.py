@@ -132,11 +132,16 @@ MUG = asset_pb2.Asset(code="mug", kind=asset_pb2.ASSET_KIND_GIFT, gift_sku="mug-
 
 def mistakes(*rules: plan_pb2.Rule, **fields: object) -> dict[str, str]:
     """field → what is wrong with a plan that counts the sponsor's volume and referees."""
+    return dict(all_mistakes(*rules, **fields))
+
+
+def all_mistakes(*rules: plan_pb2.Rule, **fields: object) -> list[tuple[str, str]]:
+    """The same as it is told."""
     counters = [counter(), counter("friends", REFEREES)]
     defaults = {"assets": [usd(), points(), MUG], "counters": counters, "rules": rules or [rule()]}
     with pytest.raises(UplineError) as caught:
         read_plan("shop", 1, "USD", plan_pb2.Plan(**(defaults | fields)), None)  # type: ignore[arg-type]
-    return {each.field: each.description for each in caught.value.violations}
+    return [(each.field, each.description) for each in caught.value.violations]
 
 
 def prize(first: int, last: int, amount_minor: int = 5) -> plan_pb2.Prize:
@@ -172,7 +177,7 @@ def factor(text: str) -> plan_pb2.Tiers:
     ("bad", "field", "told"),
     [
         (rule(when="event.amount > 1"), "when", "rule 'r': line 1, column 6: 'event.amount' is not known"),
-        (rule(when="counters.nothing > 1"), "when", "'counters.nothing' is not known"),
+        (rule(when="counters.nothing > 1"), "when", "the plan has no counter 'nothing'"),
         (rule(when="level == 1", occurrence=plan_pb2.Occurrence(first=1)), "when", "the conversion and its buyer only"),
         (rule(lines="line.sku == 'x'"), "lines", "for the base LINES and for tables only"),
         (rule(occurrence=plan_pb2.Occurrence()), "occurrence", "says nothing"),
@@ -222,6 +227,19 @@ def factor(text: str) -> plan_pb2.Tiers:
 def test_a_mistake_in_any_part_of_a_rule_is_named_with_its_rule(bad: plan_pb2.Rule, field: str, told: str) -> None:
     found = mistakes(bad)
     assert told in found[f"plan.rules[0].{field}"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (rule(to=upline(1, 3), amount=per_level(percents=["5", "3", "1"]), tiers=tiers("volume", NEXT, (5, "6"))), "tiers.tiers[0].percent"),
+        (rule(to=upline(1, 3), amount=None, tiers=tiers("friends", BONUS, (5, "6"))), "tiers.tiers[0].percent"),
+        (rule(to=upline(1, 3), amount=percent("0")), "amount.percent.percent"),
+        (rule(to=upline(1, 3), asset="mug"), "amount.percent.percent"),
+    ],
+)  # fmt: skip
+def test_a_mistake_that_concerns_three_levels_is_told_once(bad: plan_pb2.Rule, field: str) -> None:
+    assert [path for path, _ in all_mistakes(bad)] == [f"plan.rules[0].{field}"]
 
 
 def test_rules_that_nothing_compares_do_not_compete() -> None:

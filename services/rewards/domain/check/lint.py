@@ -2,23 +2,21 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from itertools import product
 from typing import Final, NamedTuple
 
+from services.rewards.domain.check.worlds import domains_of, every_level, is_ever_true
 from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.decide.facts import DAYS_SINCE_BIND
-from services.rewards.domain.explain.numbers import fraction_text
+from services.rewards.domain.explain.numbers import fraction_text, minor_text
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import Audience, Who
-from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX
 from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import CapScope
 from services.rewards.domain.plan.plan import Plan, Rule
 from services.rewards.domain.plan.tiers import TierMode, Tiers
 
 _WHOLE: Final = 100
-_TRIES: Final = 5_000
-"""Combinations that are tried to find out whether a condition is ever true."""
 _COSTS: Final = frozenset({"event.amount_minor", "lines"})
 """A condition on these can ask for a purchase."""
 
@@ -47,22 +45,23 @@ class Warned(NamedTuple):
     text: str
 
 
-def lint(plan: Plan) -> list[Warned]:
-    """Everything that is suspicious, in the order of kinds and rules."""
+def lint(plan: Plan, currency_digits: int) -> list[Warned]:
+    """Everything that is suspicious, in the order of kinds and rules. `currency_digits`: decimal places of the plan's
+    currency, for amounts are told in whole units."""
     return [
         *_too_much(plan),
-        *(each for rule in plan.rules for each in _of_rule(plan, rule)),
+        *(each for rule in plan.rules for each in _of_rule(plan, rule, currency_digits)),
         *_groups(plan),
         *_unused(plan),
         *_ambiguous(plan),
     ]
 
 
-def _of_rule(plan: Plan, rule: Rule) -> Iterator[Warned]:
+def _of_rule(plan: Plan, rule: Rule, currency_digits: int) -> Iterator[Warned]:
     path = f"plan.rules[{rule.ordinal}]"
     yield from _never(plan, rule, path)
     if rule.tiers is not None:
-        yield from _tiers(plan, rule, rule.tiers, f"{path}.tiers")
+        yield from _tiers(plan, rule, rule.tiers, f"{path}.tiers", currency_digits)
     if _is_free(plan, rule):
         yield Warned(
             Finding.COSTS_NOTHING_TO_TRIGGER,
@@ -90,8 +89,9 @@ def _too_much(plan: Plan) -> Iterator[Warned]:
 
 def _never(plan: Plan, rule: Rule, path: str) -> Iterator[Warned]:
     qualified = rule.qualification.when if rule.qualification is not None else None
+    domains = domains_of(plan, sorted(rule.event_types), every_level(rule))
     for condition, field in ((rule.when, "when"), (qualified, "qualification.when")):
-        if condition is not None and not _is_ever_true(plan, rule, condition):
+        if condition is not None and not is_ever_true(condition, domains):
             yield Warned(
                 Finding.NEVER_MATCHES,
                 f"{path}.{field}",
@@ -107,49 +107,19 @@ def _never(plan: Plan, rule: Rule, path: str) -> Iterator[Warned]:
             )
 
 
-def _is_ever_true(plan: Plan, rule: Rule, condition: Condition) -> bool:
-    """False only where every value that its variables can have was tried."""
-    domains: dict[str, list[object]] = {
-        "event.type": list(rule.event_types),
-        "event.currency_code": [plan.currency_code],
-        "event.new_customer": [False, True],
-        "event.hour": list(range(24)),
-        "event.weekday": list(range(1, 8)),
-        "buyer.bound": [False, True],
-        "level": list(range(65)) if rule.qualification is not None else [each.level for each in rule.levels],
-    }
-    names = sorted(condition.names)
-    if not condition.names <= domains.keys():
-        return True
-    combinations = 1
-    for name in names:
-        combinations *= len(domains[name])
-    if combinations > _TRIES:
-        return True
-    return any(
-        _holds(condition, dict(zip(names, values, strict=True)))
-        for values in product(*(domains[name] for name in names))
-    )
-
-
-def _holds(condition: Condition, values: dict[str, object]) -> bool:
-    try:
-        return condition.holds(values)
-    except ConditionError:
-        return False
-
-
-def _tiers(plan: Plan, rule: Rule, tiers: Tiers, path: str) -> Iterator[Warned]:
+def _tiers(plan: Plan, rule: Rule, tiers: Tiers, path: str, currency_digits: int) -> Iterator[Warned]:
     counter = plan.counters[tiers.counter_id]
     why = _why_unreachable(rule, tiers, counter)
     highest = 1 if counter.measure is Measure.REFEREES and counter.of.who is Who.BUYER else None
     for number, tier in enumerate(tiers.tiers):
-        where = f"{path}.tiers[{number}]"
+        where, bound = f"{path}.tiers[{number}]", str(tier.bound)
+        if counter.measure is Measure.VOLUME:
+            bound = f"{minor_text(tier.bound, currency_digits)} {plan.currency_code}"
         reason = why
         if not reason and highest is not None and tier.bound > highest:
             reason = f"{counter.counter_id!r} counts a buyer's own conversions, who is one referee of himself at most"
         if reason:
-            text = f"rule {rule.rule_id!r} never reaches the tier from {tier.bound}: {reason}"
+            text = f"rule {rule.rule_id!r} never reaches the tier from {bound}: {reason}"
             yield Warned(Finding.UNREACHABLE_TIER, where, text)
         before = tiers.tiers[number - 1].levels if number else rule.levels
         if tiers.mode is not TierMode.BONUS and any(
@@ -157,7 +127,7 @@ def _tiers(plan: Plan, rule: Rule, tiers: Tiers, path: str) -> Iterator[Warned]:
             for now, then in zip(tier.levels, before, strict=True)
         ):
             yield Warned(
-                Finding.TIER_PAYS_LESS, where, f"rule {rule.rule_id!r} pays less from {tier.bound} on than below it"
+                Finding.TIER_PAYS_LESS, where, f"rule {rule.rule_id!r} pays less from {bound} on than below it"
             )
 
 

@@ -1,17 +1,15 @@
 """The most that one conversion can cost, before caps and budgets."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from services.rewards.domain.check.worlds import Unit, possible
 from services.rewards.domain.details import MAX_LINES
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.plan import Plan, Rule
 from services.rewards.domain.plan.tiers import TierMode
-
-Seat = tuple[Who, int]
 
 
 @dataclass
@@ -22,42 +20,72 @@ class Cost:
     margin_percent: Fraction = Fraction(0)
     fixed_minor: dict[str, int] = field(default_factory=dict)
 
-    def add(self, other: "Cost", times: Fraction = Fraction(1)) -> None:
-        """Adds so many times another cost; fixed amounts are rounded up."""
-        self.order_percent += other.order_percent * times
-        self.margin_percent += other.margin_percent * times
+    def add(self, other: "Cost") -> None:
+        """Adds another cost."""
+        self.order_percent += other.order_percent
+        self.margin_percent += other.margin_percent
         for asset, minor in other.fixed_minor.items():
-            self.fixed_minor[asset] = self.fixed_minor.get(asset, 0) - (-minor * times).__floor__()
+            self.fixed_minor[asset] = self.fixed_minor.get(asset, 0) + minor
 
 
 def worst_cases(plan: Plan) -> dict[str, Cost]:
-    """By event type: every level is there, every condition true, every tier reached."""
+    """By event type: every level is there, every tier is reached, and every condition is true that can be beside the
+    others."""
     types = sorted({each for rule in plan.rules for each in rule.event_types})
-    return {event_type: _worst_case(plan.hear(event_type).rules) for event_type in types}
+    return {event_type: _worst_case(plan, event_type) for event_type in types}
 
 
-def _worst_case(rules: Iterable[Rule]) -> Cost:
-    """Of a group, each seat costs what its dearest member costs there."""
-    listening = list(rules)
-    direct = {rule.rule_id: _by_seat(rule) for rule in listening if rule.base is not Base.EARNINGS}
-    groups: dict[str, dict[Seat, list[Cost]]] = defaultdict(lambda: defaultdict(list))
+def units_of(rules: Iterable[Rule]) -> list[Unit]:
+    """What is paid or not by itself."""
+    return [
+        Unit(rule, index) for rule in rules for index in range(1 if rule.base is Base.EARNINGS else len(rule.levels))
+    ]
+
+
+def _worst_case(plan: Plan, event_type: str) -> Cost:
+    units = units_of(plan.hear(event_type).rules)
     total = Cost()
-    for rule in listening:
-        if rule.base is Base.EARNINGS:
-            percents = sum((_percent(rule, index) for index in range(len(rule.levels))), Fraction()) / 100
-            for each in (cost for source in rule.earnings_of for cost in direct.get(source, {}).values()):
-                total.add(each, percents)
-            continue
-        for seat, cost in direct[rule.rule_id].items():
-            groups[rule.group or f"\0{rule.rule_id}"][seat].append(cost)
-    for members in groups.values():
-        for costs in members.values():
-            total.add(_dearest(costs))
+    for sets in possible(plan, event_type, units, _bound(units)):
+        total.add(_dearest([_cost([units[position] for position in sorted(each)]) for each in sets]))
     return total
 
 
-def _by_seat(rule: Rule) -> dict[Seat, Cost]:
-    return {(rule.to.who, level.level): _of_level(rule, index) for index, level in enumerate(rule.levels)}
+def _bound(units: list[Unit]) -> Iterator[list[int]]:
+    """Those of one group at one seat, and those that earn with those who get a part of it: their costs are no mere
+    sum."""
+    by_group: dict[tuple[str, tuple[Who, int]], list[int]] = {}
+    for position, unit in enumerate(units):
+        if unit.rule.base is Base.EARNINGS:
+            sources = [index for index, each in enumerate(units) if each.rule.rule_id in unit.rule.earnings_of]
+            yield [position, *sources]
+        elif unit.rule.group:
+            by_group.setdefault((unit.rule.group, unit.seat), []).append(position)
+    yield from by_group.values()
+
+
+def _cost(paid: list[Unit]) -> Cost:
+    """Of a group, each seat costs what its dearest member costs there."""
+    total = Cost()
+    seats: dict[tuple[str, tuple[Who, int]], list[Cost]] = {}
+    for unit in paid:
+        rule = unit.rule
+        if rule.base is not Base.EARNINGS:
+            seats.setdefault((rule.group or f"\0{rule.rule_id}", unit.seat), []).append(_of_level(rule, unit.number))
+            continue
+        percents = sum((_percent(rule, index) for index in range(len(rule.levels))), Fraction()) / 100
+        for source in paid:
+            if source.rule.rule_id in rule.earnings_of and source.rule.base is not Base.EARNINGS:
+                total.add(_part_of(_of_level(source.rule, source.number), percents, rule, source.rule))
+    for costs in seats.values():
+        total.add(_dearest(costs))
+    return total
+
+
+def _part_of(cost: Cost, part: Fraction, rule: Rule, source: Rule) -> Cost:
+    """What a rule costs that pays so much of what another pays: in its own asset, of which whole units are paid."""
+    minor = sum(cost.fixed_minor.values()) * part * rule.minor_per_minor_of(source)
+    fixed = {rule.asset.code: -(-minor).__floor__()} if minor else {}
+    return Cost(cost.order_percent * part, cost.margin_percent * part, fixed)
 
 
 def _of_level(rule: Rule, index: int) -> Cost:

@@ -5,6 +5,11 @@ from typing import Final, Protocol
 
 COUNTERS_PREFIX: Final = "counters."
 """Of the variables that stand for counters of whoever is paid."""
+OTHER_TEXT: Final = "\x01 any other text"
+"""Stands for every text that a condition does not name: nobody has a control character in theirs."""
+
+Variable = tuple[str, str]
+"""(name, key): a variable, or of a map the entry with this key; the key is empty for a variable by itself."""
 
 
 class ConditionError(Exception):
@@ -25,6 +30,11 @@ class Condition(Protocol):
     @property
     def asks_for_people(self) -> bool:
         """Whether it depends on who is paid, not on the conversion alone."""
+
+    @property
+    def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
+        """For each variable, values that between them take the condition through everything it can be; None for an
+        entry that the map does not have. None in all where they cannot be told."""
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether it is true. Raises ConditionError where it has no value, such as for an attribute that is missing."""

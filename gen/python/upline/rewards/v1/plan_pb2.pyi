@@ -1493,8 +1493,8 @@ Global___PlanWarning: _TypeAlias = PlanWarning  # noqa: Y015
 
 @_typing.final
 class WorstCase(_message.Message):
-    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every condition true, every tier reached,
-    every one of its 500 lines pays the largest of a table's fixed amounts.
+    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every tier reached, every condition
+    true that can be true beside the others, every one of its 500 lines pays the largest of a table's fixed amounts.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

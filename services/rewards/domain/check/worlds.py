@@ -1,0 +1,179 @@
+"""What can be true at once: values are tried for whatever conditions ask about, so that no two rules are added up that
+exclude each other."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
+from typing import Final, NamedTuple
+
+from services.rewards.domain.plan.audience import Who
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError, Variable
+from services.rewards.domain.plan.plan import MAX_LEVEL, Plan, Rule
+from services.rewards.domain.plan.qualification import Unqualified
+
+MAX_WORLDS: Final = 5_000
+"""Combinations of values that are tried; where there are more, everything is taken to be true at once. A tenth of a
+second."""
+_OF_PERSON: Final = ("beneficiary.", COUNTERS_PREFIX, "level")
+
+Domains = Mapping[str, Collection[object]]
+"""All values of the variables that have few."""
+Key = tuple[Variable, object]
+"""A variable, and of whom it is where it is one of who is paid."""
+
+
+class Unit(NamedTuple):
+    """One level of one rule: it is paid or not as a whole. A rule with base EARNINGS is one unit, for whom it pays is
+    decided by others."""
+
+    rule: Rule
+    number: int
+    """Of the rule's levels."""
+
+    @property
+    def seat(self) -> tuple[Who, int]:
+        """Who is paid: the same person in every rule that has it, but where levels move down."""
+        return self.rule.to.who, self.rule.levels[self.number].level
+
+    @property
+    def person(self) -> object:
+        """Whose variables its conditions ask for."""
+        qualification = self.rule.qualification
+        moves = qualification is not None and qualification.otherwise is Unqualified.COMPRESS
+        return (self.rule.rule_id, self.seat) if moves else self.seat
+
+    @property
+    def conditions(self) -> Iterator[Condition]:
+        """What must be true for it to be paid, as far as it is known of whom it is asked."""
+        if self.rule.when is not None and not (self.rule.earnings_of and self.rule.when.asks_for_people):
+            yield self.rule.when
+        qualification = self.rule.qualification
+        if qualification is not None and qualification.otherwise is Unqualified.SKIP and not self.rule.earnings_of:
+            yield qualification.when
+
+
+def domains_of(plan: Plan, event_types: Iterable[str], levels: Iterable[int]) -> Domains:
+    """The variables of conditions that have few values."""
+    return {
+        "event.type": tuple(event_types),
+        "event.currency_code": (plan.currency_code,),
+        "event.new_customer": (False, True),
+        "event.hour": range(24),
+        "event.weekday": range(1, 8),
+        "buyer.bound": (False, True),
+        "level": tuple(levels),
+    }
+
+
+def every_level(rule: Rule) -> Iterable[int]:
+    """What `level` can be in a rule's conditions."""
+    return range(MAX_LEVEL + 1) if rule.qualification is not None else [each.level for each in rule.levels]
+
+
+def is_ever_true(condition: Condition, domains: Domains) -> bool:
+    """False only where everything that it can be was tried."""
+    choices = _choices(condition, domains)
+    if choices is None or prod(len(each) for each in choices.values()) > MAX_WORLDS:
+        return True
+    return any(_holds(condition, dict(zip(choices, values, strict=True))) for values in product(*choices.values()))
+
+
+def possible(
+    plan: Plan, event_type: str, units: Sequence[Unit], bound: Iterable[Iterable[int]]
+) -> Iterator[list[frozenset[int]]]:
+    """For each part of the units that has nothing to do with the others, the sets of them that can be paid together,
+    by their positions. `bound`: positions of units that belong to one part for another reason."""
+    asked = [_Asked.of(plan, event_type, each) for each in units]
+    for part in _parts([each.keys for each in asked], bound):
+        values: dict[Key, set[object]] = {}
+        for each in (choice for position in part for choice in asked[position].choices):
+            for key, choices in each.items():
+                values.setdefault(key, set()).update(choices)
+        if prod(len(each) for each in values.values()) > MAX_WORLDS:
+            yield [frozenset(part)]
+            continue
+        sets: dict[frozenset[int], None] = {}
+        for chosen in product(*values.values()):
+            world = dict(zip(values, chosen, strict=True))
+            sets[frozenset(position for position in part if asked[position].holds(world))] = None
+        yield list(sets)
+
+
+class _Asked:
+    """The conditions of one unit, as far as they can be tried."""
+
+    def __init__(self) -> None:
+        self.choices: list[dict[Key, Collection[object]]] = []
+        self._conditions: list[Condition] = []
+        self._known: dict[tuple[int, tuple[object, ...]], bool] = {}
+
+    @classmethod
+    def of(cls, plan: Plan, event_type: str, unit: Unit) -> "_Asked":
+        asked = cls()
+        domains = domains_of(plan, [event_type], [unit.rule.levels[unit.number].level])
+        for condition in unit.conditions:
+            choices = _choices(condition, domains)
+            if choices is not None:
+                asked._conditions.append(condition)
+                asked.choices.append({_key(each, unit): values for each, values in choices.items()})
+        return asked
+
+    @property
+    def keys(self) -> set[Key]:
+        return {key for each in self.choices for key in each}
+
+    def holds(self, world: Mapping[Key, object]) -> bool:
+        return all(self._verdict(number, world) for number in range(len(self._conditions)))
+
+    def _verdict(self, number: int, world: Mapping[Key, object]) -> bool:
+        keys = self.choices[number]
+        asked = number, tuple(world[key] for key in keys)
+        if asked not in self._known:
+            self._known[asked] = _holds(self._conditions[number], {key[0]: world[key] for key in keys})
+        return self._known[asked]
+
+
+def _key(variable: Variable, unit: Unit) -> Key:
+    return variable, unit.person if variable[0].startswith(_OF_PERSON) else None
+
+
+def _choices(condition: Condition, domains: Domains) -> dict[Variable, Collection[object]] | None:
+    """Every value to try of every variable; None where there is no telling."""
+    if condition.names <= domains.keys():
+        return {(name, ""): domains[name] for name in sorted(condition.names)}
+    told = condition.alternatives
+    if told is None:
+        return None
+    return {variable: values if variable[1] else domains.get(variable[0], values) for variable, values in told.items()}
+
+
+def _holds(condition: Condition, chosen: Mapping[Variable, object]) -> bool:
+    values: dict[str, object] = {}
+    for (name, key), value in chosen.items():
+        if not key:
+            values[name] = value
+            continue
+        entries = values.setdefault(name, {})
+        if value is not None and isinstance(entries, dict):
+            entries[key] = value
+    try:
+        return condition.holds(values)
+    except ConditionError:
+        return False
+
+
+def _parts(keys: Sequence[set[Key]], bound: Iterable[Iterable[int]]) -> list[list[int]]:
+    """Positions, those together that share a key, directly or by way of others."""
+    by_key: dict[Key, list[int]] = {}
+    for position, each in enumerate(keys):
+        for key in each:
+            by_key.setdefault(key, []).append(position)
+    part_of = list(range(len(keys)))
+    for together in [*by_key.values(), *bound]:
+        joined = {part_of[position] for position in together}
+        if joined:
+            part_of = [min(joined) if each in joined else each for each in part_of]
+    parts: dict[int, list[int]] = {}
+    for position, part in enumerate(part_of):
+        parts.setdefault(part, []).append(position)
+    return list(parts.values())

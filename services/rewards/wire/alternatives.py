@@ -1,0 +1,128 @@
+"""For each variable of a condition, values that between them take it through everything it can be.
+
+Of a comparison with a constant it matters only on which side of the constant a variable stands: so the constants of a
+condition, and what lies just beside each, say all. That holds while nothing is asked but such comparisons; a condition
+that asks for more (arithmetic, patterns, one variable against another, loops over lines) is not looked into, and
+whoever asks takes it that it can be true beside any other.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.rewards.domain.plan.condition import OTHER_TEXT, Variable
+from services.rewards.wire.syntax import Kind, Node
+
+_LOGIC: Final = frozenset({"_&&_", "_||_", "!_", "_?_:_"})
+_EQUAL: Final = frozenset({"_==_", "_!=_"})
+_ORDER: Final = frozenset({"_<_", "_<=_", "_>_", "_>=_"})
+_TRUTHS: Final = (False, True)
+_LARGEST: Final = 2**63 - 1
+_INSTANT: Final = timedelta(microseconds=1)
+
+
+class _NotSimpleError(Exception):
+    """The condition asks for more than can be told by trying."""
+
+
+def alternatives(root: Node) -> Mapping[Variable, frozenset[object]] | None:
+    """Values by variable; None where they cannot be told."""
+    found: dict[Variable, set[object]] = {}
+    try:
+        _truth(root, found)
+    except _NotSimpleError:
+        return None
+    return {variable: frozenset(values) for variable, values in found.items()}
+
+
+def _truth(node: Node, found: dict[Variable, set[object]]) -> None:
+    """A part that is true or not."""
+    if node.kind is Kind.CONSTANT and isinstance(node.value, bool):
+        return
+    if node.kind is Kind.NAME:
+        _add(found, (node.name, ""), _TRUTHS)
+    elif node.kind is Kind.HAS:
+        _add(found, _entry(node.parts[0], node.name), (OTHER_TEXT,))
+    elif node.kind is Kind.CALL and node.name in _LOGIC:
+        for part in node.parts:
+            _truth(part, found)
+    elif node.kind is Kind.CALL and node.name in _EQUAL | _ORDER and len(node.parts) == 2:
+        _compared(node, found)
+    elif node.kind is Kind.CALL and node.name == "@in" and len(node.parts) == 2:
+        _contained(*node.parts, found)
+    else:
+        raise _NotSimpleError
+
+
+def _compared(node: Node, found: dict[Variable, set[object]]) -> None:
+    """A variable, or a truth, beside a constant."""
+    one, other = node.parts
+    if _constant(one) is not None:
+        one, other = other, one
+    value = _constant(other)
+    if value is None or (isinstance(value, str) and node.name not in _EQUAL):
+        raise _NotSimpleError
+    if isinstance(value, bool):
+        _truth(one, found)
+    else:
+        _add(found, _variable(one), _around(value))
+
+
+def _contained(item: Node, whole: Node, found: dict[Variable, set[object]]) -> None:
+    """A variable in a list of constants, or a key in a map."""
+    if whole.kind is Kind.LIST:
+        for each in whole.parts:
+            value = _constant(each)
+            if value is None or isinstance(value, bool):
+                raise _NotSimpleError
+            _add(found, _variable(item), _around(value))
+        return
+    if not isinstance(item.value, str):
+        raise _NotSimpleError
+    _add(found, _entry(whole, item.value), (OTHER_TEXT,))
+
+
+def _around(value: object) -> tuple[object, ...]:
+    """A constant and what lies beside it."""
+    if isinstance(value, datetime):
+        return value - _INSTANT, value, value + _INSTANT
+    if isinstance(value, int):
+        return tuple(each for each in (value - 1, value, value + 1) if abs(each) <= _LARGEST)
+    return value, OTHER_TEXT
+
+
+def _constant(node: Node) -> object:
+    """The value of a constant, or of a time that is written out; None for anything else."""
+    if node.kind is Kind.CONSTANT:
+        return node.value
+    if node.kind is Kind.CALL and node.name == "timestamp" and len(node.parts) == 1:
+        text = node.parts[0].value
+        try:
+            moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        except ValueError:  # of nanoseconds, which a datetime does not have
+            return None
+        return moment if moment is not None and moment.tzinfo is not None else None
+    return None
+
+
+def _variable(node: Node) -> Variable:
+    if node.kind is Kind.NAME:
+        return node.name, ""
+    if node.kind is Kind.FIELD:
+        return _entry(node.parts[0], node.name)
+    if node.kind is Kind.CALL and node.name == "_[_]" and isinstance(node.parts[1].value, str):
+        return _entry(node.parts[0], node.parts[1].value)
+    raise _NotSimpleError
+
+
+def _entry(whole: Node, key: str) -> Variable:
+    """An entry of a map that is a variable. Without a key it could not be told from a variable by itself."""
+    if whole.kind is not Kind.NAME or not key:
+        raise _NotSimpleError
+    return whole.name, key
+
+
+def _add(found: dict[Variable, set[object]], variable: Variable, values: Iterable[object]) -> None:
+    found.setdefault(variable, set()).update(values)
+    if variable[1]:
+        found[variable].add(None)  # a map need not have the entry

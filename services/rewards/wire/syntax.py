@@ -1,0 +1,131 @@
+"""The syntax tree of a compiled condition, as far as a plan's checks ask for it.
+
+The library gives an expression away as bytes only: a `cel.expr.CheckedExpr` of the CEL specification
+(proto/cel/expr/checked.proto and syntax.proto). No package on the index has its stubs, and four numbers of fields are
+all that is needed, so the fields are read by number.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+_REST_OF_INT64: Final = 1 << 63
+
+
+class Kind(Enum):
+    """What a part of an expression is."""
+
+    CONSTANT = "constant"
+    NAME = "name"
+    """A variable, by its full name."""
+    FIELD = "field"
+    """A field, or an entry of a map, of the only part."""
+    HAS = "has"
+    """Whether there is one."""
+    CALL = "call"
+    """An operator or a function; what it is called on is the first part."""
+    LIST = "list"
+    OTHER = "other"
+    """Something that no check asks for, such as a loop over lines."""
+
+
+class Node(NamedTuple):
+    """A part of an expression."""
+
+    kind: Kind
+    name: str = ""
+    """Of a variable, a field, an operator or a function."""
+    value: object = None
+    """Of a constant: a bool, an int or a str; None of another kind."""
+    parts: tuple["Node", ...] = ()
+    offset: int = 0
+    """Where it stands, in characters from the beginning of the text."""
+
+    def walk(self) -> Iterator["Node"]:
+        """This part and all within it."""
+        yield self
+        for each in self.parts:
+            yield from each.walk()
+
+
+def tree_of(serialized: bytes) -> Node:
+    """The tree of an expression as the library serializes it: an `Any` that holds a CheckedExpr."""
+    packed = Any.FromString(serialized)
+    checked = _Fields(packed.value)
+    offsets: dict[int, int] = {}
+    for source in checked.messages(5):
+        for entry in source.messages(4):
+            offsets[entry.number(1)] = entry.number(2)
+    expression = next(checked.messages(4), None)
+    return Node(Kind.OTHER) if expression is None else _node(expression, offsets)
+
+
+class _Fields:
+    """A message of which nothing but the numbers of its fields is known."""
+
+    def __init__(self, content: bytes) -> None:
+        unknown = UnknownFieldSet(Empty.FromString(content))
+        self._fields = [(each.field_number, each.data) for each in (unknown[index] for index in range(len(unknown)))]
+
+    def has(self, number: int) -> bool:
+        return any(each == number for each, _ in self._fields)
+
+    def messages(self, number: int) -> Iterator["_Fields"]:
+        return (_Fields(data) for each, data in self._fields if each == number)
+
+    def text(self, number: int) -> str:
+        return next((data.decode() for each, data in self._fields if each == number), "")
+
+    def number(self, number: int) -> int:
+        found: int = next((data for each, data in self._fields if each == number), 0)
+        return found - 2 * _REST_OF_INT64 if found >= _REST_OF_INT64 else found
+
+
+def _node(fields: _Fields, offsets: dict[int, int]) -> Node:
+    offset = offsets.get(fields.number(2), 0)
+    number = next((each for each in _READ if fields.has(each)), 0)
+    if not number:
+        return Node(Kind.OTHER, offset=offset)
+    return _READ[number](next(fields.messages(number)), offsets)._replace(offset=offset)
+
+
+def _name(ident: _Fields, _offsets: dict[int, int]) -> Node:
+    return Node(Kind.NAME, ident.text(1))
+
+
+def _field(select: _Fields, offsets: dict[int, int]) -> Node:
+    return Node(Kind.HAS if select.number(3) else Kind.FIELD, select.text(2), parts=_nodes(select, 1, offsets))
+
+
+def _call(call: _Fields, offsets: dict[int, int]) -> Node:
+    return Node(Kind.CALL, call.text(2), parts=(*_nodes(call, 1, offsets), *_nodes(call, 3, offsets)))
+
+
+def _list(items: _Fields, offsets: dict[int, int]) -> Node:
+    return Node(Kind.LIST, parts=_nodes(items, 1, offsets))
+
+
+def _loop(loop: _Fields, offsets: dict[int, int]) -> Node:
+    """What it goes over, where it begins, whether it goes on, a step, and the result."""
+    return Node(Kind.OTHER, parts=tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(loop, number, offsets)))
+
+
+def _constant(constant: _Fields, _offsets: dict[int, int]) -> Node:
+    value: object = constant.text(6) if constant.has(6) else None
+    if constant.has(2):
+        value = bool(constant.number(2))
+    elif constant.has(3):
+        value = constant.number(3)
+    return Node(Kind.CONSTANT, value=value)
+
+
+_READ: Final = {3: _constant, 4: _name, 5: _field, 6: _call, 7: _list, 9: _loop}
+"""By the number of the field of `cel.expr.Expr` that is set: what else there is (a structure) no condition can make."""
+
+
+def _nodes(fields: _Fields, number: int, offsets: dict[int, int]) -> tuple[Node, ...]:
+    return tuple(_node(each, offsets) for each in fields.messages(number))
