@@ -28,7 +28,7 @@ up: setup ## Run PostgreSQL, NATS and the three services until Ctrl-C
 test: setup ## Run every test, against servers of the suite's own
 	@$(BIN)/python -m pytest
 
-check: setup ## Formatting, lint, types, import contracts, protos, stubs and schema
+check: setup ## Formatting, lint, types, import contracts, protos, migrations, stubs and schema
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -36,6 +36,7 @@ check: setup ## Formatting, lint, types, import contracts, protos, stubs and sch
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python tools/check_breaking.py
+	$(BIN)/python tools/check_migrations.py
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_schema.py --check
 
