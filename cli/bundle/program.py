@@ -1,5 +1,6 @@
 """The program file as a whole: `program`, `plan`, `effective_time`, `texts`."""
 
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,8 +49,14 @@ class Bundle:
         return replace(self, program=program)
 
 
+STANDARD_INPUT = Path("-")
+"""The name of a file that is read from standard input, as in a container that does not see the caller's files."""
+
+
 def load(file: Path) -> Bundle:
     """Reads and checks a file. Raises BundleError with every mistake in it, OSError if it cannot be read."""
+    if file == STANDARD_INPUT:
+        return decode(sys.stdin.buffer.read(), "standard input")
     return decode(file.read_bytes(), str(file))
 
 

@@ -18,7 +18,7 @@ from cli.output import print_json
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A program file, YAML.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A program file, YAML; - reads it from standard input.")],
     check: Annotated[
         bool,
         typer.Option(
@@ -36,7 +36,7 @@ def apply(
     Every mistake is told with its line, and so is what is allowed and probably not meant. A file that was applied already changes
     nothing; a changed plan becomes the next version, and pays for what happens from then on.
 
-    Examples: upline apply programs/uds.yaml; upline apply --check programs/uds.yaml
+    Examples: upline apply programs/uds.yaml; upline apply --check programs/uds.yaml; upline apply - < programs/uds.yaml
     """
     bundle = load(file)
     checked = check_plan(bundle)

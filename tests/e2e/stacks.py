@@ -23,12 +23,13 @@ def environment() -> dict[str, str]:
 
 
 def upline(
-    *arguments: str, state: Path, check: bool = True, seconds: float = 300.0
+    *arguments: str, state: Path, check: bool = True, seconds: float = 300.0, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one command to its end."""
+    """Runs one command to its end, with `stdin` as its standard input."""
     result = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         env=environment() | {"UPLINE_STATE": str(state)},
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=seconds,

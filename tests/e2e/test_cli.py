@@ -200,6 +200,16 @@ def test_what_is_exported_applies_without_a_change(stack: Up, tmp_path: Path) ->
     assert as_json(stack, "apply", str(file))["changed"] is False
 
 
+def test_a_file_comes_by_standard_input_where_it_is_not_at_hand(stack: Up, tmp_path: Path) -> None:
+    text = program_file(tmp_path, "cli-piped").read_text()
+    applied = upline("apply", "-", "--json", state=stack.state, stdin=text)
+    assert json.loads(applied.stdout)["plan_version"] == 1
+    checked = upline(
+        "apply", "--check", "-", state=tmp_path / "none", stdin=text.replace("asset: USD", "asset: 7"), check=False
+    )
+    assert checked.stderr.startswith("standard input:"), checked.stderr
+
+
 def test_what_a_service_refuses_is_told_with_its_line(stack: Up, tmp_path: Path) -> None:
     file = program_file(tmp_path, "cli-refused")
     file.write_text(file.read_text().replace("asset: USD", "asset: EUR"))
