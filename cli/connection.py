@@ -102,6 +102,11 @@ def embedded(state_path: Path) -> "Iterator[Stack]":
         )
     state = StateDirectory(state_path)
     try:
+        err.print(
+            f"no stack runs on {state_path}: starting one for this command, which takes some seconds;"
+            f" `upline up --state {state_path}` in another terminal keeps one running",
+            markup=False,
+        )
         with err.status("starting the stack") as status:
             stack = Stack(state, ephemeral(External()), status.update)
             stack.start()

@@ -20,7 +20,7 @@ def audit(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree.
+    """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree and nothing waits for a person.
 
     Amounts in findings are in minor units (cents), as they are stored.
 
@@ -42,10 +42,20 @@ async def read(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
     return answer
 
 
+def ledger_balances(found: wallet_pb2.AuditLedgerResponse) -> bool:
+    """Whether no finding is about the ledger itself. What is late or was set aside is another matter: it needs a person, too."""
+    return all(each.concern == wallet_pb2.AUDIT_CONCERN_FLOW for each in found.findings)
+
+
 def print_audit(found: wallet_pb2.AuditLedgerResponse) -> None:
     """The verdict, and what is wrong if anything is."""
     read_ = f"{found.transfer_count} transfers, {found.account_count} accounts and {found.reward_count} rewards"
-    verdict = "the ledger balances" if found.balanced else "THE LEDGER DOES NOT BALANCE"
+    if not ledger_balances(found):
+        verdict = "THE LEDGER DOES NOT BALANCE"
+    elif found.findings:
+        verdict = "the ledger balances, and something on its way to it NEEDS A PERSON"
+    else:
+        verdict = "the ledger balances"
     out.print(f"{verdict}: {read_} compared")
     if found.findings:
         rows = table("findings", "check", "program", "subject", "detail")

@@ -30,6 +30,15 @@ def up(
     redirect_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP, where links lead to.")] = DEFAULT_PORTS[
         "redirect"
     ],
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="UPLINE_METRICS_PORT",
+            help="Prometheus metrics of the first process; each further process has the next port. 0 for none.",
+        ),
+    ] = 0,
 ) -> None:
     """Run PostgreSQL, NATS and the three services until Ctrl-C.
 
@@ -50,7 +59,7 @@ def up(
         signal.signal(number, lambda *_: interrupted.set())
     directory = StateDirectory(state)
     try:
-        layout = Layout(ports=ports, workers=workers, external=external).resolved()
+        layout = Layout(ports=ports, workers=workers, external=external, metrics_port=metrics_port).resolved()
         stack = Stack(directory, layout, lambda line: _show("upline", line), _show)
         stack.start(interrupted)
         try:
@@ -75,6 +84,8 @@ def _print_endpoints(stack: "Stack", directory: StateDirectory) -> None:
     for name, address in stack.layout.addresses().items():
         rows.add_row(f"{name} (gRPC)", address)
     rows.add_row("links (HTTP)", stack.layout.redirect_url)
+    for name, port in stack.layout.metrics_ports().items():
+        rows.add_row(f"metrics of {name}", f"http://{stack.layout.host}:{port}/metrics")
     for name, url in stack.urls().items():
         rows.add_row(name, url)
     rows.add_row("state, logs", str(directory.path))

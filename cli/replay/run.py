@@ -14,6 +14,7 @@ from upline.type.v1.money_pb2 import Money
 
 from chassis.times import to_timestamp
 from cli.client import CALL_SECONDS, Client
+from cli.commands.audit import ledger_balances
 from cli.commands.audit import read as audit
 from cli.failures import CommandFailed
 from cli.output import begin
@@ -55,7 +56,7 @@ class Replay:
             "orders": totals.conversion_count,
             "gross_minor": totals.gross_minor,
             **earned(totals),
-            "ledger_balanced": verdict.balanced,
+            "ledger_balanced": ledger_balances(verdict),
             "seconds": round(time.monotonic() - began, 3),
             "enrolled_now": enrolled,
             "recorded_now": recorded,
@@ -82,7 +83,7 @@ class Replay:
             "wallets_checked": len(people),
             "wallets_not_zero": len(left),
             "not_zero": left[:TOP],
-            "ledger_balanced": verdict.balanced,
+            "ledger_balanced": ledger_balances(verdict),
             "seconds": round(time.monotonic() - began, 3),
             "recorded_now": recorded,
         }

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chassis.embedded.state import free_port
@@ -12,6 +12,9 @@ SERVICES = ("attribution", "rewards", "notify")
 DEFAULT_PORTS = {"attribution": 7101, "rewards": 7102, "notify": 7103, "redirect": 7180}
 SCALED = ("attribution", "rewards")
 """The services that `--workers` multiplies: intake and payout. One notify keeps up with both."""
+
+
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Layout:
     ports: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_PORTS))
     workers: int = 1
     external: External = field(default_factory=External)
+    metrics_port: int = 0
+    """The first process publishes its metrics here, each further one a port higher; 0 for none."""
 
     def resolved(self) -> "Layout":
         """With every port chosen. Raises PortTaken, naming the option that changes it."""
@@ -57,7 +62,15 @@ class Layout:
             if port:
                 refuse_taken(self.host, port, f"--{name}-port")
             chosen[name] = port or _free_port_besides(set(chosen.values()))
-        return Layout(self.host, chosen, self.workers, self.external)
+        for name, port in self.metrics_ports().items():
+            if port > MAX_PORT:
+                raise PortTaken(f"the metrics of {name} would need port {port}; choose a lower --metrics-port")
+            if port in chosen.values():
+                raise PortTaken(
+                    f"port {port} is asked for twice, once for the metrics of {name}; choose another --metrics-port"
+                )
+            refuse_taken(self.host, port, "--metrics-port")
+        return replace(self, ports=chosen)
 
     def addresses(self) -> dict[str, str]:
         """host:port of each service."""
@@ -77,9 +90,20 @@ class Layout:
             for number in range(1, count + 1)
         ]
 
+    def metrics_ports(self) -> dict[str, int]:
+        """The port of each process' metrics, by the process' name; empty where none are published."""
+        if not self.metrics_port:
+            return {}
+        return {name: self.metrics_port + number for number, (name, _) in enumerate(self.processes())}
+
     def published(self) -> dict[str, Any]:
         """What other commands read."""
-        return {"services": self.addresses(), "redirect_url": self.redirect_url, "pid": os.getpid()}
+        return {
+            "services": self.addresses(),
+            "redirect_url": self.redirect_url,
+            "metrics_ports": self.metrics_ports(),
+            "pid": os.getpid(),
+        }
 
 
 def ephemeral(external: External) -> Layout:

@@ -142,7 +142,7 @@ class Stack:
             if self._follower:
                 self._follower.add(name, log_file)
             keep_open = (self._state.lock_fd,)
-            self._processes.append(Process(name, service, log_file, self._environment(service), keep_open))
+            self._processes.append(Process(name, service, log_file, self._environment(name, service), keep_open))
         if self._follower:
             self._follower.start()
         for process in self._processes:
@@ -243,7 +243,7 @@ class Stack:
     def _role_password(self) -> str:
         return self.layout.external.role_password or self._secrets.role_password
 
-    def _environment(self, service: str) -> dict[str, str]:
+    def _environment(self, name: str, service: str) -> dict[str, str]:
         url = make_url(self._database_url()).set(username=role_name(service), password=self._role_password())
         monitor = self._nats.monitor_url if self._nats else self.layout.external.nats_monitor_url
         settings = {
@@ -254,6 +254,7 @@ class Stack:
             "UPLINE_HOST": self.layout.host,
             "UPLINE_PORT": str(self.layout.ports[service]),
             "UPLINE_REUSE_PORT": str(service in SCALED and self.layout.workers > 1).lower(),
+            "UPLINE_METRICS_PORT": str(self.layout.metrics_ports().get(name, 0)),
         }
         if self._test_clock_file:
             settings["UPLINE_TEST_CLOCK_FILE"] = str(self._test_clock_file)

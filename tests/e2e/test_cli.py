@@ -368,6 +368,14 @@ def test_dead_letters_of_the_stack_are_shown_and_put_back(stack: Up, tmp_path: P
         assert "ValueError: no" in upline("dead-letters", "list", state=stack.state).stdout
         checks = as_json(stack, "doctor", check=False)["checks"]
         assert [each["found"] for each in checks if each["check"] == "dead letters of rewards"] == ["2"]
+        audit = upline("audit", state=stack.state, check=False)
+        assert audit.returncode == 1
+        assert audit.stdout.startswith("the ledger balances, and something on its way to it NEEDS A PERSON")
+        audited = as_json(stack, "audit", check=False)
+        assert (audited["balanced"], {each["concern"] for each in audited["findings"]}) == (
+            False,
+            {"FLOW"},
+        )
         good, bad = (as_json(stack, "dead-letters", "show", name) for name in letters)
         assert good["content"]["events"][0]["recorded"]["conversion"]["draft"]["conversion_id"] == "o1"
         assert bad["payload_base64"] == "//8="

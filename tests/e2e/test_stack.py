@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from chassis.embedded.state import StateDirectory
+from chassis.embedded.state import StateDirectory, free_port
 from cli.stack.errors import PortTaken
 from cli.stack.health import health
 from cli.stack.layout import DEFAULT_PORTS, Layout
@@ -42,6 +43,24 @@ def test_it_comes_up_and_stops_cleanly(state: Path) -> None:
         assert stack.stop() == 0
         assert not any(alive(pid) for pid in children)
     assert not (state / "stack.json").exists()
+
+
+def test_metrics_of_every_process_are_published_where_asked_for(state: Path) -> None:
+    first = free_port()
+    with up(state, "--metrics-port", str(first)) as stack:
+        ports = stack.published["metrics_ports"]
+        assert ports == {"attribution": first, "rewards": first + 1, "notify": first + 2}
+        for port in ports.values():
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                assert b"upline_rpc_seconds" in answer.read()
+        assert f"http://127.0.0.1:{first}/metrics" in stack.log.read_text()
+        stack.stop()
+
+
+def test_a_command_without_a_stack_says_that_it_starts_one_and_how_to_keep_one(state: Path) -> None:
+    audit = upline("audit", "--json", state=state)
+    assert f"no stack runs on {state}: starting one for this command" in audit.stderr
+    assert "`upline up --state" in audit.stderr
 
 
 def test_kill_9_takes_every_child_along_and_the_next_start_keeps_everything(state: Path) -> None:
@@ -126,6 +145,15 @@ def test_a_service_that_keeps_dying_is_given_up_with_the_reason(tmp_path: Path) 
     assert "UPLINE_SECRET: Value should have at least 32" in failed.stderr
     assert "too-short" not in failed.stderr
     assert "starting it again in 1 s" in failed.stdout
+
+
+def test_metrics_ports_that_are_in_the_way_are_refused() -> None:
+    taken = free_port()
+    layout = Layout(ports={**dict.fromkeys(DEFAULT_PORTS, 0), "redirect": taken}, metrics_port=taken - 1)
+    with pytest.raises(PortTaken, match=r"once for the metrics of rewards; choose another --metrics-port"):
+        layout.resolved()
+    with pytest.raises(PortTaken, match=r"metrics of rewards would need port 65536"):
+        Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), metrics_port=65_535).resolved()
 
 
 def test_the_same_port_twice_is_refused() -> None:

@@ -37,7 +37,11 @@ class WalletServicer:
             reward_count=audit.reward_count,
             findings=[
                 wallet_pb2.AuditFinding(
-                    check=each.check, program_id=each.program_id, subject=each.subject, detail=each.detail
+                    check=each.check,
+                    program_id=each.program_id,
+                    subject=each.subject,
+                    detail=each.detail,
+                    concern=wallet_pb2.AUDIT_CONCERN_FLOW if each.of_flow else wallet_pb2.AUDIT_CONCERN_LEDGER,
                 )
                 for each in audit.findings
             ],

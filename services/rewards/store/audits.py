@@ -17,6 +17,13 @@ OVERDUE = timedelta(minutes=10)
 MISSING = timedelta(hours=1)
 """A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long after."""
 
+FLOW_CHECKS = frozenset(
+    {
+        "HOLD_OVERDUE", "CONTEST_OVERDUE", "DEBT_OVERDUE", "CONVERSION_MISSING", "NOT_PUBLISHED", "DEAD_LETTER", "PLAN_UNREADABLE",
+    }
+)  # fmt: skip
+"""Checks of what is on its way to the ledger; all others are of the ledger itself."""
+
 _SCOPE = "(:program_id = '' OR program_id = :program_id)"
 _ISSUANCE, _HELD, _AVAILABLE, _RESERVED, _DEBT, _EXPIRED = 1, 2, 3, 4, 5, 9
 _OF_PARTICIPANTS = "2, 3, 4, 5"
@@ -292,6 +299,11 @@ class Finding:
     program_id: str
     subject: str
     detail: str
+
+    @property
+    def of_flow(self) -> bool:
+        """Whether it tells of something late, waiting or set aside rather than of amounts that contradict one another."""
+        return self.check in FLOW_CHECKS
 
 
 @dataclass(frozen=True, slots=True)

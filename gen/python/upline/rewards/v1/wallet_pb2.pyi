@@ -108,6 +108,30 @@ TRANSFER_KIND_PRIZE: TransferKind.ValueType  # 18
 """A prize of a contest: from issuance to available."""
 Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
+class _AuditConcern:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuditConcernEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditConcern.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUDIT_CONCERN_UNSPECIFIED: _AuditConcern.ValueType  # 0
+    """Not stated, as by a server of before this enumeration: take it for LEDGER."""
+    AUDIT_CONCERN_LEDGER: _AuditConcern.ValueType  # 1
+    """Stored amounts contradict one another, or a bound: the ledger is not right."""
+    AUDIT_CONCERN_FLOW: _AuditConcern.ValueType  # 2
+    """Something is late, waits, was set aside or cannot be read. What is in the ledger is right, and some of what belongs there may be missing."""
+
+class AuditConcern(_AuditConcern, metaclass=_AuditConcernEnumTypeWrapper):
+    """What a finding of the audit says about value."""
+
+AUDIT_CONCERN_UNSPECIFIED: AuditConcern.ValueType  # 0
+"""Not stated, as by a server of before this enumeration: take it for LEDGER."""
+AUDIT_CONCERN_LEDGER: AuditConcern.ValueType  # 1
+"""Stored amounts contradict one another, or a bound: the ledger is not right."""
+AUDIT_CONCERN_FLOW: AuditConcern.ValueType  # 2
+"""Something is late, waits, was set aside or cannot be read. What is in the ledger is right, and some of what belongs there may be missing."""
+Global___AuditConcern: _TypeAlias = AuditConcern  # noqa: Y015
+
 @_typing.final
 class Balance(_message.Message):
     """What a participant has of one asset, in minor units."""
@@ -358,6 +382,7 @@ class AuditFinding(_message.Message):
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    CONCERN_FIELD_NUMBER: _builtins.int
     check: _builtins.str
     """Which check: `BALANCE_DIFFERS`, `REWARD_DIFFERS`, `TRANSFER_DIFFERS`, `REVERSAL_DIFFERS`, `NEGATIVE_BALANCE`, `HOLD_DIFFERS`,
     `HOLD_OVERDUE`, `CONVERSION_MISSING`, `NOT_PUBLISHED`, `DEAD_LETTER`, `PLAN_UNREADABLE`; others may be added.
@@ -368,6 +393,8 @@ class AuditFinding(_message.Message):
     """The account, reward or event."""
     detail: _builtins.str
     """What was expected and what was found, for people."""
+    concern: Global___AuditConcern.ValueType
+    """Whether the ledger is wrong, or something on its way to it stands still."""
     def __init__(
         self,
         *,
@@ -375,10 +402,11 @@ class AuditFinding(_message.Message):
         program_id: _builtins.str = ...,
         subject: _builtins.str = ...,
         detail: _builtins.str = ...,
+        concern: Global___AuditConcern.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "detail", b"detail", "program_id", b"program_id", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "concern", b"concern", "detail", b"detail", "program_id", b"program_id", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -396,7 +424,9 @@ class AuditLedgerResponse(_message.Message):
     REWARD_COUNT_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     balanced: _builtins.bool
-    """Whether every check held."""
+    """Whether every check held, so that there is nothing for a person to do. False also where the ledger is right and something is late or
+    was set aside: `findings[].concern` tells which.
+    """
     transfer_count: _builtins.int
     """How many transfers were read."""
     account_count: _builtins.int
