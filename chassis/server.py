@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_unstorable_text
+from chassis.draining import Calls, hang_up, stop_listening
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.patterns import told
 from chassis.settings import ServiceSettings
@@ -32,7 +33,10 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_CONNECTION_AGE_MS = 30 * 60 * 1000
 """Connections are re-made now and then, so that new replicas get their share."""
 KEEPALIVE_MS = 30_000
+NOTICE_SECONDS = 1.0
+"""Between saying NOT_SERVING and taking no more connections: clients that watch health have gone elsewhere by then."""
 DRAIN_SECONDS = 10.0
+"""For calls in flight to end when the server stops; those that do not are cut off."""
 READINESS_SECONDS = 2.0
 PROBE_SECONDS = 10.0
 
@@ -59,6 +63,8 @@ class Server:
         self._settings = settings
         self._probes = probes
         self._health = HealthServicer()
+        self._calls = Calls()
+        self._left = False
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
         self._server = grpc.aio.server(
             options=[
@@ -74,6 +80,8 @@ class Server:
         self.port = 0
         self.serving = False
         """What health says, for whoever tells it by other means."""
+        self.notice_seconds = NOTICE_SECONDS
+        """Tests have no clients that would notice."""
 
     def add(
         self,
@@ -90,6 +98,7 @@ class Server:
         """
         handlers = {
             method.name: _handler(
+                self._calls,
                 method,
                 getattr(servicer, method.name),
                 _trust if method.name in self_validating else check,
@@ -121,10 +130,20 @@ class Server:
                 log.info("serving" if now_serving else "not serving", port=self.port)
             await asyncio.sleep(READINESS_SECONDS if now_serving else READINESS_SECONDS / 10)
 
-    async def stop(self) -> None:
-        """Says NOT_SERVING, lets calls in flight finish, then closes."""
+    async def leave(self) -> None:
+        """Says NOT_SERVING, gives clients a moment to notice, and takes no more connections. Calls are served as ever."""
+        self._left, self.serving = True, False
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(DRAIN_SECONDS)
+        await asyncio.sleep(self.notice_seconds)
+        stop_listening(self.port)
+
+    async def stop(self) -> None:
+        """Leaves, lets calls in flight finish, then closes; whoever is cut off is told UNAVAILABLE."""
+        if not self._left:
+            await self.leave()
+        await self._calls.end(DRAIN_SECONDS)
+        await hang_up(self.port)
+        await self._server.stop(None)
 
     async def _check(self) -> bool:
         for probe in self._probes:
@@ -153,7 +172,7 @@ def _refuse_open_plaintext(settings: ServiceSettings) -> None:
 
 
 def _handler(
-    method: MethodDescriptor, behavior: Wrapped, validate: Validate, read: Callable[[bytes], Any]
+    calls: Calls, method: MethodDescriptor, behavior: Wrapped, validate: Validate, read: Callable[[bytes], Any]
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     response_class: type[ProtoMessage] = GetMessageClass(method.output_type)
     wrap, make = {
@@ -162,21 +181,23 @@ def _handler(
         (True, True): (_streaming_both, grpc.stream_stream_rpc_method_handler),
     }[method.client_streaming, method.server_streaming]
     return make(
-        wrap(method, behavior, validate),
+        wrap(calls, method, behavior, validate),
         request_deserializer=read,
         response_serializer=response_class.SerializeToString,
     )
 
 
-def _unary(method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> Wrapped:
+def _unary(calls: Calls, method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> Wrapped:
     seconds = RPC_SECONDS.labels(method=method.full_name)
 
     async def call(request: ProtoMessage, context: Context) -> Any:
         began = time.perf_counter()
         try:
-            _require_deadline(context)
-            validate(request)
-            return await behavior(request, context)
+            await calls.admit()
+            with calls.one():
+                _require_deadline(context)
+                validate(request)
+                return await behavior(request, context)
         except (UplineError, Exception) as error:
             await _abort(method, error, context)
         finally:
@@ -185,19 +206,21 @@ def _unary(method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> W
     return call
 
 
-def _streaming_answer(method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> Wrapped:
+def _streaming_answer(calls: Calls, method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> Wrapped:
     async def call(request: ProtoMessage, context: Context) -> AsyncIterator[Any]:
         try:
-            validate(request)
-            async for answer in behavior(request, context):
-                yield answer
+            await calls.admit()
+            with calls.one():
+                validate(request)
+                async for answer in behavior(request, context):
+                    yield answer
         except Exception as error:
             await _abort(method, error, context)
 
     return call
 
 
-def _streaming_both(method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> Wrapped:
+def _streaming_both(calls: Calls, method: MethodDescriptor, behavior: Wrapped, validate: Validate) -> Wrapped:
     async def checked(requests: AsyncIterator[ProtoMessage]) -> AsyncIterator[ProtoMessage]:
         async for request in requests:
             validate(request)
@@ -205,8 +228,10 @@ def _streaming_both(method: MethodDescriptor, behavior: Wrapped, validate: Valid
 
     async def call(requests: AsyncIterator[ProtoMessage], context: Context) -> AsyncIterator[Any]:
         try:
-            async for answer in behavior(checked(requests), context):
-                yield answer
+            await calls.admit()
+            with calls.one():
+                async for answer in behavior(checked(requests), context):
+                    yield answer
         except Exception as error:
             await _abort(method, error, context)
 

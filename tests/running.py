@@ -28,8 +28,9 @@ class Running:
 
 @asynccontextmanager
 async def running(service: Any) -> AsyncIterator[Running]:
-    """Starts the service, waits until its health says SERVING, and stops it at the end."""
+    """Starts the service, waits until its health says SERVING, and stops it at the end without notice."""
     await service.start()
+    service.server.notice_seconds = 0.0
     work = asyncio.create_task(service.run())
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{service.server.port}")
     health = health_pb2_grpc.HealthStub(channel)

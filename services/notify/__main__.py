@@ -81,6 +81,7 @@ class Notify:
 
     async def stop(self) -> None:
         """Sends watchers to another replica, finishes calls in flight and closes."""
+        await self.server.leave()
         self._watches.close()
         await self.server.stop()
         await self._stream.close()
