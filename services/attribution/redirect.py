@@ -130,8 +130,9 @@ class Redirect:
             return _page(503, "Back in a moment", "This link cannot be followed right now. Please try again shortly.")
         if known is None or not known.allowed:
             return _page(404, "No such link", "This link leads nowhere. Please check the address.")
+        query = _query(request)
         if request.method == "HEAD":  # monitors look; they do not visit
-            return _lead_on(with_parameters(known.link.destination_url, known.link.utm, ""))
+            return _lead_on(with_parameters(known.link.destination_url, known.link.utm, "", query))
         visitor_id = self._visitor_id(request)
         purpose = _purpose(request)
         token, kind = await self._record(request, known, visitor_id, purpose)
@@ -139,7 +140,7 @@ class Redirect:
             # A browser forgets what it was refused, and asks again when the link is followed. What it had been given it
             # would use then, and the visit would never be seen here.
             return _page(403, "Not opened yet", "This link is followed when it is opened, not ahead of that.")
-        response = _lead_on(with_parameters(known.link.destination_url, known.link.utm, token))
+        response = _lead_on(with_parameters(known.link.destination_url, known.link.utm, token, query))
         if kind == CLICK_KIND_UNSPECIFIED:
             response.set_cookie(
                 VISITOR_COOKIE,
@@ -219,6 +220,11 @@ def _purpose(request: web.Request) -> str:
             if stated.startswith(word):
                 return word
     return ""
+
+
+def _query(request: web.Request) -> str:
+    """What the visitor brought, as it was written: aiohttp's own reading of it would be written in another way."""
+    return request.raw_path.partition("#")[0].partition("?")[2]
 
 
 def _lead_on(location: str) -> web.Response:

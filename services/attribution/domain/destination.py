@@ -12,11 +12,17 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
 TOKEN_PARAMETER = "upline_click"  # noqa: S105 - a parameter's name
 """Carries the click token to the destination."""
 MAX_URL_CHARS = 2_048
+MAX_VISITOR_QUERY_CHARS = 2_048
+"""What of a visitor's own query goes along. With the longest destination, its UTM and a token it still is a line of less than
+8 kB, which servers take."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]|\s")
 _ASCII_URL = "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"
 """Everything but letters and digits that stays as it is; only what is not ASCII gets quoted."""
+_ASCII_QUERY = "!$%&'()*+,-./:;=?@[]^_`{|}~"
+"""The same of what a stranger wrote: what browsers quote in a query (URL standard, "query percent-encode set") is quoted, and
+the backslash."""
 
 
 class DestinationError(ValueError):
@@ -92,21 +98,38 @@ def leads_to(canonical_url: str, allowed_hosts: Collection[str]) -> bool:
     return is_allowed(parts.scheme, parts.hostname or "", parts.port, allowed_hosts)
 
 
-def with_parameters(url: str, utm: Utm, click_token: str) -> str:
-    """A canonical URL with UTM and click token added; an empty token is not.
+def with_parameters(url: str, utm: Utm, click_token: str, visitor_query: str = "") -> str:
+    """A canonical URL with the visitor's own query, UTM and click token added; an empty token is not.
 
-    Its own query stays as it is, byte for byte: a UTM parameter that it has already wins over the link's. Only a
-    click token that someone left in it goes, for it would credit another click.
+    Of one name, the URL's own query wins, for it says which page is meant; then the visitor's, who may have come by an
+    address that somebody tagged for a place of its own; then the link's UTM. The URL's query stays as it is, byte for
+    byte, and so does what the visitor brought as far as a header may hold it. Only a click token that someone left in
+    either goes, for it would credit another click.
     """
     before, hash_sign, fragment = url.partition("#")
     page, _, query = before.partition("?")
     kept = [pair for pair in query.split("&") if _name(pair) != TOKEN_PARAMETER] if query else []
-    present = {_name(pair) for pair in kept}
-    added = [(name, value) for name, value in utm.parameters() if name not in present]
+    names = {_name(pair) for pair in kept}
+    brought = _brought(visitor_query, names | {TOKEN_PARAMETER})
+    names.update(map(_name, brought))
+    added = [(name, value) for name, value in utm.parameters() if name not in names]
     if click_token:
         added.append((TOKEN_PARAMETER, click_token))
-    pairs = kept + [f"{name}={quote_plus(value)}" for name, value in added]
+    pairs = kept + brought + [f"{name}={quote_plus(value)}" for name, value in added]
     return f"{page}?{'&'.join(pairs)}{hash_sign}{fragment}" if pairs else f"{page}{hash_sign}{fragment}"
+
+
+def _brought(query: str, taken: Collection[str]) -> list[str]:
+    """What a visitor brought, without the names that are taken. A parameter for which no room is left is left out whole."""
+    found = []
+    room = MAX_VISITOR_QUERY_CHARS
+    for pair in query.split("&"):
+        safe = quote(pair, safe=_ASCII_QUERY, errors="surrogateescape")
+        if not safe or len(safe) >= room or _name(safe) in taken:
+            continue
+        found.append(safe)
+        room -= len(safe) + 1  # for what joins it to the one before
+    return found
 
 
 def _name(pair: str) -> str:

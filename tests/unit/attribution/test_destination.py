@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attribution.domain.destination import DestinationError, Utm, canonical, leads_to, with_parameters
+from services.attribution.domain.destination import (
+    MAX_VISITOR_QUERY_CHARS,
+    DestinationError,
+    Utm,
+    canonical,
+    leads_to,
+    with_parameters,
+)
 
 HOSTS = ("shop.example", "*.shop.example", "dev.example:3000", "xn--e1afmkfd.xn--p1ai")
 
@@ -121,3 +128,62 @@ def test_a_query_of_its_own_wins(url: str, expected: str) -> None:
 
 def test_without_token_and_utm_nothing_changes() -> None:
     assert with_parameters("https://a/p#x", Utm(), "") == "https://a/p#x"
+
+
+NAMES = st.sampled_from(["gclid", "utm_source", "utm_term", "size", "upline_click", "ключ", "a b", "ü&=#%"])
+QUERY = st.lists(st.tuples(NAMES, st.text(max_size=5)), max_size=6)
+
+
+@given(QUERY, QUERY)
+def test_of_one_name_the_page_wins_then_the_visitor_then_the_link(
+    own: list[tuple[str, str]], brought: list[tuple[str, str]]
+) -> None:
+    utm = Utm(source="vk", medium="post", term="t")
+    found = with_parameters(f"https://a/p?{urlencode(own)}#f", utm, "T", urlencode(brought))
+    own = [pair for pair in own if pair[0] != "upline_click"]
+    names = {name for name, _ in own}
+    theirs = [pair for pair in brought if pair[0] not in names | {"upline_click"}]
+    names |= {name for name, _ in theirs}
+    added = [pair for pair in utm.parameters() if pair[0] not in names]
+    parts = urlsplit(found)
+    assert parse_qsl(parts.query, keep_blank_values=True) == [*own, *theirs, *added, ("upline_click", "T")]
+    assert (parts.netloc, parts.path, parts.fragment) == ("a", "/p", "f")
+
+
+@given(st.text(max_size=200), st.sampled_from(["https://a/p", "https://a/p?x=1&&y", "https://a?upline_click=z#f?g"]))
+def test_whatever_a_visitor_brings_stays_a_query(brought: str, url: str) -> None:
+    plain, found = with_parameters(url, Utm(), "T"), with_parameters(url, Utm(), "T", brought)
+    assert found.isascii()
+    assert all("!" <= each <= "~" and each not in '"<>\\' for each in found)
+    before, after = plain.split("upline_click=T")
+    assert found.startswith(before.rstrip("?&"))
+    assert found.endswith(f"upline_click=T{after}")
+    assert found.count("#") == plain.count("#")
+    assert [name for name, _ in parse_qsl(urlsplit(found).query)].count("upline_click") == 1
+    assert len(found) <= len(plain) + 1 + MAX_VISITOR_QUERY_CHARS
+
+
+@given(st.text("abcXYZ019-._~!$'()*+,;:@/?[]^`{|}%", min_size=1, max_size=30))
+def test_what_a_header_may_hold_goes_along_as_it_was_written(brought: str) -> None:
+    assert with_parameters("https://a/", Utm(), "", brought) == f"https://a/?{brought}"
+
+
+@pytest.mark.parametrize(
+    ("brought", "kept"),
+    [
+        ("x=%D1%88&y=+%20", "x=%D1%88&y=+%20"),
+        ("a=1\r\nSet-Cookie: x", "a=1%0D%0ASet-Cookie:%20x"),
+        ("a=\udcff\u0448", "a=%FF%D1%88"),
+        ("upline%5Fclick=forged&upline_click=forged&a", "a"),
+        ("&&a&&", "a"),
+        ("", ""),
+    ],
+)
+def test_what_becomes_of_a_visitors_query(brought: str, kept: str) -> None:
+    assert with_parameters("https://a/#f", Utm(), "", brought) == (f"https://a/?{kept}#f" if kept else "https://a/#f")
+
+
+def test_what_does_not_fit_is_left_out_whole() -> None:
+    long = "x" * MAX_VISITOR_QUERY_CHARS
+    fits = "y=" + "y" * (MAX_VISITOR_QUERY_CHARS - 10)
+    assert with_parameters("https://a/", Utm(), "", f"{long}&{fits}&z=12345678&w=1") == f"https://a/?{fits}&w=1"
