@@ -1,5 +1,10 @@
-"""One error type, mapped to `google.rpc.Status` in one place (AIP-193)."""
+"""One error type, mapped to `google.rpc.Status` in one place (AIP-193).
 
+A status travels in the metadata of an answer, of which clients read 8 kB by default; a longer one reaches the caller as
+RESOURCE_EXHAUSTED, which is what overload looks like. So whatever is wrong, what is told of it has an upper bound.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -7,6 +12,16 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 ERROR_DOMAIN = "upline"
+MAX_VIOLATIONS = 20
+"""Fields at fault that are told one by one. Whoever mends them sees the pattern, and how many there are in all."""
+MAX_VIOLATION_BYTES = 2_600
+"""Of all that are told together: 20 of usual length. Details travel as base64, a third longer."""
+MAX_PATH_BYTES = 300
+"""Of a field's path, which may contain the key of a map, as long as a caller likes."""
+MAX_MESSAGE_BYTES = 1_200
+"""Of the message as it travels: percent-encoded, and once more inside the details. With the rest it is below 8 kB."""
+MAX_METADATA_BYTES = 250
+"""Of a value of ErrorInfo's metadata, which may be an id that nobody bounded because it names nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +51,43 @@ class UplineError(Exception):
 
     def to_status(self) -> status_pb2.Status:
         """The error as it goes over the wire, with `ErrorInfo` and, where fields are at fault, `BadRequest`."""
-        details = [
-            _packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=ERROR_DOMAIN, metadata=self.metadata)),
-        ]
-        if self.violations:
-            bad_request = error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(field=each.field, description=each.description)
-                    for each in self.violations
-                ]
-            )
-            details.append(_packed(bad_request))
-        return status_pb2.Status(code=self.code, message=self.message, details=details)
+        metadata = {name: _cut(value, MAX_METADATA_BYTES) for name, value in self.metadata.items()}
+        told = list(_told(self.violations))
+        if len(told) < len(self.violations):
+            metadata["violation_count"] = str(len(self.violations))
+        details = [_packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=ERROR_DOMAIN, metadata=metadata))]
+        if told:
+            details.append(_packed(error_details_pb2.BadRequest(field_violations=told)))
+        return status_pb2.Status(code=self.code, message=_cut(self.message, MAX_MESSAGE_BYTES), details=details)
+
+
+def _told(violations: Sequence[FieldViolation]) -> Iterator[error_details_pb2.BadRequest.FieldViolation]:
+    """The first violations, as many as may be told; of the very first, as much as fits."""
+    left_bytes = MAX_VIOLATION_BYTES
+    for place, each in enumerate(violations[:MAX_VIOLATIONS]):
+        path, description = _cut(each.field, MAX_PATH_BYTES), each.description
+        if place == 0:
+            description = _cut(description, left_bytes - len(path.encode()))
+        left_bytes -= len(path.encode()) + len(description.encode())
+        if left_bytes < 0:
+            return
+        yield error_details_pb2.BadRequest.FieldViolation(field=path, description=description)
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, or its beginning and "…" where it has more than `most` bytes, percent-encoded as gRPC sends it."""
+    end = size = 0
+    for place, character in enumerate(text):
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode("utf-8", "replace"))
+        if size > most:
+            return f"{text[:end]}…"
+        if size <= most - _ELLIPSIS_BYTES:
+            end = place + 1
+    return text
+
+
+_ELLIPSIS_BYTES = 9
+"""What "…" takes, percent-encoded."""
 
 
 class MigrationRefused(RuntimeError):
@@ -66,8 +106,10 @@ def invalid(field_path: str, description: str, reason: str = "INVALID_FIELD") ->
 
 
 def invalid_fields(violations: list[FieldViolation], reason: str = "INVALID_FIELD") -> UplineError:
-    """INVALID_ARGUMENT for several fields; `violations` is not empty."""
-    message = "; ".join(f"{each.field}: {each.description}" for each in violations)
+    """INVALID_ARGUMENT for several fields; `violations` is not empty. Of many, the message tells some and the count."""
+    message = "; ".join(f"{each.field}: {each.description}" for each in violations[:MAX_VIOLATIONS])
+    if len(violations) > MAX_VIOLATIONS or (len(violations) > 1 and _cut(message, MAX_MESSAGE_BYTES) != message):
+        message = f"{len(violations):,} fields are at fault, among them {message}"
     return UplineError(code_pb2.INVALID_ARGUMENT, reason, message, tuple(violations))
 
 

@@ -1,19 +1,56 @@
-"""Page tokens (AIP-158): opaque to the caller, bound to the request they continue."""
+"""Pages (AIP-158) end by count or by bytes; their tokens are opaque and bound to the request they continue."""
 
 import base64
 import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 
 from chassis.errors import invalid
 
 DEFAULT_PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1_000
+"""Whoever asks for more gets these, and a token for the rest."""
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+"""Half of what a client of gRPC reads by default: the other half is for what an answer has beside its items, and for an
+item that is alone on its page because it is longer."""
 _MAC_BYTES = 12
+
+Item = TypeVar("Item")
+Told = TypeVar("Told", bound=ProtoMessage)
+
+
+@dataclass(slots=True)
+class Filling(Generic[Told]):
+    """The items of an answer that is being put together."""
+
+    messages: list[Told] = field(default_factory=list)
+    left_bytes: int = MAX_PAGE_BYTES
+
+    def add(self, message: Told) -> bool:
+        """Adds an item, or says False if the answer is full. The first always fits, or nobody would come past it."""
+        size = message.ByteSize()
+        if self.messages and size > self.left_bytes:
+            return False
+        self.messages.append(message)
+        self.left_bytes -= size
+        return True
+
+    def take(self, messages: Iterable[Told]) -> bool:
+        """Adds items until one does not fit; whether all did."""
+        return all(self.add(each) for each in messages)
+
+
+def fitting(messages: Iterable[Told], most_bytes: int = MAX_PAGE_BYTES) -> list[Told]:
+    """The first messages that fit into an answer."""
+    filling: Filling[Told] = Filling(left_bytes=most_bytes)
+    filling.take(messages)
+    return filling.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +78,24 @@ class Pager:
         position: list[Any] = json.loads(body)
         return position
 
+    def page(
+        self,
+        request: ProtoMessage,
+        found: Sequence[Item],
+        size: int,
+        write: Callable[[Item], Told],
+        position: Callable[[Item], list[Any]],
+    ) -> tuple[list[Told], str]:
+        """The next page out of `found`, where one more than `size` says that there is more: messages and next token."""
+        messages = fitting(write(each) for each in found[:size])
+        return messages, self.next_token(request, found, len(messages), position)
+
+    def next_token(
+        self, request: ProtoMessage, found: Sequence[Item], told: int, position: Callable[[Item], list[Any]]
+    ) -> str:
+        """The token for what comes after the first `told` of `found`; empty if that is nothing."""
+        return self.token(request, position(found[told - 1])) if len(found) > told else ""
+
     def _mac(self, request: ProtoMessage, body: bytes) -> bytes:
         query = type(request)()
         query.CopyFrom(request)
@@ -51,5 +106,5 @@ class Pager:
 
 
 def page_size(requested: int, default: int = DEFAULT_PAGE_SIZE) -> int:
-    """The page size to use; the contracts bound `requested` to 0 … 1,000."""
-    return requested or default
+    """The page size to use. The contracts refuse a negative one; one that is too large is cut, as AIP-158 has it."""
+    return min(requested or default, MAX_PAGE_SIZE)

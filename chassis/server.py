@@ -26,10 +26,9 @@ from chassis.draining import Calls, hang_up, stop_listening
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.patterns import told
 from chassis.settings import ServiceSettings
+from chassis.sizes import MAX_READ_BYTES, SizeBound, TooLong
 from chassis.telemetry import RPC_SECONDS
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""gRPC's own default, said aloud: 1,000 clicks or conversions of ordinary size fit several times."""
 MAX_CONNECTION_AGE_MS = 30 * 60 * 1000
 """Connections are re-made now and then, so that new replicas get their share."""
 KEEPALIVE_MS = 30_000
@@ -68,7 +67,7 @@ class Server:
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
         self._server = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", MAX_READ_BYTES),
                 ("grpc.so_reuseport", int(settings.reuse_port)),
                 ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
                 ("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -180,9 +179,19 @@ def _handler(
         (False, True): (_streaming_answer, grpc.unary_stream_rpc_method_handler),
         (True, True): (_streaming_both, grpc.stream_stream_rpc_method_handler),
     }[method.client_streaming, method.server_streaming]
+    bound = SizeBound.of(method)
+
+    def read_bounded(content: bytes) -> Any:
+        return read(content) if len(content) <= bound.most_bytes else TooLong(bound, len(content))
+
+    def validate_read(request: Any) -> None:
+        if isinstance(request, TooLong):
+            raise request.error()
+        validate(request)
+
     return make(
-        wrap(calls, method, behavior, validate),
-        request_deserializer=read,
+        wrap(calls, method, behavior, validate_read),
+        request_deserializer=read_bounded,
         response_serializer=response_class.SerializeToString,
     )
 
@@ -298,5 +307,5 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
         else:
             log.error("internal error", method=method.full_name, exc_info=error)
             error = UplineError(code_pb2.INTERNAL, "INTERNAL", "internal error; the server's log says more")
-    status = rpc_status.to_status(error.to_status())
-    await context.abort(grpc_code(error.code), error.message, status.trailing_metadata)
+    told = error.to_status()
+    await context.abort(grpc_code(error.code), told.message, rpc_status.to_status(told).trailing_metadata)

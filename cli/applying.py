@@ -12,7 +12,7 @@ from upline.rewards.v1 import plan_pb2
 from cli.bundle.problems import BundleError
 from cli.bundle.program import Bundle
 from cli.client import CALL_SECONDS, Client
-from cli.failures import violations
+from cli.failures import untold, violations
 
 UPDATABLE = ("title", "policy", "allowed_hosts")
 
@@ -43,6 +43,8 @@ async def apply_bundle(client: Client, bundle: Bundle) -> Applied:
         if problems:
             refused = BundleError(bundle.file, problems)
             refused.outcome = "the plan was not published; give the mended file again"
+            if more := untold(error):
+                refused.outcome = f"{more:,} more are not told here; {refused.outcome}"
             raise refused from error
         raise
 

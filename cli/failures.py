@@ -63,14 +63,24 @@ def violations(error: Any) -> list[tuple[str, str]]:
     return found
 
 
+def untold(error: Any) -> int:
+    """How many more fields are at fault than the service told, which tells the first only."""
+    return max(0, int(_info(error).metadata.get("violation_count", 0)) - len(violations(error)))
+
+
 def reason_of(error: Any) -> str:
     """The error's reason, as `ErrorInfo` states it; the code's name where it states none."""
+    return _info(error).reason or str(error.code().name)
+
+
+def _info(error: Any) -> error_details_pb2.ErrorInfo:
+    """What the error says to programs; empty if it says nothing."""
+    info = error_details_pb2.ErrorInfo()
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info):
-            return str(info.reason)
-    return str(error.code().name)
+            break
+    return info
 
 
 def _call(error: grpc.RpcError) -> tuple[list[str], int]:
@@ -85,4 +95,5 @@ def _call(error: grpc.RpcError) -> tuple[list[str], int]:
     fields = violations(error)
     if not fields:
         return [f"{code.name}: {details}"], REFUSED
-    return [f"{code.name}:", *(f"  {path}: {why}" for path, why in fields)], REFUSED
+    rest = [f"  and {more:,} more"] if (more := untold(error)) else []
+    return [f"{code.name}:", *(f"  {path}: {why}" for path, why in fields), *rest], REFUSED

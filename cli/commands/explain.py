@@ -86,11 +86,14 @@ def print_derivation(derivation: reward_pb2.Derivation) -> None:
 async def read_conversion(
     client: Client, program: str, conversion_id: str, locale: str
 ) -> reward_pb2.ExplainConversionResponse:
-    """The explanation. NOT_FOUND as long as the conversion is not settled."""
-    answer: reward_pb2.ExplainConversionResponse = await client.rewards.ExplainConversion(
-        reward_pb2.ExplainConversionRequest(program_id=program, conversion_id=conversion_id, locale=locale),
-        timeout=CALL_SECONDS,
-    )
+    """The explanation, page after page. NOT_FOUND as long as the conversion is not settled."""
+    request = reward_pb2.ExplainConversionRequest(program_id=program, conversion_id=conversion_id, locale=locale)
+    answer: reward_pb2.ExplainConversionResponse = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
+    while request.page_token != answer.next_page_token:
+        request.page_token = answer.next_page_token
+        page = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
+        answer.derivations.extend(page.derivations)
+        answer.next_page_token = page.next_page_token
     return answer
 
 

@@ -6,7 +6,6 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, Servic
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from chassis.server import MAX_MESSAGE_BYTES
 from tests.contract.conftest import Channels
 from tests.contract.surface import METHODS, SERVICES, UNARY, call, owner, request_of
 from tests.errors import reason_of
@@ -115,11 +114,3 @@ async def test_health_knows_the_whole_process_and_no_other_service(process: str,
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await health.Check(health_pb2.HealthCheckRequest(service="upline.nothing.v1.Nothing"), timeout=DEADLINE_SECONDS)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-
-
-@pytest.mark.parametrize("process", ["attribution", "rewards", "notify"])
-async def test_a_message_over_the_size_limit_is_refused(process: str, channels: Channels) -> None:
-    stub = channels[process].unary_unary("/grpc.health.v1.Health/Check")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub(bytes(MAX_MESSAGE_BYTES + 1), timeout=DEADLINE_SECONDS)
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from google.rpc import code_pb2
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
-from chassis.errors import UplineError
+from chassis.errors import invalid
 from services.attribution import events
 from services.attribution.domain.conversion import Conversion, Decided
 from services.attribution.domain.policy import Program
@@ -35,12 +34,12 @@ async def keep(conn: AsyncConnection, program: Program, decided: Sequence[Decide
         for each, conversion in zip(decided, fresh, strict=True)
     ]
     for each, fact in zip(decided, facts, strict=True):
-        if fact.ByteSize() > events.MAX_PAYLOAD_BYTES:
-            raise UplineError(
-                code_pb2.INVALID_ARGUMENT,
+        if (size := fact.ByteSize()) > events.MAX_PAYLOAD_BYTES:
+            raise invalid(
+                each.draft.path or each.draft.conversion_id,
+                f"has {size:,} bytes with its upline's attributes; at most {events.MAX_PAYLOAD_BYTES:,} are taken:"
+                " leave out attributes that no rule asks for",
                 "CONVERSION_TOO_LARGE",
-                f"{each.draft.path or each.draft.conversion_id} and its upline's attributes exceed"
-                f" {events.MAX_PAYLOAD_BYTES} bytes",
             )
     stored, reversals = await _apply_early(conn, program, decided, fresh)
     facts += [events.conversion_reversed(program, each, now) for each in reversals]

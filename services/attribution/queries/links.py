@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from upline.attribution.v1 import link_pb2
 
 from chassis.database import Database
-from chassis.pages import Pager, page_size
+from chassis.pages import MAX_PAGE_SIZE, Pager, page_size
 from services.attribution.store.links import (
     list_codes,
     list_links,
@@ -47,11 +47,10 @@ async def get_links(reader: LinkReader, request: link_pb2.ListLinksRequest) -> l
         await require_participant(conn, request.program_id, request.participant_id)
         after = position[0] if position else 0
         found = await list_links(conn, request.program_id, request.participant_id, after, size + 1)
-    page = found[:size]
-    return link_pb2.ListLinksResponse(
-        links=[link_message(link, reader.address) for _, link in page],
-        next_page_token=reader.pager.token(request, [page[-1][0]]) if len(found) > size else "",
+    links, token = reader.pager.page(
+        request, found, size, lambda each: link_message(each[1], reader.address), lambda last: [last[0]]
     )
+    return link_pb2.ListLinksResponse(links=links, next_page_token=token)
 
 
 async def get_codes(reader: LinkReader, request: link_pb2.ListCodesRequest) -> link_pb2.ListCodesResponse:
@@ -63,11 +62,8 @@ async def get_codes(reader: LinkReader, request: link_pb2.ListCodesRequest) -> l
         await require_participant(conn, request.program_id, request.participant_id)
         after = position[0] if position else 0
         found = await list_codes(conn, request.program_id, request.participant_id, after, size + 1)
-    page = found[:size]
-    return link_pb2.ListCodesResponse(
-        codes=[code_message(code) for _, code in page],
-        next_page_token=reader.pager.token(request, [page[-1][0]]) if len(found) > size else "",
-    )
+    codes, token = reader.pager.page(request, found, size, lambda each: code_message(each[1]), lambda last: [last[0]])
+    return link_pb2.ListCodesResponse(codes=codes, next_page_token=token)
 
 
 async def resolve_code(reader: LinkReader, request: link_pb2.ResolveCodeRequest) -> link_pb2.ResolveCodeResponse:
@@ -102,8 +98,8 @@ async def get_share_counts(
         await load_program(conn, request.program_id)
         if request.participant_id:
             await require_participant(conn, request.program_id, request.participant_id)
-        counts = await load_share_counts(conn, request.program_id, request.participant_id)
+        counts, total = await load_share_counts(conn, request.program_id, request.participant_id, MAX_PAGE_SIZE)
     return link_pb2.GetShareCountsResponse(
         channels=[link_pb2.ChannelShareCount(channel=channel, share_count=count) for channel, count in counts],
-        share_count=sum(count for _, count in counts),
+        share_count=total,
     )

@@ -1,6 +1,7 @@
 """Reading participants and the tree."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from google.rpc import code_pb2
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,7 +9,7 @@ from upline.attribution.v1 import participant_pb2
 from upline.type.v1 import money_pb2
 
 from chassis.errors import UplineError
-from chassis.pages import page_size
+from chassis.pages import Filling, page_size
 from services.attribution.domain.participant import Participant
 from services.attribution.domain.policy import Program
 from services.attribution.domain.tree import PATH_LEVELS
@@ -22,6 +23,8 @@ from services.attribution.wire.conversions import write_conversion
 from services.attribution.wire.participants import write_bond, write_node, write_participant
 
 RECENT_CONVERSIONS = 20
+REFERRALS_AT_ONCE = 50
+"""Read together with what they bought: a page ends at 2 MB, so not all that it might have are read first."""
 MAX_ANCHORS = 40
 """Keys of a narrow level that a page token carries: 40 of 19 digits fit into its 1,024 characters."""
 MAX_SPAN = 1_024
@@ -50,11 +53,12 @@ async def list_upline(reader: Reader, request: participant_pb2.ListUplineRequest
         person = await load_participant(conn, request.program_id, request.participant_id)
         start, level = position or (person.key, 0)
         path = (await walk_up(conn, [start], size + 1)).paths[start]
-        nodes = await load_nodes(conn, {key: level + 1 + place for place, key in enumerate(path[:size])})
-    return participant_pb2.ListUplineResponse(
-        ancestors=[write_node(nodes[key]) for key in path[:size]],
-        next_page_token=reader.pager.token(request, [path[size - 1], level + size]) if len(path) > size else "",
+        levels = {key: level + 1 + place for place, key in enumerate(path)}
+        nodes = await load_nodes(conn, {key: levels[key] for key in path[:size]})
+    ancestors, token = reader.pager.page(
+        request, path, size, lambda key: write_node(nodes[key]), lambda last: [last, levels[last]]
     )
+    return participant_pb2.ListUplineResponse(ancestors=ancestors, next_page_token=token)
 
 
 async def list_downline(
@@ -66,16 +70,22 @@ async def list_downline(
     async with reader.database.transaction() as conn:
         await load_program(conn, request.program_id)
         person = await load_participant(conn, request.program_id, request.participant_id)
-        anchors, top, level, after = position or ([person.key], 0, 1, 0)
+        first_anchors, first_top, level, after = position or ([person.key], 0, 1, 0)
         found, anchors, top = await _descend(
-            conn, anchors, top, (level, after), request.max_level or MAX_LEVEL, size + 1
+            conn, first_anchors, first_top, (level, after), request.max_level or MAX_LEVEL, size + 1
         )
-        page = found[:size]
-        nodes = await load_nodes(conn, {key: level for level, key in page})
-    token = reader.pager.token(request, [anchors, top, *page[-1]]) if len(found) > size else ""
-    return participant_pb2.ListDownlineResponse(
-        descendants=[write_node(nodes[key]) for _, key in page], next_page_token=token
+        nodes = await load_nodes(conn, {key: level for level, key in found[:size]})
+
+    def position_after(last: tuple[int, int]) -> list[Any]:
+        # What was found on the way is above the last node of a whole page; the last one of a page that ended
+        # earlier may stand on that level or above it.
+        whole = len(found) > size and last == found[size - 1]
+        return [anchors, top, *last] if whole or last[0] > top else [first_anchors, first_top, *last]
+
+    descendants, token = reader.pager.page(
+        request, found, size, lambda each: write_node(nodes[each[1]]), position_after
     )
+    return participant_pb2.ListDownlineResponse(descendants=descendants, next_page_token=token)
 
 
 async def list_referrals(
@@ -89,12 +99,22 @@ async def list_referrals(
         program = await load_program(conn, request.program_id)
         person = await load_participant(conn, request.program_id, request.participant_id)
         found = await load_referrals(conn, person.key, after, size + 1)
-        page = found[:size]
-        referrals = await _referrals(conn, program, page)
-    token = ""
-    if len(found) > size and (bond := page[-1].bond):
-        token = reader.pager.token(request, [bond.bound_at.isoformat(), page[-1].key])
-    return participant_pb2.ListReferralsResponse(referrals=referrals, next_page_token=token)
+        filling: Filling[participant_pb2.Referral] = Filling()
+        for start in range(0, min(size, len(found)), REFERRALS_AT_ONCE):
+            some = found[start : min(start + REFERRALS_AT_ONCE, size)]
+            if not filling.take(await _referrals(conn, program, some)):
+                break
+    return participant_pb2.ListReferralsResponse(
+        referrals=filling.messages,
+        next_page_token=reader.pager.next_token(request, found, len(filling.messages), _place_of_bind),
+    )
+
+
+def _place_of_bind(referee: Participant) -> list[Any]:
+    """Where a referee stands among those of a sponsor."""
+    if referee.bond is None:
+        raise ValueError(f"{referee.participant_id!r} is listed as a referee and is bound to nobody")
+    return [referee.bond.bound_at.isoformat(), referee.key]
 
 
 async def _descend(

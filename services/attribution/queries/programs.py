@@ -21,8 +21,5 @@ async def list_programs(reader: Reader, request: program_pb2.ListProgramsRequest
     size = page_size(request.page_size)
     async with reader.database.transaction() as conn:
         found = await store.list_programs(conn, position[0] if position else "", size + 1)
-    page = found[:size]
-    return program_pb2.ListProgramsResponse(
-        programs=[write_program(each) for each in page],
-        next_page_token=reader.pager.token(request, [page[-1].program_id]) if len(found) > size else "",
-    )
+    programs, token = reader.pager.page(request, found, size, write_program, lambda last: [last.program_id])
+    return program_pb2.ListProgramsResponse(programs=programs, next_page_token=token)

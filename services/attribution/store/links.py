@@ -65,9 +65,11 @@ _COUNT_SHARE = text("""
     RETURNING share_count
 """)
 _SHARE_COUNTS = text("""
-    SELECT channel, CAST(sum(share_count) AS bigint) AS share_count FROM share_count
+    SELECT channel, CAST(sum(share_count) AS bigint) AS share_count,
+        CAST(sum(sum(share_count)) OVER () AS bigint) AS all_count
+    FROM share_count
     WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id)
-    GROUP BY channel ORDER BY 2 DESC, channel
+    GROUP BY channel ORDER BY 2 DESC, channel LIMIT :most
 """)
 _CODE_SOURCES = text("""
     SELECT code, participant_id, channel, share_percent FROM code
@@ -243,10 +245,16 @@ async def count_share(
     return count
 
 
-async def load_share_counts(conn: AsyncConnection, program_id: str, participant_id: str) -> list[tuple[str, int]]:
-    """Shares by channel, most shared first; of the whole program if no participant is named."""
-    rows = await conn.execute(_SHARE_COUNTS, {"program_id": program_id, "participant_id": participant_id})
-    return [(row.channel, row.share_count) for row in rows]
+async def load_share_counts(
+    conn: AsyncConnection, program_id: str, participant_id: str, most: int
+) -> tuple[list[tuple[str, int]], int]:
+    """Shares by channel, most shared first, at most so many channels; and of all channels together.
+
+    Of the whole program if no participant is named.
+    """
+    parameters = {"program_id": program_id, "participant_id": participant_id, "most": most}
+    rows = (await conn.execute(_SHARE_COUNTS, parameters)).all()
+    return [(row.channel, row.share_count) for row in rows], rows[0].all_count if rows else 0
 
 
 def _link(row: Row[Any]) -> Link:

@@ -6,7 +6,7 @@ from uuid import UUID
 from upline.notify.v1 import notify_pb2
 
 from chassis.database import Database
-from chassis.pages import Pager, page_size
+from chassis.pages import Pager, fitting, page_size
 from services.notify.domain.inbox import Inbox
 from services.notify.queries.words import Words
 from services.notify.rendering.compiled import Rendered
@@ -37,13 +37,9 @@ async def list_inbox(reading: Reading, request: notify_pb2.ListInboxRequest) -> 
             unread_only=request.unread_only,
         )
         unread = await entry_store.unread_count(conn, inbox)
-    shown = found[:size]
-    more = len(found) > size
-    return notify_pb2.ListInboxResponse(
-        entries=[shown_entry(each) for each in await reading.words.render(shown)],
-        next_page_token=reading.pager.token(request, [str(shown[-1].entry_id)]) if more else "",
-        unread_count=unread,
-    )
+    entries = fitting(shown_entry(each) for each in await reading.words.render(found[:size]))
+    token = reading.pager.next_token(request, found, len(entries), lambda last: [str(last.entry_id)])
+    return notify_pb2.ListInboxResponse(entries=entries, next_page_token=token, unread_count=unread)
 
 
 def shown_entry(rendered: Rendered) -> notify_pb2.InboxEntry:

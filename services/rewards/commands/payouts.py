@@ -11,6 +11,7 @@ from upline.rewards.v1 import payout_pb2
 
 from chassis import outbox
 from chassis.errors import already_exists, invalid, not_found
+from chassis.pages import fitting
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, refusals, take
@@ -22,8 +23,11 @@ from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, Payou
 from services.rewards.domain.wallet.wallet import Move
 from services.rewards.store import payouts, tallies, wallets
 from services.rewards.store.plans import Versions
+from services.rewards.wire.payouts import payout_message
 
 BATCH_PAYOUTS = 10_000
+MAX_BATCH_BYTES = 1024 * 1024
+"""Of the payouts of a batch. The file, which tells them once more, takes at most twice that; clients read 4 MB by default."""
 SENDS_A_ROUND = 20
 ANSWER_WITHIN = timedelta(minutes=2)
 """Whoever died while he sent is relieved after that long; the provider knows the payout and attempt by then, or does not."""
@@ -142,13 +146,18 @@ async def create_batch(
         if await payouts.begin_batch(conn, request.program_id, request.batch_id, request.method, now):
             elsewhere = _sent_by_itself(deps, await payouts.approved_methods(conn, request.program_id))
             waiting = await payouts.lock_approved(conn, request.program_id, request.method, elsewhere, BATCH_PAYOUTS)
-            handed = [domain.sent(each, now, request.batch_id) for each in waiting]
+            handed = _fitting([domain.sent(each, now, request.batch_id) for each in waiting])
             await payouts.update(conn, handed)
             await payouts.insert_attempts(conn, handed)
         elif await payouts.batch_method(conn, request.program_id, request.batch_id) != request.method:
             raise already_exists("BATCH_EXISTS", f"batch {request.batch_id!r} is of another method", "batch_id")
         batch = await payouts.of_batch(conn, request.program_id, request.batch_id)
     return batch, {asset.code: asset.digits for plan in versions for asset in plan.assets}
+
+
+def _fitting(handed: list[Payout]) -> list[Payout]:
+    """As many of the payouts as one answer can tell: what the caller could not read would be handed over unseen."""
+    return handed[: len(fitting((payout_message(each) for each in handed), MAX_BATCH_BYTES))]
 
 
 async def send_payouts(deps: Deps) -> int:

@@ -1,7 +1,7 @@
 """Contests: who is ahead, and who won."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import contest_pb2, plan_pb2
@@ -36,14 +36,13 @@ async def get_leaderboard(
     async with deps.database.transaction() as conn:
         known = await _require_contest(deps, conn, request.program_id, request.contest_id)
         scores = await contests.ranking(conn, request.program_id, known.contest, size + 1, after)
-    token = ""
-    if len(scores) > size:
-        last = scores[size - 1]
-        token = deps.pager.token(request, [rank + size, last.participant_id, last.score, last.reach_time.isoformat()])
+    standings, token = deps.pager.page(
+        request, list(enumerate(scores, start=rank + 1)), size, lambda each: _standing(*each), _place_of
+    )
     return contest_pb2.GetLeaderboardResponse(
         contest=known.message,
         state=_state(known, deps.clock.now()),
-        standings=[_standing(number, each) for number, each in enumerate(scores[:size], start=rank + 1)],
+        standings=standings,
         next_page_token=token,
     )
 
@@ -86,6 +85,12 @@ def _state(known: _Known, now: datetime) -> contest_pb2.ContestState.ValueType:
     if now >= known.contest.end_time:
         return contest_pb2.CONTEST_STATE_CLOSED
     return contest_pb2.CONTEST_STATE_RUNNING if now >= known.contest.start_time else contest_pb2.CONTEST_STATE_SCHEDULED
+
+
+def _place_of(ranked: tuple[int, Score]) -> list[Any]:
+    """Where a ranking goes on after somebody."""
+    rank, score = ranked
+    return [rank, score.participant_id, score.score, score.reach_time.isoformat()]
 
 
 def _standing(rank: int, score: Score) -> contest_pb2.Standing:

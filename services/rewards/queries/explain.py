@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import plan_pb2, reward_pb2
 
 from chassis.errors import invalid, not_found
+from chassis.pages import fitting, page_size
 from chassis.times import to_timestamp
 from services.rewards.domain.conversion import Conversion, after
 from services.rewards.domain.decide.deciding import decide, silent
@@ -86,7 +87,7 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
         reward=reward_message(view),
         derivation=_derivation(plan, kept.conversion, first, locale),
         current=_derivation(plan, left, current, locale),
-        revisions=[
+        revisions=fitting(
             reward_pb2.RewardRevision(
                 reversal_id=row.reversal_id,
                 delta_minor=row.delta_minor,
@@ -94,7 +95,8 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
                 rejection_reason="" if row.reversal_id else view.rejection_reason,
             )
             for row in revisions
-        ],
+        ),
+        revision_count=len(revisions),
     )
 
 
@@ -103,6 +105,7 @@ async def explain_conversion_now(
 ) -> reward_pb2.ExplainConversionResponse:
     """One conversion as it stands: what every rule pays, and why it pays nothing where it does not."""
     locale = _locale(request.locale)
+    position = deps.pager.position(request, request.page_token)
     async with deps.database.transaction() as conn:
         await reading.on_one_snapshot(conn)
         versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
@@ -116,10 +119,18 @@ async def explain_conversion_now(
         else each
         for each in (decide(plan, left, kept.snapshot) if plan else [])
     ]
-    told = decisions + silent(plan, left) if plan else []
+    told = [_derivation(plan, left, each, locale) for each in decisions + silent(plan, left)] if plan else []
+    derivations, token = deps.pager.page(
+        request,
+        list(enumerate(told, start=1))[position[0] if position else 0 :],
+        page_size(request.page_size) if request.page_size else len(told),
+        lambda each: each[1],
+        lambda last: [last[0]],
+    )
     return reward_pb2.ExplainConversionResponse(
         plan_version=kept.plan_version,
-        derivations=[_derivation(plan, left, each, locale) for each in told] if plan else [],
+        derivations=derivations,
+        next_page_token=token,
         remaining_minor=left.remaining_minor,
         currency_code=left.currency_code,
         sentence=explain_conversion(plan, left, decisions, locale),

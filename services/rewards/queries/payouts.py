@@ -30,10 +30,7 @@ async def list_payouts(deps: QueryDeps, request: payout_pb2.ListPayoutsRequest) 
         found = await payouts.page(
             conn, request.program_id, request.participant_id, int(request.state), before, size + 1
         )
-    token = ""
-    if len(found) > size:
-        last = found[size - 1]
-        token = deps.pager.token(request, [last.create_time.isoformat(), last.payout_id])
-    return payout_pb2.ListPayoutsResponse(
-        payouts=[payout_message(each) for each in found[:size]], next_page_token=token
+    told, token = deps.pager.page(
+        request, found, size, payout_message, lambda last: [last.create_time.isoformat(), last.payout_id]
     )
+    return payout_pb2.ListPayoutsResponse(payouts=told, next_page_token=token)

@@ -34,7 +34,5 @@ async def list_plans(deps: QueryDeps, request: plan_pb2.ListPlansRequest) -> pla
     async with deps.database.transaction() as conn:
         await require_plans(deps, conn, request.program_id)
         rows = await plans.load_rows(conn, request.program_id, position[0] if position else _ABOVE_ALL, size + 1)
-    token = deps.pager.token(request, [rows[size - 1].version]) if len(rows) > size else ""
-    return plan_pb2.ListPlansResponse(
-        plan_versions=[plans.version_message(row) for row in rows[:size]], next_page_token=token
-    )
+    versions, token = deps.pager.page(request, rows, size, plans.version_message, lambda last: [last.version])
+    return plan_pb2.ListPlansResponse(plan_versions=versions, next_page_token=token)

@@ -29,10 +29,8 @@ async def list_rewards(deps: QueryDeps, request: reward_pb2.ListRewardsRequest) 
             kept = await conversions.load(conn, request.program_id, request.conversion_id)
             after = position[0] if position else reading.FIRST_ID
             views = [] if kept is None else await reading.rewards_of_conversion(conn, kept.conversion, after, size + 1)
-    token = deps.pager.token(request, [views[size - 1].reward_id]) if len(views) > size else ""
-    return reward_pb2.ListRewardsResponse(
-        rewards=[reward_message(each) for each in views[:size]], next_page_token=token
-    )
+    rewards, token = deps.pager.page(request, views, size, reward_message, lambda last: [last.reward_id])
+    return reward_pb2.ListRewardsResponse(rewards=rewards, next_page_token=token)
 
 
 async def get_program_totals(

@@ -1,5 +1,7 @@
 """Wallets and statements."""
 
+from typing import Any
+
 from upline.rewards.v1 import wallet_pb2
 
 from chassis.errors import invalid
@@ -48,23 +50,21 @@ async def list_transfers(deps: QueryDeps, request: wallet_pb2.ListTransfersReque
         rows = await reading.transfers(
             conn, request.program_id, request.participant_id, position[0] if position else reading.LAST_ID, size + 1
         )
-    token = deps.pager.token(request, [rows[size - 1].transfer_id.hex]) if len(rows) > size else ""
-    return wallet_pb2.ListTransfersResponse(
-        transfers=[
-            wallet_pb2.Transfer(
-                transfer_id=row.transfer_id.hex,
-                kind=row.kind,
-                debit_account=account_name(row.debit, row.participant_id),
-                credit_account=account_name(row.credit, row.recipient_id or row.participant_id),
-                asset=row.asset,
-                amount_minor=row.amount_minor,
-                reward_id=row.reward_id.hex if row.reward_id else "",
-                cause_id=row.cause_id,
-                create_time=to_timestamp(id_time(row.transfer_id)),
-            )
-            for row in rows[:size]
-        ],
-        next_page_token=token,
+    transfers, token = deps.pager.page(request, rows, size, _transfer_message, lambda last: [last.transfer_id.hex])
+    return wallet_pb2.ListTransfersResponse(transfers=transfers, next_page_token=token)
+
+
+def _transfer_message(row: Any) -> wallet_pb2.Transfer:
+    return wallet_pb2.Transfer(
+        transfer_id=row.transfer_id.hex,
+        kind=row.kind,
+        debit_account=account_name(row.debit, row.participant_id),
+        credit_account=account_name(row.credit, row.recipient_id or row.participant_id),
+        asset=row.asset,
+        amount_minor=row.amount_minor,
+        reward_id=row.reward_id.hex if row.reward_id else "",
+        cause_id=row.cause_id,
+        create_time=to_timestamp(id_time(row.transfer_id)),
     )
 
 

@@ -180,7 +180,8 @@ async def test_too_large_a_message_is_refused(
 ) -> None:
     wordy = [shop.click(clock.now(), user_agent="x" * 5_000) for _ in range(1000)]
     error = await refused(clicks.RecordClicks(click_pb2.RecordClicksRequest(clicks=wordy), timeout=DEADLINE_SECONDS))
-    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert fields_at_fault(error) == ["clicks"]
 
 
 async def test_one_bad_click_refuses_the_batch_and_is_named(

@@ -210,6 +210,22 @@ async def test_shares_at_once_are_all_counted(
     assert rows(servers, "SELECT count(*) FROM share WHERE program_id = %s", shop.program_id) == [(41,)]
 
 
+async def test_the_channels_shared_most_are_told_and_the_count_of_all(
+    servers: Servers, shop: Shop, links: link_pb2_grpc.LinkServiceStub
+) -> None:
+    rows(
+        servers,
+        "INSERT INTO share_count (program_id, participant_id, channel, share_count)"
+        " SELECT %s, %s, 'channel-' || number, number FROM generate_series(1, 1200) AS number",
+        shop.program_id,
+        MARIA,
+    )
+    request = link_pb2.GetShareCountsRequest(program_id=shop.program_id)
+    counts = await links.GetShareCounts(request, timeout=DEADLINE_SECONDS)
+    assert [each.share_count for each in counts.channels] == list(range(1_200, 200, -1))
+    assert counts.share_count == 1_200 * 1_201 // 2
+
+
 def png_modules(image: bytes, scale: int) -> list[list[bool]]:
     """The dark modules of a black and white PNG, border included."""
     assert image[:8] == b"\x89PNG\r\n\x1a\n"

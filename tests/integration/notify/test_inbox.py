@@ -78,11 +78,3 @@ async def test_a_call_without_a_deadline_is_refused(inboxes: Inboxes, new_progra
         await inboxes.ListInbox(request)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "deadline" in (caught.value.details() or "")
-
-
-@pytest.mark.parametrize("page_size", [-1, 1001])
-async def test_page_sizes_are_bounded(inboxes: Inboxes, new_program_id: NewProgram, page_size: int) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await listed(inboxes, new_program_id("size"), "maria", page_size=page_size)
-    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "page_size" in (caught.value.details() or "")

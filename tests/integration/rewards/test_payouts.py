@@ -153,6 +153,23 @@ async def test_payouts_are_listed_newest_first(ledger: Ledger, published: Publis
     assert not (await maria.listed(participant_id="olga")).payouts
 
 
+async def test_a_batch_is_no_longer_than_one_answer_and_the_next_has_the_rest(
+    ledger: Ledger, published: Published
+) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    await ledger.settle(message(recorded(maria.program, "c2", 10_000_000)))
+    ids = [f"p{number:04}{'€' * 120}" for number in range(1_200)]
+    for start in range(0, len(ids), 100):
+        await asyncio.gather(*(maria.ask(each, 500, destination='"€' * 128) for each in ids[start : start + 100]))
+    batches = [await maria.batch(name) for name in ("b1", "b2", "b3")]
+    assert [each.payout_id for batch in batches for each in batch.payouts] == ids
+    assert all(batch.payouts for batch in batches[:2])
+    assert all(batch.ByteSize() < 4 * 1024 * 1024 for batch in batches)
+    assert all(len(batch.csv.splitlines()) == len(batch.payouts) + 1 for batch in batches)
+    assert await maria.batch("b1") == batches[0]
+    await maria.assert_clean()
+
+
 async def test_batches_at_once_hand_every_payout_over_once(ledger: Ledger, published: Published) -> None:
     maria = await rich(ledger, await published(payout_plan()))
     await asyncio.gather(*(maria.ask(f"p{number}", 600) for number in range(12)))

@@ -43,6 +43,26 @@ async def rewards_of(ledger: Ledger, program: str, conversion_id: str) -> list[r
     return list((await ledger.reader.ListRewards(request, timeout=DEADLINE_SECONDS)).rewards)
 
 
+async def test_an_explanation_comes_in_pages(ledger: Ledger, published: Published) -> None:
+    program = await published(plan(rule("first", to=THREE), rule("second", to=THREE), rule("third")))
+    await ledger.settle(message(recorded(program, "c1", 10_000)))
+    whole = await ledger.explain(program, "c1")
+    assert len(whole.derivations) == 7
+    assert not whole.next_page_token
+    told, token = [], ""
+    for length in (3, 3, 1):
+        request = reward_pb2.ExplainConversionRequest(
+            program_id=program, conversion_id="c1", page_size=3, page_token=token
+        )
+        page = await ledger.reader.ExplainConversion(request, timeout=DEADLINE_SECONDS)
+        assert len(page.derivations) == length
+        assert page.sentence == whole.sentence
+        told += page.derivations
+        token = page.next_page_token
+    assert told == list(whole.derivations)
+    assert not token
+
+
 async def test_lines_tiers_caps_and_shares_together(ledger: Ledger, published: Published) -> None:
     shoes = rule(
         "shoes",

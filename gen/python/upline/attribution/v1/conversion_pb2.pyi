@@ -361,12 +361,15 @@ class Conversion(_message.Message):
     REVERSED_MINOR_FIELD_NUMBER: _builtins.int
     REVERSED_FIELD_NUMBER: _builtins.int
     REVERSALS_FIELD_NUMBER: _builtins.int
+    REVERSAL_COUNT_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     reversed_minor: _builtins.int
     """How much of the amount was taken back so far, in minor units."""
     reversed: _builtins.bool
     """Whether all of it was taken back."""
+    reversal_count: _builtins.int
+    """How many reversals there are; filled by GetConversion only."""
     @_builtins.property
     def draft(self) -> Global___ConversionDraft:
         """What the caller reported, with defaults filled in (`occurred_at`, `line_id`)."""
@@ -381,7 +384,7 @@ class Conversion(_message.Message):
 
     @_builtins.property
     def reversals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reversal]:
-        """The reversals in the order of recording; filled by GetConversion only."""
+        """The reversals in the order of recording, as many as fit into 2 MB; filled by GetConversion only."""
 
     def __init__(
         self,
@@ -393,10 +396,11 @@ class Conversion(_message.Message):
         reversed_minor: _builtins.int = ...,
         reversed: _builtins.bool = ...,
         reversals: _abc.Iterable[Global___Reversal] | None = ...,
+        reversal_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attribution", b"attribution", "create_time", b"create_time", "draft", b"draft"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution", b"attribution", "create_time", b"create_time", "draft", b"draft", "program_id", b"program_id", "reversals", b"reversals", "reversed", b"reversed", "reversed_minor", b"reversed_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution", b"attribution", "create_time", b"create_time", "draft", b"draft", "program_id", b"program_id", "reversal_count", b"reversal_count", "reversals", b"reversals", "reversed", b"reversed", "reversed_minor", b"reversed_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -861,7 +865,7 @@ class ListConversionsRequest(_message.Message):
     unattributed_only: _builtins.bool
     """Only those that nobody got credit for."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n upline/attribution/v1/link.proto\x12\x15upline.attribution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x03Utm\x12\x18\n\x06source\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06medium\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x63\x61mpaign\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x16\n\x04term\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x07\x63ontent\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xfd\x01\n\x04Link\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\x17\n\x0f\x64\x65stination_url\x18\x04 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61mpaign\x18\x06 \x01(\t\x12\'\n\x03utm\x18\x07 \x01(\x0b\x32\x1a.upline.attribution.v1.Utm\x12\x0b\n\x03url\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rshare_percent\x18\n \x01(\t\"\x99\x01\n\x04\x43ode\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rshare_percent\x18\x06 \x01(\t\"\xb3\x02\n\x11\x43reateLinkRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12#\n\x0f\x64\x65stination_url\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x18\n\x07\x63hannel\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\x08\x63\x61mpaign\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\'\n\x03utm\x18\x07 \x01(\x0b\x32\x1a.upline.attribution.v1.Utm\x12<\n\rshare_percent\x18\x08 \x01(\tB%\xbaH\"r 2\x1e^([0-9]{1,3}(\\.[0-9]{1,6})?)?$\"?\n\x12\x43reateLinkResponse\x12)\n\x04link\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Link\"G\n\x0eGetLinkRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x18\n\x07link_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"<\n\x0fGetLinkResponse\x12)\n\x04link\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Link\"\x8d\x01\n\x10ListLinksRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"X\n\x11ListLinksResponse\x12*\n\x05links\x18\x01 \x03(\x0b\x32\x1b.upline.attribution.v1.Link\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf7\x01\n\x11\x43reateCodeRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12,\n\x04\x63ode\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^([A-Za-z0-9-]{3,32})?$\x12\x18\n\x07\x63hannel\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12<\n\rshare_percent\x18\x06 \x01(\tB%\xbaH\"r 2\x1e^([0-9]{1,3}(\\.[0-9]{1,6})?)?$\"?\n\x12\x43reateCodeResponse\x12)\n\x04\x63ode\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Code\"\x8d\x01\n\x10ListCodesRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"X\n\x11ListCodesResponse\x12*\n\x05\x63odes\x18\x01 \x03(\x0b\x32\x1b.upline.attribution.v1.Code\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x12ResolveCodeRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x17\n\x04\x63ode\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\xea\x01\n\x13ResolveCodeResponse\x12)\n\x04\x63ode\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Code\x12Y\n\x10owner_attributes\x18\x02 \x03(\x0b\x32?.upline.attribution.v1.ResolveCodeResponse.OwnerAttributesEntry\x12\x15\n\rprogram_title\x18\x03 \x01(\t\x1a\x36\n\x14OwnerAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbb\x01\n\x10GetQrCodeRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x11\n\x07link_id\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x63ode\x18\x03 \x01(\tH\x00\x12<\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1f.upline.attribution.v1.QrFormatB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x18\n\x05scale\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18((\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"I\n\x11GetQrCodeResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\"\xbf\x01\n\x12RecordShareRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x18\n\x07link_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\x04\x63ode\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\x07\x63hannel\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"*\n\x13RecordShareResponse\x12\x13\n\x0bshare_count\x18\x01 \x01(\x03\"9\n\x11\x43hannelShareCount\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bshare_count\x18\x02 \x01(\x03\"V\n\x15GetShareCountsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12 \n\x0eparticipant_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"i\n\x16GetShareCountsResponse\x12:\n\x08\x63hannels\x18\x01 \x03(\x0b\x32(.upline.attribution.v1.ChannelShareCount\x12\x13\n\x0bshare_count\x18\x02 \x01(\x03*K\n\x08QrFormat\x12\x19\n\x15QR_FORMAT_UNSPECIFIED\x10\x00\x12\x11\n\rQR_FORMAT_PNG\x10\x01\x12\x11\n\rQR_FORMAT_SVG\x10\x02\x32\x88\x07\n\x0bLinkService\x12\x61\n\nCreateLink\x12(.upline.attribution.v1.CreateLinkRequest\x1a).upline.attribution.v1.CreateLinkResponse\x12X\n\x07GetLink\x12%.upline.attribution.v1.GetLinkRequest\x1a&.upline.attribution.v1.GetLinkResponse\x12^\n\tListLinks\x12\'.upline.attribution.v1.ListLinksRequest\x1a(.upline.attribution.v1.ListLinksResponse\x12\x61\n\nCreateCode\x12(.upline.attribution.v1.CreateCodeRequest\x1a).upline.attribution.v1.CreateCodeResponse\x12^\n\tListCodes\x12\'.upline.attribution.v1.ListCodesRequest\x1a(.upline.attribution.v1.ListCodesResponse\x12\x64\n\x0bResolveCode\x12).upline.attribution.v1.ResolveCodeRequest\x1a*.upline.attribution.v1.ResolveCodeResponse\x12^\n\tGetQrCode\x12\'.upline.attribution.v1.GetQrCodeRequest\x1a(.upline.attribution.v1.GetQrCodeResponse\x12\x64\n\x0bRecordShare\x12).upline.attribution.v1.RecordShareRequest\x1a*.upline.attribution.v1.RecordShareResponse\x12m\n\x0eGetShareCounts\x12,.upline.attribution.v1.GetShareCountsRequest\x1a-.upline.attribution.v1.GetShareCountsResponseBU\n\x15upline.attribution.v1B\tLinkProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n upline/attribution/v1/link.proto\x12\x15upline.attribution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x03Utm\x12\x18\n\x06source\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x18\n\x06medium\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x63\x61mpaign\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x16\n\x04term\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x07\x63ontent\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\xfd\x01\n\x04Link\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x0f\n\x07link_id\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\x17\n\x0f\x64\x65stination_url\x18\x04 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61mpaign\x18\x06 \x01(\t\x12\'\n\x03utm\x18\x07 \x01(\x0b\x32\x1a.upline.attribution.v1.Utm\x12\x0b\n\x03url\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rshare_percent\x18\n \x01(\t\"\x99\x01\n\x04\x43ode\x12\x12\n\nprogram_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x16\n\x0eparticipant_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rshare_percent\x18\x06 \x01(\t\"\xb3\x02\n\x11\x43reateLinkRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12#\n\x0f\x64\x65stination_url\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x18\n\x07\x63hannel\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\x08\x63\x61mpaign\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\'\n\x03utm\x18\x07 \x01(\x0b\x32\x1a.upline.attribution.v1.Utm\x12<\n\rshare_percent\x18\x08 \x01(\tB%\xbaH\"r 2\x1e^([0-9]{1,3}(\\.[0-9]{1,6})?)?$\"?\n\x12\x43reateLinkResponse\x12)\n\x04link\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Link\"G\n\x0eGetLinkRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x18\n\x07link_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"<\n\x0fGetLinkResponse\x12)\n\x04link\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Link\"\x8a\x01\n\x10ListLinksRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"X\n\x11ListLinksResponse\x12*\n\x05links\x18\x01 \x03(\x0b\x32\x1b.upline.attribution.v1.Link\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf7\x01\n\x11\x43reateCodeRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12,\n\x04\x63ode\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^([A-Za-z0-9-]{3,32})?$\x12\x18\n\x07\x63hannel\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12<\n\rshare_percent\x18\x06 \x01(\tB%\xbaH\"r 2\x1e^([0-9]{1,3}(\\.[0-9]{1,6})?)?$\"?\n\x12\x43reateCodeResponse\x12)\n\x04\x63ode\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Code\"\x8a\x01\n\x10ListCodesRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"X\n\x11ListCodesResponse\x12*\n\x05\x63odes\x18\x01 \x03(\x0b\x32\x1b.upline.attribution.v1.Code\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x12ResolveCodeRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x17\n\x04\x63ode\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\xea\x01\n\x13ResolveCodeResponse\x12)\n\x04\x63ode\x18\x01 \x01(\x0b\x32\x1b.upline.attribution.v1.Code\x12Y\n\x10owner_attributes\x18\x02 \x03(\x0b\x32?.upline.attribution.v1.ResolveCodeResponse.OwnerAttributesEntry\x12\x15\n\rprogram_title\x18\x03 \x01(\t\x1a\x36\n\x14OwnerAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbb\x01\n\x10GetQrCodeRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x11\n\x07link_id\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x63ode\x18\x03 \x01(\tH\x00\x12<\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1f.upline.attribution.v1.QrFormatB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x18\n\x05scale\x18\x05 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18((\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"I\n\x11GetQrCodeResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\"\xbf\x01\n\x12RecordShareRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x18\n\x07link_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\x04\x63ode\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\x07\x63hannel\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"*\n\x13RecordShareResponse\x12\x13\n\x0bshare_count\x18\x01 \x01(\x03\"9\n\x11\x43hannelShareCount\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bshare_count\x18\x02 \x01(\x03\"V\n\x15GetShareCountsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12 \n\x0eparticipant_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"i\n\x16GetShareCountsResponse\x12:\n\x08\x63hannels\x18\x01 \x03(\x0b\x32(.upline.attribution.v1.ChannelShareCount\x12\x13\n\x0bshare_count\x18\x02 \x01(\x03*K\n\x08QrFormat\x12\x19\n\x15QR_FORMAT_UNSPECIFIED\x10\x00\x12\x11\n\rQR_FORMAT_PNG\x10\x01\x12\x11\n\rQR_FORMAT_SVG\x10\x02\x32\x88\x07\n\x0bLinkService\x12\x61\n\nCreateLink\x12(.upline.attribution.v1.CreateLinkRequest\x1a).upline.attribution.v1.CreateLinkResponse\x12X\n\x07GetLink\x12%.upline.attribution.v1.GetLinkRequest\x1a&.upline.attribution.v1.GetLinkResponse\x12^\n\tListLinks\x12\'.upline.attribution.v1.ListLinksRequest\x1a(.upline.attribution.v1.ListLinksResponse\x12\x61\n\nCreateCode\x12(.upline.attribution.v1.CreateCodeRequest\x1a).upline.attribution.v1.CreateCodeResponse\x12^\n\tListCodes\x12\'.upline.attribution.v1.ListCodesRequest\x1a(.upline.attribution.v1.ListCodesResponse\x12\x64\n\x0bResolveCode\x12).upline.attribution.v1.ResolveCodeRequest\x1a*.upline.attribution.v1.ResolveCodeResponse\x12^\n\tGetQrCode\x12\'.upline.attribution.v1.GetQrCodeRequest\x1a(.upline.attribution.v1.GetQrCodeResponse\x12\x64\n\x0bRecordShare\x12).upline.attribution.v1.RecordShareRequest\x1a*.upline.attribution.v1.RecordShareResponse\x12m\n\x0eGetShareCounts\x12,.upline.attribution.v1.GetShareCountsRequest\x1a-.upline.attribution.v1.GetShareCountsResponseBU\n\x15upline.attribution.v1B\tLinkProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,7 +67,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTLINKSREQUEST'].fields_by_name['participant_id']._loaded_options = None
   _globals['_LISTLINKSREQUEST'].fields_by_name['participant_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTLINKSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTLINKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTLINKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTLINKSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTLINKSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_CREATECODEREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -87,7 +87,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCODESREQUEST'].fields_by_name['participant_id']._loaded_options = None
   _globals['_LISTCODESREQUEST'].fields_by_name['participant_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTCODESREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTCODESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTCODESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTCODESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTCODESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_RESOLVECODEREQUEST'].fields_by_name['program_id']._loaded_options = None
@@ -120,8 +120,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSHARECOUNTSREQUEST'].fields_by_name['program_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_GETSHARECOUNTSREQUEST'].fields_by_name['participant_id']._loaded_options = None
   _globals['_GETSHARECOUNTSREQUEST'].fields_by_name['participant_id']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_QRFORMAT']._serialized_start=3035
-  _globals['_QRFORMAT']._serialized_end=3110
+  _globals['_QRFORMAT']._serialized_start=3029
+  _globals['_QRFORMAT']._serialized_end=3104
   _globals['_UTM']._serialized_start=122
   _globals['_UTM']._serialized_end=258
   _globals['_LINK']._serialized_start=261
@@ -137,37 +137,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETLINKRESPONSE']._serialized_start=1120
   _globals['_GETLINKRESPONSE']._serialized_end=1180
   _globals['_LISTLINKSREQUEST']._serialized_start=1183
-  _globals['_LISTLINKSREQUEST']._serialized_end=1324
-  _globals['_LISTLINKSRESPONSE']._serialized_start=1326
-  _globals['_LISTLINKSRESPONSE']._serialized_end=1414
-  _globals['_CREATECODEREQUEST']._serialized_start=1417
-  _globals['_CREATECODEREQUEST']._serialized_end=1664
-  _globals['_CREATECODERESPONSE']._serialized_start=1666
-  _globals['_CREATECODERESPONSE']._serialized_end=1729
-  _globals['_LISTCODESREQUEST']._serialized_start=1732
-  _globals['_LISTCODESREQUEST']._serialized_end=1873
-  _globals['_LISTCODESRESPONSE']._serialized_start=1875
-  _globals['_LISTCODESRESPONSE']._serialized_end=1963
-  _globals['_RESOLVECODEREQUEST']._serialized_start=1965
-  _globals['_RESOLVECODEREQUEST']._serialized_end=2039
-  _globals['_RESOLVECODERESPONSE']._serialized_start=2042
-  _globals['_RESOLVECODERESPONSE']._serialized_end=2276
-  _globals['_RESOLVECODERESPONSE_OWNERATTRIBUTESENTRY']._serialized_start=2222
-  _globals['_RESOLVECODERESPONSE_OWNERATTRIBUTESENTRY']._serialized_end=2276
-  _globals['_GETQRCODEREQUEST']._serialized_start=2279
-  _globals['_GETQRCODEREQUEST']._serialized_end=2466
-  _globals['_GETQRCODERESPONSE']._serialized_start=2468
-  _globals['_GETQRCODERESPONSE']._serialized_end=2541
-  _globals['_RECORDSHAREREQUEST']._serialized_start=2544
-  _globals['_RECORDSHAREREQUEST']._serialized_end=2735
-  _globals['_RECORDSHARERESPONSE']._serialized_start=2737
-  _globals['_RECORDSHARERESPONSE']._serialized_end=2779
-  _globals['_CHANNELSHARECOUNT']._serialized_start=2781
-  _globals['_CHANNELSHARECOUNT']._serialized_end=2838
-  _globals['_GETSHARECOUNTSREQUEST']._serialized_start=2840
-  _globals['_GETSHARECOUNTSREQUEST']._serialized_end=2926
-  _globals['_GETSHARECOUNTSRESPONSE']._serialized_start=2928
-  _globals['_GETSHARECOUNTSRESPONSE']._serialized_end=3033
-  _globals['_LINKSERVICE']._serialized_start=3113
-  _globals['_LINKSERVICE']._serialized_end=4017
+  _globals['_LISTLINKSREQUEST']._serialized_end=1321
+  _globals['_LISTLINKSRESPONSE']._serialized_start=1323
+  _globals['_LISTLINKSRESPONSE']._serialized_end=1411
+  _globals['_CREATECODEREQUEST']._serialized_start=1414
+  _globals['_CREATECODEREQUEST']._serialized_end=1661
+  _globals['_CREATECODERESPONSE']._serialized_start=1663
+  _globals['_CREATECODERESPONSE']._serialized_end=1726
+  _globals['_LISTCODESREQUEST']._serialized_start=1729
+  _globals['_LISTCODESREQUEST']._serialized_end=1867
+  _globals['_LISTCODESRESPONSE']._serialized_start=1869
+  _globals['_LISTCODESRESPONSE']._serialized_end=1957
+  _globals['_RESOLVECODEREQUEST']._serialized_start=1959
+  _globals['_RESOLVECODEREQUEST']._serialized_end=2033
+  _globals['_RESOLVECODERESPONSE']._serialized_start=2036
+  _globals['_RESOLVECODERESPONSE']._serialized_end=2270
+  _globals['_RESOLVECODERESPONSE_OWNERATTRIBUTESENTRY']._serialized_start=2216
+  _globals['_RESOLVECODERESPONSE_OWNERATTRIBUTESENTRY']._serialized_end=2270
+  _globals['_GETQRCODEREQUEST']._serialized_start=2273
+  _globals['_GETQRCODEREQUEST']._serialized_end=2460
+  _globals['_GETQRCODERESPONSE']._serialized_start=2462
+  _globals['_GETQRCODERESPONSE']._serialized_end=2535
+  _globals['_RECORDSHAREREQUEST']._serialized_start=2538
+  _globals['_RECORDSHAREREQUEST']._serialized_end=2729
+  _globals['_RECORDSHARERESPONSE']._serialized_start=2731
+  _globals['_RECORDSHARERESPONSE']._serialized_end=2773
+  _globals['_CHANNELSHARECOUNT']._serialized_start=2775
+  _globals['_CHANNELSHARECOUNT']._serialized_end=2832
+  _globals['_GETSHARECOUNTSREQUEST']._serialized_start=2834
+  _globals['_GETSHARECOUNTSREQUEST']._serialized_end=2920
+  _globals['_GETSHARECOUNTSRESPONSE']._serialized_start=2922
+  _globals['_GETSHARECOUNTSRESPONSE']._serialized_end=3027
+  _globals['_LINKSERVICE']._serialized_start=3107
+  _globals['_LINKSERVICE']._serialized_end=4011
 # @@protoc_insertion_point(module_scope)

@@ -335,7 +335,7 @@ class ListLinksRequest(_message.Message):
     participant_id: _builtins.str
     """Whose links."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(
@@ -465,7 +465,7 @@ class ListCodesRequest(_message.Message):
     participant_id: _builtins.str
     """Whose codes."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(
@@ -790,7 +790,7 @@ class GetShareCountsResponse(_message.Message):
     """The sum."""
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelShareCount]:
-        """By channel, most shared first."""
+        """By channel, most shared first; at most 1,000 channels."""
 
     def __init__(
         self,

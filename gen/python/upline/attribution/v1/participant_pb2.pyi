@@ -662,7 +662,7 @@ class ListUplineRequest(_message.Message):
     participant_id: _builtins.str
     """Whose upline."""
     page_size: _builtins.int
-    """How many levels to return: 1 to 1,000, 0 for 64."""
+    """How many levels to return: at most 1,000, also if more are asked for; 0 for 64. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(
@@ -727,7 +727,7 @@ class ListDownlineRequest(_message.Message):
     max_level: _builtins.int
     """How deep to look: 1 for direct referees only, 0 for every level."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(
@@ -834,7 +834,7 @@ class ListReferralsRequest(_message.Message):
     participant_id: _builtins.str
     """The referrer."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

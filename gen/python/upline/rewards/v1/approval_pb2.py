@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from upline.rewards.v1 import reward_pb2 as upline_dot_rewards_dot_v1_dot_reward__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n upline/rewards/v1/approval.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1eupline/rewards/v1/reward.proto\"w\n\x1bListPendingApprovalsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"T\n\x0fPendingApproval\x12\x15\n\rconversion_id\x18\x01 \x01(\t\x12*\n\x07rewards\x18\x02 \x03(\x0b\x32\x19.upline.rewards.v1.Reward\"n\n\x1cListPendingApprovalsResponse\x12\x35\n\tapprovals\x18\x01 \x03(\x0b\x32\".upline.rewards.v1.PendingApproval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x15\x41pproveRewardsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rconversion_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\x16\x41pproveRewardsResponse\x12*\n\x07rewards\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Reward\"o\n\x14RejectRewardsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rconversion_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"C\n\x15RejectRewardsResponse\x12*\n\x07rewards\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Reward2\xd5\x02\n\x0f\x41pprovalService\x12w\n\x14ListPendingApprovals\x12..upline.rewards.v1.ListPendingApprovalsRequest\x1a/.upline.rewards.v1.ListPendingApprovalsResponse\x12\x65\n\x0e\x41pproveRewards\x12(.upline.rewards.v1.ApproveRewardsRequest\x1a).upline.rewards.v1.ApproveRewardsResponse\x12\x62\n\rRejectRewards\x12\'.upline.rewards.v1.RejectRewardsRequest\x1a(.upline.rewards.v1.RejectRewardsResponseBM\n\x11upline.rewards.v1B\rApprovalProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n upline/rewards/v1/approval.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1eupline/rewards/v1/reward.proto\"t\n\x1bListPendingApprovalsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"T\n\x0fPendingApproval\x12\x15\n\rconversion_id\x18\x01 \x01(\t\x12*\n\x07rewards\x18\x02 \x03(\x0b\x32\x19.upline.rewards.v1.Reward\"n\n\x1cListPendingApprovalsResponse\x12\x35\n\tapprovals\x18\x01 \x03(\x0b\x32\".upline.rewards.v1.PendingApproval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x15\x41pproveRewardsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rconversion_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\x16\x41pproveRewardsResponse\x12*\n\x07rewards\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Reward\"o\n\x14RejectRewardsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rconversion_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"C\n\x15RejectRewardsResponse\x12*\n\x07rewards\x18\x01 \x03(\x0b\x32\x19.upline.rewards.v1.Reward2\xd5\x02\n\x0f\x41pprovalService\x12w\n\x14ListPendingApprovals\x12..upline.rewards.v1.ListPendingApprovalsRequest\x1a/.upline.rewards.v1.ListPendingApprovalsResponse\x12\x65\n\x0e\x41pproveRewards\x12(.upline.rewards.v1.ApproveRewardsRequest\x1a).upline.rewards.v1.ApproveRewardsResponse\x12\x62\n\rRejectRewards\x12\'.upline.rewards.v1.RejectRewardsRequest\x1a(.upline.rewards.v1.RejectRewardsResponseBM\n\x11upline.rewards.v1B\rApprovalProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['program_id']._loaded_options = None
   _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['program_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPENDINGAPPROVALSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_APPROVEREWARDSREQUEST'].fields_by_name['program_id']._loaded_options = None
@@ -51,19 +51,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REJECTREWARDSREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_REJECTREWARDSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
   _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_start=116
-  _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_end=235
-  _globals['_PENDINGAPPROVAL']._serialized_start=237
-  _globals['_PENDINGAPPROVAL']._serialized_end=321
-  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_start=323
-  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_end=433
-  _globals['_APPROVEREWARDSREQUEST']._serialized_start=435
-  _globals['_APPROVEREWARDSREQUEST']._serialized_end=519
-  _globals['_APPROVEREWARDSRESPONSE']._serialized_start=521
-  _globals['_APPROVEREWARDSRESPONSE']._serialized_end=589
-  _globals['_REJECTREWARDSREQUEST']._serialized_start=591
-  _globals['_REJECTREWARDSREQUEST']._serialized_end=702
-  _globals['_REJECTREWARDSRESPONSE']._serialized_start=704
-  _globals['_REJECTREWARDSRESPONSE']._serialized_end=771
-  _globals['_APPROVALSERVICE']._serialized_start=774
-  _globals['_APPROVALSERVICE']._serialized_end=1115
+  _globals['_LISTPENDINGAPPROVALSREQUEST']._serialized_end=232
+  _globals['_PENDINGAPPROVAL']._serialized_start=234
+  _globals['_PENDINGAPPROVAL']._serialized_end=318
+  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_start=320
+  _globals['_LISTPENDINGAPPROVALSRESPONSE']._serialized_end=430
+  _globals['_APPROVEREWARDSREQUEST']._serialized_start=432
+  _globals['_APPROVEREWARDSREQUEST']._serialized_end=516
+  _globals['_APPROVEREWARDSRESPONSE']._serialized_start=518
+  _globals['_APPROVEREWARDSRESPONSE']._serialized_end=586
+  _globals['_REJECTREWARDSREQUEST']._serialized_start=588
+  _globals['_REJECTREWARDSREQUEST']._serialized_end=699
+  _globals['_REJECTREWARDSRESPONSE']._serialized_start=701
+  _globals['_REJECTREWARDSRESPONSE']._serialized_end=768
+  _globals['_APPROVALSERVICE']._serialized_start=771
+  _globals['_APPROVALSERVICE']._serialized_end=1112
 # @@protoc_insertion_point(module_scope)

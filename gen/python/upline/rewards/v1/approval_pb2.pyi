@@ -31,7 +31,7 @@ class ListPendingApprovalsRequest(_message.Message):
     program_id: _builtins.str
     """The program."""
     page_size: _builtins.int
-    """How many conversions to return: 1 to 1,000, 0 for 100."""
+    """How many conversions to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(
@@ -61,7 +61,7 @@ class PendingApproval(_message.Message):
     """The conversion."""
     @_builtins.property
     def rewards(self) -> _containers.RepeatedCompositeFieldContainer[_reward_pb2.Reward]:
-        """What waits."""
+        """What waits, as much as fits into 2 MB; ListRewards tells all rewards of the conversion."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class ApproveRewardsResponse(_message.Message):
     REWARDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rewards(self) -> _containers.RepeatedCompositeFieldContainer[_reward_pb2.Reward]:
-        """The conversion's rewards as they stand now."""
+        """The conversion's rewards as they stand now, as many as fit into 2 MB; ListRewards tells all."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class RejectRewardsResponse(_message.Message):
     REWARDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rewards(self) -> _containers.RepeatedCompositeFieldContainer[_reward_pb2.Reward]:
-        """The conversion's rewards as they stand now."""
+        """The conversion's rewards as they stand now, as many as fit into 2 MB; ListRewards tells all."""
 
     def __init__(
         self,

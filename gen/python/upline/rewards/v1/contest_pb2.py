@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upline.rewards.v1 import plan_pb2 as upline_dot_rewards_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fupline/rewards/v1/contest.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cupline/rewards/v1/plan.proto\"o\n\x08Standing\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x03\x12.\n\nreach_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x01\n\x15GetLeaderboardRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\ncontest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xbe\x01\n\x16GetLeaderboardResponse\x12+\n\x07\x63ontest\x18\x01 \x01(\x0b\x32\x1a.upline.rewards.v1.Contest\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.upline.rewards.v1.ContestState\x12.\n\tstandings\x18\x03 \x03(\x0b\x32\x1b.upline.rewards.v1.Standing\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"o\n\x12GetStandingRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\ncontest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"p\n\x13GetStandingResponse\x12-\n\x08standing\x18\x01 \x01(\x0b\x32\x1b.upline.rewards.v1.Standing\x12\x14\n\x0cto_next_rank\x18\x02 \x01(\x03\x12\x14\n\x0cranked_count\x18\x03 \x01(\x03*\x9a\x01\n\x0c\x43ontestState\x12\x1d\n\x19\x43ONTEST_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONTEST_STATE_SCHEDULED\x10\x01\x12\x19\n\x15\x43ONTEST_STATE_RUNNING\x10\x02\x12\x18\n\x14\x43ONTEST_STATE_CLOSED\x10\x03\x12\x19\n\x15\x43ONTEST_STATE_SETTLED\x10\x04\x32\xd5\x01\n\x0e\x43ontestService\x12\x65\n\x0eGetLeaderboard\x12(.upline.rewards.v1.GetLeaderboardRequest\x1a).upline.rewards.v1.GetLeaderboardResponse\x12\\\n\x0bGetStanding\x12%.upline.rewards.v1.GetStandingRequest\x1a&.upline.rewards.v1.GetStandingResponseBL\n\x11upline.rewards.v1B\x0c\x43ontestProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fupline/rewards/v1/contest.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cupline/rewards/v1/plan.proto\"o\n\x08Standing\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x16\n\x0eparticipant_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x03\x12.\n\nreach_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\x15GetLeaderboardRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\ncontest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\xbe\x01\n\x16GetLeaderboardResponse\x12+\n\x07\x63ontest\x18\x01 \x01(\x0b\x32\x1a.upline.rewards.v1.Contest\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.upline.rewards.v1.ContestState\x12.\n\tstandings\x18\x03 \x03(\x0b\x32\x1b.upline.rewards.v1.Standing\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"o\n\x12GetStandingRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\ncontest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"p\n\x13GetStandingResponse\x12-\n\x08standing\x18\x01 \x01(\x0b\x32\x1b.upline.rewards.v1.Standing\x12\x14\n\x0cto_next_rank\x18\x02 \x01(\x03\x12\x14\n\x0cranked_count\x18\x03 \x01(\x03*\x9a\x01\n\x0c\x43ontestState\x12\x1d\n\x19\x43ONTEST_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ONTEST_STATE_SCHEDULED\x10\x01\x12\x19\n\x15\x43ONTEST_STATE_RUNNING\x10\x02\x12\x18\n\x14\x43ONTEST_STATE_CLOSED\x10\x03\x12\x19\n\x15\x43ONTEST_STATE_SETTLED\x10\x04\x32\xd5\x01\n\x0e\x43ontestService\x12\x65\n\x0eGetLeaderboard\x12(.upline.rewards.v1.GetLeaderboardRequest\x1a).upline.rewards.v1.GetLeaderboardResponse\x12\\\n\x0bGetStanding\x12%.upline.rewards.v1.GetStandingRequest\x1a&.upline.rewards.v1.GetStandingResponseBL\n\x11upline.rewards.v1B\x0c\x43ontestProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETLEADERBOARDREQUEST'].fields_by_name['contest_id']._loaded_options = None
   _globals['_GETLEADERBOARDREQUEST'].fields_by_name['contest_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_GETLEADERBOARDREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_GETLEADERBOARDREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_GETLEADERBOARDREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_GETLEADERBOARDREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_GETLEADERBOARDREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_GETSTANDINGREQUEST'].fields_by_name['program_id']._loaded_options = None
@@ -49,18 +49,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTANDINGREQUEST'].fields_by_name['contest_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_GETSTANDINGREQUEST'].fields_by_name['participant_id']._loaded_options = None
   _globals['_GETSTANDINGREQUEST'].fields_by_name['participant_id']._serialized_options = b'\272H\004r\002\020\001'
-  _globals['_CONTESTSTATE']._serialized_start=825
-  _globals['_CONTESTSTATE']._serialized_end=979
+  _globals['_CONTESTSTATE']._serialized_start=822
+  _globals['_CONTESTSTATE']._serialized_end=976
   _globals['_STANDING']._serialized_start=146
   _globals['_STANDING']._serialized_end=257
   _globals['_GETLEADERBOARDREQUEST']._serialized_start=260
-  _globals['_GETLEADERBOARDREQUEST']._serialized_end=402
-  _globals['_GETLEADERBOARDRESPONSE']._serialized_start=405
-  _globals['_GETLEADERBOARDRESPONSE']._serialized_end=595
-  _globals['_GETSTANDINGREQUEST']._serialized_start=597
-  _globals['_GETSTANDINGREQUEST']._serialized_end=708
-  _globals['_GETSTANDINGRESPONSE']._serialized_start=710
-  _globals['_GETSTANDINGRESPONSE']._serialized_end=822
-  _globals['_CONTESTSERVICE']._serialized_start=982
-  _globals['_CONTESTSERVICE']._serialized_end=1195
+  _globals['_GETLEADERBOARDREQUEST']._serialized_end=399
+  _globals['_GETLEADERBOARDRESPONSE']._serialized_start=402
+  _globals['_GETLEADERBOARDRESPONSE']._serialized_end=592
+  _globals['_GETSTANDINGREQUEST']._serialized_start=594
+  _globals['_GETSTANDINGREQUEST']._serialized_end=705
+  _globals['_GETSTANDINGRESPONSE']._serialized_start=707
+  _globals['_GETSTANDINGRESPONSE']._serialized_end=819
+  _globals['_CONTESTSERVICE']._serialized_start=979
+  _globals['_CONTESTSERVICE']._serialized_end=1192
 # @@protoc_insertion_point(module_scope)

@@ -104,7 +104,7 @@ class GetLeaderboardRequest(_message.Message):
     contest_id: _builtins.str
     """The contest."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

@@ -558,7 +558,9 @@ class CreatePayoutBatchResponse(_message.Message):
     """The same as a CSV file for a bank or provider, with a header line."""
     @_builtins.property
     def payouts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payout]:
-        """The payouts of the batch in the order of their ids, at most 10,000; all are SENT."""
+        """The payouts of the batch in the order of their ids: at most 10,000, and no more than have 1 MB here. All are SENT; the next batch takes
+        what is left.
+        """
 
     def __init__(
         self,
@@ -642,7 +644,7 @@ class ListPayoutsRequest(_message.Message):
     state: Global___PayoutState.ValueType
     """Only those that stand there; unspecified for all."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

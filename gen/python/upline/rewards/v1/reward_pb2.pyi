@@ -365,7 +365,7 @@ class ListRewardsRequest(_message.Message):
     conversion_id: _builtins.str
     """One conversion's."""
     page_size: _builtins.int
-    """How many to return: 1 to 1,000, 0 for 100."""
+    """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(
@@ -455,6 +455,9 @@ class ExplainRewardResponse(_message.Message):
     DERIVATION_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
+    REVISION_COUNT_FIELD_NUMBER: _builtins.int
+    revision_count: _builtins.int
+    """How many revisions there are."""
     @_builtins.property
     def reward(self) -> Global___Reward:
         """The reward."""
@@ -465,7 +468,7 @@ class ExplainRewardResponse(_message.Message):
 
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RewardRevision]:
-        """What reversals took back and a person refused since, oldest first."""
+        """What reversals took back and a person refused since, oldest first, as many as fit into 2 MB."""
 
     @_builtins.property
     def current(self) -> Global___Derivation:
@@ -478,10 +481,11 @@ class ExplainRewardResponse(_message.Message):
         derivation: Global___Derivation | None = ...,
         revisions: _abc.Iterable[Global___RewardRevision] | None = ...,
         current: Global___Derivation | None = ...,
+        revision_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "derivation", b"derivation", "reward", b"reward"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "derivation", b"derivation", "revisions", b"revisions", "reward", b"reward"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "derivation", b"derivation", "revision_count", b"revision_count", "revisions", b"revisions", "reward", b"reward"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -496,22 +500,30 @@ class ExplainConversionRequest(_message.Message):
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     CONVERSION_ID_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program."""
     conversion_id: _builtins.str
     """The conversion."""
     locale: _builtins.str
     """The language of sentences: `en` (also when empty) or `ru`."""
+    page_size: _builtins.int
+    """How many derivations to return: at most 1,000, also if more are asked for; 0 for all. A page may end earlier, at 2 MB."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
     def __init__(
         self,
         *,
         program_id: _builtins.str = ...,
         conversion_id: _builtins.str = ...,
         locale: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "locale", b"locale", "program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "locale", b"locale", "page_size", b"page_size", "page_token", b"page_token", "program_id", b"program_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -528,6 +540,7 @@ class ExplainConversionResponse(_message.Message):
     REMAINING_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     plan_version: _builtins.int
     """The version of the plan that decided; 0 if none was in force."""
     remaining_minor: _builtins.int
@@ -536,6 +549,8 @@ class ExplainConversionResponse(_message.Message):
     """The conversion's currency."""
     sentence: _builtins.str
     """The whole in one sentence, in the language asked for (also why nobody got anything)."""
+    next_page_token: _builtins.str
+    """Token of the next page of derivations; empty on the last."""
     @_builtins.property
     def derivations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Derivation]:
         """Every rule and level with its outcome, as the conversion stands now."""
@@ -548,10 +563,11 @@ class ExplainConversionResponse(_message.Message):
         remaining_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         sentence: _builtins.str = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "derivations", b"derivations", "plan_version", b"plan_version", "remaining_minor", b"remaining_minor", "sentence", b"sentence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "derivations", b"derivations", "next_page_token", b"next_page_token", "plan_version", b"plan_version", "remaining_minor", b"remaining_minor", "sentence", b"sentence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

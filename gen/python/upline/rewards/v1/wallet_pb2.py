@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eupline/rewards/v1/wallet.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\x07\x42\x61lance\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\x05\x12\x12\n\nheld_minor\x18\x03 \x01(\x03\x12\x17\n\x0f\x61vailable_minor\x18\x04 \x01(\x03\x12\x16\n\x0ereserved_minor\x18\x05 \x01(\x03\x12\x12\n\ndebt_minor\x18\x06 \x01(\x03\"\xf8\x01\n\x08Transfer\x12\x13\n\x0btransfer_id\x18\x01 \x01(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.upline.rewards.v1.TransferKind\x12\x15\n\rdebit_account\x18\x03 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x04 \x01(\t\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x11\n\treward_id\x18\x07 \x01(\t\x12\x10\n\x08\x63\x61use_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"}\n\x10GetWalletRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x11GetWalletResponse\x12,\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x1a.upline.rewards.v1.Balance\"\x91\x01\n\x14ListTransfersRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x15ListTransfersResponse\x12.\n\ttransfers\x18\x01 \x03(\x0b\x32\x1b.upline.rewards.v1.Transfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x12\x41uditLedgerRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\"\x84\x01\n\x0c\x41uditFinding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x12\n\nprogram_id\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x30\n\x07\x63oncern\x18\x05 \x01(\x0e\x32\x1f.upline.rewards.v1.AuditConcern\"\x9f\x01\n\x13\x41uditLedgerResponse\x12\x10\n\x08\x62\x61lanced\x18\x01 \x01(\x08\x12\x16\n\x0etransfer_count\x18\x02 \x01(\x03\x12\x15\n\raccount_count\x18\x03 \x01(\x03\x12\x14\n\x0creward_count\x18\x04 \x01(\x03\x12\x31\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x1f.upline.rewards.v1.AuditFinding*\xb6\x04\n\x0cTransferKind\x12\x1d\n\x19TRANSFER_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TRANSFER_KIND_ACCRUAL\x10\x01\x12\x19\n\x15TRANSFER_KIND_RELEASE\x10\x02\x12\x1a\n\x16TRANSFER_KIND_REVERSAL\x10\x03\x12!\n\x1dTRANSFER_KIND_DEBT_SETTLEMENT\x10\x04\x12\x1b\n\x17TRANSFER_KIND_REJECTION\x10\x05\x12\x1f\n\x1bTRANSFER_KIND_AUTHORIZATION\x10\x06\x12\x19\n\x15TRANSFER_KIND_CAPTURE\x10\x07\x12\x16\n\x12TRANSFER_KIND_VOID\x10\x08\x12#\n\x1fTRANSFER_KIND_REDEMPTION_REFUND\x10\t\x12\x1a\n\x16TRANSFER_KIND_PURCHASE\x10\n\x12\x1a\n\x16TRANSFER_KIND_EXCHANGE\x10\x0b\x12\x16\n\x12TRANSFER_KIND_GIFT\x10\x0c\x12 \n\x1cTRANSFER_KIND_PAYOUT_REQUEST\x10\r\x12\x18\n\x14TRANSFER_KIND_PAYOUT\x10\x0e\x12\x1c\n\x18TRANSFER_KIND_PAYOUT_FEE\x10\x0f\x12\x1f\n\x1bTRANSFER_KIND_PAYOUT_RETURN\x10\x10\x12\x18\n\x14TRANSFER_KIND_EXPIRY\x10\x11\x12\x17\n\x13TRANSFER_KIND_PRIZE\x10\x12*_\n\x0c\x41uditConcern\x12\x1d\n\x19\x41UDIT_CONCERN_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIT_CONCERN_LEDGER\x10\x01\x12\x16\n\x12\x41UDIT_CONCERN_FLOW\x10\x02\x32\xa9\x02\n\rWalletService\x12V\n\tGetWallet\x12#.upline.rewards.v1.GetWalletRequest\x1a$.upline.rewards.v1.GetWalletResponse\x12\x62\n\rListTransfers\x12\'.upline.rewards.v1.ListTransfersRequest\x1a(.upline.rewards.v1.ListTransfersResponse\x12\\\n\x0b\x41uditLedger\x12%.upline.rewards.v1.AuditLedgerRequest\x1a&.upline.rewards.v1.AuditLedgerResponseBK\n\x11upline.rewards.v1B\x0bWalletProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eupline/rewards/v1/wallet.proto\x12\x11upline.rewards.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\x07\x42\x61lance\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x14\n\x0cminor_digits\x18\x02 \x01(\x05\x12\x12\n\nheld_minor\x18\x03 \x01(\x03\x12\x17\n\x0f\x61vailable_minor\x18\x04 \x01(\x03\x12\x16\n\x0ereserved_minor\x18\x05 \x01(\x03\x12\x12\n\ndebt_minor\x18\x06 \x01(\x03\"\xf8\x01\n\x08Transfer\x12\x13\n\x0btransfer_id\x18\x01 \x01(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x1f.upline.rewards.v1.TransferKind\x12\x15\n\rdebit_account\x18\x03 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x04 \x01(\t\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x11\n\treward_id\x18\x07 \x01(\t\x12\x10\n\x08\x63\x61use_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"}\n\x10GetWalletRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12+\n\x07\x61t_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x11GetWalletResponse\x12,\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x1a.upline.rewards.v1.Balance\"\x8e\x01\n\x14ListTransfersRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"`\n\x15ListTransfersResponse\x12.\n\ttransfers\x18\x01 \x03(\x0b\x32\x1b.upline.rewards.v1.Transfer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x12\x41uditLedgerRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?\"\x84\x01\n\x0c\x41uditFinding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x12\n\nprogram_id\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x30\n\x07\x63oncern\x18\x05 \x01(\x0e\x32\x1f.upline.rewards.v1.AuditConcern\"\x9f\x01\n\x13\x41uditLedgerResponse\x12\x10\n\x08\x62\x61lanced\x18\x01 \x01(\x08\x12\x16\n\x0etransfer_count\x18\x02 \x01(\x03\x12\x15\n\raccount_count\x18\x03 \x01(\x03\x12\x14\n\x0creward_count\x18\x04 \x01(\x03\x12\x31\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x1f.upline.rewards.v1.AuditFinding*\xb6\x04\n\x0cTransferKind\x12\x1d\n\x19TRANSFER_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15TRANSFER_KIND_ACCRUAL\x10\x01\x12\x19\n\x15TRANSFER_KIND_RELEASE\x10\x02\x12\x1a\n\x16TRANSFER_KIND_REVERSAL\x10\x03\x12!\n\x1dTRANSFER_KIND_DEBT_SETTLEMENT\x10\x04\x12\x1b\n\x17TRANSFER_KIND_REJECTION\x10\x05\x12\x1f\n\x1bTRANSFER_KIND_AUTHORIZATION\x10\x06\x12\x19\n\x15TRANSFER_KIND_CAPTURE\x10\x07\x12\x16\n\x12TRANSFER_KIND_VOID\x10\x08\x12#\n\x1fTRANSFER_KIND_REDEMPTION_REFUND\x10\t\x12\x1a\n\x16TRANSFER_KIND_PURCHASE\x10\n\x12\x1a\n\x16TRANSFER_KIND_EXCHANGE\x10\x0b\x12\x16\n\x12TRANSFER_KIND_GIFT\x10\x0c\x12 \n\x1cTRANSFER_KIND_PAYOUT_REQUEST\x10\r\x12\x18\n\x14TRANSFER_KIND_PAYOUT\x10\x0e\x12\x1c\n\x18TRANSFER_KIND_PAYOUT_FEE\x10\x0f\x12\x1f\n\x1bTRANSFER_KIND_PAYOUT_RETURN\x10\x10\x12\x18\n\x14TRANSFER_KIND_EXPIRY\x10\x11\x12\x17\n\x13TRANSFER_KIND_PRIZE\x10\x12*_\n\x0c\x41uditConcern\x12\x1d\n\x19\x41UDIT_CONCERN_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIT_CONCERN_LEDGER\x10\x01\x12\x16\n\x12\x41UDIT_CONCERN_FLOW\x10\x02\x32\xa9\x02\n\rWalletService\x12V\n\tGetWallet\x12#.upline.rewards.v1.GetWalletRequest\x1a$.upline.rewards.v1.GetWalletResponse\x12\x62\n\rListTransfers\x12\'.upline.rewards.v1.ListTransfersRequest\x1a(.upline.rewards.v1.ListTransfersResponse\x12\\\n\x0b\x41uditLedger\x12%.upline.rewards.v1.AuditLedgerRequest\x1a&.upline.rewards.v1.AuditLedgerResponseBK\n\x11upline.rewards.v1B\x0bWalletProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,15 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['participant_id']._loaded_options = None
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['participant_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTTRANSFERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTTRANSFERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTTRANSFERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_AUDITLEDGERREQUEST'].fields_by_name['program_id']._loaded_options = None
   _globals['_AUDITLEDGERREQUEST'].fields_by_name['program_id']._serialized_options = b'\272H\004r\002\030?'
-  _globals['_TRANSFERKIND']._serialized_start=1293
-  _globals['_TRANSFERKIND']._serialized_end=1859
-  _globals['_AUDITCONCERN']._serialized_start=1861
-  _globals['_AUDITCONCERN']._serialized_end=1956
+  _globals['_TRANSFERKIND']._serialized_start=1290
+  _globals['_TRANSFERKIND']._serialized_end=1856
+  _globals['_AUDITCONCERN']._serialized_start=1858
+  _globals['_AUDITCONCERN']._serialized_end=1953
   _globals['_BALANCE']._serialized_start=116
   _globals['_BALANCE']._serialized_end=251
   _globals['_TRANSFER']._serialized_start=254
@@ -61,15 +61,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETWALLETRESPONSE']._serialized_start=631
   _globals['_GETWALLETRESPONSE']._serialized_end=696
   _globals['_LISTTRANSFERSREQUEST']._serialized_start=699
-  _globals['_LISTTRANSFERSREQUEST']._serialized_end=844
-  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=846
-  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=942
-  _globals['_AUDITLEDGERREQUEST']._serialized_start=944
-  _globals['_AUDITLEDGERREQUEST']._serialized_end=993
-  _globals['_AUDITFINDING']._serialized_start=996
-  _globals['_AUDITFINDING']._serialized_end=1128
-  _globals['_AUDITLEDGERRESPONSE']._serialized_start=1131
-  _globals['_AUDITLEDGERRESPONSE']._serialized_end=1290
-  _globals['_WALLETSERVICE']._serialized_start=1959
-  _globals['_WALLETSERVICE']._serialized_end=2256
+  _globals['_LISTTRANSFERSREQUEST']._serialized_end=841
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_start=843
+  _globals['_LISTTRANSFERSRESPONSE']._serialized_end=939
+  _globals['_AUDITLEDGERREQUEST']._serialized_start=941
+  _globals['_AUDITLEDGERREQUEST']._serialized_end=990
+  _globals['_AUDITFINDING']._serialized_start=993
+  _globals['_AUDITFINDING']._serialized_end=1125
+  _globals['_AUDITLEDGERRESPONSE']._serialized_start=1128
+  _globals['_AUDITLEDGERRESPONSE']._serialized_end=1287
+  _globals['_WALLETSERVICE']._serialized_start=1956
+  _globals['_WALLETSERVICE']._serialized_end=2253
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,63 @@
+"""How long a request may be, and what is told of one that is longer."""
+
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.rpc import code_pb2
+
+from chassis.errors import UplineError, invalid
+
+MEBIBYTE = 1024 * 1024
+MAX_READ_BYTES = 32 * MEBIBYTE
+"""What gRPC reads at all. It answers what is longer with RESOURCE_EXHAUSTED, as if there were no room just now; so this
+lies far above what requests may have, and what is between the two is told as what it is."""
+MAX_REQUEST_BYTES = 4 * MEBIBYTE
+"""Of a request with a list of items: 1,000 clicks or conversions of ordinary size fit several times."""
+MAX_ITEM_BYTES = 3 * MEBIBYTE
+"""Of one item. Clients of gRPC read 4 MB by default: so it can be read again, with what is added to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeBound:
+    """How long a request of a method may be, and what makes it long."""
+
+    most_bytes: int
+    field: str
+    """Its list of items, else the one thing it is about; empty if it has neither."""
+    of_many: bool
+
+    @classmethod
+    def of(cls, method: MethodDescriptor) -> "SizeBound":
+        """The bound of a method's requests."""
+        own = [
+            field
+            for field in method.input_type.fields
+            if field.message_type and field.message_type.file.package.startswith("upline.")
+        ]
+        for field in own:
+            if field.is_repeated and not is_map(field):
+                return cls(MAX_REQUEST_BYTES, field.name, of_many=True)
+        return cls(MAX_ITEM_BYTES, own[0].name if own else "", of_many=False)
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether a field is a map, which descriptors show as a list of entries."""
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """Stands in for a request that was not parsed, because parsed it would take many times the memory."""
+
+    bound: SizeBound
+    size_bytes: int
+
+    def error(self) -> UplineError:
+        """INVALID_ARGUMENT with how long the request is and may be, and what to send instead."""
+        instead = f"fewer {self.bound.field} at once" if self.bound.of_many else "less"
+        message = (
+            f"the request has {self.size_bytes:,} bytes; at most {self.bound.most_bytes:,} are taken, so send {instead}"
+        )
+        if self.bound.field:
+            return invalid(self.bound.field, message, "TOO_LONG")
+        return UplineError(code_pb2.INVALID_ARGUMENT, "TOO_LONG", message)
