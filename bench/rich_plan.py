@@ -81,7 +81,7 @@ def rich_plan() -> plan_pb2.Plan:
     rule.when = "event.amount_minor >= 1500 && event.type == 'order'"
     rule.tiers.counter, rule.tiers.mode = "volume", plan_pb2.TIER_MODE_NEXT
     for bound, factor in ((200_000, "1.2"), (1_000_000, "1.5")):
-        rule.tiers.tiers.add(**{"from": bound}, factor=factor)
+        rule.tiers.tiers.add(bound=bound, factor=factor)
     rule.caps.add(
         scope=plan_pb2.CAP_SCOPE_BENEFICIARY, amount_minor=1_000_000, period=plan_pb2.PERIOD_MONTH,
     )  # fmt: skip

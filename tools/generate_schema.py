@@ -16,6 +16,8 @@ from typing import Any
 from buf.validate import validate_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorSet
 
+from cli.bundle.names import FILE_NAMES
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 TARGET = ROOT / "programs" / "program.schema.json"
@@ -86,15 +88,17 @@ class Schema:
         hidden = SET_BY_THE_SERVICE.get(name, set())
         properties: dict[str, Any] = {}
         required = []
+        renamed = FILE_NAMES.get(name.lstrip("."), {})
         for index, field in enumerate(message.field):
-            if field.name in hidden:
+            if field.name in hidden or field.name in renamed.values():
                 continue
             rules = field.options.Extensions[validate_pb2.field]
-            properties[field.name] = self._field(field, rules)
+            shown = renamed.get(field.name, field.name)
+            properties[shown] = self._field(field, rules)
             if comment := comments.get((*path, 2, index)):
-                properties[field.name]["description"] = comment
-            if not field.HasField("oneof_index") and _is_required(field, rules):
-                required.append(field.name)
+                properties[shown]["description"] = comment
+            if field.name in renamed or (not field.HasField("oneof_index") and _is_required(field, rules)):
+                required.append(shown)
         schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
         if comment := comments.get(path):
             schema["description"] = comment

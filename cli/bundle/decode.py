@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli.bundle.names import did_you_mean, enum_prefix, enum_values
+from cli.bundle.names import FILE_NAMES, did_you_mean, enum_prefix, enum_values
 from cli.bundle.problems import Place, Problem
 from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
 from cli.bundle.spans import HINT, parse_span
@@ -77,13 +77,16 @@ class Decoder:
     def _fields(self, node: yaml.MappingNode, target: Message, path: str, depth: int) -> None:
         descriptor = target.DESCRIPTOR
         read_only = SET_BY_THE_SERVICE.get(descriptor.full_name, set())
+        renamed = FILE_NAMES.get(descriptor.full_name, {})
         chosen: dict[str, str] = {}
         for key, key_node, value_node in self.entries(node, path):
             here = joined(path, key)
             known = descriptor.fields_by_name.get(key)
             if known is None:
-                hint = did_you_mean(key, [name for name in descriptor.fields_by_name if name not in read_only])
-                self.note(key_node, here, f"unknown field{hint}")
+                offered = [name for name in descriptor.fields_by_name if name not in read_only | renamed.keys()]
+                self.note(key_node, here, f"unknown field{did_you_mean(key, offered)}")
+            elif key in renamed:
+                self.note(key_node, here, f'is called "{renamed[key]}" in a program file')
             elif key in read_only:
                 self.note(key_node, here, "is set by the service and cannot be given")
             elif (oneof := known.containing_oneof) is not None and oneof.name in chosen:

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli.bundle.names import short_name
+from cli.bundle.names import FILE_NAMES, short_name
 from cli.bundle.spans import format_span
 
 
@@ -20,8 +20,9 @@ def plain(message: Message, *, defaults: bool = False) -> Any:
     if isinstance(message, Timestamp):
         return message.ToDatetime(tzinfo=UTC).isoformat().replace("+00:00", "Z")
     given = {known.name for known, _value in message.ListFields()}
+    renamed = FILE_NAMES.get(message.DESCRIPTOR.full_name, {})
     return {
-        known.name: _field(message, known, defaults)
+        renamed.get(known.name, known.name): _field(message, known, defaults)
         for known in message.DESCRIPTOR.fields
         if known.name in given or (defaults and not known.has_presence)
     }

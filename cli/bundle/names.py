@@ -6,6 +6,9 @@ from difflib import get_close_matches
 
 from google.protobuf.descriptor import EnumDescriptor
 
+FILE_NAMES = {"upline.rewards.v1.Tier": {"bound": "from"}}
+"""Fields that program files have under another name, by message: the older of two, which only a caller in Python cannot write."""
+
 
 def enum_prefix(enum: EnumDescriptor) -> str:
     """What the style guide puts before every value: `BIND_SOURCE_` for `BindSource`."""

@@ -1,11 +1,12 @@
 """What the contracts say to the generators of other languages: where stubs go, and whose file the validation rules are."""
 
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 
 import pytest
 from buf.validate import validate_pb2
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from protovalidate._gen.buf.validate import validate_pb as complete  # the complete module, as the library ships it
 
@@ -28,6 +29,18 @@ def test_stubs_of_go_and_java_have_a_place(proto: str) -> None:
     assert options.java_package == f"upline.{package}.{version}"
     assert options.java_multiple_files
     assert options.java_outer_classname == f"{file.removesuffix('.proto').title()}Proto"
+
+
+def fields(message: Descriptor) -> list[FieldDescriptor]:
+    """Of a message and those within it."""
+    return [*message.fields, *(field for nested in message.nested_types for field in fields(nested))]
+
+
+@pytest.mark.parametrize("proto", CONTRACTS)
+def test_every_field_can_be_a_keyword_argument_in_python(proto: str) -> None:
+    messages = descriptor(proto).message_types_by_name.values()
+    unwritable = [each for message in messages for each in fields(message) if iskeyword(each.name)]
+    assert all(each.GetOptions().deprecated for each in unwritable), [each.full_name for each in unwritable]
 
 
 def files() -> tuple[FileDescriptorProto, FileDescriptorProto]:

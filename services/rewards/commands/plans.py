@@ -12,7 +12,7 @@ from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.store import contests, plans
 from services.rewards.store.plans import PlanRow
-from services.rewards.wire.plans import as_published, read_plan
+from services.rewards.wire.plans import as_stored, read_plan
 from services.rewards.wire.warnings import warning_messages
 
 _NEWEST = 2**31 - 1
@@ -39,7 +39,7 @@ async def _publish(
     await plans.lock(conn, request.program_id)
     now = deps.clock.now()
     newest = next(iter(await plans.load_rows(conn, request.program_id, _NEWEST, 1)), None)
-    content = as_published(request.plan).SerializeToString(deterministic=True)
+    content = as_stored(request.plan).SerializeToString(deterministic=True)
     if newest is not None:
         if newest.currency_code != request.currency_code:
             raise invalid(

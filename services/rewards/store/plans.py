@@ -13,7 +13,7 @@ from upline.rewards.v1 import plan_pb2
 from chassis.errors import UplineError, failed_precondition
 from chassis.times import to_timestamp
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.wire.plans import read_plan
+from services.rewards.wire.plans import as_answered, read_plan
 
 _LOAD = text("""
     SELECT program_id, version, currency_code, plan, effective_time FROM plan_version
@@ -152,7 +152,7 @@ def version_message(row: PlanRow) -> plan_pb2.PlanVersion:
     return plan_pb2.PlanVersion(
         program_id=row.program_id,
         version=row.version,
-        plan=plan_pb2.Plan.FromString(row.plan),
+        plan=as_answered(row.plan),
         effective_time=to_timestamp(row.effective_time) if row.effective_time else None,
         create_time=to_timestamp(row.create_time),
     )

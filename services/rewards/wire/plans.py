@@ -18,8 +18,9 @@ from services.rewards.wire.plan_context import PlanContext
 from services.rewards.wire.problems import Problems
 from services.rewards.wire.rules import RuleReader
 from services.rewards.wire.terms import read_terms
+from services.rewards.wire.tiers import under_both_names, under_old_name
 
-__all__ = ["as_published", "asset_message", "currency_digits", "read_plan"]
+__all__ = ["as_answered", "as_published", "as_stored", "asset_message", "currency_digits", "read_plan"]
 
 _ROUNDING = {
     plan_pb2.ROUNDING_MODE_UNSPECIFIED: Rounding.HALF_EVEN,
@@ -80,6 +81,20 @@ def as_published(message: plan_pb2.Plan) -> plan_pb2.Plan:
         if rule.occurrence.HasField("within_of_binding") and not rule.occurrence.before_binding:
             rule.occurrence.before_binding = plan_pb2.BEFORE_BINDING_EXCLUDED
     return said
+
+
+def as_stored(message: plan_pb2.Plan) -> plan_pb2.Plan:
+    """The same under names that every version of this service knows: while one is replaced by the next, both read it."""
+    said = as_published(message)
+    under_old_name(said)
+    return said
+
+
+def as_answered(stored: bytes) -> plan_pb2.Plan:
+    """A stored plan for callers: what has two names is said under both."""
+    message = plan_pb2.Plan.FromString(stored)
+    under_both_names(message)
+    return message
 
 
 def _context(currency_code: str, message: plan_pb2.Plan, problems: Problems) -> PlanContext:

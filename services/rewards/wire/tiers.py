@@ -1,6 +1,6 @@
 """Tiers of one rule: what each level gets at each of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
@@ -19,6 +19,30 @@ _MODES = {
     plan_pb2.TIER_MODE_BONUS: TierMode.BONUS,
 }
 _PERCENTAGES = frozenset({"percent", "per_level", "geometric"})
+_OLD_NAME = "from"
+"""Of a tier's `bound`: a word of Python, so it can only be asked for by its name as a text."""
+
+
+def under_old_name(plan: plan_pb2.Plan) -> None:
+    """Says the bounds of a plan as every version of this service can read them: so a plan is stored. They are not in contradiction."""
+    for tier in _tiers_of(plan):
+        setattr(tier, _OLD_NAME, _bound(tier))
+        tier.ClearField("bound")
+
+
+def under_both_names(plan: plan_pb2.Plan) -> None:
+    """Says the bounds of a stored plan for callers of either name."""
+    for tier in _tiers_of(plan):
+        tier.bound = _bound(tier)
+
+
+def _tiers_of(plan: plan_pb2.Plan) -> Iterable[plan_pb2.Tier]:
+    return (tier for rule in plan.rules for tier in rule.tiers.tiers)
+
+
+def _bound(tier: plan_pb2.Tier) -> int:
+    stated: int = tier.bound or getattr(tier, _OLD_NAME)
+    return stated
 
 
 class TierReader:
@@ -44,12 +68,11 @@ class TierReader:
             if counter is not None and counter.measure is not Measure.VOLUME:
                 self._wrong("tiers.counter", f"MARGINAL splits an amount: {message.counter!r} must measure VOLUME")
             self._require_percentages()
-        tiers = []
+        tiers: list[Tier] = []
         for index, each in enumerate(message.tiers):
-            if index and getattr(each, "from") <= getattr(message.tiers[index - 1], "from"):
-                self._wrong(f"tiers.tiers[{index}].from", "must be above that of the tier before")
+            self._check_bound(each, tiers[-1].bound if tiers else 0, f"tiers.tiers[{index}]")
             levels = tuple(self._level(level, each, mode, f"tiers.tiers[{index}]") for level in self._levels)
-            tiers.append(Tier(getattr(each, "from"), levels))
+            tiers.append(Tier(_bound(each), levels))
         # One conversion may cross every bound, and the bonuses are one reward then.
         if mode is TierMode.BONUS and (together := sum(each.amount_minor for each in message.tiers)) > MAX_AMOUNT_MINOR:
             self._forbid("tiers.tiers", f"come to {together:g} minor units together; at most {MAX_AMOUNT_MINOR}")
@@ -60,6 +83,20 @@ class TierReader:
 
     def _forbid(self, field: str, description: str) -> None:
         self._plan.problems.forbid(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
+
+    def _check_bound(self, tier: plan_pb2.Tier, before: int, field: str) -> None:
+        old, bound = getattr(tier, _OLD_NAME), tier.bound
+        name = "bound" if bound and not old else _OLD_NAME
+        if not (old or bound):
+            self._wrong(
+                f"{field}.{name}", "must be given: the counter's value from which on the tier holds, more than 0"
+            )
+        elif old and bound and old != bound:
+            self._wrong(
+                f"{field}.bound", f"is {bound}, and `{_OLD_NAME}`, which means the same, is {old}: give one of them"
+            )
+        elif _bound(tier) <= before:
+            self._wrong(f"{field}.{name}", "must be above that of the tier before")
 
     def _require_percentages(self) -> None:
         fixed = any(level.percent is None for level in self._levels)

@@ -13,6 +13,7 @@ from chassis.times import to_timestamp
 from tests.errors import violated_fields
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, three_levels
 from tests.running import DEADLINE_SECONDS
+from tests.unit.rewards.plans import counter
 
 
 async def test_the_same_plan_is_not_published_twice(ledger: Ledger, published: Published) -> None:
@@ -28,6 +29,26 @@ async def test_the_same_plan_is_not_published_twice(ledger: Ledger, published: P
     )
     assert [each.version for each in rest.plan_versions] == [1]
     assert not rest.next_page_token
+
+
+async def test_a_tier_is_published_under_either_name_and_answered_under_both(
+    ledger: Ledger, published: Published
+) -> None:
+    by_bound = three_levels()
+    by_bound.counters.append(counter("sales", plan_pb2.MEASURE_CONVERSIONS))
+    tier = plan_pb2.Tier(bound=3, factor="2")
+    by_bound.rules[0].tiers.CopyFrom(plan_pb2.Tiers(counter="sales", mode=plan_pb2.TIER_MODE_NEXT, tiers=[tier]))
+    program = await published(by_bound)
+    answer = await ledger.plans.GetPlan(plan_pb2.GetPlanRequest(program_id=program), timeout=10)
+    (told,) = answer.plan_version.plan.rules[0].tiers.tiers
+    assert (told.bound, getattr(told, "from")) == (3, 3)
+    assert (await ledger.publish(program, answer.plan_version.plan)).version == 1
+    by_from = three_levels()
+    by_from.CopyFrom(by_bound)
+    (old,) = by_from.rules[0].tiers.tiers
+    old.ClearField("bound")
+    setattr(old, "from", 3)
+    assert (await ledger.publish(program, by_from)).version == 1
 
 
 async def test_a_request_id_is_answered_once(ledger: Ledger, new_program_id: Callable[[str], str]) -> None:

@@ -121,6 +121,11 @@ def test_a_good_file_has_no_mistakes() -> None:
             "{}",
             "15:7: plan.rules[0].to: one of these must be given: buyer, upline, link_owner",
         ),
+        (
+            "      asset: USD\n",
+            "      asset: USD\n      tiers: {counter: c, mode: NEXT, tiers: [{bound: 5, percent: '5'}]}\n",
+            '20:48: plan.rules[0].tiers.tiers[0].bound: is called "from" in a program file',
+        ),
         ("plan:", "plans:", '9:1: plans: unknown section; did you mean "plan"?'),
         (
             "program_id: coffee",

@@ -64,6 +64,16 @@ def test_plans(rules: list[tuple[str, list[int], int]]) -> None:
     same(made)
 
 
+def test_the_bound_of_a_tier_has_one_name_in_files() -> None:
+    answered = Plan()
+    tier = answered.rules.add().tiers.tiers.add(bound=10, percent="5")
+    assert plain(answered)["rules"][0]["tiers"]["tiers"] == [{"from": 10, "percent": "5"}]
+    setattr(tier, "from", 10)
+    assert plain(answered)["rules"][0]["tiers"]["tiers"] == [{"from": 10, "percent": "5"}]
+    tier.ClearField("bound")
+    same(answered)
+
+
 @given(st.dictionaries(TEXT, TEXT, max_size=4), st.none() | st.integers(0, 2**63 - 1), st.none() | st.booleans())
 def test_maps_and_optional_fields(attributes: dict[str, str], margin: int | None, new: bool | None) -> None:
     made = ConversionDraft(attributes=attributes, margin_minor=margin, new_customer=new)

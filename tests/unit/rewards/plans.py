@@ -71,12 +71,11 @@ def counter(counter_id: str = "volume", measure: int = plan_pb2.MEASURE_VOLUME, 
 
 
 def tiers(counter_id: str, mode: int, *steps: tuple[int, str | int]) -> plan_pb2.Tiers:
-    """Steps of (from, percentage or amount)."""
+    """Steps of (bound, percentage or amount)."""
     read = []
     for bound, pays in steps:
-        tier = plan_pb2.Tier(percent=pays) if isinstance(pays, str) else plan_pb2.Tier(amount_minor=pays)
-        setattr(tier, "from", bound)
-        read.append(tier)
+        of_rule = {"percent": pays} if isinstance(pays, str) else {"amount_minor": pays}
+        read.append(plan_pb2.Tier(bound=bound, **of_rule))  # type: ignore[arg-type]
     return plan_pb2.Tiers(counter=counter_id, mode=mode, tiers=read)  # type: ignore[arg-type]
 
 

@@ -52,7 +52,7 @@ def tiers(draw: st.DrawFn, amount: plan_pb2.Amount) -> plan_pb2.Tiers | None:
     steps = []
     for bound in sorted(draw(st.sets(st.integers(1, 20_000), min_size=1, max_size=3))):
         steps.append(plan_pb2.Tier(factor=draw(st.sampled_from(["0.5", "1.5", "3"]))))
-        setattr(steps[-1], "from", bound)
+        steps[-1].bound = bound
     return plan_pb2.Tiers(counter="volume", mode=mode, tiers=steps)
 
 
@@ -87,7 +87,7 @@ def bonuses(draw: st.DrawFn) -> plan_pb2.Rule:
     steps = []
     for bound in sorted(draw(st.sets(st.integers(1, 20_000), min_size=1, max_size=3))):
         steps.append(plan_pb2.Tier(amount_minor=draw(amounts_minor)))
-        setattr(steps[-1], "from", bound)
+        steps[-1].bound = bound
     crossed = plan_pb2.Tiers(counter="volume", mode=plan_pb2.TIER_MODE_BONUS, tiers=steps)
     return rule("bonus", amount=None, to=upline(1, 2), tiers=crossed)
 

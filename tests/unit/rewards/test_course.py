@@ -86,7 +86,7 @@ def _tiers(draw: st.DrawFn, made: plan_pb2.Rule, mode: int, counter: int) -> Non
     made.tiers.counter, made.tiers.mode = f"c{counter}", mode
     unit = 1_000 if counter == 1 else 1
     for number in range(draw(st.integers(1, 3))):
-        step = made.tiers.tiers.add(**{"from": (2 * number + 1) * unit})
+        step = made.tiers.tiers.add(bound=(2 * number + 1) * unit)
         if mode == plan_pb2.TIER_MODE_BONUS:
             step.amount_minor = 100 * (number + 1)
         else:

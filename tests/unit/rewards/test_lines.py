@@ -78,7 +78,7 @@ def test_percentages_and_fixed_amounts_of_one_table_are_one_reward() -> None:
 
 def test_a_factor_of_a_tier_is_of_the_whole_table() -> None:
     step = plan_pb2.Tier(factor="2")
-    setattr(step, "from", 1)
+    step.bound = 1
     by_volume = plan_pb2.Tiers(counter="volume", mode=plan_pb2.TIER_MODE_NEXT, tiers=[step])
     subject = plan(
         rule(amount=table("category", shoes="10")),

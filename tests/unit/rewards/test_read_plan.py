@@ -11,7 +11,7 @@ from upline.type.v1 import asset_pb2
 from chassis.errors import UplineError
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
-from services.rewards.wire.plans import read_plan
+from services.rewards.wire.plans import as_answered, as_stored, read_plan
 from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
 
 
@@ -168,9 +168,52 @@ def chosen(least: str, default: str, most: str) -> plan_pb2.Share:
 
 
 def factor(text: str) -> plan_pb2.Tiers:
-    tier = plan_pb2.Tier(factor=text)
-    setattr(tier, "from", 1)
-    return plan_pb2.Tiers(counter="volume", mode=NEXT, tiers=[tier])
+    return plan_pb2.Tiers(counter="volume", mode=NEXT, tiers=[plan_pb2.Tier(bound=1, factor=text)])
+
+
+def from_and_bound(old: int, bound: int | None) -> plan_pb2.Tier:
+    tier = plan_pb2.Tier(percent="15", bound=bound)
+    setattr(tier, "from", old)
+    return tier
+
+
+@pytest.mark.parametrize(("old", "bound"), [(5, None), (0, 5), (5, 5)])
+def test_a_tier_says_its_bound_under_either_name(old: int, bound: int | None) -> None:
+    stated = plan_pb2.Tiers(counter="volume", mode=NEXT, tiers=[from_and_bound(old, bound)])
+    (read,) = plan(rule(tiers=stated), counters=[counter()]).rules
+    assert read.tiers is not None
+    assert read.tiers.bounds == (5,)
+
+
+@pytest.mark.parametrize(
+    ("tiers", "field", "told"),
+    [
+        ([(5, 6)], "tiers.tiers[0].bound", "is 6, and `from`, which means the same, is 5: give one of them"),
+        ([(0, None)], "tiers.tiers[0].from", "must be given: the counter's value from which on the tier holds"),
+        ([(0, 5), (0, 5)], "tiers.tiers[1].bound", "must be above that of the tier before"),
+        ([(0, 5), (4, None)], "tiers.tiers[1].from", "must be above that of the tier before"),
+    ],
+)
+def test_a_bound_that_is_missing_or_said_in_two_ways(
+    tiers: list[tuple[int, int | None]], field: str, told: str
+) -> None:
+    stated = plan_pb2.Tiers(counter="volume", mode=NEXT, tiers=[from_and_bound(*each) for each in tiers])
+    ((path, text),) = all_mistakes(rule(tiers=stated))
+    assert path == f"plan.rules[0].{field}"
+    assert told in text
+
+
+def test_a_plan_is_stored_under_the_name_that_every_version_knows_and_answered_under_both() -> None:
+    given = plan_pb2.Plan(rules=[rule(tiers=tiers("volume", NEXT, (5, "15"), (9, "20")))])
+    by_old_name = plan_pb2.Plan.FromString(given.SerializeToString())
+    for tier in by_old_name.rules[0].tiers.tiers:
+        setattr(tier, "from", tier.bound)
+        tier.ClearField("bound")
+    assert as_stored(given) == by_old_name
+    assert as_stored(by_old_name) == by_old_name
+    answered = as_answered(by_old_name.SerializeToString())
+    assert [(each.bound, getattr(each, "from")) for each in answered.rules[0].tiers.tiers] == [(5, 5), (9, 9)]
+    assert as_stored(answered) == by_old_name
 
 
 @pytest.mark.parametrize(
@@ -190,7 +233,7 @@ def factor(text: str) -> plan_pb2.Tiers:
         (rule(to=buyer(), qualification=plan_pb2.Qualification(when="true")), "qualification", "levels of the upline only"),
         (rule(qualification=plan_pb2.Qualification(when="1")), "qualification.when", "is of type int, not bool"),
         (rule(tiers=tiers("sales", NEXT, (1, "5"))), "tiers.counter", "the plan's counters: volume, friends"),
-        (rule(tiers=tiers("volume", NEXT, (5, "5"), (5, "6"))), "tiers.tiers[1].from", "above that of the tier before"),
+        (rule(tiers=tiers("volume", NEXT, (5, "5"), (5, "6"))), "tiers.tiers[1].bound", "above that of the tier before"),
         (rule(tiers=tiers("friends", MARGINAL, (5, "5"))), "tiers.counter", "must measure VOLUME"),
         (rule(amount=fixed(5), tiers=tiers("volume", MARGINAL, (5, 6))), "tiers.mode", "must pay a percentage"),
         (rule(tiers=tiers("friends", BONUS, (5, 6))), "amount", "is stated by the tiers"),

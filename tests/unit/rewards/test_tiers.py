@@ -54,7 +54,7 @@ def test_the_next_conversion_has_the_higher_rate() -> None:
 
 def test_a_factor_raises_every_level() -> None:
     step = plan_pb2.Tier(factor="1.5")
-    setattr(step, "from", 3)
+    step.bound = 3
     amount = plan_pb2.Amount(per_level=plan_pb2.PerLevelAmount(amounts_minor=[300, 100]))
     subject = plan(
         rule(amount=amount, to=upline(1, 2), tiers=plan_pb2.Tiers(counter="sales", mode=NEXT, tiers=[step])),

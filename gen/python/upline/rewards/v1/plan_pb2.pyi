@@ -585,9 +585,14 @@ class Tier(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FROM_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     PERCENT_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     FACTOR_FIELD_NUMBER: _builtins.int
+    bound: _builtins.int
+    """The counter's value from which (inclusive) the tier holds: a number of conversions or referees, or minor units of volume; more than 0.
+    Required; a caller of before may give `from` instead, and whoever gives both gives them alike.
+    """
     percent: _builtins.str
     """In place of the rule's percentage: as in PercentAmount."""
     amount_minor: _builtins.int
@@ -597,16 +602,22 @@ class Tier(_message.Message):
     def __init__(
         self,
         *,
+        bound: _builtins.int | None = ...,
         percent: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         factor: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "factor", b"factor", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bound", b"_bound", "amount_minor", b"amount_minor", "bound", b"bound", "factor", b"factor", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "factor", b"factor", "from", b"from", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bound", b"_bound", "amount_minor", b"amount_minor", "bound", b"bound", "factor", b"factor", "from", b"from", "pays", b"pays", "percent", b"percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bound: _TypeAlias = _typing.Literal["bound"]  # noqa: Y015
+    _WhichOneofArgType__bound: _TypeAlias = _typing.Literal["_bound", b"_bound"]  # noqa: Y015
     _WhichOneofReturnType_pays: _TypeAlias = _typing.Literal["percent", "amount_minor", "factor"]  # noqa: Y015
     _WhichOneofArgType_pays: _TypeAlias = _typing.Literal["pays", b"pays"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bound) -> _WhichOneofReturnType__bound | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_pays) -> _WhichOneofReturnType_pays | None: ...
 
 Global___Tier: _TypeAlias = Tier  # noqa: Y015
@@ -626,7 +637,7 @@ class Tiers(_message.Message):
     """How."""
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tier]:
-        """In ascending order of `from`."""
+        """In ascending order of their bounds."""
 
     def __init__(
         self,
