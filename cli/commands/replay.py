@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from upline.attribution.v1 import program_pb2
 
 from cli.applying import apply_bundle
 from cli.bundle.program import Bundle, load
@@ -13,7 +14,14 @@ from cli.commands.apply import summary
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, State, Targets
 from cli.output import amount, err, out, print_json, progress
-from cli.replay.data import Enrolment, Purchase, made_up_sponsors, read_purchases, read_sponsors
+from cli.replay.data import (
+    Enrolment,
+    Purchase,
+    bound_by_first_purchase,
+    made_up_sponsors,
+    read_purchases,
+    read_sponsors,
+)
 from cli.replay.run import Replay
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
@@ -34,7 +42,8 @@ def replay(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="participant, sponsor, sponsors first; left out: a tree made up from the buyers, always the same.",
+            help="participant, sponsor, sponsors first, and bind_time where it is known; left out: a tree made up from the buyers,"
+            " always the same.",
         ),
     ] = None,
     reverse_in_parts: Annotated[
@@ -51,7 +60,8 @@ def replay(
 
     Without options: a real shop's 69,659 purchases, as shipped, through three levels. It can be interrupted and given again; what is
     recorded already is not recorded twice. Rows are recorded and settled in the order of the file, which says whose order was first and who
-    gets the rest of a budget; ids and times do not. The last line on stdout is the result, with --json as JSON.
+    gets the rest of a budget; ids and times do not. Where the program credits nobody for orders from before a binding, who has no
+    bind_time is bound with the first order. The last line on stdout is the result, with --json as JSON.
 
     Examples: upline replay; upline replay --program programs/uds.yaml --purchases mine.csv --sponsors who.csv --json
     """
@@ -76,6 +86,10 @@ async def play(
     client: Client, bundle: Bundle, enrolments: list[Enrolment], purchases: list[Purchase], parts: int = 0
 ) -> dict[str, Any]:
     """Applies the program and replays the purchases, and takes them back if `parts` says so."""
+    policy = bundle.program.policy
+    if policy.credit_before_binding == program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED:
+        # Only then does it matter; others are enrolled as ever, so that a replay which an earlier version began can be given again.
+        enrolments = bound_by_first_purchase(enrolments, purchases)
     applied = await apply_bundle(client, bundle)
     for line in summary(applied):
         err.print(line, style="dim", markup=False)

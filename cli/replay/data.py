@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -15,6 +15,8 @@ from cli.failures import CommandFailed
 
 PURCHASE_COLUMNS = ("conversion_id", "buyer", "occurred_at", "amount_minor", "currency")
 SPONSOR_COLUMNS = ("participant", "sponsor")
+BIND_COLUMN = "bind_time"
+"""Of a sponsors file, may be missing: when the participant joined and was bound."""
 UNSPONSORED_ONE_IN = 8
 """Of the made-up tree: so many come by themselves."""
 
@@ -36,6 +38,8 @@ class Enrolment:
 
     participant: str
     sponsor: str
+    bind_time: datetime | None = None
+    """When they joined and were bound; None where the file does not say."""
 
 
 def read_purchases(file: Path) -> list[Purchase]:
@@ -64,12 +68,32 @@ def read_sponsors(file: Path) -> list[Enrolment]:
     seen: set[str] = set()
     with _rows(file, SPONSOR_COLUMNS) as rows:
         for number, row in rows:
-            each = Enrolment(row["participant"], row["sponsor"])
+            each = Enrolment(row["participant"], row["sponsor"], _bind_time(file, number, row.get(BIND_COLUMN)))
             if each.sponsor and each.sponsor not in seen:
                 raise CommandFailed(f"{file}:{number}: sponsor {each.sponsor} is not listed before {each.participant}")
             seen.add(each.participant)
             enrolments.append(each)
     return enrolments
+
+
+def _bind_time(file: Path, number: int, text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandFailed(f"{file}:{number}: {BIND_COLUMN}: {error}") from error
+    if moment.tzinfo is None:
+        raise CommandFailed(f"{file}:{number}: {BIND_COLUMN}: {text} has no time zone; write {text}Z if it is UTC")
+    return moment
+
+
+def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase]) -> list[Enrolment]:
+    """The same people; who buys and of whom nobody says when they joined has joined with the first thing they bought."""
+    first: dict[str, datetime] = {}
+    for each in purchases:
+        first[each.buyer] = min(each.occurred_at, first.get(each.buyer, each.occurred_at))
+    return [replace(each, bind_time=each.bind_time or first.get(each.participant)) for each in enrolments]
 
 
 def made_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:

@@ -101,7 +101,11 @@ class Replay:
 
     async def _enrol_batch(self, enrolments: Sequence[Enrolment]) -> int:
         drafts = [
-            participant_pb2.ParticipantDraft(participant_id=each.participant, sponsor_id=each.sponsor)
+            participant_pb2.ParticipantDraft(
+                participant_id=each.participant,
+                sponsor_id=each.sponsor,
+                bind_time=to_timestamp(each.bind_time) if each.bind_time else None,
+            )
             for each in enrolments
         ]
         answer = await self.client.participants.EnrollParticipants(

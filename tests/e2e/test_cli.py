@@ -90,6 +90,24 @@ def test_a_second_replay_changes_nothing(stack: Up, replayed: tuple[str, list[st
     assert (result["orders"], result["rewards"], result["rewarded_minor"]) == (6, 6, 855)
 
 
+def test_a_replay_where_orders_of_before_a_binding_credit_nobody(
+    stack: Up, tmp_path: Path, replayed: tuple[str, list[str]]
+) -> None:
+    file = program_file(tmp_path, "cli-strict")
+    file.write_text(file.read_text().replace("credit_before_binding: CREDITED", "credit_before_binding: NOT_CREDITED"))
+    arguments = [str(file) if each.endswith("cli-replayed.yaml") else each for each in replayed[1]]
+    for enrolled in (len(SPONSORS), 0):
+        result = as_json(stack, *arguments)
+        assert (result["rewarded_minor"], result["enrolled_now"]) == (855, enrolled), "bound with the first order"
+    sponsors = Path(arguments[-1]).read_text().splitlines()
+    late = tmp_path / "late.csv"
+    late.write_text("\n".join([f"{sponsors[0]},bind_time", *(f"{each},1997-01-01T12:01:01Z" for each in sponsors[1:])]))
+    strict = file.read_text().replace("cli-strict", "cli-stricter")
+    file.write_text(strict)
+    result = as_json(stack, *arguments[:-1], str(late))
+    assert (result["orders"], result["rewards"]) == (6, 0), "all of them were a minute and a second too early"
+
+
 def test_wallets(stack: Up, replayed: tuple[str, list[str]]) -> None:
     answer = as_json(stack, "wallet", replayed[0], "d", "--transfers", "10")
     assert [each["available_minor"] for each in answer["balances"]] == [504]

@@ -42,7 +42,7 @@ from services.attribution.store.participants import (
 )
 from services.attribution.store.programs import load_program
 from services.attribution.store.tree import find_roots, lengthen, walk_up
-from services.attribution.wire.conversions import sign_up
+from services.attribution.wire.conversions import read_past, sign_up
 from services.attribution.wire.participants import read_enrolment, write_participant, write_unbound
 from services.attribution.wire.plain import require_plain_map
 
@@ -51,10 +51,11 @@ async def enroll_participant(
     deps: Deps, request: participant_pb2.EnrollParticipantRequest
 ) -> participant_pb2.EnrollParticipantResponse:
     """Enrols one participant; enrolled before with the same data, he is returned as he is."""
-    draft = read_enrolment(request.participant, "participant")
+    now = deps.clock.now()
+    draft = read_enrolment(request.participant, "participant", now)
 
     async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantResponse:
-        await _enroll(conn, deps, request.program_id, [draft], refuse_bad_touch=request.refuse_bad_touch)
+        await _enroll(conn, deps, request.program_id, [draft], now, refuse_bad_touch=request.refuse_bad_touch)
         person = await load_participant(conn, request.program_id, draft.participant_id)
         return participant_pb2.EnrollParticipantResponse(participant=write_participant(request.program_id, person))
 
@@ -65,11 +66,12 @@ async def enroll_participants(
     deps: Deps, request: participant_pb2.EnrollParticipantsRequest
 ) -> participant_pb2.EnrollParticipantsResponse:
     """Enrols participants in their order: all or none."""
-    drafts = [read_enrolment(each, f"participants[{place}]") for place, each in enumerate(request.participants)]
+    now = deps.clock.now()
+    drafts = [read_enrolment(each, f"participants[{place}]", now) for place, each in enumerate(request.participants)]
 
     async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantsResponse:
         enrolled_count = await _enroll(
-            conn, deps, request.program_id, drafts, refuse_bad_touch=request.refuse_bad_touch
+            conn, deps, request.program_id, drafts, now, refuse_bad_touch=request.refuse_bad_touch
         )
         return participant_pb2.EnrollParticipantsResponse(
             enrolled_count=enrolled_count,
@@ -99,6 +101,7 @@ async def update_participant(
 async def bind_sponsor(deps: Deps, request: participant_pb2.BindSponsorRequest) -> participant_pb2.BindSponsorResponse:
     """Binds somebody enrolled, with whoever stands below him."""
     now = deps.clock.now()
+    bound_at = read_past(request.bind_time, "bind_time", now) if request.HasField("bind_time") else now
     if request.participant_id == request.sponsor_id:
         raise invalid("sponsor_id", "nobody can be his own sponsor", "SELF_REFERRAL")
 
@@ -113,7 +116,7 @@ async def bind_sponsor(deps: Deps, request: participant_pb2.BindSponsorRequest) 
             )
         walks = await walk_up(conn, [sponsor.key])
         forest = Forest({**walks.paths, person.key: ()}, await find_roots(conn, [sponsor.key]))
-        bond = Bond(request.sponsor_id, now, BindSource.CALLER)
+        bond = Bond(request.sponsor_id, bound_at, BindSource.CALLER)
         _bind(forest, person.key, sponsor.key, "sponsor_id")
         await bind_participants(conn, [NewBond(person.key, sponsor.key, forest.path(person.key), bond)])
         person = await load_participant(conn, request.program_id, request.participant_id)
@@ -163,19 +166,24 @@ class _Roll:
 
 
 async def _enroll(
-    conn: AsyncConnection, deps: Deps, program_id: str, drafts: Sequence[EnrolmentDraft], *, refuse_bad_touch: bool
+    conn: AsyncConnection,
+    deps: Deps,
+    program_id: str,
+    drafts: Sequence[EnrolmentDraft],
+    now: datetime,
+    *,
+    refuse_bad_touch: bool,
 ) -> int:
     """Enrols those who are not; returns how many."""
-    now = deps.clock.now()
     program = await load_program(conn, program_id)
     if any(each.record_sign_up for each in drafts):
         await locks.conversions_may_arrive(conn, program_id)
     fresh = await _not_enrolled(conn, program_id, drafts)
-    named = await load_candidates(conn, deps.click_token_key, program, [_named(each, now) for each in fresh])
+    named = await load_candidates(conn, deps.click_token_key, program, [_named(each) for each in fresh])
     roll = await _load(conn, program, fresh, named)
     keys = await new_keys(conn, len(fresh))
     for draft, candidates, key in zip(fresh, named, keys, strict=True):
-        attribution = _attribute(roll, draft, candidates, now)
+        attribution = _attribute(roll, draft, candidates)
         if refuse_bad_touch and _names_touch(draft) and attribution.reason in _WRONG_TOUCH:
             raise _refusal(draft, attribution.reason)
         _admit(roll, draft, attribution, key, now)
@@ -189,15 +197,15 @@ async def _enroll(
     return len(fresh)
 
 
-def _named(draft: EnrolmentDraft, now: datetime) -> Named:
+def _named(draft: EnrolmentDraft) -> Named:
     """The one touch that counts: what the caller knows outranks the code, the code the click, the click the visitor."""
     if draft.sponsor_id:
-        return Named("", "", "", now)
+        return Named("", "", "", draft.joined_at)
     if draft.code:
-        return Named(draft.code, "", "", now)
+        return Named(draft.code, "", "", draft.joined_at)
     if draft.click_token:
-        return Named("", draft.click_token, "", now)
-    return Named("", "", draft.visitor_id, now)
+        return Named("", draft.click_token, "", draft.joined_at)
+    return Named("", "", draft.visitor_id, draft.joined_at)
 
 
 async def _unbound(conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]) -> list[Participant]:
@@ -256,9 +264,9 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: in
     person = roll.people.get(draft.participant_id)
     unbound_reason = None if attribution.referrer_id else attribution.reason
     if attribution.reason is Reason.CALLER:
-        made: Bond | None = Bond(attribution.referrer_id, now, BindSource.CALLER)
+        made: Bond | None = Bond(attribution.referrer_id, draft.joined_at, BindSource.CALLER)
     else:
-        made = bond_of(roll.program.policy, attribution, now)
+        made = bond_of(roll.program.policy, attribution, draft.joined_at)
     new_bond = None
     if person is None:
         roll.keys[draft.participant_id] = key
@@ -280,7 +288,7 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: in
     if draft.record_sign_up and f"sign_up:{draft.participant_id}" not in roll.signed_up:
         roll.sign_ups.append(
             Decided(
-                draft=sign_up(draft.participant_id, now),
+                draft=sign_up(draft.participant_id, draft.joined_at),
                 attribution=attribution,
                 buyer_attributes=draft.attributes,
                 bound_at=bond.bound_at if bond else None,
@@ -293,7 +301,7 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: in
         )
 
 
-def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate], now: datetime) -> Attribution:
+def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
     """Who referred a person. A sponsor whom the caller names has to be right; touches are tried, and the default sponsor where there is
     none to try: one that failed may have been meant for somebody, and a sponsor is for life."""
     person = roll.people.get(draft.participant_id)
@@ -308,7 +316,7 @@ def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidat
     return decide(
         roll.program.policy,
         buyer,
-        now,
+        draft.joined_at,
         candidates,
         default_sponsor_id if default_sponsor_id in roll.keys else "",
         lambda referrer_id: _closes_cycle(roll, draft.participant_id, referrer_id),

@@ -35,6 +35,8 @@ class EnrolmentDraft:
     click_token: str
     visitor_id: str
     record_sign_up: bool
+    joined_at: datetime
+    """When they joined, and are bound if they are: now, unless the caller loads history."""
     draft_hash: bytes
 
 

@@ -48,13 +48,13 @@ def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: dat
     )
 
 
-def sign_up(participant_id: str, now: datetime) -> Draft:
+def sign_up(participant_id: str, occurred_at: datetime) -> Draft:
     """The conversion that an enrolment records."""
     content = conversion_pb2.ConversionDraft(
         conversion_id=f"sign_up:{participant_id}",
         event_type="sign_up",
         buyer_id=participant_id,
-        occurred_at=to_timestamp(now),
+        occurred_at=to_timestamp(occurred_at),
     )
     return Draft(
         path="",
@@ -67,7 +67,7 @@ def sign_up(participant_id: str, now: datetime) -> Draft:
         click_token="",
         code="",
         visitor_id="",
-        occurred_at=now,
+        occurred_at=occurred_at,
         new_customer=None,
         content=content.SerializeToString(),
         body_hash=body_hash(content),
@@ -85,13 +85,18 @@ def read_occurred_at(value: Timestamp, is_given: bool, path: str, now: datetime)
     if not is_given:
         value.CopyFrom(to_timestamp(now))
         return now
+    return read_past(value, f"{path}.occurred_at", now)
+
+
+def read_past(value: Timestamp, path: str, now: datetime) -> datetime:
+    """When something happened. INVALID_ARGUMENT if it is out of range, or lies ahead by more than clocks differ."""
     try:
-        occurred_at = to_datetime(value)
+        moment = to_datetime(value)
     except ValueError as error:
-        raise invalid(f"{path}.occurred_at", str(error)) from error
-    if occurred_at > now + MAX_AHEAD:
-        raise invalid(f"{path}.occurred_at", f"is more than {MAX_AHEAD // timedelta(minutes=1)} minutes in the future")
-    return occurred_at
+        raise invalid(path, str(error)) from error
+    if moment > now + MAX_AHEAD:
+        raise invalid(path, f"is more than {MAX_AHEAD // timedelta(minutes=1)} minutes in the future")
+    return moment
 
 
 def line_amounts(content: bytes) -> dict[str, int]:

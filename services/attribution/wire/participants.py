@@ -1,15 +1,18 @@
 """Participants between contract and domain."""
 
+from datetime import datetime
+
 from upline.attribution.v1 import participant_pb2
 
 from chassis.idempotency import body_hash
 from chassis.times import to_timestamp
 from services.attribution.domain.attribution import Bond
 from services.attribution.domain.participant import EnrolmentDraft, Node, Participant
+from services.attribution.wire.conversions import read_past
 from services.attribution.wire.plain import require_plain, require_plain_map
 
 
-def read_enrolment(message: participant_pb2.ParticipantDraft, path: str) -> EnrolmentDraft:
+def read_enrolment(message: participant_pb2.ParticipantDraft, path: str, now: datetime) -> EnrolmentDraft:
     """What the caller says; `path` is where it stands in the request."""
     attributes = dict(message.attributes)
     require_plain_map(f"{path}.attributes", attributes)
@@ -23,6 +26,7 @@ def read_enrolment(message: participant_pb2.ParticipantDraft, path: str) -> Enro
         click_token=message.click_token,
         visitor_id=message.visitor_id,
         record_sign_up=message.record_sign_up,
+        joined_at=read_past(message.bind_time, f"{path}.bind_time", now) if message.HasField("bind_time") else now,
         draft_hash=body_hash(message),
     )
 

@@ -163,7 +163,7 @@ class Caller:
                 timeout=TIMEOUT,
             )
 
-    async def bind(self, participant_id: str, sponsor_id: str) -> participant_pb2.Participant:
+    async def bind(self, participant_id: str, sponsor_id: str, **fields: Any) -> participant_pb2.Participant:
         """Binds one who exists."""
         answer = await self.people.BindSponsor(
             participant_pb2.BindSponsorRequest(
@@ -171,6 +171,7 @@ class Caller:
                 program_id=self.program_id,
                 participant_id=participant_id,
                 sponsor_id=sponsor_id,
+                **fields,
             ),
             timeout=TIMEOUT,
         )

@@ -8,14 +8,17 @@ from typing import Any
 
 import grpc
 import pytest
-from upline.attribution.v1 import conversion_pb2, participant_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+from upline.attribution.v1 import conversion_pb2, participant_pb2, program_pb2
 
 from chassis.clock import ManualClock
+from chassis.times import to_timestamp
 from tests.integration.attribution.people import (
     NEW_ONLY,
     PER_CONVERSION,
     TIMEOUT,
     Caller,
+    ago,
     order,
     refused,
     request_id,
@@ -286,6 +289,89 @@ async def test_new_only_does_not_bind_old_buyers_by_code(program: Program) -> No
     await caller.enroll("olga")
     vera = await caller.enroll("vera", code=await caller.code("olga"))
     assert (vera.HasField("binding"), why(vera)) == (False, "NOT_NEW")
+
+
+async def test_history_is_loaded_with_the_times_of_its_bindings(program: Program, clock: ManualClock) -> None:
+    """In any order, and before the sponsor was bound himself: what counts is when each thing happened."""
+    caller = await program(credit_before_binding=program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED)
+    joined = ago(clock.now(), days=1_000)
+    await caller.enroll("top")
+    await caller.enroll("olga", sponsor_id="top")
+    vera = await caller.enroll("vera", sponsor_id="olga", bind_time=joined, record_sign_up=True)
+    assert vera.binding.bind_time == joined
+    await caller.enroll("nina")
+    assert (await caller.bind("nina", "vera", bind_time=joined)).binding.bind_time == joined
+    for buyer in ("vera", "nina"):
+        await caller.record(order(f"{buyer}-before", buyer, occurred_at=ago(clock.now(), days=1_001)))
+        await caller.record(order(f"{buyer}-after", buyer, occurred_at=ago(clock.now(), days=999)))
+    told = {each.recorded.conversion.draft.conversion_id: each.recorded for each in await caller.events()}
+    assert {each.bind_time.seconds for each in told.values()} == {joined.seconds}
+    assert told["sign_up:vera"].conversion.draft.occurred_at == joined
+    assert {name: [each.participant_id for each in one.upline] for name, one in told.items()} == {
+        "sign_up:vera": ["olga", "top"],
+        "vera-before": [],
+        "vera-after": ["olga", "top"],
+        "nina-before": [],
+        "nina-after": ["vera", "olga", "top"],
+    }
+
+
+async def test_touches_of_history_come_before_it(program: Program, clock: ManualClock) -> None:
+    caller = await program(days=1)
+    await caller.enroll("olga")
+    joined = clock.now() - timedelta(days=100)
+    for name, clicked_at, reason in [
+        ("before", joined - timedelta(hours=23), "UNSPECIFIED"),
+        ("stale", joined - timedelta(hours=24), "WINDOW_PASSED"),
+        ("after", joined + timedelta(hours=1), "TOUCH_TOO_LATE"),
+        ("today", clock.now(), "TOUCH_TOO_LATE"),
+    ]:
+        token = await caller.token("olga", clicked_at)
+        found = await caller.enroll(name, click_token=token, bind_time=to_timestamp(joined))
+        assert (found.HasField("binding"), why(found)) == (name == "before", reason)
+
+
+async def test_a_time_of_binding_that_cannot_be_names_its_field(program: Program, clock: ManualClock) -> None:
+    caller = await program()
+    await caller.enroll("olga")
+    await caller.enroll("vera")
+    await caller.enroll("ahead", sponsor_id="olga", bind_time=ago(clock.now(), minutes=-5))
+    for bad in (ago(clock.now(), minutes=-5, microseconds=-1), Timestamp(seconds=2**60)):
+        async with refused() as told:
+            await caller.enroll("nina", sponsor_id="olga", bind_time=bad)
+        assert (told[0].code, told[0].fields) == (CODE.INVALID_ARGUMENT, ["participant.bind_time"])
+        async with refused() as told:
+            await caller.people.EnrollParticipants(
+                participant_pb2.EnrollParticipantsRequest(
+                    request_id=request_id(),
+                    program_id=caller.program_id,
+                    participants=[
+                        participant_pb2.ParticipantDraft(participant_id="first"),
+                        participant_pb2.ParticipantDraft(participant_id="nina", bind_time=bad),
+                    ],
+                ),
+                timeout=TIMEOUT,
+            )
+        assert told[0].fields == ["participants[1].bind_time"]
+        async with refused() as told:
+            await caller.bind("vera", "olga", bind_time=bad)
+        assert (told[0].code, told[0].fields) == (CODE.INVALID_ARGUMENT, ["bind_time"])
+    assert not (await caller.get("vera")).HasField("binding")
+    async with refused() as told:
+        await caller.get("first")
+    assert told[0].code == CODE.NOT_FOUND
+
+
+async def test_who_is_bound_keeps_the_time_of_it(program: Program, clock: ManualClock) -> None:
+    caller = await program()
+    await caller.enroll("olga")
+    bought = ago(clock.now(), days=3)
+    await caller.record(order("1", "vera", code=await caller.code("olga"), occurred_at=bought))
+    vera = await caller.enroll("vera", sponsor_id="olga", bind_time=ago(clock.now(), days=9))
+    assert vera.binding.bind_time == bought
+    async with refused() as told:
+        await caller.enroll("vera", sponsor_id="olga", bind_time=ago(clock.now(), days=8))
+    assert told[0].reason == "PARTICIPANT_EXISTS"
 
 
 async def test_bind_refusals(program: Program) -> None:

@@ -1,6 +1,7 @@
 """Reading purchases and sponsors, and the made-up tree."""
 
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 
 from chassis.times import to_datetime
 from cli.failures import CommandFailed
-from cli.replay.data import Enrolment, Purchase, made_up_sponsors, read_purchases, read_sponsors
+from cli.replay.data import (
+    Enrolment,
+    Purchase,
+    bound_by_first_purchase,
+    made_up_sponsors,
+    read_purchases,
+    read_sponsors,
+)
 from cli.replay.run import reversal_drafts
 
 SHIPPED = Path(__file__).parents[3] / "programs" / "data" / "purchases.csv.gz"
@@ -68,10 +76,25 @@ def test_sponsors_stand_before_those_they_invited(tmp_path: Path) -> None:
         read_sponsors(file)
 
 
+def test_sponsors_may_say_when_they_were_bound_and_others_are_with_their_first_order(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    file.write_text("participant,sponsor,bind_time\nolga,,\nmaria,olga,1996-05-01T12:00:00+03:00\nvera,olga,\n")
+    read = read_sponsors(file)
+    stated = datetime(1996, 5, 1, 9, tzinfo=UTC)
+    assert read == [Enrolment("olga", ""), Enrolment("maria", "olga", stated), Enrolment("vera", "olga")]
+    days = [datetime(1997, 1, day, tzinfo=UTC) for day in (3, 1, 2)]
+    bought = [Purchase(f"{who}{day.day}", who, day, 100, "USD") for who in ("maria", "vera") for day in days]
+    assert bound_by_first_purchase(read, bought) == [
+        Enrolment("olga", ""), Enrolment("maria", "olga", stated), Enrolment("vera", "olga", days[1]),
+    ]  # fmt: skip
+    for wrong, told in [("1996-05-01T12:00:00", "has no time zone; write 1996-05-01T12:00:00Z"), ("May", "Invalid")]:
+        file.write_text(f"participant,sponsor,bind_time\nolga,,\nmaria,olga,{wrong}\n")
+        with pytest.raises(CommandFailed, match=rf"s\.csv:3: bind_time: .*{told}"):
+            read_sponsors(file)
+
+
 @given(st.integers(0, 10**6), st.integers(1, 100))
 def test_parts_of_a_reversal_leave_a_rest_for_the_last(amount_minor: int, parts: int) -> None:
-    from datetime import UTC, datetime
-
     moment = datetime(1997, 1, 1, tzinfo=UTC)
     drafts = reversal_drafts(Purchase("a", "u1", moment, amount_minor, "USD"), parts)
     assert drafts[-1].WhichOneof("extent") == "whole"
