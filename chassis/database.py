@@ -35,6 +35,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text goes into logs, and parameters hold what people have told
             connect_args={"options": options, "application_name": f"upline-{schema}", "connect_timeout": 10},
         )
 

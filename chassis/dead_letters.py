@@ -8,9 +8,12 @@ from nats.aio.msg import Msg
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, func, text
 
 from chassis.database import Database
+from chassis.faults import named
 
 MAX_ATTEMPTS = 5
 """Tries before a message is set aside: enough for a deployment to be rolled back under it."""
+MAX_ERROR_CHARS = 2_000
+"""More than a person reads of one error; a list of problems can be longer."""
 
 _COUNT = text("""
     INSERT INTO dead_letter (consumer, message_id, subject, payload, error) VALUES (:consumer, :message_id, :subject, :payload, :error)
@@ -79,7 +82,7 @@ class DeadLetters:
                         **key,
                         "subject": message.subject,
                         "payload": message.data,
-                        "error": f"{type(error).__name__}: {error}"[:2000],
+                        "error": named(error)[:MAX_ERROR_CHARS],
                     },
                 )
             ).scalar_one()

@@ -33,7 +33,7 @@ def role_name(service: str) -> str:
 def migrate(admin_url: str, services: list[str], role_password: str) -> list[str]:
     """Creates roles and schemas where missing, brings each service's tables up to date and grants what its role lacks;
     returns lines for people. All of it happens or nothing does. Raises MigrationRefused."""
-    engine = create_engine(driver_url(admin_url), poolclass=pool.NullPool)
+    engine = create_engine(driver_url(admin_url), poolclass=pool.NullPool, hide_parameters=True)
     lines = []
     try:
         with engine.begin() as conn:

@@ -148,7 +148,7 @@ class Relay:
                         pass
                     next_purge = now + PURGE_SECONDS
             except Exception as error:
-                log.warning("outbox relay failed, will retry", error=str(error))
+                log.warning("outbox relay failed, will retry", error=error)
                 await asyncio.sleep(POLL_SECONDS)
             try:
                 async with asyncio.timeout(POLL_SECONDS):

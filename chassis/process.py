@@ -11,6 +11,8 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
+from chassis import telemetry
+
 log = structlog.get_logger(__name__)
 
 
@@ -68,6 +70,7 @@ async def serve(service: Service) -> None:
     """Runs a service until SIGTERM or SIGINT."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(telemetry.report_unretrieved)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     # A start that was cut short or failed has answered nobody: the end of the process closes what it opened.
@@ -115,3 +118,6 @@ def main(build: Callable[[], Service]) -> None:
         # Names and reasons only: settings hold passwords.
         wrong = "; ".join(f"UPLINE_{each['loc'][0]}".upper() + f": {each['msg']}" for each in error.errors())
         sys.exit(f"cannot run with these settings: {wrong}")
+    except Exception as error:
+        log.critical("ended by an error", exc_info=error)
+        sys.exit(1)

@@ -150,7 +150,7 @@ class Server:
                 async with asyncio.timeout(PROBE_SECONDS):
                     await probe.check()
             except Exception as error:
-                log.warning("not ready", probe=probe.name, error=str(error) or type(error).__name__)
+                log.warning("not ready", probe=probe.name, error=error)
                 return False
         return True
 
@@ -282,14 +282,14 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
         raise error
     if not isinstance(error, UplineError):
         if is_unprepared(error):
-            log.error("the database is not prepared: run `upline migrate`", method=method.full_name, error=str(error))
+            log.error("the database is not prepared: run `upline migrate`", method=method.full_name, error=error)
             error = unavailable(
                 "DATABASE_NOT_READY",
                 "the database behind this server is not prepared for it, as after a restore; nothing was changed."
                 " Its operator runs `upline migrate`, then the same call is answered",
             )
         elif is_transient(error):
-            log.warning("unavailable", method=method.full_name, error=str(error))
+            log.warning("unavailable", method=method.full_name, error=error)
             error = unavailable(
                 "TRY_AGAIN",
                 "a server behind this one did not answer; nothing was changed or the same call is safe to repeat",

@@ -78,7 +78,7 @@ class Stream:
         """Connects, and keeps reconnecting for ever once connected."""
 
         async def on_error(error: Exception) -> None:
-            log.warning("broker connection", error=str(error) or type(error).__name__)
+            log.warning("broker connection", error=error)
 
         client = await nats.connect(
             url,
@@ -254,9 +254,7 @@ class Consumer:
                     await self._recreate()
                     continue
                 except Exception as error:
-                    log.warning(
-                        "cannot pull, will retry", consumer=self.durable, error=str(error) or type(error).__name__
-                    )
+                    log.warning("cannot pull, will retry", consumer=self.durable, error=error)
                     await asyncio.sleep(RETRY_SECONDS[1])
                     continue
                 if messages:
@@ -279,7 +277,7 @@ class Consumer:
                 if not message.is_acked:
                     await message.nak()
         except Exception as error:  # they are delivered again when their time is over
-            log.warning("cannot hand back", consumer=self.durable, error=str(error) or type(error).__name__)
+            log.warning("cannot hand back", consumer=self.durable, error=error)
 
     async def _recreate(self) -> None:
         """A broker that lost its disk has no stream; make it again rather than wait for an operator."""
@@ -287,7 +285,7 @@ class Consumer:
         try:
             await self.stream.ensure(self.spec)
         except Exception as error:
-            log.warning("cannot create stream", stream=self.spec.name, error=str(error))
+            log.warning("cannot create stream", stream=self.spec.name, error=error)
             await asyncio.sleep(RETRY_SECONDS[1])
 
     async def _settle(self, messages: list[Msg]) -> None:
@@ -296,7 +294,7 @@ class Consumer:
             await self.handle([each.data for each in messages])
         except Exception as error:
             if is_transient(error):
-                log.warning("batch failed, will retry", consumer=self.durable, error=str(error))
+                log.warning("batch failed, will retry", consumer=self.durable, error=error)
                 for message in messages:
                     await self._nak(message)
                 return
@@ -323,7 +321,7 @@ class Consumer:
             log.error("message set aside as a dead letter", consumer=self.durable, exc_info=error)
             await message.term()
         except Exception as fault:  # it is delivered again, and fails again, until this can be told
-            log.warning("cannot set a message aside, will retry", consumer=self.durable, error=str(fault))
+            log.warning("cannot set a message aside, will retry", consumer=self.durable, error=fault)
             return False
         return True
 
@@ -332,7 +330,7 @@ class Consumer:
             for message in messages:
                 await message.ack()
         except Exception as error:
-            log.warning("cannot acknowledge", consumer=self.durable, error=str(error))
+            log.warning("cannot acknowledge", consumer=self.durable, error=error)
 
     async def _nak(self, message: Msg) -> None:
         delivered = message.metadata.num_delivered or 1
@@ -340,7 +338,7 @@ class Consumer:
         try:
             await message.nak(delay=wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
         except Exception as error:
-            log.warning("cannot nak", consumer=self.durable, error=str(error))
+            log.warning("cannot nak", consumer=self.durable, error=error)
 
 
 async def _ask_for_time(messages: list[Msg]) -> None:
@@ -352,4 +350,4 @@ async def _ask_for_time(messages: list[Msg]) -> None:
                 if not message.is_acked:
                     await message.in_progress()
         except Exception as error:  # they may come again, which costs work and changes nothing
-            log.warning("cannot ask for more time", error=str(error) or type(error).__name__)
+            log.warning("cannot ask for more time", error=error)

@@ -1,44 +1,84 @@
-"""Logs and metrics of a service process."""
+"""Logs and metrics of a service process.
 
+Every line goes through the same processors, also those of libraries: it names the service, and tells errors as
+`chassis.faults` does. Log lines take an error as it is (`error=error`), never its text.
+"""
+
+import asyncio
 import logging
 import sys
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram, start_http_server
+from structlog.typing import EventDict, Processor
 
+from chassis.faults import told, trace
 from chassis.settings import ServiceSettings
 
 RPC_SECONDS = Histogram("upline_rpc_seconds", "Time to answer a call.", ["method"])
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
+LIBRARY_LEVEL = logging.WARNING
+"""Libraries log statements, parameters and addresses below it, so it does not follow UPLINE_LOG_LEVEL."""
+
+log = structlog.get_logger(__name__)
+_library_handlers: list[logging.Handler] = []
 
 
 def configure(settings: ServiceSettings, service: str) -> None:
     """Sets logging up, and the metrics endpoint if a port is set."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    renderer: structlog.typing.Processor = (
+    renderer: Processor = (
         structlog.processors.JSONRenderer()
         if settings.log_json
-        else structlog.dev.ConsoleRenderer(
-            colors=False, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-        )
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
     )
+
+    def name_service(_logger: object, _name: str, event: EventDict) -> EventDict:
+        # Not a context variable: those belong to one task, and what runs besides it, or in a thread, would have none.
+        event["service"] = service
+        return event
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        name_service,
+        # Whoever runs the process in the foreground stamps the lines itself.
+        *([structlog.processors.TimeStamper(fmt="iso", utc=True)] if settings.log_json else []),
+        structlog.processors.StackInfoRenderer(),
+        _tell_errors,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True) if settings.log_json else _no_time,
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info if settings.log_json else _no_time,
-            renderer,
-        ],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+    _configure_libraries([*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer])
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.host)
 
 
-def _no_time(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return event  # whoever runs the process in the foreground stamps the lines itself
+def report_unretrieved(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event loop's exception handler: asyncio's own writes the error's text, with all it holds, into the message."""
+    log.error("error that nobody awaited", what=context["message"], exc_info=context.get("exception"))
+
+
+def _configure_libraries(processors: list[Processor]) -> None:
+    root = logging.getLogger()
+    for handler in _library_handlers:
+        root.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(LIBRARY_LEVEL)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
+    root.addHandler(handler)
+    _library_handlers[:] = [handler]
+
+
+def _tell_errors(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Errors as texts: in one line where they are a value, with their trace where they are `exc_info`."""
+    found = event.pop("exc_info", None)
+    error = found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found is True else found
+    if isinstance(error, BaseException):
+        event["exception"] = trace(error)
+    return {name: told(each) if isinstance(each, BaseException) else each for name, each in event.items()}

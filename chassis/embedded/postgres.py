@@ -27,6 +27,7 @@ SETTINGS = {
     "checkpoint_timeout": "15min",
     "autovacuum_naptime": "15s",
     "log_min_messages": "warning",
+    "log_error_verbosity": "terse",  # the details of an error repeat the row that was refused
 }
 
 

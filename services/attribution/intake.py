@@ -137,7 +137,7 @@ class Intake:
             # Serialised messages, one after the other, are the serialised message of all their fields.
             await self._publish(b"".join([waiter.frame for waiter in batch]))
         except Exception as error:
-            log.warning("clicks not recorded", callers=len(batch), error=str(error) or type(error).__name__)
+            log.warning("clicks not recorded", callers=len(batch), error=error)
             failure = error
         for waiter in batch:
             if waiter.done.done():

@@ -126,7 +126,7 @@ class Redirect:
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("link not looked up", program=key[0], error=str(error) or type(error).__name__)
+            log.warning("link not looked up", program=key[0], error=error)
             return _page(503, "Back in a moment", "This link cannot be followed right now. Please try again shortly.")
         if known is None or not known.allowed:
             return _page(404, "No such link", "This link leads nowhere. Please check the address.")

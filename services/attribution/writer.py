@@ -75,7 +75,7 @@ class ClickWriter:
             try:
                 await self.upkeep()
             except Exception as error:
-                log.warning("click partitions not looked after, will retry", error=str(error))
+                log.warning("click partitions not looked after, will retry", error=error)
                 wait_seconds = UPKEEP_RETRY_SECONDS
             await asyncio.sleep(wait_seconds)
 

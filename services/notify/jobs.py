@@ -20,7 +20,7 @@ async def forget_daily(deps: Deps, retention: timedelta) -> None:
         try:
             removed = await forget_old_entries(deps, retention)
         except Exception as error:
-            log.warning("old entries not removed, will retry", error=str(error))
+            log.warning("old entries not removed, will retry", error=error)
             await asyncio.sleep(RETRY_SECONDS)
         else:
             log.info("old entries removed", entries=removed)

@@ -57,7 +57,7 @@ async def _repeat(deps: Deps, name: str, seconds: float, work: Callable[[], Awai
         try:
             await work()
         except Exception as error:
-            log.warning("job failed, will retry", job=name, error=str(error))
+            log.warning("job failed, will retry", job=name, error=error)
             await asyncio.sleep(min(seconds, RETRY_SECONDS))
         else:
             await deps.clock.sleep(seconds)

@@ -55,4 +55,4 @@ async def _announce(deps: Deps, inboxes: set[Inbox]) -> None:
             await deps.stream.announce(SUBJECT, payload)
     except Exception as error:
         # The entries are committed; watches that do not hear of them look by themselves after some seconds.
-        log.warning("cannot announce new entries", error=str(error) or type(error).__name__)
+        log.warning("cannot announce new entries", error=error)

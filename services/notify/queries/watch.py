@@ -150,7 +150,7 @@ class Watches:
             try:
                 await self._look()
             except Exception as error:
-                log.warning("cannot look for new entries, will retry", error=str(error) or type(error).__name__)
+                log.warning("cannot look for new entries, will retry", error=error)
                 self._wake.set()
                 await asyncio.sleep(RETRY_SECONDS)
             pause = PAUSE_RATIO * (loop.time() - began)

@@ -78,7 +78,7 @@ class CompiledTexts:
                     program=entry.inbox.program_id,
                     version=entry.texts_version,
                     kind=entry.kind.name,
-                    error=str(error),
+                    error=error,
                 )
         return _BUILT_IN[locale, entry.kind].render(known)
 

@@ -192,7 +192,7 @@ async def _send(deps: Deps, provider: Provider, sent: Payout, versions: Versions
     try:
         answer = await provider.send(sent, digits.get(sent.asset, 0))
     except ProviderError as error:
-        log.warning("payout not answered", program=sent.program_id, payout=sent.payout_id, error=str(error))
+        log.warning("payout not answered", program=sent.program_id, payout=sent.payout_id, error=error)
         await _ask_again(deps, sent)
         return
     await _answered(deps, sent.program_id, sent.payout_id, sent.attempts, answer)

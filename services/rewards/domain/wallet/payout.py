@@ -1,7 +1,7 @@
 """Value that leaves the system: asked for, approved, handed over to a provider, paid or failed. Amounts in the asset's minor units."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
@@ -57,7 +57,8 @@ class Payout:
     fee_minor: int
     """What of it does not reach the participant."""
     method: str
-    destination: str
+    destination: str = field(repr=False)
+    """An account or a card, as the caller gave it; whatever shows a payout as a whole, such as a log, leaves it out."""
     state: PayoutState
     create_time: datetime
     update_time: datetime
