@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import UserDefinedType
 
 from chassis.dead_letters import dead_letter_table
-from chassis.idempotency import request_table
+from chassis.idempotency import request_tables
 
 metadata = MetaData()
 
@@ -84,5 +84,5 @@ inbox_entry = Table(
     Column("read", Boolean, nullable=False),
 )
 
-request = request_table(metadata)
+program_request, request = request_tables(metadata)
 dead_letter = dead_letter_table(metadata)

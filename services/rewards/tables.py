@@ -16,12 +16,12 @@ from sqlalchemy import (
 )
 
 from chassis.dead_letters import dead_letter_table
-from chassis.idempotency import request_table
+from chassis.idempotency import request_tables
 from chassis.outbox import outbox_table
 
 metadata = MetaData()
 outbox = outbox_table(metadata)
-request = request_table(metadata)
+program_request, request = request_tables(metadata)
 dead_letter = dead_letter_table(metadata)
 
 plan_version = Table(

@@ -1,17 +1,21 @@
 """Every method with a `request_id`: the same call twice is carried out once and answered alike; another call under the same id is refused."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc
+import psycopg
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from upline.attribution.v1 import link_pb2, participant_pb2, program_pb2
 from upline.notify.v1 import notify_pb2
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
+from chassis.idempotency import body_hash
+from tests.conftest import Servers
 from tests.contract.conftest import Channels
 from tests.contract.surface import METHODS, call, owner
 from tests.errors import reason_of
@@ -124,23 +128,36 @@ PAIRS: dict[str, Pair] = {
 }
 
 
-@pytest_asyncio.fixture
-async def program_id(channels: Channels, new_program_id: Callable[[str], str]) -> str:
-    """A program with two people who have no sponsor."""
-    made = new_program_id("repeated")
-    await perform(
-        channels,
-        "attribution.v1.ProgramService.CreateProgram",
-        program_pb2.CreateProgramRequest(request_id=f"{made}-setup", program=program(made)),
-    )
-    await perform(
-        channels,
-        "attribution.v1.ParticipantService.EnrollParticipants",
-        participant_pb2.EnrollParticipantsRequest(
-            request_id=f"{made}-setup", program_id=made, participants=[draft("anna"), draft("ben")]
-        ),
-    )
+NewProgram = Callable[[], Awaitable[str]]
+
+
+@pytest.fixture
+def new_program(channels: Channels, new_program_id: Callable[[str], str]) -> NewProgram:
+    """Makes programs with two people who have no sponsor; returns the program's id."""
+
+    async def made() -> str:
+        program_id = new_program_id("repeated")
+        await perform(
+            channels,
+            "attribution.v1.ProgramService.CreateProgram",
+            program_pb2.CreateProgramRequest(request_id=f"{program_id}-setup", program=program(program_id)),
+        )
+        await perform(
+            channels,
+            "attribution.v1.ParticipantService.EnrollParticipants",
+            participant_pb2.EnrollParticipantsRequest(
+                request_id=f"{program_id}-setup", program_id=program_id, participants=[draft("anna"), draft("ben")]
+            ),
+        )
+        return program_id
+
     return made
+
+
+@pytest_asyncio.fixture
+async def program_id(new_program: NewProgram) -> str:
+    """One of them."""
+    return await new_program()
 
 
 async def perform(channels: Channels, name: str, request: Message) -> Message:
@@ -173,3 +190,49 @@ async def test_a_request_id_cannot_be_used_for_another_call(name: str, channels:
     assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
     assert reason_of(caught.value) == "REQUEST_ID_REUSED"
     assert await perform(channels, name, request) == answer
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_a_request_id_is_one_programs_own(name: str, channels: Channels, new_program: NewProgram) -> None:
+    programs = [await new_program(), await new_program()]
+    requests = [PAIRS[name](each)[0] for each in programs]
+    for each in requests:
+        each.request_id = programs[0]  # type: ignore[attr-defined]
+    first, second = [await perform(channels, name, each) for each in requests]
+    assert [await perform(channels, name, each) for each in requests] == [first, second]
+    # The other program's id protects it as the first one's does.
+    _, other = PAIRS[name](programs[1])
+    other.request_id = programs[0]  # type: ignore[attr-defined]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await perform(channels, name, other)
+    assert reason_of(caught.value) == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_an_answer_stored_before_ids_were_a_programs_own_is_given_again(
+    name: str, channels: Channels, new_program: NewProgram, servers: Servers
+) -> None:
+    programs = [await new_program(), await new_program()]
+    (request, other), (foreign, _) = PAIRS[name](programs[0]), PAIRS[name](programs[1])
+    foreign.request_id = request.request_id  # type: ignore[attr-defined]
+    answer = await perform(channels, name, request)
+    kept = {"method": request.DESCRIPTOR.full_name, "request_id": programs[0], "hash": body_hash(request)}
+    # An answer that nobody would give by carrying the call out: as a service of the version before stored it.
+    stored = GetMessageClass(answer.DESCRIPTOR)()
+    service = owner(BY_NAME[name].containing_service)
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        await conn.execute(
+            f"DELETE FROM {service}.program_request WHERE method = %(method)s AND request_id = %(request_id)s".encode(),
+            kept,
+        )
+        await conn.execute(
+            f"INSERT INTO {service}.request (method, request_id, body_hash, response)"
+            " VALUES (%(method)s, %(request_id)s, %(hash)s, '')".encode(),
+            kept,
+        )
+    assert await perform(channels, name, request) == stored
+    assert await perform(channels, name, request) == stored
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await perform(channels, name, other)
+    assert reason_of(caught.value) == "REQUEST_ID_REUSED"
+    assert await perform(channels, name, foreign) == await perform(channels, name, foreign)

@@ -207,7 +207,7 @@ class CreateLinkRequest(_message.Message):
     UTM_FIELD_NUMBER: _builtins.int
     SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -395,7 +395,7 @@ class CreateCodeRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -675,7 +675,7 @@ class RecordShareRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str

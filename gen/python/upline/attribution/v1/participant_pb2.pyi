@@ -268,7 +268,7 @@ class EnrollParticipantRequest(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     REFUSE_BAD_TOUCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     refuse_bad_touch: _builtins.bool
@@ -330,7 +330,7 @@ class EnrollParticipantsRequest(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     REFUSE_BAD_TOUCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     refuse_bad_touch: _builtins.bool
@@ -494,7 +494,7 @@ class UpdateParticipantRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -555,7 +555,7 @@ class BindSponsorRequest(_message.Message):
     SPONSOR_ID_FIELD_NUMBER: _builtins.int
     BIND_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str

@@ -247,7 +247,7 @@ class CreateProgramRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PROGRAM_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable: same id and body, the first answer again; same id, another body, ALREADY_EXISTS."""
+    """Makes the call repeatable in the program that it names: same id and body, the first answer again; same id, another body, ALREADY_EXISTS."""
     @_builtins.property
     def program(self) -> Global___Program:
         """The program to create."""
@@ -301,7 +301,7 @@ class UpdateProgramRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     allow_missing: _builtins.bool
     """Creates the program if it does not exist; the mask is then ignored."""
     @_builtins.property

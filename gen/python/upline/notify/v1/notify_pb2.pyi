@@ -360,7 +360,7 @@ class PublishTextsRequest(_message.Message):
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     @_builtins.property
@@ -465,7 +465,7 @@ class UpdatePreferencesRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -701,7 +701,7 @@ class MarkInboxReadRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     UP_TO_ENTRY_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str

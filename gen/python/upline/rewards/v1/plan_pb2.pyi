@@ -1410,7 +1410,7 @@ class PublishPlanRequest(_message.Message):
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable."""
+    """Makes the call repeatable. It is the program's own: another program may use the same one."""
     program_id: _builtins.str
     """The program."""
     currency_code: _builtins.str
