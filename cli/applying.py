@@ -14,7 +14,7 @@ from cli.bundle.program import Bundle
 from cli.client import CALL_SECONDS, Client
 from cli.failures import untold, violations
 
-UPDATABLE = ("title", "policy", "allowed_hosts")
+UPDATABLE = ("title", "policy", "allowed_hosts", "visitor_cookie")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from chassis.database import is_transient
 from chassis.errors import UplineError
 from chassis.ids import random_token
 from services.attribution.commands.clicks import ClickDeps, keep_click, seal_click
-from services.attribution.domain.destination import with_parameters
+from services.attribution.domain.destination import consent_of, with_parameters
 from services.attribution.store.links import KnownLink
 
 RECORD_SECONDS = 1.5
@@ -133,7 +133,8 @@ class Redirect:
         query = _query(request)
         if request.method == "HEAD":  # monitors look; they do not visit
             return _lead_on(with_parameters(known.link.destination_url, known.link.utm, "", query))
-        visitor_id = self._visitor_id(request)
+        may_keep = known.visitor_cookie.allows(consent_of(query))
+        visitor_id = self._visitor_id(request) if may_keep else ""
         purpose = _purpose(request)
         token, kind = await self._record(request, known, visitor_id, purpose)
         if kind == CLICK_KIND_PREFETCH and purpose != _PREVIEW:
@@ -141,7 +142,7 @@ class Redirect:
             # would use then, and the visit would never be seen here.
             return _page(403, "Not opened yet", "This link is followed when it is opened, not ahead of that.")
         response = _lead_on(with_parameters(known.link.destination_url, known.link.utm, token, query))
-        if kind == CLICK_KIND_UNSPECIFIED:
+        if may_keep and kind == CLICK_KIND_UNSPECIFIED:
             response.set_cookie(
                 VISITOR_COOKIE,
                 visitor_id,

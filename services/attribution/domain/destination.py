@@ -11,6 +11,9 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
 
 TOKEN_PARAMETER = "upline_click"  # noqa: S105 - a parameter's name
 """Carries the click token to the destination."""
+CONSENT_PARAMETER = "upline_consent"
+"""Says in a visitor's own query whether they consent to being known again. It is for the redirect, and goes no further."""
+_CONSENT = "1"
 MAX_URL_CHARS = 2_048
 MAX_VISITOR_QUERY_CHARS = 2_048
 """What of a visitor's own query goes along. With the longest destination, its UTM and a token it still is a line of less than
@@ -110,13 +113,21 @@ def with_parameters(url: str, utm: Utm, click_token: str, visitor_query: str = "
     page, _, query = before.partition("?")
     kept = [pair for pair in query.split("&") if _name(pair) != TOKEN_PARAMETER] if query else []
     names = {_name(pair) for pair in kept}
-    brought = _brought(visitor_query, names | {TOKEN_PARAMETER})
+    brought = _brought(visitor_query, names | {TOKEN_PARAMETER, CONSENT_PARAMETER})
     names.update(map(_name, brought))
     added = [(name, value) for name, value in utm.parameters() if name not in names]
     if click_token:
         added.append((TOKEN_PARAMETER, click_token))
     pairs = kept + brought + [f"{name}={quote_plus(value)}" for name, value in added]
     return f"{page}?{'&'.join(pairs)}{hash_sign}{fragment}" if pairs else f"{page}{hash_sign}{fragment}"
+
+
+def consent_of(visitor_query: str) -> bool | None:
+    """Whether a visitor's query states consent; None if it states nothing. Whatever is not plainly a consent is a refusal."""
+    pairs = [pair for pair in visitor_query.split("&") if _name(pair) == CONSENT_PARAMETER]
+    if not pairs:
+        return None
+    return all(pair.partition("=")[2] == _CONSENT for pair in pairs)
 
 
 def _brought(query: str, taken: Collection[str]) -> list[str]:

@@ -37,6 +37,21 @@ class CreditBeforeBinding(IntEnum):
     NOT_CREDITED = 2
 
 
+class VisitorCookie(IntEnum):
+    """Whether the redirect keeps a visitor id in browsers. Numbers as in the contract."""
+
+    UNSPECIFIED = 0
+    NEVER = 1
+    ON_CONSENT = 2
+    CONSENT_ASKED = 3
+
+    def allows(self, consent: bool | None) -> bool:
+        """Whether an id may be kept of a visitor with this consent; None is not stated."""
+        if self is VisitorCookie.NEVER:
+            return False
+        return self is VisitorCookie.CONSENT_ASKED if consent is None else consent
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How conversions find their referrer."""
@@ -69,3 +84,4 @@ class Program:
     allowed_hosts: tuple[str, ...]
     create_time: datetime
     update_time: datetime
+    visitor_cookie: VisitorCookie = VisitorCookie.UNSPECIFIED

@@ -12,6 +12,7 @@ from chassis.errors import not_found
 from services.attribution.domain.codes import is_code, is_link_id, normalise
 from services.attribution.domain.destination import Utm, leads_to
 from services.attribution.domain.links import Code, Link
+from services.attribution.domain.policy import VisitorCookie
 
 LinkKey = tuple[str, str]
 """Program id and link id."""
@@ -43,6 +44,7 @@ _CODES = text(f"""
 """)
 _KNOWN_LINKS = text("""
     SELECT wanted.program_id AS wanted_program_id, wanted.link_id AS wanted_link_id, program.allowed_hosts,
+        program.visitor_cookie,
         link.program_id, link.link_id, link.participant_id, link.destination_url, link.channel,
         link.campaign, link.utm_source, link.utm_medium, link.utm_campaign, link.utm_term, link.utm_content,
         link.create_time, link.share_percent
@@ -100,6 +102,8 @@ class KnownLink:
     link: Link
     allowed: bool
     """Whether the program still allows the destination."""
+    visitor_cookie: VisitorCookie
+    """As the program says."""
 
 
 class Absent(Enum):
@@ -228,7 +232,8 @@ async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> 
         elif row.link_id is None:
             found[key] = Absent.LINK
         else:
-            found[key] = KnownLink(_link(row), leads_to(row.destination_url, row.allowed_hosts))
+            allowed = leads_to(row.destination_url, row.allowed_hosts)
+            found[key] = KnownLink(_link(row), allowed, VisitorCookie(row.visitor_cookie))
     return found
 
 

@@ -6,22 +6,32 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import not_found
-from services.attribution.domain.policy import Bindable, Binding, CreditBeforeBinding, Policy, Program, Touch
+from services.attribution.domain.policy import (
+    Bindable,
+    Binding,
+    CreditBeforeBinding,
+    Policy,
+    Program,
+    Touch,
+    VisitorCookie,
+)
 
 _COLUMNS = """program_id, title, currency_code, touch, touch_window, binding, bindable, enroll_buyers, default_sponsor_id,
-    credit_before_binding, allowed_hosts, create_time, update_time"""
+    credit_before_binding, allowed_hosts, create_time, update_time, visitor_cookie"""
 _READ = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id")
 _LOCK = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id FOR NO KEY UPDATE")
 _LIST = text(f"SELECT {_COLUMNS} FROM program WHERE program_id > :after ORDER BY program_id LIMIT :limit")
 _INSERT = text(f"""
     INSERT INTO program ({_COLUMNS}) VALUES (:program_id, :title, :currency_code, :touch, :touch_window, :binding,
-        :bindable, :enroll_buyers, :default_sponsor_id, :credit_before_binding, :allowed_hosts, :create_time, :update_time)
+        :bindable, :enroll_buyers, :default_sponsor_id, :credit_before_binding, :allowed_hosts, :create_time, :update_time,
+        :visitor_cookie)
     ON CONFLICT (program_id) DO NOTHING
 """)
 _UPDATE = text("""
     UPDATE program SET title = :title, touch = :touch, touch_window = :touch_window, binding = :binding,
         bindable = :bindable, enroll_buyers = :enroll_buyers, default_sponsor_id = :default_sponsor_id,
-        credit_before_binding = :credit_before_binding, allowed_hosts = :allowed_hosts, update_time = :update_time
+        credit_before_binding = :credit_before_binding, allowed_hosts = :allowed_hosts, update_time = :update_time,
+        visitor_cookie = :visitor_cookie
     WHERE program_id = :program_id
 """)
 
@@ -79,6 +89,7 @@ def _values(program: Program) -> dict[str, Any]:
         "allowed_hosts": list(program.allowed_hosts),
         "create_time": program.create_time,
         "update_time": program.update_time,
+        "visitor_cookie": int(program.visitor_cookie),
     }
 
 
@@ -99,4 +110,5 @@ def _program(row: Row[Any]) -> Program:
         allowed_hosts=tuple(row.allowed_hosts),
         create_time=row.create_time,
         update_time=row.update_time,
+        visitor_cookie=VisitorCookie(row.visitor_cookie),
     )

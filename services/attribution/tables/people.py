@@ -34,6 +34,7 @@ program = Table(
     Column("allowed_hosts", ARRAY(Text), nullable=False),
     Column("create_time", DateTime(timezone=True), nullable=False),
     Column("update_time", DateTime(timezone=True), nullable=False),
+    Column("visitor_cookie", SmallInteger, nullable=False, server_default="0"),
 )
 
 participant_key_seq = Sequence("participant_key_seq", metadata=metadata)

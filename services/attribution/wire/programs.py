@@ -18,11 +18,12 @@ from services.attribution.domain.policy import (
     Policy,
     Program,
     Touch,
+    VisitorCookie,
 )
 from services.attribution.wire.plain import require_plain
 
 _POLICY_FIELDS = tuple(field.name for field in program_pb2.AttributionPolicy.DESCRIPTOR.fields)
-_WHOLE = ("title", "policy", "allowed_hosts")
+_WHOLE = ("title", "policy", "allowed_hosts", "visitor_cookie")
 _FIXED = ("program_id", "currency_code")
 _OUTPUT_ONLY = ("create_time", "update_time")
 
@@ -45,6 +46,7 @@ def read_program(message: program_pb2.Program, now: datetime) -> Program:
         allowed_hosts=tuple(message.allowed_hosts),
         create_time=now,
         update_time=now,
+        visitor_cookie=VisitorCookie(message.visitor_cookie),
     )
 
 
@@ -79,6 +81,7 @@ def write_program(program: Program) -> program_pb2.Program:
         allowed_hosts=program.allowed_hosts,
         create_time=to_timestamp(program.create_time),
         update_time=to_timestamp(program.update_time),
+        visitor_cookie=int(program.visitor_cookie),  # type: ignore[arg-type]
     )
 
 

@@ -48,9 +48,9 @@ class Shop:
         )
 
 
-async def open_shop(attribution: Running, program_id: str) -> Shop:
-    """Makes the program, the participant and the link."""
-    await make_program(attribution, program_id)
+async def open_shop(attribution: Running, program_id: str, **fields: Any) -> Shop:
+    """Makes the program, with `fields` as given, the participant and the link."""
+    await make_program(attribution, program_id, **fields)
     await enroll(attribution, program_id, MARIA)
     created = await link_pb2_grpc.LinkServiceStub(attribution.channel).CreateLink(
         link_pb2.CreateLinkRequest(
@@ -67,7 +67,7 @@ async def open_shop(attribution: Running, program_id: str) -> Shop:
     return Shop(program_id, created.link)
 
 
-async def make_program(attribution: Running, program_id: str) -> None:
+async def make_program(attribution: Running, program_id: str, **fields: Any) -> None:
     """Makes a program whose links may lead to HOST."""
     await program_pb2_grpc.ProgramServiceStub(attribution.channel).CreateProgram(
         program_pb2.CreateProgramRequest(
@@ -83,6 +83,7 @@ async def make_program(attribution: Running, program_id: str) -> None:
                     bindable=program_pb2.BINDABLE_NEW_ONLY,
                 ),
                 allowed_hosts=[HOST],
+                **fields,
             ),
         ),
         timeout=DEADLINE_SECONDS,

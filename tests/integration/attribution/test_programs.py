@@ -69,6 +69,7 @@ async def test_created_once(caller: Caller) -> None:
         ({"policy": policy(days=3661)}, "program.policy.window"),
         ({"policy": policy(window=Duration(seconds=3660 * 86_400, nanos=1000))}, "program.policy.window"),
         ({"policy": policy(touch=0)}, "program.policy.touch"),
+        ({"visitor_cookie": 4}, "program.visitor_cookie"),
         ({"program_id": "Upper"}, "program.program_id"),
         ({"title": "\x00"}, "program.title"),
     ],
@@ -93,6 +94,11 @@ async def test_masks(caller: Caller) -> None:
     assert (changed.title, changed.policy.touch) == ("Test", program_pb2.TOUCH_FIRST)
     assert changed.policy.window == first.policy.window
     assert changed.create_time == first.create_time
+    wanted.visitor_cookie = program_pb2.VISITOR_COOKIE_CONSENT_ASKED
+    changed = await update(caller, wanted, "visitor_cookie")
+    assert (changed.title, changed.visitor_cookie) == ("Test", program_pb2.VISITOR_COOKIE_CONSENT_ASKED)
+    got = await caller.programs.GetProgram(program_pb2.GetProgramRequest(program_id=caller.program_id), timeout=TIMEOUT)
+    assert got.program == changed
     wanted.ClearField("allowed_hosts")
     changed = await update(caller, wanted)
     assert (changed.title, changed.policy, list(changed.allowed_hosts)) == ("New", wanted.policy, [])

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from nats.errors import TimeoutError as BrokerTimeout
 from pydantic import SecretStr
+from upline.attribution.v1 import program_pb2
 from yarl import URL
 
 from chassis.clock import ManualClock
@@ -64,23 +65,66 @@ async def test_a_visitor_is_led_on_and_recorded(servers: Servers, shop: Shop, br
     assert parts.query == f"size=m&utm_source=upline&utm_medium=referral&upline_click={token_text}"
     token = read(KEY, token_text)
     assert (token.program_id, token.link_id) == (shop.program_id, shop.link.link_id)
-    cookie = SimpleCookie(response.headers["Set-Cookie"])[redirect.VISITOR_COOKIE]
-    assert (bool(cookie["httponly"]), cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    assert "Set-Cookie" not in response.headers
     await until(lambda: bool(stored(servers, shop.program_id)))
     ((click_id, _, visitor_id, _, ip_hash, _, referrer_host),) = stored(servers, shop.program_id)
-    assert (click_id, visitor_id, referrer_host) == (token.click_id, cookie.value, "news.example")
+    assert (click_id, visitor_id, referrer_host) == (token.click_id, "", "news.example")
     assert len(ip_hash) == 16
 
 
-async def test_a_visitor_keeps_his_name(servers: Servers, shop: Shop, browser: aiohttp.ClientSession) -> None:
+async def test_a_visitor_keeps_their_name(
+    servers: Servers, attribution: Running, new_program_id: Callable[[str], str], browser: aiohttp.ClientSession
+) -> None:
+    shop = await open_shop(
+        attribution, new_program_id("redirect"), visitor_cookie=program_pb2.VISITOR_COOKIE_CONSENT_ASKED
+    )
     first = await follow(browser, shop.link.url)
-    name = SimpleCookie(first.headers["Set-Cookie"])[redirect.VISITOR_COOKIE].value
+    cookie = SimpleCookie(first.headers["Set-Cookie"])[redirect.VISITOR_COOKIE]
+    assert (bool(cookie["httponly"]), cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    name = cookie.value
     second = await follow(browser, shop.link.url, headers={"Cookie": f"{redirect.VISITOR_COOKIE}={name}"})
     assert SimpleCookie(second.headers["Set-Cookie"])[redirect.VISITOR_COOKIE].value == name
     odd = await follow(browser, shop.link.url, headers={"Cookie": f"{redirect.VISITOR_COOKIE}={'x' * 200}"})
     assert SimpleCookie(odd.headers["Set-Cookie"])[redirect.VISITOR_COOKIE].value not in {name, "x" * 200}
     await until(lambda: len(stored(servers, shop.program_id)) == 3)
     assert [row[2] for row in stored(servers, shop.program_id)].count(name) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "query", "kept"),
+    [
+        (0, "", False),
+        (0, "upline_consent=1", True),
+        (0, "a=1&upline%5Fconsent=1&b", True),
+        (0, "upline_consent=0", False),
+        (0, "upline_consent", False),
+        (0, "upline_consent=1&upline_consent=0", False),
+        (0, "upline_consent=true", False),
+        (1, "", False),
+        (1, "upline_consent=1", False),
+        (2, "", False),
+        (2, "upline_consent=1", True),
+        (3, "", True),
+        (3, "upline_consent=0", False),
+    ],
+)
+async def test_nothing_is_kept_of_a_visitor_without_consent(
+    servers: Servers,
+    attribution: Running,
+    new_program_id: Callable[[str], str],
+    browser: aiohttp.ClientSession,
+    setting: int,
+    query: str,
+    kept: bool,
+) -> None:
+    shop = await open_shop(attribution, new_program_id("redirect"), visitor_cookie=setting)
+    url = URL(f"{shop.link.url}?{query}", encoded=True)
+    response = await follow(browser, url, headers={"Cookie": f"{redirect.VISITOR_COOKIE}=vera"})
+    assert ("Set-Cookie" in response.headers) == kept
+    assert "consent" not in response.headers["Location"]
+    assert token_of(response.headers["Location"])
+    await until(lambda: bool(stored(servers, shop.program_id)))
+    assert [row[2] for row in stored(servers, shop.program_id)] == ["vera" if kept else ""]
 
 
 async def test_unknown_links_lead_nowhere(shop: Shop, browser: aiohttp.ClientSession, attribution: Running) -> None:
@@ -180,7 +224,7 @@ async def test_only_visits_have_a_token_and_a_name(
     servers: Servers, shop: Shop, browser: aiohttp.ClientSession, headers: dict[str, str], status: int, kind: int
 ) -> None:
     named = {**headers, "Cookie": f"{redirect.VISITOR_COOKIE}=vera"}
-    response = await follow(browser, shop.link.url, headers=named)
+    response = await follow(browser, f"{shop.link.url}?upline_consent=1", headers=named)
     location = response.headers.get("Location", "")
     assert response.status == status
     assert bool(location) == (status == 302)
@@ -235,7 +279,7 @@ async def test_without_the_stream_a_visitor_is_led_on_with_a_token(
         raise BrokerTimeout
 
     async with OtherRedirect(attribution, publish) as base:
-        response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}")
+        response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}?upline_consent=1")
         assert response.status == 302
         token_text = token_of(response.headers["Location"])
         assert response.headers["Location"] == (

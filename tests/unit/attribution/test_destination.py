@@ -11,6 +11,7 @@ from services.attribution.domain.destination import (
     DestinationError,
     Utm,
     canonical,
+    consent_of,
     leads_to,
     with_parameters,
 )
@@ -176,6 +177,7 @@ def test_what_a_header_may_hold_goes_along_as_it_was_written(brought: str) -> No
         ("a=\udcff\u0448", "a=%FF%D1%88"),
         ("upline%5Fclick=forged&upline_click=forged&a", "a"),
         ("&&a&&", "a"),
+        ("upline_consent=1&a&upline%5Fconsent=0", "a"),
         ("", ""),
     ],
 )
@@ -187,3 +189,22 @@ def test_what_does_not_fit_is_left_out_whole() -> None:
     long = "x" * MAX_VISITOR_QUERY_CHARS
     fits = "y=" + "y" * (MAX_VISITOR_QUERY_CHARS - 10)
     assert with_parameters("https://a/", Utm(), "", f"{long}&{fits}&z=12345678&w=1") == f"https://a/?{fits}&w=1"
+
+
+@pytest.mark.parametrize(
+    ("brought", "consent"),
+    [
+        ("", None),
+        ("a=1&consent=1", None),
+        ("upline_consent=1", True),
+        ("a&upline%5Fconsent=1&b", True),
+        ("upline_consent=1&upline_consent=1", True),
+        ("upline_consent=1&upline_consent=0", False),
+        ("upline_consent", False),
+        ("upline_consent=", False),
+        ("upline_consent=yes", False),
+        ("upline_consent=%31", False),
+    ],
+)
+def test_only_a_plain_consent_is_one(brought: str, consent: bool | None) -> None:
+    assert consent_of(brought) is consent

@@ -37,9 +37,9 @@ def same(message: Message) -> None:
     assert again == message
 
 
-@given(st.lists(TEXT, max_size=3), TEXT, st.booleans(), st.integers(0, 2), NANOS)
-def test_programs(hosts: list[str], title: str, enrol: bool, touch: int, nanos: int) -> None:
-    made = Program(title=title, allowed_hosts=hosts)
+@given(st.lists(TEXT, max_size=3), TEXT, st.booleans(), st.integers(0, 2), NANOS, st.integers(0, 3))
+def test_programs(hosts: list[str], title: str, enrol: bool, touch: int, nanos: int, cookie: int) -> None:
+    made = Program(title=title, allowed_hosts=hosts, visitor_cookie=cookie)  # type: ignore[arg-type]
     made.policy.touch = touch  # type: ignore[assignment]
     made.policy.enroll_buyers = enrol
     sign = -1 if nanos < 0 else 1

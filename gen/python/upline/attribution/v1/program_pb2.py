@@ -28,7 +28,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#upline/attribution/v1/program.proto\x12\x15upline.attribution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x03\n\x11\x41ttributionPolicy\x12\x38\n\x05touch\x18\x01 \x01(\x0e\x32\x1c.upline.attribution.v1.TouchB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x07\x62inding\x18\x03 \x01(\x0e\x32\x1e.upline.attribution.v1.BindingB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12>\n\x08\x62indable\x18\x04 \x01(\x0e\x32\x1f.upline.attribution.v1.BindableB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x15\n\renroll_buyers\x18\x05 \x01(\x08\x12$\n\x12\x64\x65\x66\x61ult_sponsor_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12S\n\x15\x63redit_before_binding\x18\x07 \x01(\x0e\x32*.upline.attribution.v1.CreditBeforeBindingB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x8a\x03\n\x07Program\x12\x34\n\nprogram_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12\x17\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12(\n\rcurrency_code\x18\x03 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12@\n\x06policy\x18\x04 \x01(\x0b\x32(.upline.attribution.v1.AttributionPolicyB\x06\xbaH\x03\xc8\x01\x01\x12\x62\n\rallowed_hosts\x18\x05 \x03(\tBK\xbaHH\x92\x01\x45\x10\x64\x18\x01\"?r=2;^(\\*\\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x14\x43reateProgramRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x07program\x18\x02 \x01(\x0b\x32\x1e.upline.attribution.v1.ProgramB\x06\xbaH\x03\xc8\x01\x01\"H\n\x15\x43reateProgramResponse\x12/\n\x07program\x18\x01 \x01(\x0b\x32\x1e.upline.attribution.v1.Program\"\xb7\x01\n\x14UpdateProgramRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x07program\x18\x02 \x01(\x0b\x32\x1e.upline.attribution.v1.ProgramB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x04 \x01(\x08\"H\n\x15UpdateProgramResponse\x12/\n\x07program\x18\x01 \x01(\x0b\x32\x1e.upline.attribution.v1.Program\"0\n\x11GetProgramRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"E\n\x12GetProgramResponse\x12/\n\x07program\x18\x01 \x01(\x0b\x32\x1e.upline.attribution.v1.Program\"O\n\x13ListProgramsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"a\n\x14ListProgramsResponse\x12\x30\n\x08programs\x18\x01 \x03(\x0b\x32\x1e.upline.attribution.v1.Program\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*?\n\x05Touch\x12\x15\n\x11TOUCH_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTOUCH_FIRST\x10\x01\x12\x0e\n\nTOUCH_LAST\x10\x02*T\n\x07\x42inding\x12\x17\n\x13\x42INDING_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42INDING_LIFETIME\x10\x01\x12\x1a\n\x16\x42INDING_PER_CONVERSION\x10\x02*Q\n\x08\x42indable\x12\x18\n\x14\x42INDABLE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42INDABLE_NEW_ONLY\x10\x01\x12\x14\n\x10\x42INDABLE_UNBOUND\x10\x02*\x88\x01\n\x13\x43reditBeforeBinding\x12%\n!CREDIT_BEFORE_BINDING_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43REDIT_BEFORE_BINDING_CREDITED\x10\x01\x12&\n\"CREDIT_BEFORE_BINDING_NOT_CREDITED\x10\x02\x32\xb4\x03\n\x0eProgramService\x12j\n\rCreateProgram\x12+.upline.attribution.v1.CreateProgramRequest\x1a,.upline.attribution.v1.CreateProgramResponse\x12j\n\rUpdateProgram\x12+.upline.attribution.v1.UpdateProgramRequest\x1a,.upline.attribution.v1.UpdateProgramResponse\x12\x61\n\nGetProgram\x12(.upline.attribution.v1.GetProgramRequest\x1a).upline.attribution.v1.GetProgramResponse\x12g\n\x0cListPrograms\x12*.upline.attribution.v1.ListProgramsRequest\x1a+.upline.attribution.v1.ListProgramsResponseBX\n\x15upline.attribution.v1B\x0cProgramProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#upline/attribution/v1/program.proto\x12\x15upline.attribution.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x03\n\x11\x41ttributionPolicy\x12\x38\n\x05touch\x18\x01 \x01(\x0e\x32\x1c.upline.attribution.v1.TouchB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x31\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x07\x62inding\x18\x03 \x01(\x0e\x32\x1e.upline.attribution.v1.BindingB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12>\n\x08\x62indable\x18\x04 \x01(\x0e\x32\x1f.upline.attribution.v1.BindableB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x15\n\renroll_buyers\x18\x05 \x01(\x08\x12$\n\x12\x64\x65\x66\x61ult_sponsor_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12S\n\x15\x63redit_before_binding\x18\x07 \x01(\x0e\x32*.upline.attribution.v1.CreditBeforeBindingB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\xd2\x03\n\x07Program\x12\x34\n\nprogram_id\x18\x01 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12\x17\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12(\n\rcurrency_code\x18\x03 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{3}$\x12@\n\x06policy\x18\x04 \x01(\x0b\x32(.upline.attribution.v1.AttributionPolicyB\x06\xbaH\x03\xc8\x01\x01\x12\x62\n\rallowed_hosts\x18\x05 \x03(\tBK\xbaHH\x92\x01\x45\x10\x64\x18\x01\"?r=2;^(\\*\\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?$\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x46\n\x0evisitor_cookie\x18\x08 \x01(\x0e\x32$.upline.attribution.v1.VisitorCookieB\x08\xbaH\x05\x82\x01\x02\x10\x01\"o\n\x14\x43reateProgramRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x07program\x18\x02 \x01(\x0b\x32\x1e.upline.attribution.v1.ProgramB\x06\xbaH\x03\xc8\x01\x01\"H\n\x15\x43reateProgramResponse\x12/\n\x07program\x18\x01 \x01(\x0b\x32\x1e.upline.attribution.v1.Program\"\xb7\x01\n\x14UpdateProgramRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x07program\x18\x02 \x01(\x0b\x32\x1e.upline.attribution.v1.ProgramB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x04 \x01(\x08\"H\n\x15UpdateProgramResponse\x12/\n\x07program\x18\x01 \x01(\x0b\x32\x1e.upline.attribution.v1.Program\"0\n\x11GetProgramRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"E\n\x12GetProgramResponse\x12/\n\x07program\x18\x01 \x01(\x0b\x32\x1e.upline.attribution.v1.Program\"O\n\x13ListProgramsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"a\n\x14ListProgramsResponse\x12\x30\n\x08programs\x18\x01 \x03(\x0b\x32\x1e.upline.attribution.v1.Program\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*?\n\x05Touch\x12\x15\n\x11TOUCH_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTOUCH_FIRST\x10\x01\x12\x0e\n\nTOUCH_LAST\x10\x02*T\n\x07\x42inding\x12\x17\n\x13\x42INDING_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42INDING_LIFETIME\x10\x01\x12\x1a\n\x16\x42INDING_PER_CONVERSION\x10\x02*Q\n\x08\x42indable\x12\x18\n\x14\x42INDABLE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42INDABLE_NEW_ONLY\x10\x01\x12\x14\n\x10\x42INDABLE_UNBOUND\x10\x02*\x88\x01\n\x13\x43reditBeforeBinding\x12%\n!CREDIT_BEFORE_BINDING_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43REDIT_BEFORE_BINDING_CREDITED\x10\x01\x12&\n\"CREDIT_BEFORE_BINDING_NOT_CREDITED\x10\x02*\x8a\x01\n\rVisitorCookie\x12\x1e\n\x1aVISITOR_COOKIE_UNSPECIFIED\x10\x00\x12\x18\n\x14VISITOR_COOKIE_NEVER\x10\x01\x12\x1d\n\x19VISITOR_COOKIE_ON_CONSENT\x10\x02\x12 \n\x1cVISITOR_COOKIE_CONSENT_ASKED\x10\x03\x32\xb4\x03\n\x0eProgramService\x12j\n\rCreateProgram\x12+.upline.attribution.v1.CreateProgramRequest\x1a,.upline.attribution.v1.CreateProgramResponse\x12j\n\rUpdateProgram\x12+.upline.attribution.v1.UpdateProgramRequest\x1a,.upline.attribution.v1.UpdateProgramResponse\x12\x61\n\nGetProgram\x12(.upline.attribution.v1.GetProgramRequest\x1a).upline.attribution.v1.GetProgramResponse\x12g\n\x0cListPrograms\x12*.upline.attribution.v1.ListProgramsRequest\x1a+.upline.attribution.v1.ListProgramsResponseBX\n\x15upline.attribution.v1B\x0cProgramProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROGRAM'].fields_by_name['policy']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PROGRAM'].fields_by_name['allowed_hosts']._loaded_options = None
   _globals['_PROGRAM'].fields_by_name['allowed_hosts']._serialized_options = b'\272HH\222\001E\020d\030\001\"?r=2;^(\\*\\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?$'
+  _globals['_PROGRAM'].fields_by_name['visitor_cookie']._loaded_options = None
+  _globals['_PROGRAM'].fields_by_name['visitor_cookie']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CREATEPROGRAMREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEPROGRAMREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_CREATEPROGRAMREQUEST'].fields_by_name['program']._loaded_options = None
@@ -72,34 +74,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPROGRAMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
-  _globals['_TOUCH']._serialized_start=1738
-  _globals['_TOUCH']._serialized_end=1801
-  _globals['_BINDING']._serialized_start=1803
-  _globals['_BINDING']._serialized_end=1887
-  _globals['_BINDABLE']._serialized_start=1889
-  _globals['_BINDABLE']._serialized_end=1970
-  _globals['_CREDITBEFOREBINDING']._serialized_start=1973
-  _globals['_CREDITBEFOREBINDING']._serialized_end=2109
+  _globals['_TOUCH']._serialized_start=1810
+  _globals['_TOUCH']._serialized_end=1873
+  _globals['_BINDING']._serialized_start=1875
+  _globals['_BINDING']._serialized_end=1959
+  _globals['_BINDABLE']._serialized_start=1961
+  _globals['_BINDABLE']._serialized_end=2042
+  _globals['_CREDITBEFOREBINDING']._serialized_start=2045
+  _globals['_CREDITBEFOREBINDING']._serialized_end=2181
+  _globals['_VISITORCOOKIE']._serialized_start=2184
+  _globals['_VISITORCOOKIE']._serialized_end=2322
   _globals['_ATTRIBUTIONPOLICY']._serialized_start=191
   _globals['_ATTRIBUTIONPOLICY']._serialized_end=591
   _globals['_PROGRAM']._serialized_start=594
-  _globals['_PROGRAM']._serialized_end=988
-  _globals['_CREATEPROGRAMREQUEST']._serialized_start=990
-  _globals['_CREATEPROGRAMREQUEST']._serialized_end=1101
-  _globals['_CREATEPROGRAMRESPONSE']._serialized_start=1103
-  _globals['_CREATEPROGRAMRESPONSE']._serialized_end=1175
-  _globals['_UPDATEPROGRAMREQUEST']._serialized_start=1178
-  _globals['_UPDATEPROGRAMREQUEST']._serialized_end=1361
-  _globals['_UPDATEPROGRAMRESPONSE']._serialized_start=1363
-  _globals['_UPDATEPROGRAMRESPONSE']._serialized_end=1435
-  _globals['_GETPROGRAMREQUEST']._serialized_start=1437
-  _globals['_GETPROGRAMREQUEST']._serialized_end=1485
-  _globals['_GETPROGRAMRESPONSE']._serialized_start=1487
-  _globals['_GETPROGRAMRESPONSE']._serialized_end=1556
-  _globals['_LISTPROGRAMSREQUEST']._serialized_start=1558
-  _globals['_LISTPROGRAMSREQUEST']._serialized_end=1637
-  _globals['_LISTPROGRAMSRESPONSE']._serialized_start=1639
-  _globals['_LISTPROGRAMSRESPONSE']._serialized_end=1736
-  _globals['_PROGRAMSERVICE']._serialized_start=2112
-  _globals['_PROGRAMSERVICE']._serialized_end=2548
+  _globals['_PROGRAM']._serialized_end=1060
+  _globals['_CREATEPROGRAMREQUEST']._serialized_start=1062
+  _globals['_CREATEPROGRAMREQUEST']._serialized_end=1173
+  _globals['_CREATEPROGRAMRESPONSE']._serialized_start=1175
+  _globals['_CREATEPROGRAMRESPONSE']._serialized_end=1247
+  _globals['_UPDATEPROGRAMREQUEST']._serialized_start=1250
+  _globals['_UPDATEPROGRAMREQUEST']._serialized_end=1433
+  _globals['_UPDATEPROGRAMRESPONSE']._serialized_start=1435
+  _globals['_UPDATEPROGRAMRESPONSE']._serialized_end=1507
+  _globals['_GETPROGRAMREQUEST']._serialized_start=1509
+  _globals['_GETPROGRAMREQUEST']._serialized_end=1557
+  _globals['_GETPROGRAMRESPONSE']._serialized_start=1559
+  _globals['_GETPROGRAMRESPONSE']._serialized_end=1628
+  _globals['_LISTPROGRAMSREQUEST']._serialized_start=1630
+  _globals['_LISTPROGRAMSREQUEST']._serialized_end=1709
+  _globals['_LISTPROGRAMSRESPONSE']._serialized_start=1711
+  _globals['_LISTPROGRAMSRESPONSE']._serialized_end=1808
+  _globals['_PROGRAMSERVICE']._serialized_start=2325
+  _globals['_PROGRAMSERVICE']._serialized_end=2761
 # @@protoc_insertion_point(module_scope)

@@ -130,6 +130,38 @@ The conversion that itself binds the buyer is credited.
 """
 Global___CreditBeforeBinding: _TypeAlias = CreditBeforeBinding  # noqa: Y015
 
+class _VisitorCookie:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VisitorCookieEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VisitorCookie.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VISITOR_COOKIE_UNSPECIFIED: _VisitorCookie.ValueType  # 0
+    """Not stated: as ON_CONSENT."""
+    VISITOR_COOKIE_NEVER: _VisitorCookie.ValueType  # 1
+    """Never, whatever a request states."""
+    VISITOR_COOKIE_ON_CONSENT: _VisitorCookie.ValueType  # 2
+    """Only for a request that states the visitor's consent."""
+    VISITOR_COOKIE_CONSENT_ASKED: _VisitorCookie.ValueType  # 3
+    """For every visitor but those whose request states a refusal: consent is asked for elsewhere, before anybody follows a link."""
+
+class VisitorCookie(_VisitorCookie, metaclass=_VisitorCookieEnumTypeWrapper):
+    """Whether the redirect keeps a visitor id in the visitor's browser, a cookie for 400 days, and with the click. Without, nothing is stored on
+    the device, an id that is there is not read, and the click has none; the click token in the address credits the referrer all the same.
+    A request states the visitor's consent by `upline_consent=1` behind the link, which is not passed on; any other value of it is a refusal
+    and always holds.
+    """
+
+VISITOR_COOKIE_UNSPECIFIED: VisitorCookie.ValueType  # 0
+"""Not stated: as ON_CONSENT."""
+VISITOR_COOKIE_NEVER: VisitorCookie.ValueType  # 1
+"""Never, whatever a request states."""
+VISITOR_COOKIE_ON_CONSENT: VisitorCookie.ValueType  # 2
+"""Only for a request that states the visitor's consent."""
+VISITOR_COOKIE_CONSENT_ASKED: VisitorCookie.ValueType  # 3
+"""For every visitor but those whose request states a refusal: consent is asked for elsewhere, before anybody follows a link."""
+Global___VisitorCookie: _TypeAlias = VisitorCookie  # noqa: Y015
+
 @_typing.final
 class AttributionPolicy(_message.Message):
     """How conversions find their referrer."""
@@ -197,12 +229,15 @@ class Program(_message.Message):
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    VISITOR_COOKIE_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The caller's name for the program: lower-case letters, digits and hyphens, 1 to 63 characters."""
     title: _builtins.str
     """A title for people, at most 200 characters."""
     currency_code: _builtins.str
     """The ISO 4217 currency in which conversions of this program are reported. It cannot change later."""
+    visitor_cookie: Global___VisitorCookie.ValueType
+    """Whether the redirect keeps a visitor id in browsers. A change takes effect within half a minute."""
     @_builtins.property
     def policy(self) -> Global___AttributionPolicy:
         """How conversions find their referrer."""
@@ -229,10 +264,11 @@ class Program(_message.Message):
         allowed_hosts: _abc.Iterable[_builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        visitor_cookie: Global___VisitorCookie.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "create_time", b"create_time", "currency_code", b"currency_code", "policy", b"policy", "program_id", b"program_id", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_hosts", b"allowed_hosts", "create_time", b"create_time", "currency_code", b"currency_code", "policy", b"policy", "program_id", b"program_id", "title", b"title", "update_time", b"update_time", "visitor_cookie", b"visitor_cookie"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
