@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import NamedTuple
 
 from services.rewards.domain.details import Details
@@ -64,6 +65,10 @@ class Conversion:
     def touched(self) -> bool:
         """Whether something was taken back."""
         return self.void or self.remaining_minor != self.amount_minor
+
+    def is_left(self, least_percent: Fraction) -> bool:
+        """Whether at least so much of the amount is left, in percent of what it was at first."""
+        return not self.touched or self.remaining_minor * 100 >= least_percent * self.amount_minor
 
     @property
     def whole(self) -> "Conversion":

@@ -49,6 +49,7 @@ _OUTCOMES = {
     Outcome.OUTBID: reward_pb2.OUTCOME_OUTBID,
     Outcome.SHARED: reward_pb2.OUTCOME_SHARED,
     Outcome.REJECTED: reward_pb2.OUTCOME_REJECTED,
+    Outcome.TOO_LITTLE_LEFT: reward_pb2.OUTCOME_TOO_LITTLE_LEFT,
 }
 _ROUNDING = {
     Rounding.HALF_EVEN: plan_pb2.ROUNDING_MODE_HALF_EVEN,

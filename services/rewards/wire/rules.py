@@ -23,6 +23,8 @@ from services.rewards.wire.tiers import TierReader
 
 MAX_HOLD_DAYS = 3_660
 MAX_BINDING_DAYS = 36_600
+_NO_MORE = "it is a split, never more money"
+_MOST_LEFT = "it is a part of the conversion's amount, of which never more is left"
 _STANDS_IN = Asset("", AssetKind.POINTS, 0, Fraction(1))
 """For an asset that is not there, so that the other mistakes are found too."""
 _UNQUALIFIED = {
@@ -77,6 +79,7 @@ class RuleReader:
             share=self._share(to),
             group=message.group,
             earnings_of=frozenset(message.earnings_of),
+            least_left_percent=self._part(message.least_left_percent or "0", "least_left_percent", _MOST_LEFT) or None,
             unit_worth=1 / (self._plan.rate(asset) or Fraction(1)),
         )
 
@@ -189,10 +192,10 @@ class RuleReader:
             self._forbid("share.chosen", "must be in order: min_percent, default_percent, max_percent")
         return Share(default, least, most, is_chosen=True)
 
-    def _part(self, text: str, field: str) -> Fraction:
+    def _part(self, text: str, field: str, why: str = _NO_MORE) -> Fraction:
         """A percentage of a whole."""
         value = Fraction(text)
         if value > 100:
-            self._wrong(field, "must be at most 100: it is a split, never more money")
+            self._wrong(field, f"must be at most 100: {why}; it is {text}")
             return Fraction(100)
         return value

@@ -107,6 +107,28 @@ async def test_lines_tiers_caps_and_shares_together(ledger: Ledger, published: P
     assert not (await ledger.audit(program)).findings
 
 
+async def test_a_fixed_reward_may_ask_for_a_part_that_must_be_left(
+    servers: Servers, ledger: Ledger, published: Published
+) -> None:
+    welcome = rule("welcome", percent="", amount=plan_pb2.Amount(fixed=plan_pb2.FixedAmount(amount_minor=500)))
+    kept = plan_pb2.Rule()
+    kept.CopyFrom(welcome)
+    kept.rule_id, welcome.least_left_percent = "kept", "50"
+    program = await published(plan(welcome, kept))
+    await ledger.settle(message(recorded(program, "c1", 10_000)))
+    await ledger.settle(message(reversed_(program, "c1", "r1", 5_000)))
+    assert await ledger.available(program, "maria") == [1_000]
+    await ledger.settle(message(reversed_(program, "c1", "r2", 4_999, minutes_later=2)))
+    assert await ledger.available(program, "maria") == [500]
+    (told,) = [each for each in await rewards_of(ledger, program, "c1") if each.rule_id == "welcome"]
+    assert (told.amount_minor, told.net_minor) == (500, 0)
+    why = (await explain_reward(ledger, program, told.reward_id, "en")).current
+    assert why.outcome == reward_pb2.OUTCOME_TOO_LITTLE_LEFT
+    assert why.sentence.endswith("nothing any more: less than 50 % of the conversion is left.")
+    assert not (await ledger.audit(program)).findings
+    assert (await rebuild(servers.postgres.url, program, lambda _total: lambda _done: None, jobs=1)).differences == []
+
+
 async def test_a_share_is_explained_also_when_nothing_is_left_of_it(ledger: Ledger, published: Published) -> None:
     program = await published(plan(rule(share=plan_pb2.Share(percent="50"))))
     await ledger.settle(message(recorded(program, "c1", 10_000)))

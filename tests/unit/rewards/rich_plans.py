@@ -71,6 +71,7 @@ def rules(draw: st.DrawFn, index: int) -> plan_pb2.Rule:
     fields: dict[str, object] = {"to": draw(beneficiaries()), "amount": draw(amounts()), "caps": draw(caps())}
     fields["tiers"] = draw(tiers(fields["amount"]))
     fields["asset"] = draw(st.sampled_from(["USD", "points"]))
+    fields["least_left_percent"] = draw(st.sampled_from(["", "", "25", "99.9"]))
     fields["group"] = draw(st.sampled_from(["", "", "g"]))
     if not fields["to"].HasField("buyer"):  # type: ignore[attr-defined]
         fields["share"] = draw(st.sampled_from([None, plan_pb2.Share(percent="33.3"), plan_pb2.Share(percent="100")]))

@@ -157,6 +157,11 @@ CASES = [
         detailed(Details(lines=[Line("1", "x", "", 10_000, {})])),
         ["pays 5.00 USD to maria at level 1: its table for 100.00 USD left of the lines that count, exactly 5 USD"],
     ),
+    (
+        plan(rule(amount=fixed(500), least_left_percent="12.5")),
+        conversion(10_000, remaining_minor=1_249),
+        ["Rule r owes maria at level 1 nothing any more: less than 12.5 % of the conversion is left."],
+    ),
     (plan(rule(to=buyer())), conversion(), ["pays 10.00 USD to the buyer vera"]),
     (
         plan(rule(hold=plan_pb2.Hold(duration=Duration(seconds=86_400), until_event="delivered", approval=True))),
@@ -222,6 +227,11 @@ def test_a_refusal_is_told_with_its_reason() -> None:
         (plan(rule()), conversion(upline=()), "nobody referred the buyer."),
         (plan(rule(when="false"), rule("b", to=OWNER)), conversion(), "each rule says why it pays nothing."),
         (plan(rule()), conversion(currency_code="EUR"), "it is in EUR, and the plan counts in USD."),
+        (
+            plan(rule(least_left_percent="50"), rule("b", to=OWNER)),
+            conversion(10_000, remaining_minor=1),
+            "too little of it is left.",
+        ),
         (plan(rule()), conversion(remaining_minor=0, void=True), "it was taken back entirely."),
     ],
 )

@@ -246,6 +246,7 @@ def test_a_plan_is_stored_under_the_name_that_every_version_knows_and_answered_u
         (rule(caps=[plan_pb2.Cap(scope=1, amount_minor=5, period=2)]), "caps[0].period", "each reward is capped by itself"),
         (rule(to=buyer(), share=plan_pb2.Share(percent="5")), "share", "is the buyer's already"),
         (rule(share=plan_pb2.Share(percent="100.1")), "share.percent", "never more money"),
+        (rule(least_left_percent="100.1"), "least_left_percent", "at most 100: it is a part of the conversion's amount"),
         (rule(share=plan_pb2.Share(percent="0")), "share.percent", "more than 0"),
         (rule(share=chosen("10", "5", "20")), "share.chosen", "must be in order"),
         (rule(earnings_of=["r"]), "earnings_of", "for the base EARNINGS only"),

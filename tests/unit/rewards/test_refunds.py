@@ -3,19 +3,33 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.deciding import decide
+from services.rewards.domain.decide.decision import Outcome
 from services.rewards.domain.decide.pay import pay
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.ledger import Place, deltas
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, position
 from services.rewards.domain.tally.snapshot import Snapshot
-from tests.unit.rewards.plans import MOMENT, conversion, counter, paid, percent, plan, rule, tiers
+from tests.unit.rewards.plans import (
+    MOMENT,
+    buyer,
+    conversion,
+    counter,
+    fixed,
+    outcomes,
+    paid,
+    percent,
+    plan,
+    rule,
+    tiers,
+)
 from tests.unit.rewards.rich_plans import rich_conversions, rich_plans, snapshots
 
 Case = tuple[Plan, Conversion, Snapshot]
@@ -51,6 +65,42 @@ def test_ten_percent_of_what_is_left() -> None:
     subject = plan(rule())
     assert paid(subject, conversion(10_000)) == [("r", "maria", 1_000)]
     assert paid(subject, conversion(10_000, remaining_minor=7_000)) == [("r", "maria", 700)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"amount": fixed(500)},
+        {"amount": percent("5")},
+        {"amount": plan_pb2.Amount(per_level=plan_pb2.PerLevelAmount(amounts_minor=[500]))},
+        {"amount": None, "tiers": tiers("volume", plan_pb2.TIER_MODE_BONUS, (1, 500))},
+    ],
+)
+def test_a_rule_may_ask_for_a_part_that_must_be_left(fields: dict[str, object]) -> None:
+    subject = plan(rule(least_left_percent="33.4", **fields), counters=[counter()])
+    assert paid(subject, conversion(10_000)) == [("r", "maria", 500)]
+    assert [minor for _, _, minor in paid(subject, conversion(10_000, remaining_minor=3_340))] in ([500], [167])
+    for left in (3_339, 1):
+        assert paid(subject, conversion(10_000, remaining_minor=left)) == []
+        assert outcomes(subject, conversion(10_000, remaining_minor=left)) == [Outcome.TOO_LITTLE_LEFT]
+    assert outcomes(subject, conversion(10_000, remaining_minor=0, void=True)) == [Outcome.REVERSED]
+
+
+def test_what_is_earned_from_others_may_ask_for_it_too() -> None:
+    match = percent("50", plan_pb2.AMOUNT_BASE_EARNINGS)
+    subject = plan(rule(to=buyer()), rule("m", amount=match, earnings_of=["r"], least_left_percent="50"))
+    assert paid(subject, conversion(10_000, remaining_minor=5_000)) == [("r", "vera", 500), ("m", "maria", 250)]
+    assert paid(subject, conversion(10_000, remaining_minor=4_999)) == [("r", "vera", 499)]
+
+
+def test_a_conversion_without_an_amount_is_left_until_it_is_taken_back() -> None:
+    subject = plan(rule(on=["sign_up"], amount=fixed(500), least_left_percent="100"))
+    sign_up = conversion(0, event_type="sign_up")
+    assert paid(subject, sign_up) == [("r", "maria", 500)]
+    assert outcomes(subject, replace(sign_up, void=True)) == [Outcome.REVERSED]
+    assert paid(plan(rule(amount=fixed(5), least_left_percent="0")), conversion(100, remaining_minor=1)) == [
+        ("r", "maria", 5)
+    ]
 
 
 def test_the_refund_of_another_line_gives_nothing_back_that_a_refund_took() -> None:

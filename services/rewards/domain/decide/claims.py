@@ -36,13 +36,16 @@ def claims(plan: Plan, rule: Rule, facts: Facts) -> list[Decision]:
 
 
 def refused_entirely(rule: Rule, facts: Facts) -> tuple[Outcome | None, tuple[Step, ...]]:
-    """Why a conversion is none of the rule's: its condition, then which of the buyer's conversions it is."""
+    """Why a conversion is none of the rule's: its condition, then which of the buyer's it is, then how much of it is left."""
     if rule.when is not None and not rule.when.asks_for_people:
         refusal, steps = verdict(rule.when, facts, "", 0)
         if refusal is not None:
             return refusal, steps
     if rule.occurrence is not None and not _is_one_of(rule.occurrence, rule.rule_id, facts):
         return Outcome.OCCURRENCE, ()
+    conversion = facts.conversion
+    if rule.least_left_percent is not None and not (conversion.void or conversion.is_left(rule.least_left_percent)):
+        return Outcome.TOO_LITTLE_LEFT, ()
     return None, ()
 
 

@@ -32,6 +32,7 @@ class Outcome(Enum):
     CAPPED = "capped"
     OUTBID = "outbid"
     SHARED = "shared"
+    TOO_LITTLE_LEFT = "too_little_left"
     REJECTED = "rejected"
     """No decision: a person's word after it, for explanations."""
 

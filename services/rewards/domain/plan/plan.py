@@ -60,6 +60,8 @@ class Rule:
     share: Share | None = None
     group: str = ""
     earnings_of: frozenset[str] = frozenset()
+    least_left_percent: Fraction | None = None
+    """The part of the conversion that must be left for it to pay anything; None where any will do."""
     unit_worth: Fraction = Fraction(1)
     """Minor units of the program's currency for one minor unit of the asset; 1 for assets that have no worth in it."""
     budgets: tuple[Budget, ...] = ()
@@ -74,7 +76,7 @@ class Rule:
     def __post_init__(self) -> None:
         features = (
             self.when, self.lines, self.table, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
-            self.group, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
+            self.group, self.least_left_percent is not None, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
         )  # fmt: skip
         object.__setattr__(self, "is_plain", not any(features))
         object.__setattr__(self, "limits", (*self.caps, *self.budgets))

@@ -433,6 +433,7 @@ class Rule(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
     EARNINGS_OF_FIELD_NUMBER: _builtins.int
+    LEAST_LEFT_PERCENT_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """Unique in the plan: lower-case letters, digits, hyphens and underscores."""
     asset: _builtins.str
@@ -445,6 +446,10 @@ class Rule(_message.Message):
     """A CEL expression of type bool over `line` and `event`: which lines the bases LINES and tables take. Empty: all."""
     group: _builtins.str
     """Rules of one group compete: each beneficiary gets the one that is worth most to him, the first of equals. Empty: it adds up."""
+    least_left_percent: _builtins.str
+    """The smallest part of the conversion's amount that must be left, in percent of what it was at first: an exact decimal, at most 100. Once
+    refunds leave less, all that the rule paid for the conversion is taken back. Empty or 0: any part will do.
+    """
     @_builtins.property
     def on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Event types that trigger the rule."""
@@ -503,10 +508,11 @@ class Rule(_message.Message):
         share: Global___Share | None = ...,
         group: _builtins.str = ...,
         earnings_of: _abc.Iterable[_builtins.str] | None = ...,
+        least_left_percent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "hold", b"hold", "occurrence", b"occurrence", "qualification", b"qualification", "share", b"share", "tiers", b"tiers", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "caps", b"caps", "earnings_of", b"earnings_of", "group", b"group", "hold", b"hold", "lines", b"lines", "occurrence", b"occurrence", "on", b"on", "qualification", b"qualification", "rule_id", b"rule_id", "share", b"share", "tiers", b"tiers", "to", b"to", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "caps", b"caps", "earnings_of", b"earnings_of", "group", b"group", "hold", b"hold", "least_left_percent", b"least_left_percent", "lines", b"lines", "occurrence", b"occurrence", "on", b"on", "qualification", b"qualification", "rule_id", b"rule_id", "share", b"share", "tiers", b"tiers", "to", b"to", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1204,7 +1210,9 @@ Global___TableRow: _TypeAlias = TableRow  # noqa: Y015
 
 @_typing.final
 class FixedAmount(_message.Message):
-    """A fixed amount. It is kept while anything of the conversion is left and taken back when nothing is."""
+    """A fixed amount. It is kept while anything of the conversion is left, or as much as the rule's `least_left_percent` asks for, and taken
+    back when less is.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

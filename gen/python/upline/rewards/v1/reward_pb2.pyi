@@ -95,6 +95,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """All of it goes to the buyer as his share."""
     OUTCOME_REJECTED: _Outcome.ValueType  # 17
     """A person refused it; the sentence says why."""
+    OUTCOME_TOO_LITTLE_LEFT: _Outcome.ValueType  # 18
+    """Less is left of the conversion than the rule's `least_left_percent`."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """What became of one rule at one level."""
@@ -135,6 +137,8 @@ OUTCOME_SHARED: Outcome.ValueType  # 16
 """All of it goes to the buyer as his share."""
 OUTCOME_REJECTED: Outcome.ValueType  # 17
 """A person refused it; the sentence says why."""
+OUTCOME_TOO_LITTLE_LEFT: Outcome.ValueType  # 18
+"""Less is left of the conversion than the rule's `least_left_percent`."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
