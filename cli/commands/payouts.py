@@ -14,7 +14,7 @@ from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
 from cli.output import amount, err, moment, out, print_json, table
 
 payouts = typer.Typer(
-    help="Value that leaves the system: what is asked for, handed over, paid or failed.",
+    help="Value that leaves the system: what is asked for, handed over, paid or failed, and what comes back.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -146,22 +146,40 @@ def report(
     program: ProgramId,
     payout: PayoutId,
     attempt: Annotated[int, typer.Option(min=1, help="Which handing over was answered, as the file names it.")],
-    paid: Annotated[bool, typer.Option("--paid/--failed", help="What the bank or provider answered.")],
+    paid: Annotated[bool, typer.Option("--paid", help="The bank or provider has paid.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="It has not paid; retry or cancel the payout.")] = False,
+    bounced: Annotated[
+        bool,
+        typer.Option("--bounced", help="It had paid, and the money came back; it is available again but for the fee."),
+    ] = False,
     reference: Annotated[str, typer.Option(help="The provider's reference.")] = "",
-    reason: Annotated[str, typer.Option(help="Why it failed.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it failed or came back.")] = "",
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Tell what became of a payout that was handed over in a file.
+    """Tell what became of a payout that was handed over: one of --paid, --failed and --bounced.
 
-    Examples: upline payouts report super-birds p-17 --attempt 1 --paid; upline payouts report super-birds p-17 --attempt 2 --failed --reason "account closed"
+    Examples: upline payouts report super-birds p-17 --attempt 1 --paid;
+    upline payouts report super-birds p-17 --attempt 2 --failed --reason "account closed";
+    upline payouts report super-birds p-17 --attempt 1 --bounced --reason "no such account"
     """
+    said = [
+        outcome
+        for is_said, outcome in (
+            (paid, payout_pb2.PAYOUT_OUTCOME_PAID),
+            (failed, payout_pb2.PAYOUT_OUTCOME_FAILED),
+            (bounced, payout_pb2.PAYOUT_OUTCOME_BOUNCED),
+        )
+        if is_said
+    ]
+    if len(said) != 1:
+        raise typer.BadParameter("say what was answered by one of --paid, --failed and --bounced")
     request = payout_pb2.ReportPayoutRequest(
         program_id=program,
         payout_id=payout,
         attempt=attempt,
-        outcome=payout_pb2.PAYOUT_OUTCOME_PAID if paid else payout_pb2.PAYOUT_OUTCOME_FAILED,
+        outcome=said[0],
         provider_reference=reference,
         reason=reason,
     )

@@ -17,6 +17,7 @@ from cli.scenario.shapes.payouts import (
     ApprovePayout,
     AskPayout,
     BatchPayouts,
+    BouncePayout,
     CancelPayout,
     Reject,
     RejectPayout,
@@ -346,16 +347,21 @@ async def _batch_payouts(world: World, action: BatchPayouts) -> None:
 
 
 async def _report_payout(world: World, action: ReportPayout) -> None:
-    named = payout_pb2.GetPayoutRequest(program_id=world.program_id, payout_id=action.payout)
+    outcome = payout_pb2.PAYOUT_OUTCOME_FAILED if action.failed else payout_pb2.PAYOUT_OUTCOME_PAID
+    await _answer(world, action.payout, outcome=outcome, provider_reference=action.reference, reason=action.failed)
+
+
+async def _bounce_payout(world: World, action: BouncePayout) -> None:
+    await _answer(world, action.payout, outcome=payout_pb2.PAYOUT_OUTCOME_BOUNCED, reason=action.reason)
+
+
+async def _answer(world: World, payout: str, **told: Any) -> None:
+    """The provider says something of the last handing over."""
+    named = payout_pb2.GetPayoutRequest(program_id=world.program_id, payout_id=payout)
     handed_over = (await world.client.payouts.GetPayout(named, timeout=CALL_SECONDS)).payout.attempts
     await world.client.payouts.ReportPayout(
         payout_pb2.ReportPayoutRequest(
-            program_id=world.program_id,
-            payout_id=action.payout,
-            attempt=max(handed_over, 1),
-            outcome=payout_pb2.PAYOUT_OUTCOME_FAILED if action.failed else payout_pb2.PAYOUT_OUTCOME_PAID,
-            provider_reference=action.reference,
-            reason=action.failed,
+            program_id=world.program_id, payout_id=payout, attempt=max(handed_over, 1), **told
         ),
         timeout=CALL_SECONDS,
     )
@@ -402,6 +408,7 @@ _ACTS: dict[type, Callable[[World, Any], Awaitable[None]]] = {
     RejectPayout: _reject_payout,
     BatchPayouts: _batch_payouts,
     ReportPayout: _report_payout,
+    BouncePayout: _bounce_payout,
     RetryPayout: _retry_payout,
     CancelPayout: _cancel_payout,
     Apply: _apply,

@@ -27,7 +27,9 @@ _PAYOUT_CHANGES = {
     PayoutState.FAILED: events_pb2.REWARD_CHANGE_PAYOUT_FAILED,
     PayoutState.REJECTED: events_pb2.REWARD_CHANGE_PAYOUT_RETURNED,
     PayoutState.CANCELLED: events_pb2.REWARD_CHANGE_PAYOUT_RETURNED,
+    PayoutState.BOUNCED: events_pb2.REWARD_CHANGE_PAYOUT_BOUNCED,
 }
+_WITHOUT_FEE = frozenset({PayoutState.PAID, PayoutState.BOUNCED})
 _EVENTS_TAG = bytes([events_pb2.RewardEventBatch.EVENTS_FIELD_NUMBER << 3 | 2])
 
 
@@ -106,7 +108,7 @@ def payout_answered(payout: Payout, asset: Asset) -> events_pb2.RewardEvent | No
         assets=[asset_message(asset)],
         change=change,
     )
-    told = payout.paid_minor if payout.state is PayoutState.PAID else payout.amount_minor
+    told = payout.paid_minor if payout.state in _WITHOUT_FEE else payout.amount_minor
     event.earnings.add(beneficiary_id=payout.participant_id, asset=asset.code, amount_minor=told)
     return event
 

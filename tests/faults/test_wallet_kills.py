@@ -118,6 +118,9 @@ class Shopper:
         paid = payout_pb2.ReportPayoutRequest(
             program_id=program, payout_id=name, attempt=1, outcome=payout_pb2.PAYOUT_OUTCOME_PAID
         )
+        back = payout_pb2.ReportPayoutRequest(
+            program_id=program, payout_id=name, attempt=1, outcome=payout_pb2.PAYOUT_OUTCOME_BOUNCED
+        )
         redemptions, payouts = client.redemptions, client.payouts
         for call, request in (
             (redemptions.AuthorizeRedemption, asked),
@@ -128,10 +131,11 @@ class Shopper:
             (payouts.RequestPayout, payout),
             (payouts.CreatePayoutBatch, batch),
             (payouts.ReportPayout, paid),
+            (payouts.ReportPayout, back),
         ):
             for _ in range(self.dice.choice([1, 1, 2])):
                 await surely(lambda call=call, request=request: call(request, timeout=DEADLINE_SECONDS))
-        self.spent[who] += 7 - 2 + 3 + 5 + 11
+        self.spent[who] += 7 - 2 + 3 + 5 + 1  # of the payout only the fee does not come back
         self.spent[other] -= 3
         self.silver[who] += 10
 

@@ -74,6 +74,16 @@ class ReportPayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BouncePayout:
+    """A payout that was paid comes back."""
+
+    payout: Payout
+    reason: str = ""
+
+    SHORT: ClassVar[str] = "payout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPayout:
     """A failed payout is handed over once more."""
 

@@ -12,6 +12,7 @@ from cli.scenario.shapes.payouts import (
     ApprovePayout,
     AskPayout,
     BatchPayouts,
+    BouncePayout,
     CancelPayout,
     Reject,
     RejectPayout,
@@ -65,6 +66,7 @@ class Step:
     reject_payout: RejectPayout | None = None
     batch_payouts: BatchPayouts | None = None
     report_payout: ReportPayout | None = None
+    bounce_payout: BouncePayout | None = None
     retry_payout: RetryPayout | None = None
     cancel_payout: CancelPayout | None = None
     apply: Apply | None = None

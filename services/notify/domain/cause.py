@@ -24,6 +24,7 @@ class Change(IntEnum):
     PAYOUT_FAILED = 7
     PAYOUT_RETURNED = 8
     PRIZE_WON = 9
+    PAYOUT_BOUNCED = 10
 
 
 class Kind(IntEnum):
@@ -39,10 +40,18 @@ class Kind(IntEnum):
     PAYOUT_FAILED = 8
     PAYOUT_RETURNED = 9
     PRIZE_WON = 10
+    PAYOUT_BOUNCED = 11
 
 
 OF_NO_CONVERSION = frozenset(
-    {Kind.EXPIRING, Kind.PAYOUT_PAID, Kind.PAYOUT_FAILED, Kind.PAYOUT_RETURNED, Kind.PRIZE_WON}
+    {
+        Kind.EXPIRING,
+        Kind.PAYOUT_PAID,
+        Kind.PAYOUT_FAILED,
+        Kind.PAYOUT_RETURNED,
+        Kind.PAYOUT_BOUNCED,
+        Kind.PRIZE_WON,
+    }
 )
 """What tells of a wallet, and of no event of anybody's."""
 
@@ -56,6 +65,7 @@ _KINDS = {
     Change.PAYOUT_FAILED: Kind.PAYOUT_FAILED,
     Change.PAYOUT_RETURNED: Kind.PAYOUT_RETURNED,
     Change.PRIZE_WON: Kind.PRIZE_WON,
+    Change.PAYOUT_BOUNCED: Kind.PAYOUT_BOUNCED,
 }
 
 

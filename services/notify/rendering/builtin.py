@@ -67,6 +67,12 @@ _EN = LocaleTexts(
             "Your payout from {{ program }} was not made, and {{ amount }} can be used again.",
         ),
         TextTemplate(
+            Kind.PAYOUT_BOUNCED,
+            "A payout came back: {{ amount }}",
+            "Your payout from {{ program }} could not be delivered and came back. You can use {{ amount }} again;"
+            " please check where the next payout should go.",
+        ),
+        TextTemplate(
             Kind.PRIZE_WON,
             "You won {{ amount }}",
             "Congratulations! Place {{ rank }} in the contest “{{ contest }}” of {{ program }} brings you {{ amount }}.",
@@ -135,6 +141,12 @@ _RU = LocaleTexts(
             Kind.PAYOUT_RETURNED,
             "Выплата не состоялась: {{ amount }}",
             "Выплата из программы {{ program }} не состоялась, снова можно использовать {{ amount }}.",
+        ),
+        TextTemplate(
+            Kind.PAYOUT_BOUNCED,
+            "Выплата вернулась: {{ amount }}",
+            "Выплата из программы {{ program }} не дошла и вернулась, снова можно использовать {{ amount }}."
+            " Проверьте, куда отправить следующую.",
         ),
         TextTemplate(
             Kind.PRIZE_WON,

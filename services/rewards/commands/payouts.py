@@ -35,6 +35,7 @@ ANSWER_WITHIN = timedelta(minutes=2)
 _OUTCOMES: Mapping[payout_pb2.PayoutOutcome.ValueType, Outcome] = {
     payout_pb2.PAYOUT_OUTCOME_PAID: Outcome.PAID,
     payout_pb2.PAYOUT_OUTCOME_FAILED: Outcome.FAILED,
+    payout_pb2.PAYOUT_OUTCOME_BOUNCED: Outcome.BOUNCED,
 }
 _OUTCOME_NAMES = [payout_pb2.PayoutOutcome.Name(each) for each in _OUTCOMES]
 
@@ -195,13 +196,24 @@ async def _send(deps: Deps, provider: Provider, sent: Payout, versions: Versions
         log.warning("payout not answered", program=sent.program_id, payout=sent.payout_id, error=error)
         await _ask_again(deps, sent)
         return
-    await _answered(deps, sent.program_id, sent.payout_id, sent.attempts, answer)
+    await _answered(deps, sent.program_id, sent.payout_id, sent.attempts, *_parts(answer))
 
 
-async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, answer: Answer) -> Payout:
-    return await _change(
-        deps, program_id, payout_id, lambda found: domain.report(found, attempt, answer, deps.clock.now())
-    )
+def _parts(answer: Answer) -> list[Answer]:
+    """What a provider says in one answer: one that is asked again, because its first answer was lost, may have paid and
+    got it back since."""
+    return [answer._replace(outcome=Outcome.PAID), answer] if answer.outcome is Outcome.BOUNCED else [answer]
+
+
+async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, *answers: Answer) -> Payout:
+    def report(found: Payout) -> tuple[Payout, list[Move]]:
+        moves: list[Move] = []
+        for each in answers:
+            found, moved = domain.report(found, attempt, each, deps.clock.now())
+            moves += moved
+        return found, moves
+
+    return await _change(deps, program_id, payout_id, report)
 
 
 async def _ask_again(deps: Deps, sent: Payout) -> None:

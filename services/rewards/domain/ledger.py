@@ -30,7 +30,7 @@ class Place(IntEnum):
     REDEEMED = 6
     """The program's: what was spent on orders and in the catalogue."""
     PAID_OUT = 7
-    """The program's: what left the system."""
+    """The program's: what left the system and did not come back."""
     FEES = 8
     """The program's: what payouts cost their receivers."""
     EXPIRED = 9
@@ -60,6 +60,7 @@ class TransferKind(IntEnum):
     PAYOUT_RETURN = 16
     EXPIRY = 17
     PRIZE = 18
+    PAYOUT_BOUNCE = 19
 
 
 PARTICIPANT_PLACES = frozenset({Place.HELD, Place.AVAILABLE, Place.RESERVED, Place.DEBT})

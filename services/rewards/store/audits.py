@@ -31,7 +31,7 @@ _MAY_BE_NEGATIVE = "1, 5, 10"
 """Issuance, debts, and the exchange in an asset that was taken."""
 _MOVES = """
     (4, 3, 5), (6, 3, 4), (7, 4, 6), (8, 4, 3), (9, 6, 3), (10, 3, 6), (11, 3, 10), (11, 10, 3), (12, 3, 3), (13, 3, 4), (14, 4, 7), (15, 4, 8),
-    (16, 4, 3), (17, 3, 9), (18, 1, 3)
+    (16, 4, 3), (17, 3, 9), (18, 1, 3), (19, 7, 3)
 """
 """(kind, debit, credit) of transfers that are not about a reward: domain/ledger.py."""
 
@@ -138,17 +138,23 @@ _REDEMPTION_DIFFERS = text(f"""
 _PAYOUT_DIFFERS = text(f"""
     WITH moved AS (
         SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = 14) AS paid_minor, sum(amount_minor) FILTER (WHERE kind = 15) AS fee_minor,
-            count(*) FILTER (WHERE kind = 14) AS times
-        FROM transfer WHERE {_SCOPE} AND kind IN (14, 15) GROUP BY 1
+            sum(amount_minor) FILTER (WHERE kind = 19) AS back_minor, count(*) FILTER (WHERE kind = 14) AS times,
+            count(*) FILTER (WHERE kind = 19) AS times_back
+        FROM transfer WHERE {_SCOPE} AND kind IN (14, 15, 19) GROUP BY 1
     )
     SELECT p.program_id, p.payout_id AS subject,
-        format('of %s with a fee of %s in state %s: transfers say %s paid in %s, fee %s', p.amount_minor, p.fee_minor, p.state,
-            coalesce(moved.paid_minor, 0), coalesce(moved.times, 0), coalesce(moved.fee_minor, 0)) AS detail
+        format('of %s with a fee of %s in state %s: transfers say %s paid in %s, fee %s, %s came back in %s',
+            p.amount_minor, p.fee_minor, p.state, coalesce(moved.paid_minor, 0), coalesce(moved.times, 0),
+            coalesce(moved.fee_minor, 0), coalesce(moved.back_minor, 0), coalesce(moved.times_back, 0)) AS detail
     FROM payout AS p LEFT JOIN moved ON moved.cause_id = 'payout:' || p.program_id || '/' || p.payout_id
     WHERE (:program_id = '' OR p.program_id = :program_id)
-        AND (coalesce(moved.times, 0), coalesce(moved.paid_minor, 0), coalesce(moved.fee_minor, 0))
-            <> (CASE WHEN p.state = 4 THEN 1 ELSE 0 END, CASE WHEN p.state = 4 THEN p.amount_minor - p.fee_minor ELSE 0 END,
-                CASE WHEN p.state = 4 THEN p.fee_minor ELSE 0 END)
+        AND (coalesce(moved.times, 0), coalesce(moved.paid_minor, 0), coalesce(moved.fee_minor, 0),
+                coalesce(moved.times_back, 0), coalesce(moved.back_minor, 0))
+            <> (CASE WHEN p.state IN (4, 8) THEN 1 ELSE 0 END,
+                CASE WHEN p.state IN (4, 8) THEN p.amount_minor - p.fee_minor ELSE 0 END,
+                CASE WHEN p.state IN (4, 8) THEN p.fee_minor ELSE 0 END,
+                CASE WHEN p.state = 8 THEN 1 ELSE 0 END,
+                CASE WHEN p.state = 8 THEN p.amount_minor - p.fee_minor ELSE 0 END)
     LIMIT {MAX_FINDINGS}
 """)
 _REVERSAL_DIFFERS = text(f"""

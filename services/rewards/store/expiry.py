@@ -32,7 +32,7 @@ _NEXT_LOOK = text("""
 _INFLOWS = text("""
     SELECT transfer_id, amount_minor - coalesce(taken_minor, 0) AS amount_minor FROM (
         SELECT transfer_id, amount_minor, reward_id FROM movement WHERE program_id = :program_id AND participant_id = :participant_id
-            AND asset = :asset AND credit = 3 AND recipient_id IS NULL AND kind NOT IN (8, 9, 16)
+            AND asset = :asset AND credit = 3 AND recipient_id IS NULL AND kind NOT IN (8, 9, 16, 19)
         UNION ALL
         SELECT transfer_id, amount_minor, NULL FROM transfer
         WHERE program_id = :program_id AND recipient_id = :participant_id AND asset = :asset
@@ -42,12 +42,13 @@ _INFLOWS = text("""
         GROUP BY reward_id
     ) AS t USING (reward_id) ORDER BY transfer_id
 """)
-# What comes back (8: voided, 9: refunded, 16: a payout that was not paid) is what had left; so is what expired of a reward that is no
-# more. What was taken back (3) is missing among the inflows already, and so is what was owed for it (4).
+# What comes back (8: voided, 9: refunded, 16: a payout that was not paid, 19: one that bounced) is what had left; so is
+# what expired of a reward that is no more. What was taken back (3) is missing among the inflows already, and so is what
+# was owed for it (4).
 _OUTFLOW = text("""
     SELECT coalesce(sum(CASE WHEN debit = 3 THEN amount_minor ELSE -amount_minor END), 0) FROM transfer
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
-        AND ((debit = 3 AND kind NOT IN (3, 4)) OR kind IN (8, 9, 16) OR (kind = 3 AND debit = 9))
+        AND ((debit = 3 AND kind NOT IN (3, 4)) OR kind IN (8, 9, 16, 19) OR (kind = 3 AND debit = 9))
 """)
 _EXPIRED = text("""
     SELECT program_id, participant_id, asset, transfer_id, amount_minor, reward_id FROM transfer

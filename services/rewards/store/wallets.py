@@ -117,7 +117,7 @@ async def post(conn: AsyncConnection, moves: Sequence[Move], moment: datetime) -
     )
     # What comes back is as old as it was: something of it may expire earlier than what was looked at last.
     for each in moves:
-        if each.credit is Place.AVAILABLE and each.debit in {Place.RESERVED, Place.REDEEMED}:
+        if each.credit is Place.AVAILABLE and each.debit in {Place.RESERVED, Place.REDEEMED, Place.PAID_OUT}:
             await conn.execute(
                 _LOOK_AGAIN,
                 {"program_id": each.program_id, "participant_id": each.participant_id, "asset": each.asset},

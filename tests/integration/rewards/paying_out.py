@@ -8,7 +8,11 @@ from tests.integration.rewards.conftest import Ledger
 from tests.integration.rewards.spending import Spender, spending_plan
 from tests.running import DEADLINE_SECONDS
 
-SAID_PAID, SAID_FAILED = payout_pb2.PAYOUT_OUTCOME_PAID, payout_pb2.PAYOUT_OUTCOME_FAILED
+SAID_PAID, SAID_FAILED, SAID_BOUNCED = (
+    payout_pb2.PAYOUT_OUTCOME_PAID,
+    payout_pb2.PAYOUT_OUTCOME_FAILED,
+    payout_pb2.PAYOUT_OUTCOME_BOUNCED,
+)
 
 
 def payout_plan(approval: bool = False, methods: tuple[str, ...] = ("bank",)) -> plan_pb2.Plan:

@@ -64,6 +64,13 @@ async def test_payouts_go_through_files(ledger: Ledger, published: Published, tm
     listed = (await as_json(ledger, "payouts", "list", program))["payouts"]
     assert [(each["payout_id"], each["state"]) for each in listed] == [("p2", "REJECTED"), ("p1", "PAID")]
     assert await maria.money() == (0, 9_000, 0, 0)
+    for said in ((), ("--paid", "--bounced")):
+        await upline(ledger, "payouts", "report", program, "p1", "--attempt", "2", *said, code=2)
+    await upline(ledger, "payouts", "report", program, "p1", "--attempt", "1", "--bounced", code=1)
+    back = ("payouts", "report", program, "p1", "--attempt", "2", "--bounced", "--reason", "no such account")
+    assert "no such account" in await upline(ledger, *back)
+    assert "bounced" in await upline(ledger, "payouts", "list", program, "--state-is", "bounced")
+    assert await maria.money() == (0, 9_965, 0, 0)
 
 
 async def test_a_person_approves_and_rejects(ledger: Ledger, published: Published) -> None:

@@ -6,7 +6,7 @@ from services.rewards.commands.spending import settle_debts
 from services.rewards.store import wallets
 from services.rewards.store.ledger import roll_up
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import SAID_PAID, Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.spending import FAILED, Spender, refusal, spending_plan
 
 DEBT_SETTLEMENT = 4
@@ -40,6 +40,21 @@ async def test_a_refund_after_the_payout_is_owed_and_later_rewards_pay_for_it(
     settled = [each for each in statement if each.kind == DEBT_SETTLEMENT]
     assert sorted(each.amount_minor for each in settled) == [100, 200]
     assert {(each.debit_account, each.credit_account) for each in settled} == {("available:maria", "debt:maria")}
+    await maria.assert_clean()
+
+
+async def test_a_payout_that_comes_back_settles_what_is_owed(ledger: Ledger, published: Published) -> None:
+    maria = Treasury(ledger, await published(payout_plan()))
+    await ledger.settle(message(recorded(maria.program, "c1", 10_000)))
+    await maria.ask("p1", 1_000)
+    await maria.batch("b1")
+    await maria.act("Report", "p1", outcome=SAID_PAID)
+    await ledger.settle(message(reversed_(maria.program, "c1", "r1", 10_000, completes=True)))
+    assert await maria.money() == (0, 0, 0, 1_000)
+    await maria.act("Report", "p1", outcome=SAID_BOUNCED)
+    await settle_all(ledger)
+    # 9.65 came back; the fee is what is owed still.
+    assert await maria.money() == (0, 0, 0, 35)
     await maria.assert_clean()
 
 

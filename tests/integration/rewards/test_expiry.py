@@ -6,6 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest_asyncio
 from upline.rewards.v1 import events_pb2, plan_pb2
+from upline.type.v1 import asset_pb2
 
 from chassis.clock import ManualClock
 from chassis.times import to_datetime
@@ -13,6 +14,7 @@ from services.rewards.commands.expiry import expire
 from services.rewards.commands.release import release_due_holds
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, reversed_
+from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_PAID, Treasury
 from tests.integration.rewards.spending import Spender, spending_plan
 
 DAY = timedelta(days=1)
@@ -92,6 +94,35 @@ async def test_what_comes_back_is_as_old_as_it_was(ledger: Ledger, published: Pu
     assert await vera.balance() == (0, 50, 60, 0)
     await vera.void("r1")
     assert await vera.balance() == (0, 110, 0, 0)
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 50, 0, 0)
+    await vera.assert_clean()
+
+
+async def test_a_payout_that_comes_back_is_as_old_as_it_was(
+    ledger: Ledger, published: Published, later: ManualClock
+) -> None:
+    plan = expiring_plan()
+    plan.assets[0].kind = asset_pb2.ASSET_KIND_VIRTUAL
+    plan.assets[0].withdrawable = True
+    plan.payouts.add(asset="points", methods=[plan_pb2.PayoutMethod(method="bank", fee_minor=5)])
+    vera = Treasury(ledger, await published(plan), "vera")
+    await vera.earn(100, "c1")
+    await vera.earn(50, "c2", NOON + 100 * DAY)
+    await on(ledger, later, 101)
+    for name, amount in (("p1", 60), ("p2", 30)):
+        await vera.ask(name, amount, asset="points")
+    await vera.batch("b1")
+    for name in ("p1", "p2"):
+        await vera.act("Report", name, outcome=SAID_PAID)
+    await vera.act("Report", "p1", outcome=SAID_BOUNCED)
+    # Of the first 100 the fee of 5 and 30 are gone for good: 65 are left of them, and expire together.
+    assert await vera.balance() == (0, 115, 0, 0)
+    await on(ledger, later, 365)
+    assert await vera.balance() == (0, 50, 0, 0)
+    # What comes back later had been the oldest, whose time has passed.
+    await vera.act("Report", "p2", outcome=SAID_BOUNCED)
+    assert await vera.balance() == (0, 75, 0, 0)
     await on(ledger, later, 365)
     assert await vera.balance() == (0, 50, 0, 0)
     await vera.assert_clean()

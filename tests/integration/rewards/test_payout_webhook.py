@@ -26,7 +26,7 @@ from tests.running import Running
 
 METHOD = "hooked"
 KEY = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
-APPROVED, SENT, PAID, UNPAID = 2, 3, 4, 5
+APPROVED, SENT, PAID, UNPAID, BOUNCED = 2, 3, 4, 5, 8
 
 
 @dataclass
@@ -182,6 +182,21 @@ async def test_a_provider_takes_its_time_and_says_no(
     failed = await maria.act("Get", "выплата №1")
     assert (failed.state, failed.reason, failed.attempts) == (UNPAID, "no such card", 2)
     assert len(bank.paid) == 2  # another attempt is another name
+    await maria.assert_clean()
+
+
+async def test_a_provider_that_is_asked_again_may_have_it_back_already(
+    ledger: Ledger, published: Published, hooked: Running, bank: Bank, clock: ManualClock
+) -> None:
+    maria = await asked(ledger, published, hooked)
+    bank.answers += [None, web.json_response({"state": "bounced", "reference": "ref-2", "reason": "account closed"})]
+    await send(hooked)
+    clock.set(clock.now() + domain.pause(1))
+    await send(hooked)
+    back = await maria.act("Get", "выплата №1")
+    assert (back.state, back.reason, back.provider_reference) == (BOUNCED, "account closed", "ref-2")
+    assert await maria.money() == (0, 9_965, 0, 0)
+    assert await send(hooked) == 0
     await maria.assert_clean()
 
 

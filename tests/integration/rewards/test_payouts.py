@@ -9,11 +9,13 @@ from upline.rewards.v1 import events_pb2, plan_pb2
 
 from tests.conftest import Servers
 from tests.errors import violated_fields
-from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import SAID_FAILED, SAID_PAID, Treasury, payout_plan
+from tests.integration.rewards.conftest import Ledger, Owner, Published, forget, message, recorded, reversed_
+from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_FAILED, SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.spending import EXISTS, FAILED, MISSING, refusal
 
-REQUESTED, APPROVED, SENT, PAID, UNPAID, REJECTED, CANCELLED = range(1, 8)
+REQUESTED, APPROVED, SENT, PAID, UNPAID, REJECTED, CANCELLED, BOUNCED = range(1, 9)
+
+BOUNCE = 19
 
 
 async def rich(ledger: Ledger, program: str) -> Treasury:
@@ -114,6 +116,101 @@ async def test_participants_are_told_what_became_of_their_payouts(
     assert await told(servers, maria.program) == [
         (returned, 1_000), (paid, 965), (failed, 1_000), (failed, 1_000), (returned, 1_000),
     ]  # fmt: skip
+
+
+async def test_what_was_paid_and_comes_back_is_available_again_but_for_the_fee(
+    ledger: Ledger, published: Published, servers: Servers
+) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    await maria.ask("p1", 1_000)
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_BOUNCED)) == (FAILED, "PAYOUT_NOT_SENT")
+    await maria.batch("b1")
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_BOUNCED)) == (FAILED, "PAYOUT_NOT_PAID")
+    await maria.act("Report", "p1", outcome=SAID_PAID, provider_reference="ref-9")
+    assert await maria.money() == (0, 9_000, 0, 0)
+    back = await maria.act("Report", "p1", outcome=SAID_BOUNCED, reason="no such account")
+    assert (back.state, back.reason, back.provider_reference) == (BOUNCED, "no such account", "ref-9")
+    # 9.65 had reached the bank, 0.35 was the fee.
+    assert await maria.money() == (0, 9_965, 0, 0)
+    # Whoever says it again, or says late that it had been paid, changes nothing; anything else is refused.
+    for said in (SAID_BOUNCED, SAID_PAID):
+        assert await maria.act("Report", "p1", outcome=said) == back
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_FAILED)) == (FAILED, "ANSWERED_BEFORE")
+    for verb in ("Retry", "Cancel"):
+        assert await refusal(maria.act(verb, "p1")) == (FAILED, "PAYOUT_NOT_FAILED")
+    assert await refusal(maria.act("Reject", "p1", reason="no")) == (FAILED, "PAYOUT_ON_ITS_WAY")
+    assert not (await maria.batch("b2")).payouts
+    assert await maria.money() == (0, 9_965, 0, 0)
+    [moved] = [each for each in await ledger.transfers(maria.program, "maria") if each.kind == BOUNCE]
+    assert (moved.debit_account, moved.credit_account, moved.amount_minor) == ("paid_out", "available:maria", 965)
+    assert [each.payout_id for each in (await maria.listed(state=BOUNCED)).payouts] == ["p1"]
+    paid, bounced = events_pb2.REWARD_CHANGE_PAYOUT_PAID, events_pb2.REWARD_CHANGE_PAYOUT_BOUNCED
+    assert await told(servers, maria.program) == [(paid, 965), (bounced, 965)]
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        named = await conn.execute(
+            "SELECT debit_account, credit_account FROM rewards.ledger WHERE program_id = %s AND kind = 'payout_bounce'",
+            [maria.program],
+        )
+        assert await named.fetchall() == [("paid_out", "available:maria")]
+    await maria.assert_clean()
+
+
+async def test_only_the_attempt_that_was_paid_comes_back(ledger: Ledger, published: Published) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    await maria.ask("p1", 1_000)
+    await maria.batch("b1")
+    await maria.act("Report", "p1", outcome=SAID_FAILED)
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_BOUNCED)) == (FAILED, "ANSWERED_BEFORE")
+    await maria.act("Retry", "p1")
+    await maria.batch("b2")
+    await maria.act("Report", "p1", outcome=SAID_PAID, attempt=2)
+    assert await refusal(maria.act("Report", "p1", outcome=SAID_BOUNCED, attempt=1)) == (FAILED, "ANSWERED_BEFORE")
+    assert await maria.money() == (0, 9_000, 0, 0)
+    assert (await maria.act("Report", "p1", outcome=SAID_BOUNCED, attempt=2)).state == BOUNCED
+    assert await maria.money() == (0, 9_965, 0, 0)
+    await maria.assert_clean()
+
+
+async def test_many_who_say_that_it_came_back_bring_it_back_once(
+    ledger: Ledger, published: Published, servers: Servers
+) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    await maria.ask("p1", 1_000)
+    await maria.batch("b1")
+    await maria.act("Report", "p1", outcome=SAID_PAID)
+    said = [maria.act("Report", "p1", outcome=(SAID_BOUNCED, SAID_PAID)[number % 4 == 0]) for number in range(16)]
+    for each in await asyncio.gather(*said):
+        assert each.state in (PAID, BOUNCED)
+    assert await maria.money() == (0, 9_965, 0, 0)
+    bounced = events_pb2.REWARD_CHANGE_PAYOUT_BOUNCED
+    assert [change for change, _ in await told(servers, maria.program)].count(bounced) == 1
+    await maria.assert_clean()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE rewards.payout SET state = 4 WHERE program_id = %(p)s",
+        "UPDATE rewards.transfer SET kind = 16, debit = 4 WHERE program_id = %(p)s AND kind = 19",
+        "UPDATE rewards.transfer SET amount_minor = amount_minor + 1 WHERE program_id = %(p)s AND kind = 19",
+    ],
+)
+async def test_the_audit_compares_what_came_back(
+    ledger: Ledger, published: Published, owner: Owner, damage: str
+) -> None:
+    maria = await rich(ledger, await published(payout_plan()))
+    await maria.ask("p1", 1_000)
+    await maria.batch("b1")
+    await maria.act("Report", "p1", outcome=SAID_PAID)
+    await maria.act("Report", "p1", outcome=SAID_BOUNCED)
+    await maria.assert_clean()
+    try:
+        await owner.execute(damage.encode(), {"p": maria.program})
+        found = {each.check: each.subject for each in (await ledger.audit(maria.program)).findings}
+        assert found["PAYOUT_DIFFERS"] == "p1"
+    finally:
+        await forget(owner, maria.program)
+        await owner.execute(b"DELETE FROM rewards.payout WHERE program_id = %s", [maria.program])
 
 
 async def test_a_person_says_no(ledger: Ledger, published: Published) -> None:

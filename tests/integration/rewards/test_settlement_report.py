@@ -11,7 +11,7 @@ from upline.rewards.v1 import payout_pb2
 
 from chassis.times import to_timestamp
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import SAID_PAID, Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_PAID, Treasury, payout_plan
 from tests.running import DEADLINE_SECONDS
 
 FAR = timedelta(days=36_500)
@@ -62,6 +62,22 @@ async def test_a_period_adds_up(ledger: Ledger, published: Published) -> None:
     rows = list(csv.DictReader(io.StringIO(whole.csv)))
     assert next(each for each in rows if each["name"] == "paid_out")["closing"] == "9.65"
     assert len(rows) == sum(len(each.accounts) + len(each.kinds) for each in whole.assets)
+
+
+async def test_what_came_back_is_told_by_itself(ledger: Ledger, published: Published) -> None:
+    maria = Treasury(ledger, await published(payout_plan()))
+    await ledger.settle(message(recorded(maria.program, "c1", 100_000)))
+    await maria.ask("p1", 1_000)
+    await maria.batch("b1")
+    await maria.act("Report", "p1", outcome=SAID_PAID)
+    await maria.act("Report", "p1", outcome=SAID_BOUNCED)
+    [dollars] = [each for each in (await report(maria)).assets if each.asset == "USD"]
+    accounts = {each.account: (each.in_minor, each.out_minor, each.closing_minor) for each in dollars.accounts}
+    assert (accounts["paid_out"], accounts["fees"]) == ((965, 965, 0), (35, 0, 35))
+    assert accounts["available"][2] == (await maria.money())[1] == 9_965
+    assert sum(each.closing_minor for each in dollars.accounts) == 0
+    kinds = {each.kind: (each.transfer_count, each.amount_minor) for each in dollars.kinds}
+    assert (kinds["payout"], kinds["payout_bounce"]) == ((1, 965), (1, 965))
 
 
 async def test_periods_follow_one_another(ledger: Ledger, published: Published) -> None:

@@ -18,7 +18,7 @@ from services.rewards.commands.release import roll_up_balances
 from services.rewards.commands.spending import settle_debts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
-from tests.integration.rewards.paying_out import SAID_FAILED, SAID_PAID, Treasury, payout_plan
+from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_FAILED, SAID_PAID, Treasury, payout_plan
 from tests.integration.rewards.wallet_model import POINTS, USD
 from tests.running import DEADLINE_SECONDS, Running, running
 
@@ -133,14 +133,8 @@ class Client:
         if self.payouts:
             name, who = self.dice.choice(self.payouts), self.anyone()
             attempt = max((await who.act("Get", name)).attempts, 1)
-            await self.once(
-                *(
-                    who.act(
-                        "Report", name, attempt=attempt, outcome=SAID_PAID if self.dice.random() < 0.6 else SAID_FAILED
-                    )
-                    for _ in self.twice()
-                )
-            )
+            said = self.dice.choice([SAID_PAID, SAID_PAID, SAID_FAILED, SAID_BOUNCED])
+            await self.once(*(who.act("Report", name, attempt=attempt, outcome=said) for _ in self.twice()))
             await self.once(who.act(self.dice.choice(["Retry", "Cancel"]), name))
 
 

@@ -7,7 +7,12 @@ ORDER_CENTS = 1_000
 SHARE = {POINTS: 50, USD: 100}
 """Percent of an order that each pays; a point is a cent."""
 MUG = 300
-FEE, SMALLEST = 30, 500
+SMALLEST = 500
+
+
+def net(amount: int) -> int:
+    """What of a payout reaches the participant: 0.30 and half a percent, rounded up, do not."""
+    return amount - 30 - -(-amount // 200)
 
 
 @dataclass
@@ -165,16 +170,23 @@ class Model:
             self.payouts[name].attempts += 1
         return handed
 
-    def report(self, name: str, *, paid: bool) -> str:
-        """What the provider says."""
+    def report(self, name: str, said: str) -> str:
+        """What the provider says: `paid`, `failed` or `bounced`."""
         claim = self.payouts[name]
         if not claim.attempts:
             return "PAYOUT_NOT_SENT"
-        if claim.state != "sent":
-            return "" if paid == (claim.state == "paid") else "ANSWERED_BEFORE"
-        claim.state = "paid" if paid else "failed"
-        if paid:
-            self.wallets[claim.owner].reserved[USD] -= claim.amount
+        if claim.state == "paid" and said == "bounced":
+            self.wallets[claim.owner].put(USD, net(claim.amount))
+            claim.state = "bounced"
+        elif claim.state != "sent":
+            known = {"paid": ("paid",), "bounced": ("paid", "bounced")}.get(claim.state, ("failed",))
+            return "" if said in known else "ANSWERED_BEFORE"
+        elif said == "bounced":
+            return "PAYOUT_NOT_PAID"
+        else:
+            claim.state = said
+            if said == "paid":
+                self.wallets[claim.owner].reserved[USD] -= claim.amount
         return ""
 
     def retry(self, name: str) -> str:

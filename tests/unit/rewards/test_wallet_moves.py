@@ -61,7 +61,21 @@ def test_what_a_redemption_moves_is_what_it_says(authorized: int, steps: list[tu
         assert sum(found.values()) == 0
 
 
-verbs = st.sampled_from(("approve", "reject", "send", "paid", "failed", "pending", "stale", "retry", "cancel"))
+verbs = st.sampled_from(
+    (
+        "approve",
+        "reject",
+        "send",
+        "paid",
+        "failed",
+        "bounced",
+        "pending",
+        "stale paid",
+        "stale bounced",
+        "retry",
+        "cancel",
+    )
+)
 
 
 @settings(max_examples=CASES)
@@ -80,24 +94,30 @@ def test_a_payout_is_paid_once_or_comes_back(amount: int, fee: int, steps: list[
                 payout, moved = payouts.reject(payout, "no", NOW)
             elif verb == "send" and payout.state is PayoutState.APPROVED:
                 payout = payouts.sent(payout, NOW)
-            elif verb in ("paid", "failed", "pending"):
+            elif verb in ("paid", "failed", "bounced", "pending"):
                 payout, moved = payouts.report(payout, max(payout.attempts, 1), Answer(Outcome(verb)), NOW)
-            elif verb == "stale":
-                payout, moved = payouts.report(payout, max(payout.attempts - 1, 1), Answer(Outcome.PAID), NOW)
+            elif verb.startswith("stale"):
+                said = Answer(Outcome(verb.removeprefix("stale ")))
+                payout, moved = payouts.report(payout, max(payout.attempts - 1, 1), said, NOW)
             elif verb == "retry":
                 payout = payouts.retry(payout, NOW)
             elif verb == "cancel":
                 payout, moved = payouts.cancel(payout, NOW)
         moves += moved
         found = balances(moves)
-        paid = payout.state is PayoutState.PAID
+        paid, bounced = payout.state is PayoutState.PAID, payout.state is PayoutState.BOUNCED
         back = payout.state in (PayoutState.REJECTED, PayoutState.CANCELLED)
-        assert (found[Place.PAID_OUT], found[Place.FEES]) == ((amount - fee, fee) if paid else (0, 0))
-        assert found[Place.RESERVED] == (0 if paid or back else amount)
-        assert found[Place.AVAILABLE] == (0 if back else -amount)
+        assert found[Place.PAID_OUT] == (amount - fee if paid else 0)
+        assert found[Place.FEES] == (fee if paid or bounced else 0)
+        assert found[Place.RESERVED] == (0 if paid or bounced or back else amount)
+        assert found[Place.AVAILABLE] == (0 if back else -fee if bounced else -amount)
+        if bounced:  # what had been paid comes back, and nothing else does
+            assert before.state in (PayoutState.PAID, PayoutState.BOUNCED)
         if ended:
             assert (payout.state, moved) == (before.state, [])
-        ended = paid or back
+        ended = bounced or back
+        if before.state is PayoutState.PAID:
+            assert paid or bounced
 
 
 @settings(max_examples=CASES)

@@ -1,4 +1,7 @@
-"""Value that leaves the system: asked for, approved, handed over to a provider, paid or failed. Amounts in the asset's minor units."""
+"""Value that leaves the system: asked for, approved, handed over to a provider, paid or failed; what was paid may bounce.
+
+Amounts in the asset's minor units.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +28,7 @@ class PayoutState(IntEnum):
     FAILED = 5
     REJECTED = 6
     CANCELLED = 7
+    BOUNCED = 8
 
 
 class Outcome(Enum):
@@ -34,6 +38,17 @@ class Outcome(Enum):
     FAILED = "failed"
     PENDING = "pending"
     """It has the payout, and tells later what became of it."""
+    BOUNCED = "bounced"
+    """It had paid, and the payout came back."""
+
+
+_KNOWN = {PayoutState.PAID: (Outcome.PAID,), PayoutState.BOUNCED: (Outcome.BOUNCED, Outcome.PAID)}
+"""What may be said again of the last attempt, by where its payout stands, the latest first.
+
+Of an attempt that is not the last, and of a payout that stands elsewhere, it is known that it failed.
+"""
+
+_PAST = {Outcome.PAID: "been paid", Outcome.FAILED: "failed", Outcome.BOUNCED: "come back after it was paid"}
 
 
 class Answer(NamedTuple):
@@ -170,43 +185,52 @@ def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
 def report(payout: Payout, attempt: int, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
     """What the provider answered to an attempt, from 1; a PENDING answer only stops the asking.
 
-    The same again changes nothing; another answer than before is refused, for money that left does not come back by a word.
+    The same again changes nothing; another answer than before is refused, for money that left does not come back by
+    a word. It comes back where the provider says that it did (BOUNCED), and only from the attempt that was paid.
     """
     if attempt > payout.attempts:
         raise RefusedError("PAYOUT_NOT_SENT", f"payout {payout.payout_id!r} was handed over {payout.attempts} times")
-    is_last = attempt == payout.attempts
-    if not (is_last and payout.state is PayoutState.SENT):
-        before = Outcome.PAID if is_last and payout.state is PayoutState.PAID else Outcome.FAILED
-        if answer.outcome not in {before, Outcome.PENDING}:
-            raise RefusedError(
-                "ANSWERED_BEFORE",
-                f"attempt {attempt} of payout {payout.payout_id!r} is known to have been {before.value}",
-            )
-        return payout, []
+    state = payout.state if attempt == payout.attempts else PayoutState.FAILED
+    if state is PayoutState.SENT:
+        return _first_answer(payout, answer, now)
+    if state is PayoutState.PAID and answer.outcome is Outcome.BOUNCED:
+        # Only what had reached the participant comes back: the provider was paid for its work, and keeps the fee.
+        back = _move(payout, TransferKind.PAYOUT_BOUNCE, Place.PAID_OUT, Place.AVAILABLE, payout.paid_minor)
+        return _answered(payout, PayoutState.BOUNCED, answer, now), [back]
+    known = _KNOWN.get(state, (Outcome.FAILED,))
+    if answer.outcome not in (*known, Outcome.PENDING):
+        raise RefusedError(
+            "ANSWERED_BEFORE",
+            f"attempt {attempt} of payout {payout.payout_id!r} is known to have {_PAST[known[0]]}",
+        )
+    return payout, []
+
+
+def _first_answer(payout: Payout, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
     if answer.outcome is Outcome.PENDING:
         return replace(payout, provider_reference=answer.reference, send_time=None, update_time=now), []
     if answer.outcome is Outcome.FAILED:
-        failed = replace(
-            payout,
-            state=PayoutState.FAILED,
-            provider_reference=answer.reference or payout.provider_reference,
-            reason=answer.reason,
-            send_time=None,
-            update_time=now,
+        return _answered(payout, PayoutState.FAILED, answer, now), []
+    if answer.outcome is Outcome.BOUNCED:
+        raise RefusedError(
+            "PAYOUT_NOT_PAID",
+            f"nobody has told yet that payout {payout.payout_id!r} was paid: report that first, or that it failed",
         )
-        return failed, []
     moves = [_move(payout, TransferKind.PAYOUT, Place.RESERVED, Place.PAID_OUT, payout.paid_minor)]
     if payout.fee_minor:
         moves.append(_move(payout, TransferKind.PAYOUT_FEE, Place.RESERVED, Place.FEES, payout.fee_minor))
-    paid = replace(
+    return _answered(payout, PayoutState.PAID, answer._replace(reason=""), now), moves
+
+
+def _answered(payout: Payout, state: PayoutState, answer: Answer, now: datetime) -> Payout:
+    return replace(
         payout,
-        state=PayoutState.PAID,
+        state=state,
         provider_reference=answer.reference or payout.provider_reference,
-        reason="",
+        reason=answer.reason,
         send_time=None,
         update_time=now,
     )
-    return paid, moves
 
 
 def retry(payout: Payout, now: datetime) -> Payout:

@@ -48,6 +48,8 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A payout was rejected or given up; the amount is available again."""
     NOTIFICATION_KIND_PRIZE_WON: _NotificationKind.ValueType  # 10
     """A contest was won, or a place in it that has a prize; the prize is available."""
+    NOTIFICATION_KIND_PAYOUT_BOUNCED: _NotificationKind.ValueType  # 11
+    """A payout that was paid came back; the amount is available again."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
     """What an entry tells of."""
@@ -74,6 +76,8 @@ NOTIFICATION_KIND_PAYOUT_RETURNED: NotificationKind.ValueType  # 9
 """A payout was rejected or given up; the amount is available again."""
 NOTIFICATION_KIND_PRIZE_WON: NotificationKind.ValueType  # 10
 """A contest was won, or a place in it that has a prize; the prize is available."""
+NOTIFICATION_KIND_PAYOUT_BOUNCED: NotificationKind.ValueType  # 11
+"""A payout that was paid came back; the amount is available again."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 @_typing.final

@@ -51,6 +51,10 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     """A contest is final, and its prizes are posted: to each winner what his rank wins. It is about `contest_id`, no conversion, no reward and no
     buyer.
     """
+    REWARD_CHANGE_PAYOUT_BOUNCED: _RewardChange.ValueType  # 10
+    """A payout that was paid came back; the amount, which is what had reached the participant, is available again. It is
+    about no conversion and no reward, as PAYOUT_PAID.
+    """
 
 class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
     """What happened to rewards."""
@@ -78,6 +82,10 @@ REWARD_CHANGE_PAYOUT_RETURNED: RewardChange.ValueType  # 8
 REWARD_CHANGE_PRIZE_WON: RewardChange.ValueType  # 9
 """A contest is final, and its prizes are posted: to each winner what his rank wins. It is about `contest_id`, no conversion, no reward and no
 buyer.
+"""
+REWARD_CHANGE_PAYOUT_BOUNCED: RewardChange.ValueType  # 10
+"""A payout that was paid came back; the amount, which is what had reached the participant, is available again. It is
+about no conversion and no reward, as PAYOUT_PAID.
 """
 Global___RewardChange: _TypeAlias = RewardChange  # noqa: Y015
 

@@ -42,6 +42,10 @@ class _PayoutStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayoutSta
     """A person said no."""
     PAYOUT_STATE_CANCELLED: _PayoutState.ValueType  # 7
     """Given up after a failure."""
+    PAYOUT_STATE_BOUNCED: _PayoutState.ValueType  # 8
+    """The provider had paid, and it came back (an account that was closed, a name that does not match): what had reached
+    the participant is available again, the fee is not. For good: the participant asks for another payout.
+    """
 
 class PayoutState(_PayoutState, metaclass=_PayoutStateEnumTypeWrapper):
     """Where a payout stands."""
@@ -62,6 +66,10 @@ PAYOUT_STATE_REJECTED: PayoutState.ValueType  # 6
 """A person said no."""
 PAYOUT_STATE_CANCELLED: PayoutState.ValueType  # 7
 """Given up after a failure."""
+PAYOUT_STATE_BOUNCED: PayoutState.ValueType  # 8
+"""The provider had paid, and it came back (an account that was closed, a name that does not match): what had reached
+the participant is available again, the fee is not. For good: the participant asks for another payout.
+"""
 Global___PayoutState: _TypeAlias = PayoutState  # noqa: Y015
 
 class _PayoutOutcome:
@@ -76,6 +84,8 @@ class _PayoutOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayoutO
     """It was paid."""
     PAYOUT_OUTCOME_FAILED: _PayoutOutcome.ValueType  # 2
     """It was not paid."""
+    PAYOUT_OUTCOME_BOUNCED: _PayoutOutcome.ValueType  # 3
+    """It was paid, and came back. Only of an attempt that is PAID; days or weeks later, as it comes."""
 
 class PayoutOutcome(_PayoutOutcome, metaclass=_PayoutOutcomeEnumTypeWrapper):
     """What a provider says about a payout that was handed over."""
@@ -86,6 +96,8 @@ PAYOUT_OUTCOME_PAID: PayoutOutcome.ValueType  # 1
 """It was paid."""
 PAYOUT_OUTCOME_FAILED: PayoutOutcome.ValueType  # 2
 """It was not paid."""
+PAYOUT_OUTCOME_BOUNCED: PayoutOutcome.ValueType  # 3
+"""It was paid, and came back. Only of an attempt that is PAID; days or weeks later, as it comes."""
 Global___PayoutOutcome: _TypeAlias = PayoutOutcome  # noqa: Y015
 
 @_typing.final
@@ -130,7 +142,7 @@ class Payout(_message.Message):
     provider_reference: _builtins.str
     """The provider's reference, once it has one."""
     reason: _builtins.str
-    """Why it was rejected or failed."""
+    """Why it was rejected, failed or came back."""
     attempts: _builtins.int
     """How often it was handed over."""
     batch_id: _builtins.str
@@ -366,7 +378,7 @@ class ReportPayoutRequest(_message.Message):
     provider_reference: _builtins.str
     """The provider's reference."""
     reason: _builtins.str
-    """Why not, where it was not."""
+    """Why not, where it was not, or why it came back."""
     attempt: _builtins.int
     """The attempt that is answered, from 1: as the batch's file, the provider's webhook or the payout's `attempts` named it. Required, so that
     an answer that comes late is not taken for one to a later attempt.

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class PayoutServiceStub:
-    """Value that leaves the system. A payout is asked for, approved where the plan wants it, handed to a provider, and paid or failed; it is
-    handed over under its own id, so that a provider asked twice pays once.
+    """Value that leaves the system. A payout is asked for, approved where the plan wants it, handed to a provider, and paid
+    or failed; what was paid may come back. It is handed over under its own id, so that a provider asked twice pays once.
     """
 
     def __init__(self, channel):
@@ -89,8 +89,8 @@ class PayoutServiceStub:
 
 
 class PayoutServiceServicer:
-    """Value that leaves the system. A payout is asked for, approved where the plan wants it, handed to a provider, and paid or failed; it is
-    handed over under its own id, so that a provider asked twice pays once.
+    """Value that leaves the system. A payout is asked for, approved where the plan wants it, handed to a provider, and paid
+    or failed; what was paid may come back. It is handed over under its own id, so that a provider asked twice pays once.
     """
 
     def RequestPayout(self, request, context):
@@ -116,8 +116,9 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportPayout(self, request, context):
-        """Tells what the provider answered about a payout that is on its way. Repeatable; INVALID_ARGUMENT if the request does not say what it
-        answered, FAILED_PRECONDITION if it answered otherwise before.
+        """Tells what the provider answered about a payout that is on its way, or that one it had paid came back. Repeatable;
+        INVALID_ARGUMENT if the request does not say what it answered, FAILED_PRECONDITION with reason `ANSWERED_BEFORE` if
+        it answered otherwise before, `PAYOUT_NOT_PAID` for BOUNCED where nobody has told yet that it was paid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,8 +228,8 @@ def add_PayoutServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PayoutService:
-    """Value that leaves the system. A payout is asked for, approved where the plan wants it, handed to a provider, and paid or failed; it is
-    handed over under its own id, so that a provider asked twice pays once.
+    """Value that leaves the system. A payout is asked for, approved where the plan wants it, handed to a provider, and paid
+    or failed; what was paid may come back. It is handed over under its own id, so that a provider asked twice pays once.
     """
 
     @staticmethod

@@ -64,6 +64,10 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """The time to use it has passed: from available to expired."""
     TRANSFER_KIND_PRIZE: _TransferKind.ValueType  # 18
     """A prize of a contest: from issuance to available."""
+    TRANSFER_KIND_PAYOUT_BOUNCE: _TransferKind.ValueType  # 19
+    """A payout that was paid came back: what had reached the participant goes from paid_out to available; its fee stays
+    in fees.
+    """
 
 class TransferKind(_TransferKind, metaclass=_TransferKindEnumTypeWrapper):
     """Kinds of transfers."""
@@ -106,6 +110,10 @@ TRANSFER_KIND_EXPIRY: TransferKind.ValueType  # 17
 """The time to use it has passed: from available to expired."""
 TRANSFER_KIND_PRIZE: TransferKind.ValueType  # 18
 """A prize of a contest: from issuance to available."""
+TRANSFER_KIND_PAYOUT_BOUNCE: TransferKind.ValueType  # 19
+"""A payout that was paid came back: what had reached the participant goes from paid_out to available; its fee stays
+in fees.
+"""
 Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
 class _AuditConcern:
