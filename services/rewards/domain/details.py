@@ -46,6 +46,8 @@ class Details:
     """What the buyer's referrer chose to give to him, an exact decimal; empty if he chose nothing."""
     link_share_percent: str = ""
     """The same of the link's owner, for this conversion."""
+    uncredited: str = ""
+    """Why attribution credits nobody, in its contract's word and lower case, such as `before_binding`; empty where it credits somebody."""
     bind_time: datetime | None = None
     buyer_attributes: Mapping[str, str] = field(default_factory=dict)
     upline_attributes: Sequence[Mapping[str, str]] = ()

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from upline.attribution.v1 import events_pb2
+from upline.attribution.v1 import conversion_pb2, events_pb2
 
 from chassis.times import to_datetime
 from services.rewards.domain.conversion import CallPlace, Conversion, Reversal
 from services.rewards.domain.details import Details, Line
+
+_REASONS = conversion_pb2.AttributionReason.DESCRIPTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,18 @@ def read_details(message: events_pb2.ConversionRecorded) -> Details:
         link_owner_attributes=message.link_owner_attributes,
         share_percent=message.share_percent,
         link_share_percent=message.link_share_percent,
+        uncredited=_uncredited(attribution),
         bind_time=to_datetime(message.bind_time) if message.HasField("bind_time") else None,
         buyer_attributes=message.buyer_attributes,
         upline_attributes=[member.attributes for member in message.upline],
     )
+
+
+def _uncredited(attribution: conversion_pb2.Attribution) -> str:
+    if attribution.referrer_id:
+        return ""
+    reason = _REASONS.values_by_number.get(attribution.reason)
+    return reason.name.removeprefix("ATTRIBUTION_REASON_").lower() if reason else ""
 
 
 def read_reversal(message: events_pb2.ConversionReversed) -> Reversal:

@@ -225,6 +225,12 @@ def test_a_refusal_is_told_with_its_reason() -> None:
         (plan(rule(when="false")), conversion(), "no rule's condition is true."),
         (plan(rule(to=OWNER)), conversion(), "nobody owns a link or code behind it."),
         (plan(rule()), conversion(upline=()), "nobody referred the buyer."),
+        (plan(rule()), detailed(Details(uncredited="no_touch"), upline=()), "nobody referred the buyer."),
+        (
+            plan(rule()),
+            detailed(Details(uncredited="before_binding"), upline=()),
+            "it happened before the buyer was bound to a sponsor, and the program credits nobody for that.",
+        ),
         (plan(rule(when="false"), rule("b", to=OWNER)), conversion(), "each rule says why it pays nothing."),
         (plan(rule()), conversion(currency_code="EUR"), "it is in EUR, and the plan counts in USD."),
         (

@@ -8,6 +8,7 @@ from upline.type.v1 import money_pb2
 
 from chassis.times import to_timestamp
 from services.rewards.domain.details import Line
+from services.rewards.domain.explain.words import WORDS
 from services.rewards.wire.conditions import Compiler, Scope
 from services.rewards.wire.events import read_conversion, read_reversal
 from tests.unit.rewards.plans import paid, percent, plan, rule
@@ -59,6 +60,23 @@ def test_every_detail_is_read() -> None:
     ]
     assert (details.link_owner_id, dict(details.link_owner_attributes)) == ("anna", {"kind": "influencer"})
     assert (details.share_percent, details.link_share_percent) == ("25", "50")
+
+
+def test_why_nobody_is_credited_is_told_in_every_language() -> None:
+    reasons = conversion_pb2.AttributionReason
+    nobody = event()
+    nobody.conversion.attribution.referrer_id = ""
+    told = set()
+    for each in reasons.values():
+        nobody.conversion.attribution.reason = each
+        uncredited = read_conversion(nobody).read_details().uncredited
+        assert f"ATTRIBUTION_REASON_{uncredited.upper()}" == reasons.Name(each)
+        told.add(f"no_upline_{uncredited}")
+    nobody.conversion.attribution.reason = 9_999  # type: ignore[assignment]  # of a later service
+    assert read_conversion(nobody).read_details().uncredited == ""
+    assert read_conversion(event()).read_details().uncredited == ""
+    for words in WORDS.values():
+        assert {each for each in words if each.startswith("no_upline_")} < told
 
 
 def test_every_variable_of_a_condition_comes_from_an_event() -> None:

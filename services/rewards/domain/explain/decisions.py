@@ -70,7 +70,11 @@ def explain_conversion(plan: Plan | None, conversion: Conversion, decisions: Seq
     key = next((key for all_of, key in _WHY_NOT if outcomes <= all_of), "each_says") if outcomes else "no_rule"
     if Outcome.REVERSED in outcomes:
         key = "all_reversed"
-    why = words[key].format(event=conversion.event_type, currency=conversion.currency_code, plan=plan.currency_code)
+    if key == "no_upline":
+        key = f"no_upline_{conversion.read_details().uncredited}"
+    why = words.get(key, words["no_upline"]).format(
+        event=conversion.event_type, currency=conversion.currency_code, plan=plan.currency_code
+    )
     return words["nothing"].format(conversion=conversion.conversion_id, why=why)
 
 
