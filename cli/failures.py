@@ -8,7 +8,7 @@ from grpc_status import rpc_status
 from sqlalchemy.exc import OperationalError
 
 from chassis.embedded.state import StateLockedError
-from chassis.errors import MigrationRefused
+from chassis.errors import MigrationRefused, UplineError
 from cli.bundle.problems import BundleError
 from cli.stack.errors import PortTaken, StackFailed
 
@@ -28,6 +28,7 @@ EXPECTED = (
     OperationalError,
     BundleError,
     CommandFailed,
+    UplineError,
     StateLockedError,
     MigrationRefused,
     PortTaken,
@@ -42,14 +43,19 @@ def describe(error: BaseException) -> tuple[list[str], int]:
         return _call(error)
     if isinstance(error, CommandFailed):
         return [str(error)], error.code
+    if isinstance(error, UplineError):  # of a command that decides by itself, beneath the services
+        return [f"  {each.field}: {each.description}" for each in error.violations] or [error.message], REFUSED
     if isinstance(error, BundleError):
         count = len(error.problems)
         return [*str(error).splitlines(), f"{count} mistake{'s' * (count > 1)}; {error.outcome}"], REFUSED
     if isinstance(error, OperationalError):
         return [f"the database does not answer: {str(error.orig).strip()}"], NOT_REACHED
-    if isinstance(error, OSError) and error.filename:
-        return [f"{error.filename}: {error.strerror}"], REFUSED
-    return [str(error)], REFUSED
+    return [_of_file(error) or str(error)], REFUSED
+
+
+def _of_file(error: BaseException) -> str:
+    """What is wrong with a file; empty where no file is at fault."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else ""
 
 
 def violations(error: Any) -> list[tuple[str, str]]:

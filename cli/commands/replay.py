@@ -22,6 +22,7 @@ from cli.replay.data import (
     read_purchases,
     read_sponsors,
 )
+from cli.replay.rows import refuse_mistakes
 from cli.replay.run import Replay
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "programs"
@@ -35,7 +36,7 @@ def replay(
         Path,
         typer.Option(
             metavar="CSV",
-            help="conversion_id, buyer, occurred_at, amount_minor, currency, in the order in which it happened; may end in .gz.",
+            help="conversion_id, buyer, occurred_at (with its zone), amount_minor, currency, in the order in which it happened; may end in .gz.",
         ),
     ] = PURCHASES,
     sponsors: Annotated[
@@ -66,6 +67,7 @@ def replay(
     Examples: upline replay; upline replay --program programs/uds.yaml --purchases mine.csv --sponsors who.csv --json
     """
     bundle, bought, enrolments = load(program), *_input(purchases, sponsors)
+    refuse_mistakes(bundle.program.currency_code, enrolments, bought)
     result = call(
         Where(state, tuple(target)), lambda client: play(client, bundle, enrolments, bought, parts=reverse_in_parts)
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.bundle.program import load
+from cli.checking import check_plan
 from cli.commands.rebuild import counting
 from cli.connection import Where, database
 from cli.failures import USAGE, CommandFailed
@@ -47,6 +48,7 @@ def simulate(
     bundle = load(plan)
     if bundle.plan is None:
         raise CommandFailed(f"{plan} has no plan", USAGE)
+    check_plan(bundle)  # its mistakes are told with their lines, before anything is started
     draft = Draft(program or bundle.program.program_id, bundle.plan, _time("--from", start), _time("--to", end))
     began = time.monotonic()
     with database(Where(state)) as url, progress() as bars:

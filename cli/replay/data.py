@@ -4,10 +4,11 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -17,8 +18,21 @@ PURCHASE_COLUMNS = ("conversion_id", "buyer", "occurred_at", "amount_minor", "cu
 SPONSOR_COLUMNS = ("participant", "sponsor")
 BIND_COLUMN = "bind_time"
 """Of a sponsors file, may be missing: when the participant joined and was bound."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+"""No more digits than any amount in the contract."""
 UNSPONSORED_ONE_IN = 8
 """Of the made-up tree: so many come by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file; no file for a row that was made up."""
+
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +42,10 @@ class Purchase:
     conversion_id: str
     buyer: str
     occurred_at: datetime
+    """Aware."""
     amount_minor: int
     currency: str
+    place: Place = field(default_factory=Place, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,52 +56,64 @@ class Enrolment:
     sponsor: str
     bind_time: datetime | None = None
     """When they joined and were bound; None where the file does not say."""
+    place: Place = field(default_factory=Place, compare=False)
 
 
 def read_purchases(file: Path) -> list[Purchase]:
-    """Every row. Raises CommandFailed naming the line that is wrong."""
+    """Every row. Raises CommandFailed naming the line and column that is wrong."""
     purchases = []
     with _rows(file, PURCHASE_COLUMNS) as rows:
         for number, row in rows:
-            try:
-                moment = datetime.fromisoformat(row["occurred_at"])
-                purchases.append(
-                    Purchase(
-                        row["conversion_id"], row["buyer"], moment.replace(tzinfo=moment.tzinfo or UTC),
-                        int(row["amount_minor"]), row["currency"],
-                    )
-                )  # fmt: skip
-            except ValueError as error:
-                raise CommandFailed(f"{file}:{number}: {error}") from error
+            place = Place(str(file), number)
+            purchases.append(
+                Purchase(
+                    row["conversion_id"], row["buyer"], _moment(place, "occurred_at", row["occurred_at"]), _minor(place, row["amount_minor"]),
+                    row["currency"], place,
+                )
+            )  # fmt: skip
     if not purchases:
         raise CommandFailed(f"{file}: holds no purchases")
     return purchases
 
 
+def _moment(place: Place, column: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        # Whose midnight it was decides windows, periods and terms; it is not ours to guess.
+        raise CommandFailed(
+            f"{place}: {column}: expected a time with its zone such as 2026-01-31T09:00:00Z or 2026-01-31T09:00:00+03:00, found"
+            f" {text!r}"
+        )
+    return moment
+
+
+def _minor(place: Place, text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise CommandFailed(
+            f"{place}: amount_minor: expected a whole number of the currency's smallest unit such as 1250 for 12.50, found {text!r}"
+        )
+    return int(text)
+
+
 def read_sponsors(file: Path) -> list[Enrolment]:
-    """Every row, in the file's order. Raises CommandFailed where a sponsor stands after somebody he invited."""
+    """Every row, in the file's order. Raises CommandFailed where a sponsor stands after somebody whom they invited."""
     enrolments: list[Enrolment] = []
     seen: set[str] = set()
     with _rows(file, SPONSOR_COLUMNS) as rows:
         for number, row in rows:
-            each = Enrolment(row["participant"], row["sponsor"], _bind_time(file, number, row.get(BIND_COLUMN)))
+            place = Place(str(file), number)
+            text = row.get(BIND_COLUMN)
+            each = Enrolment(
+                row["participant"], row["sponsor"], _moment(place, BIND_COLUMN, text) if text else None, place
+            )
             if each.sponsor and each.sponsor not in seen:
                 raise CommandFailed(f"{file}:{number}: sponsor {each.sponsor} is not listed before {each.participant}")
             seen.add(each.participant)
             enrolments.append(each)
     return enrolments
-
-
-def _bind_time(file: Path, number: int, text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandFailed(f"{file}:{number}: {BIND_COLUMN}: {error}") from error
-    if moment.tzinfo is None:
-        raise CommandFailed(f"{file}:{number}: {BIND_COLUMN}: {text} has no time zone; write {text}Z if it is UTC")
-    return moment
 
 
 def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase]) -> list[Enrolment]:
@@ -99,8 +127,8 @@ def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchas
 def made_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
     """A tree over the buyers, the same for the same purchases everywhere.
 
-    Buyers join in the order of the file. One in eight comes by himself; each other is invited by one of those who joined before him,
-    all equally likely (a random recursive tree: its depth grows with the logarithm of its size), chosen by a hash of his name.
+    Buyers join in the order of the file. One in eight comes alone; each other is invited by one of those who joined before,
+    all equally likely (a random recursive tree: its depth grows with the logarithm of its size), chosen by a hash of the name.
     """
     joined: list[str] = []
     enrolments = []

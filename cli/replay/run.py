@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import grpc
 from rich.progress import Progress
 from upline.attribution.v1 import conversion_pb2, participant_pb2
 from upline.rewards.v1 import reward_pb2, wallet_pb2
@@ -19,6 +20,7 @@ from cli.commands.audit import read as audit
 from cli.failures import CommandFailed
 from cli.output import begin
 from cli.replay.data import Enrolment, Purchase
+from cli.replay.rows import Row, enrolment_draft, purchase_draft, refused
 
 ENROL_BATCH = 1_000
 MAX_BATCH = 1_000
@@ -97,20 +99,16 @@ class Replay:
 
     async def _enrol(self, enrolments: list[Enrolment]) -> int:
         # One batch after the other: a sponsor must be there before those he invited.
-        return await self._send("enrolling", enrolments, self._enrol_batch, batch=ENROL_BATCH, in_flight=1)
+        return await self._send(
+            "enrolling", enrolments, told_by_line(self._enrol_batch), batch=ENROL_BATCH, in_flight=1
+        )
 
     async def _enrol_batch(self, enrolments: Sequence[Enrolment]) -> int:
-        drafts = [
-            participant_pb2.ParticipantDraft(
-                participant_id=each.participant,
-                sponsor_id=each.sponsor,
-                bind_time=to_timestamp(each.bind_time) if each.bind_time else None,
-            )
-            for each in enrolments
-        ]
         answer = await self.client.participants.EnrollParticipants(
             participant_pb2.EnrollParticipantsRequest(
-                request_id=str(uuid4()), program_id=self.program_id, participants=drafts
+                request_id=str(uuid4()),
+                program_id=self.program_id,
+                participants=[enrolment_draft(each) for each in enrolments],
             ),
             timeout=BATCH_SECONDS,
         )
@@ -118,21 +116,13 @@ class Replay:
 
     async def _record(self, purchases: list[Purchase]) -> int:
         # One batch after the other, so that every run records them in the order of the file: what is counted depends on it.
-        return await self._send("recording purchases", purchases, self._record_batch, in_flight=1)
+        return await self._send("recording purchases", purchases, told_by_line(self._record_batch), in_flight=1)
 
     async def _record_batch(self, purchases: Sequence[Purchase]) -> int:
-        drafts = [
-            conversion_pb2.ConversionDraft(
-                conversion_id=each.conversion_id,
-                event_type="order",
-                amount=Money(currency_code=each.currency, amount_minor=each.amount_minor),
-                buyer_id=each.buyer,
-                occurred_at=to_timestamp(each.occurred_at),
-            )
-            for each in purchases
-        ]
         answer = await self.client.conversions.RecordConversions(
-            conversion_pb2.RecordConversionsRequest(program_id=self.program_id, conversions=drafts),
+            conversion_pb2.RecordConversionsRequest(
+                program_id=self.program_id, conversions=[purchase_draft(each) for each in purchases]
+            ),
             timeout=BATCH_SECONDS,
         )
         return int(answer.recorded_count)
@@ -218,6 +208,20 @@ class Replay:
 
         await self._send("checking wallets", people, one, batch=1, in_flight=WALLETS_IN_FLIGHT)
         return sorted(left, key=lambda each: str(each["participant"]))
+
+
+def told_by_line(send: Callable[[Sequence[Row]], Awaitable[int]]) -> Callable[[Sequence[Row]], Awaitable[int]]:
+    """`send`, whose refusals are told by the lines of the file that the rows came from."""
+
+    async def sent(rows: Sequence[Row]) -> int:
+        try:
+            return await send(rows)
+        except grpc.RpcError as error:
+            if (failed := refused(error, rows)) is not None:
+                raise failed from error
+            raise
+
+    return sent
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -21,9 +21,11 @@ from cli.bundle.problems import Place
 from cli.bundle.program import Bundle, load
 from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
 from cli.bundle.spans import HINT, parse_span
+from cli.checking import check_plan
 from cli.scenario.shapes.marks import (
     ASSET,
     CONTEST,
+    RULE,
     InAsset,
     InAssetOf,
     InCurrency,
@@ -176,7 +178,7 @@ class Shaper:
     def _require(self, wanted: str, name: str) -> None:
         names = self.known.get(wanted, {})
         if name not in names:
-            if wanted in (ASSET, CONTEST):
+            if wanted in (ASSET, CONTEST, RULE):
                 raise WrongValueError(f"the plan has no {wanted} {name}{did_you_mean(name, names)}")
             raise WrongValueError(f"there is no {wanted} {name} so far{did_you_mean(name, names)}")
 
@@ -184,7 +186,7 @@ class Shaper:
         if self.folder / name == Path(self.program.file):
             return
         try:
-            self.applied[name] = load(self.folder / name)
+            self.applied[name] = sound(self.folder / name)
         except OSError as error:
             raise WrongValueError(f"{self.folder / name}: {error.strerror}") from error
         self._learn(self.applied[name])
@@ -195,6 +197,8 @@ class Shaper:
             self.known.setdefault(ASSET, {}).setdefault(each.code, Place(1, 1))
         for contest in bundle.plan.contests if bundle.plan else ():
             self.known.setdefault(CONTEST, {}).setdefault(contest.contest_id, Place(1, 1))
+        for rule in bundle.plan.rules if bundle.plan else ():
+            self.known.setdefault(RULE, {}).setdefault(rule.rule_id, Place(1, 1))
 
     def _check_amounts(
         self, shape: type, given: dict[str, Any], nodes: dict[str, yaml.Node], path: str, key: str
@@ -228,6 +232,13 @@ class Shaper:
         if self.program.plan is None or len(self.program.plan.assets) != 1:
             return ""
         return str(self.program.plan.assets[0].code)
+
+
+def sound(file: Path) -> Bundle:
+    """A program file whose plan the services would take. Raises BundleError with every mistake in it, OSError if it cannot be read."""
+    bundle = load(file)
+    check_plan(bundle)
+    return bundle
 
 
 def _unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:

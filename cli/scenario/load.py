@@ -1,15 +1,19 @@
 """A scenario file, read and checked as far as it can be without playing it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from cli.bundle.problems import BundleError, Place, Problem
-from cli.bundle.program import Bundle, load, nearest
+from cli.bundle.program import Bundle, nearest
 from cli.bundle.source import parse, place
-from cli.scenario.decode import Shaper
+from cli.scenario.decode import Shaper, sound
+from cli.scenario.shapes.events import Order
 from cli.scenario.shapes.scenario import ACTIONS, Scenario, Step
 
 
@@ -50,6 +54,7 @@ def read_script(file: Path) -> Script:
             name, scenario, shaper.program, shaper.applied, shaper.digits, shaper.only_asset(), shaper.decoder.places
         )
         problems += _out_of_place(script)
+        problems += _impossible(script) if not problems else []
         if not problems:
             return script
     raise BundleError(name, problems)
@@ -60,7 +65,7 @@ def _program(root: yaml.MappingNode, file: Path, name: str) -> Bundle:
     for key, value in root.value:
         if isinstance(key, yaml.ScalarNode) and key.value == "program" and isinstance(value, yaml.ScalarNode):
             try:
-                return load(file.parent / value.value)
+                return sound(file.parent / value.value)
             except OSError as error:
                 text = f"{file.parent / value.value}: {error.strerror}"
                 raise BundleError(name, [Problem(place(value), "program", text)]) from error
@@ -92,3 +97,45 @@ def _not_one(step: Step) -> str:
     if given:
         return f"does {' and '.join(given)}: one of them a step"
     return f"one of these must be given: {', '.join(ACTIONS)}"
+
+
+def _impossible(script: Script) -> list[Problem]:
+    """Amounts that can't be right. A step that is meant to be refused may have them."""
+    problems = []
+
+    def note(path: str, text: str) -> None:
+        problems.append(Problem(script.place(path), path, text))
+
+    for index, step in enumerate(script.scenario.steps):
+        if step.refused is not None:
+            continue
+        for name, action in step.actions().items():
+            path = f"steps[{index}].{name}"
+            for here, value in _amounts(action, path):
+                if value < 0:
+                    note(
+                        here,
+                        f"{value} is below zero: amounts are not negative; what somebody owes is written as a debt",
+                    )
+            if isinstance(action, Order) and action.amount is not None and action.lines:
+                total = sum((line.amount for line in action.lines), Decimal(0))
+                if total != action.amount:
+                    note(
+                        f"{path}.amount", f"the lines sum to {total}, not to {action.amount}; left out, it is their sum"
+                    )
+    return problems
+
+
+def _amounts(value: Any, path: str) -> Iterator[tuple[str, Decimal]]:
+    """Every amount inside a value of the file, with its path."""
+    if isinstance(value, Decimal):
+        yield path, value
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from _amounts(getattr(value, each.name), f"{path}.{each.name}")
+    elif isinstance(value, dict):
+        for key, inside in value.items():
+            yield from _amounts(inside, f"{path}[{key}]")
+    elif isinstance(value, tuple):
+        for number, inside in enumerate(value):
+            yield from _amounts(inside, f"{path}[{number}]")

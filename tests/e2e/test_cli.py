@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import yaml
 
+from cli.replay.data import PURCHASE_COLUMNS
 from tests.e2e.stacks import Up, environment, until, up, upline
 from tests.integration.rewards.conftest import message, recorded
 
@@ -106,6 +107,45 @@ def test_a_replay_where_orders_of_before_a_binding_credit_nobody(
     file.write_text(strict)
     result = as_json(stack, *arguments[:-1], str(late))
     assert (result["orders"], result["rewards"]) == (6, 0), "all of them were a minute and a second too early"
+
+
+def test_a_mistake_in_a_file_is_told_before_anybody_is_enrolled(
+    stack: Up, tmp_path: Path, replayed: tuple[str, list[str]]
+) -> None:
+    purchases, sponsors = tmp_path / "wrong.csv", tmp_path / "new.csv"
+    sponsors.write_text("participant,sponsor\nfresh,\n")
+    purchases.write_text(
+        f"{','.join(PURCHASE_COLUMNS)}\no7,fresh,1997-01-01T12:00:00Z,100,USD\no8,fresh,1997-01-01T12:00:00Z,100,EUR\n"
+    )
+    arguments = [*replayed[1][:3], "--purchases", str(purchases), "--sponsors", str(sponsors)]
+    refused = upline(*arguments, state=stack.state, check=False)
+    assert (refused.returncode, refused.stderr.splitlines()) == (
+        1,
+        [f"{purchases}:3: currency: the program counts in USD, found 'EUR'", "nothing was changed"],
+    )
+    assert upline("tree", "cli-replayed", "fresh", state=stack.state, check=False).returncode == 1
+
+
+def test_what_a_service_says_of_a_row_is_told_by_its_line(
+    stack: Up, tmp_path: Path, replayed: tuple[str, list[str]]
+) -> None:
+    purchases = tmp_path / "again.csv"
+    rows = ["o9,e,1997-01-01T12:00:00Z,100,USD", "o1,e,1997-01-01T12:00:00Z,7,USD"]
+    purchases.write_text("\n".join([",".join(PURCHASE_COLUMNS), *rows]) + "\n")
+    refused = upline(*replayed[1][:3], "--purchases", str(purchases), *replayed[1][5:], state=stack.state, check=False)
+    assert refused.returncode == 1
+    assert f"{purchases}:3: conversion_id: conversion 'o1' is recorded with another content" in refused.stderr
+
+
+def test_a_simulation_of_no_program_and_of_a_wrong_draft_are_sentences(stack: Up, tmp_path: Path) -> None:
+    draft = program_file(tmp_path, "cli-nobody")
+    unknown = upline("simulate", "--plan", str(draft), state=stack.state, check=False)
+    assert (unknown.returncode, unknown.stderr.splitlines()[-1]) == (1, "program 'cli-nobody' does not exist")
+    draft.write_text(draft.read_text().replace("asset: USD", "asset: EUR"))
+    wrong = upline("simulate", "--plan", str(draft), state=stack.state, check=False)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith(f"{draft}:")
+    assert "plan.rules[0].asset: " in wrong.stderr
 
 
 def test_wallets(stack: Up, replayed: tuple[str, list[str]]) -> None:

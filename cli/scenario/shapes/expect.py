@@ -23,6 +23,7 @@ from cli.scenario.shapes.marks import (
     Payout,
     Person,
     Redemption,
+    Rule,
     When,
 )
 
@@ -51,7 +52,7 @@ class ExpectedReward:
     """What is left of it now."""
     first: Amount | None = None
     """What was owed at first."""
-    rule: str = ""
+    rule: Rule = ""
     asset: Asset = ""
     level: int | None = None
     state: Annotated[str, OneOf(RewardState.DESCRIPTOR)] = ""
@@ -66,7 +67,7 @@ class ExpectedReward:
 class ExpectedOutcome:
     """What a rule did for an event, or why it did nothing; only what is said is compared."""
 
-    rule: str
+    rule: Rule
     outcome: Annotated[str, OneOf(Outcome.DESCRIPTOR)]
     level: int | None = None
 

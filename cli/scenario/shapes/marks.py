@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
-PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION, PAYOUT, CONTEST = (
-    "person", "link", "code", "click", "event", "asset", "redemption", "payout", "contest",
+PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION, PAYOUT, CONTEST, RULE = (
+    "person", "link", "code", "click", "event", "asset", "redemption", "payout", "contest", "rule",
 )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ Code = Annotated[str, Names(CODE)]
 Redemption = Annotated[str, Names(REDEMPTION)]
 Payout = Annotated[str, Names(PAYOUT)]
 Contest = Annotated[str, Names(CONTEST)]
+Rule = Annotated[str, Names(RULE)]
 Money = Annotated[Decimal, InCurrency()]
 Amount = Annotated[Decimal, InAsset()]
 KeyAmount = Annotated[Decimal, InKey()]

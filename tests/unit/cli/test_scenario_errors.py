@@ -98,6 +98,10 @@ def test_a_good_file_has_no_mistakes(tmp_path: Path) -> None:
         ("held: 0.00", "holding: 0.00", ['17:39: steps[5].expect.wallets[anna][USD].holding: unknown field; known here: available, held, reserved, debt']),
         ("state: available", "state: there", ['20:73: steps[5].expect.rewards[o1][0].state: "there" is not one of']),
         ("kind: REWARD_EARNED", "kind: [REWARD_EARNED]", ["23:23: steps[5].expect.inbox[anna][0].kind: expected text, found a list"]),
+        ("amount: 12.50}", "amount: -12.50}", ["9:34: steps[1].order.amount: -12.50 is below zero"]),
+        ("amount: 12.50}", "amount: 12.50, lines: [{amount: 6.00}, {amount: 6.49}]}", ["9:34: steps[1].order.amount: the lines sum to 12.49, not to 12.50"]),
+        ("available: 0.62", "available: -0.62", ["17:22: steps[5].expect.wallets[anna][USD].available: -0.62 is below zero"]),
+        ("rule: sponsor", "rule: sponser", ['20:21: steps[5].expect.rewards[o1][0].rule: the plan has no rule sponser; did you mean "sponsor"?']),
         ("coffee.yaml", "tea.yaml", ["1:10: program: tea.yaml: No such file or directory"]),
         ("program: coffee.yaml\n", "", ["1:1: program: is missing: the program file, beside this one"]),
     ],
@@ -136,6 +140,20 @@ def test_a_mistake_in_the_program_is_told_of_the_program(tmp_path: Path) -> None
     (tmp_path / "coffee.yaml").write_text(PROGRAM.replace("LAST", "LATS"))
     with pytest.raises(BundleError, match=r"coffee\.yaml:4:19: program\.policy\.touch"):
         read_script(file)
+
+
+def test_a_plan_that_no_service_would_take_is_told_of_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "coffee.scenario.yaml"
+    file.write_text(GOOD)
+    (tmp_path / "coffee.yaml").write_text(PROGRAM.replace("      asset: USD", "      asset: EUR"))
+    with pytest.raises(BundleError, match=r"coffee\.yaml:14:7: plan\.rules\[0\]\.asset"):
+        read_script(file)
+
+
+def test_a_step_that_is_meant_to_be_refused_may_be_wrong(tmp_path: Path) -> None:
+    step = "  - order: {id: o9, buyer: carl, amount: 3.00, lines: [{amount: 1.00}]}\n    refused: INVALID_FIELD\n"
+    assert mistakes(tmp_path, GOOD.replace("  - at: +4d\n", step)) == []
+    assert mistakes(tmp_path, GOOD.replace("  - at: +4d\n", step.replace("    refused: INVALID_FIELD\n", ""))) != []
 
 
 def test_every_shipped_scenario_is_valid() -> None:

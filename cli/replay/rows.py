@@ -1,0 +1,131 @@
+"""Rows of a file as requests, and what is wrong with a request as a line of the file."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from upline.attribution.v1.conversion_pb2 import ConversionDraft
+from upline.attribution.v1.participant_pb2 import ParticipantDraft
+from upline.type.v1.money_pb2 import Money
+
+from chassis.times import to_timestamp
+from cli.bundle.rules import broken_rules
+from cli.failures import CommandFailed, violations
+from cli.replay.data import Enrolment, Place, Purchase
+
+TOLD = 20
+"""Mistakes that are shown; whoever has more mends these first."""
+
+_COLUMNS = {
+    "buyer_id": "buyer",
+    "amount.amount_minor": "amount_minor",
+    "amount.currency_code": "currency",
+    "participant_id": "participant",
+    "sponsor_id": "sponsor",
+}
+"""Columns by the field that they become, where the two have other names."""
+_FIELD = re.compile(r"(?:conversions|participants)\[([0-9]+)\]\.?(.*)")
+
+Row = TypeVar("Row", Purchase, Enrolment)
+
+
+def purchase_draft(purchase: Purchase) -> ConversionDraft:
+    """A purchase as it is recorded."""
+    return ConversionDraft(
+        conversion_id=purchase.conversion_id,
+        event_type="order",
+        amount=Money(currency_code=purchase.currency, amount_minor=purchase.amount_minor),
+        buyer_id=purchase.buyer,
+        occurred_at=to_timestamp(purchase.occurred_at),
+    )
+
+
+def enrolment_draft(enrolment: Enrolment) -> ParticipantDraft:
+    """A participant as they are enrolled."""
+    return ParticipantDraft(
+        participant_id=enrolment.participant,
+        sponsor_id=enrolment.sponsor,
+        bind_time=to_timestamp(enrolment.bind_time) if enrolment.bind_time else None,
+    )
+
+
+def refuse_mistakes(currency_code: str, enrolments: Sequence[Enrolment], purchases: Sequence[Purchase]) -> None:
+    """Raises CommandFailed with every line that the services would refuse, before anything is sent to them."""
+    mistakes = [
+        *_broken(enrolments, enrolment_draft),
+        *_broken(purchases, purchase_draft),
+        *_negative(purchases),
+        *_foreign(currency_code, purchases),
+        *_ahead(purchases),
+        *_contradicting(purchases),
+    ]
+    if mistakes:
+        raise CommandFailed(_told(mistakes) + "\nnothing was changed")
+
+
+def refused(error: grpc.RpcError, rows: Sequence[Row]) -> CommandFailed | None:
+    """What a service said of rows that were sent to it, by their lines; None where it speaks of none of them."""
+    mistakes = []
+    for path, text in violations(error):
+        if (found := _FIELD.fullmatch(path)) and int(found[1]) < len(rows) and rows[int(found[1])].place.file:
+            mistakes.append((rows[int(found[1])].place, _column(found[2]), text))
+    return CommandFailed(_told(mistakes)) if mistakes else None
+
+
+def _broken(rows: Sequence[Row], draft: Callable[[Row], Message]) -> Iterator[tuple[Place, str, str]]:
+    for row in rows:
+        for path, text in broken_rules(draft(row)):
+            yield row.place, _column(path), text
+
+
+def _negative(purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+    for each in purchases:
+        if each.amount_minor < 0:
+            yield (
+                each.place,
+                "amount_minor",
+                "must not be below zero; a refund is a reversal of the order that it is of",
+            )
+
+
+def _foreign(currency_code: str, purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+    for each in purchases:
+        if each.currency != currency_code:
+            yield each.place, "currency", f"the program counts in {currency_code}, found {each.currency!r}"
+
+
+def _ahead(purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+    from services.attribution.domain.conversion import MAX_AHEAD
+
+    latest = datetime.now(UTC) + MAX_AHEAD
+    for each in purchases:
+        if each.occurred_at > latest:
+            yield each.place, "occurred_at", f"{each.occurred_at.isoformat()} lies in the future"
+
+
+def _contradicting(purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+    seen: dict[str, Purchase] = {}
+    for each in purchases:
+        first = seen.setdefault(each.conversion_id, each)
+        if first != each:
+            yield (
+                each.place,
+                "conversion_id",
+                f"{each.conversion_id} stands on line {first.place.line} with another content",
+            )
+
+
+def _column(path: str) -> str:
+    return _COLUMNS.get(path, path)
+
+
+def _told(mistakes: Sequence[tuple[Place, str, str]]) -> str:
+    lines = [
+        f"{place}: {column}: {text}"
+        for place, column, text in sorted(mistakes, key=lambda each: (each[0].file, each[0].line))
+    ]
+    more = [f"and {len(lines) - TOLD} more"] if len(lines) > TOLD else []
+    return "\n".join(lines[:TOLD] + more)
