@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ import psycopg
 from chassis.embedded import nats, postgres
 from chassis.embedded.state import running_stack
 from chassis.migrate import head_revision
+from cli.connection import Where, named
 from cli.stack.errors import PortTaken
 from cli.stack.health import health
-from cli.stack.layout import DEFAULT_PORTS, SERVICES, refuse_taken
+from cli.stack.layout import DEFAULT_PORTS, SERVICES, External, refuse_taken
 
 OLDEST_PYTHON = (3, 11)
 MIN_FREE_BYTES = 2 * 1024**3
@@ -45,9 +46,21 @@ class Finding:
 
 
 def examine(state: Path) -> list[Finding]:
-    """Every check, in the order in which one would look. Changes nothing."""
+    """Every check, in the order in which one would look: of the services that the environment names, else of the stack on `state`
+    if one runs there. Changes nothing."""
+    if addresses := named(Where(state)):
+        deployment = _deployment(asdict(addresses), External.from_environment())
+        checks: list[Callable[[], list[Finding]]] = [
+            _python,
+            _versions,
+            _clock,
+            lambda: _services(deployment),
+            lambda: _broker(deployment),
+            lambda: _database(deployment),
+        ]
+        return [finding for check in checks for finding in check()]
     stack = running_stack(state)
-    checks: list[Callable[[], list[Finding]]] = [
+    checks = [
         _python,
         _versions,
         _binaries,
@@ -56,8 +69,45 @@ def examine(state: Path) -> list[Finding]:
         _clock,
     ]
     if stack is not None:
-        checks += [lambda: _services(stack), lambda: _broker(stack), lambda: _database(stack, state)]
+        deployment = _embedded(stack, state)
+        checks += [lambda: _services(deployment), lambda: _broker(deployment), lambda: _database(deployment)]
     return [finding for check in checks for finding in check()]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where services and servers answer that run already."""
+
+    services: dict[str, str]
+    """host:port by service."""
+    logs: str
+    """Where a service's log is read, for people; `{}` is the service."""
+    restart: str
+    """How a service or server is started again, for people."""
+    nats_monitor_url: str
+    """Empty where nobody named it."""
+    database_url: str
+    """As the database's owner; empty where nobody named it."""
+
+
+def _embedded(stack: dict[str, Any], state: Path) -> Deployment:
+    """The stack that `upline up` runs."""
+    database_url = ""
+    if port := stack.get("postgres_port"):
+        password = json.loads((state / "secrets.json").read_text())["database_password"]
+        database_url = f"postgresql://upline:{password}@127.0.0.1:{port}/{postgres.DATABASE}"
+    return Deployment(
+        stack["services"],
+        "logs/{}*.log in the state directory",
+        "restart the stack",
+        stack.get("nats_monitor_url", ""),
+        database_url,
+    )
+
+
+def _deployment(services: dict[str, str], external: External) -> Deployment:
+    """What the environment names, as in the container of the command line."""
+    return Deployment(services, "the log of {}", "restart the broker", external.nats_monitor_url, external.database_url)
 
 
 def _python() -> list[Finding]:
@@ -134,23 +184,23 @@ def _clock() -> list[Finding]:
     return [Finding("clock", now > BUILT_AFTER, found, "set the machine's clock; windows, holds and ids depend on it")]
 
 
-def _services(stack: dict[str, Any]) -> list[Finding]:
+def _services(deployment: Deployment) -> list[Finding]:
     findings = []
     for name in SERVICES:
-        answer = health(stack["services"][name])
-        findings.append(Finding(name, answer == "SERVING", answer, f"look at logs/{name}*.log in the state directory"))
+        answer = health(deployment.services[name])
+        findings.append(Finding(name, answer == "SERVING", answer, f"look at {deployment.logs.format(name)}"))
     return findings
 
 
-def _broker(stack: dict[str, Any]) -> list[Finding]:
-    url = stack.get("nats_monitor_url", "")
+def _broker(deployment: Deployment) -> list[Finding]:
+    url = deployment.nats_monitor_url
     advice = "set `sync_interval: always` in the jetstream block of the NATS configuration: without it a power failure loses acknowledged clicks"
     if not url:
         return [
             Finding(
                 "sync_interval",
                 False,
-                "unknown: the external NATS has no monitor address",
+                "unknown: nobody says where the broker's monitor is",
                 "set UPLINE_NATS_MONITOR_URL",
             )
         ]
@@ -158,7 +208,7 @@ def _broker(stack: dict[str, Any]) -> list[Finding]:
         with urllib.request.urlopen(f"{url}/varz", timeout=MONITOR_SECONDS) as answer:  # noqa: S310 - the stack's own address
             config = json.load(answer).get("jetstream", {}).get("config", {})
     except (urllib.error.URLError, OSError, ValueError) as error:
-        return [Finding("sync_interval", False, f"the NATS monitor does not answer: {error}", "restart the stack")]
+        return [Finding("sync_interval", False, f"the NATS monitor does not answer: {error}", deployment.restart)]
     always = bool(config.get("sync_always"))
     return [Finding("sync_interval", always, "always" if always else "not always", advice)]
 
@@ -169,20 +219,13 @@ def _dead_letters(conn: psycopg.Connection[Any], service: str) -> Finding:
     return Finding(f"dead letters of {service}", not count, str(count or "none"), "upline dead-letters list")
 
 
-def _database(stack: dict[str, Any], state: Path) -> list[Finding]:
-    if not stack.get("postgres_port"):
-        return [Finding("migrations", True, "external database; the services' readiness checks its tables")]
-    password = json.loads((state / "secrets.json").read_text())["database_password"]
+def _database(deployment: Deployment) -> list[Finding]:
+    if not deployment.database_url:
+        found = "not looked at: UPLINE_DATABASE_URL does not name it; the services' readiness checks its tables"
+        return [Finding("migrations", True, found)]
     findings = []
     try:
-        with psycopg.connect(
-            host="127.0.0.1",
-            port=stack["postgres_port"],
-            dbname=postgres.DATABASE,
-            user="upline",
-            password=password,
-            connect_timeout=5,
-        ) as conn:
+        with psycopg.connect(deployment.database_url, connect_timeout=5) as conn:
             for service in SERVICES:
                 row = conn.execute(f"SELECT version_num FROM {service}.alembic_version".encode()).fetchone()
                 found, wanted = row[0] if row else "nothing", head_revision(service)
@@ -191,7 +234,7 @@ def _database(stack: dict[str, Any], state: Path) -> list[Finding]:
                         f"tables of {service}",
                         found == wanted,
                         found,
-                        f"the code needs {wanted}: start `upline up` again",
+                        f"the code needs {wanted}: run `upline migrate`, or start `upline up` again",
                     )
                 )
                 findings.append(_dead_letters(conn, service))
@@ -203,5 +246,6 @@ def _database(stack: dict[str, Any], state: Path) -> list[Finding]:
                 )
             )
     except psycopg.Error as error:
-        findings.append(Finding("database", False, str(error).strip(), "look at postgres.log in the state directory"))
+        advice = f"look at the database's log, or {deployment.restart}"
+        findings.append(Finding("database", False, str(error).strip(), advice))
     return findings

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 READY_SECONDS = 120.0
@@ -23,12 +24,17 @@ def environment() -> dict[str, str]:
 
 
 def upline(
-    *arguments: str, state: Path, check: bool = True, seconds: float = 300.0, stdin: str = ""
+    *arguments: str,
+    state: Path,
+    check: bool = True,
+    seconds: float = 300.0,
+    stdin: str = "",
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one command to its end, with `stdin` as its standard input."""
+    """Runs one command to its end, with `stdin` as its standard input and `settings` in its environment."""
     result = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
-        env=environment() | {"UPLINE_STATE": str(state)},
+        env=environment() | {"UPLINE_STATE": str(state)} | dict(settings),
         input=stdin,
         capture_output=True,
         text=True,

@@ -1,5 +1,6 @@
 """The supervisor behind `upline up`: nothing is left behind, nothing is lost, nothing starts twice."""
 
+import json
 import os
 import signal
 import socket
@@ -166,6 +167,34 @@ def test_the_doctor_finds_a_running_stack_well(state: Path) -> None:
         answer = upline("doctor", "--json", state=state)
         assert '"ok": true' in answer.stdout
         assert '"check": "sync_interval", "ok": true, "found": "always"' in answer.stdout
+        stack.stop()
+
+
+def test_the_doctor_looks_at_services_and_servers_that_the_environment_names(state: Path, tmp_path: Path) -> None:
+    with up(state) as stack:
+        published = stack.published
+        password = json.loads((state / "secrets.json").read_text())["database_password"]
+        database_url = f"postgresql://upline:{password}@127.0.0.1:{published['postgres_port']}/upline"
+        settings = {f"UPLINE_{name.upper()}_ADDR": address for name, address in published["services"].items()} | {
+            "UPLINE_NATS_MONITOR_URL": published["nats_monitor_url"],
+            "UPLINE_DATABASE_URL": database_url,
+        }
+        answer = json.loads(upline("doctor", "--json", state=tmp_path / "none", settings=settings).stdout)
+        found = {each["check"]: each["found"] for each in answer["checks"]}
+        assert (found["rewards"], found["sync_interval"], found["dead letters of notify"]) == (
+            "SERVING",
+            "always",
+            "none",
+        )
+        assert "tables of attribution" in found
+        assert not (tmp_path / "none").exists()
+        wrong = settings | {"UPLINE_NOTIFY_ADDR": "127.0.0.1:1", "UPLINE_DATABASE_URL": f"{database_url}x"}
+        result = upline("doctor", "--json", state=tmp_path / "none", settings=wrong, check=False)
+        assert result.returncode == 1
+        assert {each["check"] for each in json.loads(result.stdout)["checks"] if not each["ok"]} == {
+            "notify",
+            "database",
+        }
         stack.stop()
 
 
