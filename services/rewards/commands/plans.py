@@ -12,7 +12,7 @@ from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.store import contests, plans
 from services.rewards.store.plans import PlanRow
-from services.rewards.wire.plans import as_stored, read_plan
+from services.rewards.wire.plans import as_answered, as_stored, read_plan
 from services.rewards.wire.warnings import warning_messages
 
 _NEWEST = 2**31 - 1
@@ -45,7 +45,7 @@ async def _publish(
             raise invalid(
                 "currency_code", f"version {newest.version} counts in {newest.currency_code}; it cannot change"
             )
-        if newest.plan == content and effective_time in (None, newest.effective_time):
+        if _means(newest.plan) == content and effective_time in (None, newest.effective_time):
             return _answer(newest, plan)
         effective_time = _after_all(effective_time, newest, now)
     row = PlanRow(
@@ -54,6 +54,11 @@ async def _publish(
     await plans.insert(conn, row)
     await contests.expect(conn, request.program_id, plan.contests)
     return _answer(row, plan)
+
+
+def _means(stored: bytes) -> bytes:
+    """A stored plan as it would be stored today: comparable with one that says the same in other words."""
+    return as_stored(as_answered(stored)).SerializeToString(deterministic=True)
 
 
 def _answer(row: PlanRow, plan: Plan) -> plan_pb2.PublishPlanResponse:

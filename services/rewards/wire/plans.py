@@ -77,9 +77,7 @@ def as_published(message: plan_pb2.Plan) -> plan_pb2.Plan:
     """
     said = plan_pb2.Plan()
     said.CopyFrom(message)
-    for rule in said.rules:
-        if rule.occurrence.HasField("within_of_binding") and not rule.occurrence.before_binding:
-            rule.occurrence.before_binding = plan_pb2.BEFORE_BINDING_EXCLUDED
+    _say(said, plan_pb2.BEFORE_BINDING_EXCLUDED)
     return said
 
 
@@ -91,10 +89,19 @@ def as_stored(message: plan_pb2.Plan) -> plan_pb2.Plan:
 
 
 def as_answered(stored: bytes) -> plan_pb2.Plan:
-    """A stored plan for callers: what has two names is said under both."""
+    """A stored plan for callers: what has two names is said under both, and what it means without saying so is said, so that it means the same
+    wherever it is published again."""
     message = plan_pb2.Plan.FromString(stored)
+    _say(message, plan_pb2.BEFORE_BINDING_INCLUDED)
     under_both_names(message)
     return message
+
+
+def _say(message: plan_pb2.Plan, meant: "plan_pb2.BeforeBinding.ValueType") -> None:
+    """Writes what is meant where it was left out."""
+    for rule in message.rules:
+        if rule.occurrence.HasField("within_of_binding") and not rule.occurrence.before_binding:
+            rule.occurrence.before_binding = meant
 
 
 def _context(currency_code: str, message: plan_pb2.Plan, problems: Problems) -> PlanContext:

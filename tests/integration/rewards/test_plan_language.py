@@ -201,6 +201,11 @@ async def test_a_plan_of_before_goes_on_paying_as_it_did_until_it_is_published_a
         await plans.insert(conn, PlanRow(program, 1, "USD", asked.SerializeToString(), None, NOON))
     await ledger.settle(message(before_the_bind(program, "c1")))
     assert await ledger.available(program, "maria") == [1_000]
+    shown = (
+        await ledger.plans.GetPlan(plan_pb2.GetPlanRequest(program_id=program), timeout=DEADLINE_SECONDS)
+    ).plan_version
+    assert shown.plan.rules[0].occurrence.before_binding == plan_pb2.BEFORE_BINDING_INCLUDED
+    assert (await ledger.publish(program, shown.plan)).version == 1, "what is shown means what is stored"
     assert (await ledger.publish(program, asked)).version == 2, "it says something else now"
     await ledger.settle(message(before_the_bind(program, "c2", NOON.replace(year=2100))))
     assert await ledger.available(program, "maria") == [1_000]
