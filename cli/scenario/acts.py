@@ -347,8 +347,10 @@ async def _batch_payouts(world: World, action: BatchPayouts) -> None:
 
 
 async def _report_payout(world: World, action: ReportPayout) -> None:
-    outcome = payout_pb2.PAYOUT_OUTCOME_FAILED if action.failed else payout_pb2.PAYOUT_OUTCOME_PAID
-    await _answer(world, action.payout, outcome=outcome, provider_reference=action.reference, reason=action.failed)
+    told = {"outcome": payout_pb2.PAYOUT_OUTCOME_PAID, "provider_reference": action.reference}
+    if action.failed is not None:
+        told |= {"outcome": payout_pb2.PAYOUT_OUTCOME_FAILED, "reason": action.failed}
+    await _answer(world, action.payout, **told)
 
 
 async def _bounce_payout(world: World, action: BouncePayout) -> None:

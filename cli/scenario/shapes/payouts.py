@@ -64,10 +64,10 @@ class BatchPayouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPayout:
-    """What the provider answers to the last handing over: paid, unless `failed` says why not."""
+    """What the provider answers to the last handing over: paid, unless there is `failed`, which may say why not."""
 
     payout: Payout
-    failed: str = ""
+    failed: str | None = None
     reference: str = ""
 
     SHORT: ClassVar[str] = "payout"

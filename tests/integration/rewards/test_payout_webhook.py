@@ -233,6 +233,24 @@ async def test_an_answer_of_broken_text_is_an_answer(
     assert read_answer(b"[" * 60_000).outcome is domain.Outcome.PENDING
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '"failed"',
+        '{"reason": "no such card"}',
+        '{"state": ""}',
+        '{"state": null}',
+        '{"state": 0}',
+    ],
+)
+def test_an_answer_that_names_no_state_decides_nothing(told: str) -> None:
+    assert read_answer(told.encode()) == domain.Answer(domain.Outcome.PENDING)
+
+
 async def test_processes_at_once_send_each_payout_once(
     ledger: Ledger, published: Published, hooked: Running, bank: Bank
 ) -> None:
