@@ -25,7 +25,8 @@ RETENTION = timedelta(days=7)
 """How long published rows are kept, so that a lost broker can be fed again."""
 MERGE_BYTES = 256 * 1024
 """Rows of one subject are joined into one message up to this size: the broker syncs each message, whatever its size."""
-RECONCILE_SECONDS = 15.0
+RECONCILE_SECONDS = 3.0
+"""How often it is looked whether the stream is still the same one: nothing of a lost one waits longer."""
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 5_000
 

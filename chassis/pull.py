@@ -58,11 +58,19 @@ class Pull:
         """Subscribes; to be called once, before anything else."""
         self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._arrived.put)
 
+    @property
+    def closed(self) -> bool:
+        """Whether its connection has ended for good."""
+        return self._client.is_closed
+
     async def next(self, limit: int) -> list[Msg]:
         """Messages as soon as there are any, `limit` at most; none now and then, so that the caller asks again.
 
         Raises ConsumerGoneError where the consumer has to be made again, PullRefusedError where it pays to wait.
         """
+        if not self._client.is_connected:
+            self._request = ""
+            raise ConnectionError("not connected to the broker")
         if not self._request:
             await self._ask(limit)
         messages: list[Msg] = []

@@ -3,7 +3,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_field
 from chassis.patterns import told
 from chassis.settings import ServiceSettings
 from chassis.sizes import MAX_READ_BYTES, SizeBound, TooLong
-from chassis.telemetry import RPC_SECONDS
+from chassis.telemetry import BROKER_READY, RPC_SECONDS
 
 MAX_CONNECTION_AGE_MS = 30 * 60 * 1000
 """Connections are re-made now and then, so that new replicas get their share."""
@@ -37,6 +37,9 @@ NOTICE_SECONDS = 1.0
 DRAIN_SECONDS = 10.0
 """For calls in flight to end when the server stops; those that do not are cut off."""
 READINESS_SECONDS = 2.0
+"""Between two looks at the probes; what was not right is looked at ten times as often."""
+BROKER_NAME = "broker"
+"""What health answers to is names of services, the empty one for the whole, and this one."""
 PROBE_SECONDS = 10.0
 
 Wrapped = Callable[[Any, Any], Any]
@@ -48,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Something that must work for the service to be SERVING."""
+    """Something that must work for services to be SERVING."""
 
     name: str
     check: Callable[[], Awaitable[None]]
@@ -57,10 +60,16 @@ class Probe:
 class Server:
     """One gRPC server with health and reflection."""
 
-    def __init__(self, settings: ServiceSettings, probes: list[Probe]) -> None:
+    def __init__(self, settings: ServiceSettings, probes: Sequence[Probe], broker: Probe | None = None) -> None:
+        """`probes` are what all of its services need. Some need the `broker` besides, of which health tells by BROKER_NAME."""
         _refuse_open_plaintext(settings)
         self._settings = settings
         self._probes = probes
+        self._broker = [broker] if broker else []
+        self._well = self._broker_well = False
+        self._needing_broker: set[str] = set()
+        self._told: dict[str, str] = {}
+        """What was last wrong, by probe."""
         self._health = HealthServicer()
         self._calls = Calls()
         self._left = False
@@ -77,8 +86,6 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = 0
-        self.serving = False
-        """What health says, for whoever tells it by other means."""
         self.notice_seconds = NOTICE_SECONDS
         """Tests have no clients that would notice."""
 
@@ -88,12 +95,15 @@ class Server:
         servicer: object,
         self_validating: frozenset[str] = frozenset(),
         readers: Mapping[str, Callable[[bytes], Any]] = MappingProxyType({}),
+        *,
+        needs_broker: bool = False,
     ) -> None:
         """Serves every method of `service` with the method of the same name of `servicer`.
 
         Methods named in `self_validating` apply the contract's rules by themselves, with errors equal to `check`'s:
         for large batches the general check costs more than the work. Methods named in `readers`, which are among those,
-        get what theirs makes of the bytes of a request in place of the parsed message.
+        get what theirs makes of the bytes of a request in place of the parsed message. A service that `needs_broker` is
+        NOT_SERVING without it; the others do their work in the database, and what they publish waits there.
         """
         handlers = {
             method.name: _handler(
@@ -107,6 +117,8 @@ class Server:
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
         self._names.append(service.full_name)
+        if needs_broker:
+            self._needing_broker.add(service.full_name)
 
     async def start(self) -> None:
         """Binds the port and starts to answer; health says NOT_SERVING until every probe succeeds."""
@@ -116,22 +128,37 @@ class Server:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise RuntimeError(f"cannot listen on {address}: is the port taken? Set UPLINE_PORT to another") from error
-        await self._report(serving=False)
+        await self._report()
         await self._server.start()
 
     async def run(self) -> None:
         """Keeps health in step with the probes until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_probes())
+            if self._broker:
+                group.create_task(self._follow_broker())
+
+    async def _follow_probes(self) -> None:
         while True:
-            now_serving = await self._check()
-            if now_serving != self.serving:
-                self.serving = now_serving
-                await self._report(now_serving)
-                log.info("serving" if now_serving else "not serving", port=self.port)
-            await asyncio.sleep(READINESS_SECONDS if now_serving else READINESS_SECONDS / 10)
+            was, self._well = self._well, await self._check(self._probes)
+            if self._well != was:
+                await self._report()
+                log.info("serving" if self._well else "not serving", port=self.port)
+            await _pause(self._well)
+
+    async def _follow_broker(self) -> None:
+        """Beside the other probes: a broker that does not answer holds none of them up."""
+        while True:
+            was, self._broker_well = self._broker_well, await self._check(self._broker)
+            BROKER_READY.set(self._broker_well)
+            if self._broker_well != was:
+                await self._report()
+                log.info("the broker is right" if self._broker_well else "the broker is not right", port=self.port)
+            await _pause(self._broker_well)
 
     async def leave(self) -> None:
         """Says NOT_SERVING, gives clients a moment to notice, and takes no more connections. Calls are served as ever."""
-        self._left, self.serving = True, False
+        self._left = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.notice_seconds)
         stop_listening(self.port)
@@ -144,20 +171,33 @@ class Server:
         await hang_up(self.port)
         await self._server.stop(None)
 
-    async def _check(self) -> bool:
-        for probe in self._probes:
+    async def _check(self, probes: Sequence[Probe]) -> bool:
+        for probe in probes:
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
                     await probe.check()
             except Exception as error:
-                log.warning("not ready", probe=probe.name, error=error)
+                reason = str(error) or type(error).__name__
+                if self._told.get(probe.name) != reason:
+                    self._told[probe.name] = reason
+                    log.warning("not ready", probe=probe.name, error=error)
                 return False
+            self._told.pop(probe.name, None)
         return True
 
-    async def _report(self, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+    async def _report(self) -> None:
         for name in ("", *self._names):
-            await self._health.set(name, status)
+            await self._tell(name, self._well and (self._broker_well or name not in self._needing_broker))
+        if self._broker:
+            await self._tell(BROKER_NAME, self._broker_well)
+
+    async def _tell(self, name: str, serving: bool) -> None:
+        answer = health_pb2.HealthCheckResponse
+        await self._health.set(name, answer.SERVING if serving else answer.NOT_SERVING)
+
+
+async def _pause(well: bool) -> None:
+    await asyncio.sleep(READINESS_SECONDS if well else READINESS_SECONDS / 10)
 
 
 def _refuse_open_plaintext(settings: ServiceSettings) -> None:

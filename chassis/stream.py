@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.request import urlopen
+from uuid import uuid4
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as BrokerError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import (
@@ -24,7 +26,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
 
 from chassis.database import is_transient
 from chassis.dead_letters import DeadLetters
@@ -44,6 +46,12 @@ ACK_WAIT_SECONDS = 15.0
 HEARTBEAT_SECONDS = 5.0
 MAX_ACK_PENDING = 4_096
 FETCH_MESSAGES = 256
+BEGIN_SECONDS = 3.0
+"""For a process to find its broker when it starts; without one it begins all the same, and does what needs none."""
+STORE_SECONDS = 10.0
+"""Where nothing was stored for so long, it is tried whether the broker stores."""
+_NOTHING = "upline.Nothing"
+"""Type of the empty batches that are stored for the trial; no message of the contracts has this name."""
 RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
 """Waits before a failed message is delivered again; a plain nak comes back within 10 ms and spins."""
 
@@ -62,44 +70,132 @@ class Message:
     payload: bytes
 
 
-class Stream:
-    """One connection to the broker."""
+@dataclass(eq=False)
+class _Listener:
+    """Somebody who hears announcements."""
 
-    def __init__(self, client: Client, monitor_url: str) -> None:
-        self._client = client
+    subject: str
+    deliver: Callable[[Msg], Awaitable[None]]
+    subscription: Subscription | None = None
+    """On the connection of now; none while there is no connection."""
+
+
+class Stream:
+    """A connection to the broker that comes back by itself, and brings back what the broker has lost."""
+
+    def __init__(self, url: str, name: str, monitor_url: str, specs: Sequence[StreamSpec]) -> None:
+        self._url = url
+        self._name = name
         self._monitor_url = monitor_url
-        self._jetstream: JetStreamContext = client.jetstream(
-            timeout=PUBLISH_TIMEOUT_SECONDS, publish_async_max_pending=PUBLISHES_IN_FLIGHT
-        )
+        self._specs = {spec.subject: spec for spec in specs}
+        self._making: dict[str, asyncio.Task[None]] = {}
+        """Streams that are being made, by name: whoever misses one meanwhile waits for the same."""
+        self._stored: dict[str, float] = {}
+        """When a message was last stored, by subject."""
         self._slots = asyncio.Semaphore(PUBLISHES_IN_FLIGHT)
+        self._listeners: list[_Listener] = []
+        self._hearing = asyncio.Lock()
+        self._there = asyncio.Event()
+        """Set once there has been a connection."""
+        self._renew()
+        self._connecting = asyncio.create_task(self._stay_connected())
 
     @classmethod
-    async def connect(cls, url: str, name: str, monitor_url: str = "") -> "Stream":
-        """Connects, and keeps reconnecting for ever once connected."""
+    async def connect(cls, url: str, name: str, monitor_url: str = "", specs: Sequence[StreamSpec] = ()) -> "Stream":
+        """Returns when it is connected. The streams in `specs` are made where they are missing, now and later on."""
+        stream = cls(url, name, monitor_url, specs)
+        try:
+            await stream._there.wait()
+            await stream._make_all()
+        except BaseException:
+            await stream.close()
+            raise
+        return stream
+
+    @classmethod
+    async def begin(cls, url: str, name: str, monitor_url: str, specs: Sequence[StreamSpec]) -> "Stream":
+        """Does what `connect` does, but returns after a moment without a broker too, and goes on trying."""
+        stream = cls(url, name, monitor_url, specs)
+        try:
+            async with asyncio.timeout(BEGIN_SECONDS):
+                await stream._there.wait()
+                await stream._make_all()
+        except (BrokerError, TimeoutError, OSError) as error:
+            log.warning("beginning without the broker", error=error)
+        return stream
+
+    def _renew(self) -> None:
+        self._client = Client()
+        self._jetstream: JetStreamContext = self._client.jetstream(
+            timeout=PUBLISH_TIMEOUT_SECONDS, publish_async_max_pending=PUBLISHES_IN_FLIGHT
+        )
+        for each in self._listeners:
+            each.subscription = None
+
+    async def _hear(self) -> None:
+        """Subscribes for whoever listens and is not subscribed yet."""
+        async with self._hearing:
+            for each in self._listeners:
+                if self.connected and each.subscription is None:
+                    each.subscription = await self._client.subscribe(each.subject, cb=each.deliver)
+
+    async def _stay_connected(self) -> None:
+        """Connects, and again where the client has given up, as after a refused password. A broken connection it mends itself."""
 
         async def on_error(error: Exception) -> None:
             log.warning("broker connection", error=error)
 
-        client = await nats.connect(
-            url,
-            name=name,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.5,
-            ping_interval=10,
-            max_outstanding_pings=2,
-            error_cb=on_error,
-        )
-        return cls(client, monitor_url)
+        closed = asyncio.Event()
+
+        async def on_closed() -> None:
+            closed.set()
+
+        options: dict[str, Any] = {
+            "name": self._name,
+            "max_reconnect_attempts": -1,
+            "reconnect_time_wait": 0.5,
+            "ping_interval": 10,
+            "max_outstanding_pings": 2,
+            "error_cb": on_error,
+            "closed_cb": on_closed,
+        }
+        while True:
+            try:
+                await self._client.connect(self._url, **options)
+                await self._hear()
+                self._there.set()
+                await closed.wait()
+            except Exception as error:
+                await on_error(error)
+            await asyncio.sleep(RETRY_SECONDS[1])
+            closed.clear()
+            self._renew()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker. One that hangs counts as there until its pings go unanswered."""
+        return self._client.is_connected
+
+    def _require_connection(self) -> None:
+        if not self.connected:
+            raise ConnectionError("not connected to the broker")
 
     async def ensure(self, spec: StreamSpec) -> None:
-        """Creates the stream and its consumers, or brings their settings up to date.
+        """Creates the stream and its consumers, or brings their settings up to date. Raises if it is not connected."""
+        self._require_connection()
+        making = self._making.get(spec.name)
+        if making is None:
+            making = self._making[spec.name] = asyncio.create_task(self._ensure(spec))
+            making.add_done_callback(lambda _: self._making.pop(spec.name, None))
+        await asyncio.shield(making)
 
-        A stream without consumers keeps nothing that is published to it (interest retention). So it listens to its
-        subject only when it has them all: until then the broker refuses, and whoever publishes tries again.
-        """
+    async def _ensure(self, spec: StreamSpec) -> None:
+        """A stream without consumers keeps nothing that is published to it (interest retention). So it listens to its
+        subject only when it has them all: until then the broker refuses, and whoever publishes tries again."""
         try:
             await self._jetstream.stream_info(spec.name)
         except NotFoundError:
+            log.info("making a stream", stream=spec.name)
             await self._create(_config(spec, f"{spec.subject}.closed"))
         for durable in spec.consumers:
             await self._jetstream.add_consumer(
@@ -115,8 +211,13 @@ class Stream:
             )
         await self._jetstream.update_stream(_config(spec, spec.subject))
 
+    async def _make_all(self) -> None:
+        for spec in self._specs.values():
+            await self.ensure(spec)
+
     async def made(self, spec: StreamSpec) -> datetime:
         """When the stream was made; makes it if it is not there."""
+        self._require_connection()
         try:
             info = await self._jetstream.stream_info(spec.name)
         except NotFoundError:
@@ -134,7 +235,8 @@ class Stream:
             await self._jetstream.stream_info(config.name or "")
 
     async def publish(self, message: Message) -> None:
-        """Returns when the broker has the message on disk."""
+        """Returns when the broker has the message on disk. Raises at once where there is no connection; a stream that is
+        missing, because the broker lost its disk, is made again before the next attempt."""
         headers = {
             "Nats-Msg-Id": message.message_id,
             "ce-specversion": "1.0",
@@ -146,12 +248,20 @@ class Stream:
         }
         async with self._slots:
             for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+                self._require_connection()
                 try:
                     await self._jetstream.publish(message.subject, message.payload, headers=headers)
                 except NatsTimeout:
+                    self._stored.pop(message.subject, None)
                     if attempt == PUBLISH_ATTEMPTS:
                         raise
+                except NoStreamResponseError:
+                    spec = self._specs.get(message.subject)
+                    if spec is None or attempt == PUBLISH_ATTEMPTS:
+                        raise
+                    await self.ensure(spec)
                 else:
+                    self._stored[message.subject] = asyncio.get_running_loop().time()
                     return
 
     async def publish_all(self, messages: Sequence[Message]) -> None:
@@ -163,45 +273,70 @@ class Stream:
 
     async def announce(self, subject: str, payload: bytes) -> None:
         """Tells whoever listens right now, without storing (a wake-up, never a fact)."""
+        self._require_connection()
         await self._client.publish(subject, payload)
 
     async def listen(
         self, subject: str, on_message: Callable[[bytes], Awaitable[None]]
     ) -> Callable[[], Awaitable[None]]:
-        """Hears announcements until the returned function is called."""
+        """Hears announcements, whenever there is a connection, until the returned function is called."""
 
         async def deliver(message: Msg) -> None:
             await on_message(message.data)
 
-        subscription = await self._client.subscribe(subject, cb=deliver)
-        return subscription.unsubscribe
+        listener = _Listener(subject, deliver)
+        self._listeners.append(listener)
+        await self._hear()
+
+        async def stop() -> None:
+            self._listeners.remove(listener)
+            if listener.subscription is not None:
+                await listener.subscription.unsubscribe()
+
+        return stop
 
     async def pending(self, spec: StreamSpec, durable: str) -> int:
         """How many messages a consumer has still to acknowledge."""
         info = await self._jetstream.consumer_info(spec.name, durable)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection to the broker. One that hangs counts as there until its pings go unanswered."""
-        return self._client.is_connected
-
-    async def ready(self) -> None:
-        """Raises if the broker does not answer, or may lose acknowledged messages on power loss."""
-        if not self._client.is_connected:
-            raise ConnectionError("not connected to the broker")
-        await self._jetstream.account_info()
+    async def ready(self, publishes: Sequence[StreamSpec]) -> None:
+        """Raises unless the broker answers, has every stream and consumer, which are made where they are missing, stores
+        what is published, and loses nothing of it on power loss."""
+        self._require_connection()
+        for spec in self._specs.values():
+            await self._look_for(spec)
+        for spec in publishes:
+            await self._store(spec)
         if self._monitor_url:
             await asyncio.to_thread(_assert_sync_always, self._monitor_url)
 
+    async def _look_for(self, spec: StreamSpec) -> None:
+        try:
+            await self._jetstream.stream_info(spec.name)
+            for durable in spec.consumers:
+                await self._jetstream.consumer_info(spec.name, durable)
+        except NotFoundError:
+            await self.ensure(spec)
+
+    async def _store(self, spec: StreamSpec) -> None:
+        """Stores an empty batch, which readers take for what it is, unless something was stored a moment ago: a broker whose
+        disk was full answers whatever it is asked and stores nothing."""
+        stored = self._stored.get(spec.subject)
+        if stored is None or asyncio.get_running_loop().time() - stored > STORE_SECONDS:
+            await self.publish(Message(spec.subject, uuid4().hex, _NOTHING, b""))
+
     async def pull(self, spec: StreamSpec, durable: str, expires_seconds: float = EXPIRES_SECONDS) -> Pull:
         """A reader of a durable consumer."""
+        self._require_connection()
         pull = Pull(self._client, spec.name, durable, expires_seconds)
         await pull.open()
         return pull
 
     async def close(self) -> None:
         """Closes the connection."""
+        self._connecting.cancel()
+        await asyncio.wait([self._connecting], timeout=PUBLISH_TIMEOUT_SECONDS)
         await self._client.close()
 
 
@@ -255,6 +390,8 @@ class Consumer:
                     continue
                 except Exception as error:
                     log.warning("cannot pull, will retry", consumer=self.durable, error=error)
+                    if pull is not None and pull.closed:
+                        pull = None
                     await asyncio.sleep(RETRY_SECONDS[1])
                     continue
                 if messages:

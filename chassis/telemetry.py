@@ -10,13 +10,16 @@ import sys
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from structlog.typing import EventDict, Processor
 
 from chassis.faults import told, trace
 from chassis.settings import ServiceSettings
 
 RPC_SECONDS = Histogram("upline_rpc_seconds", "Time to answer a call.", ["method"])
+BROKER_READY = Gauge(
+    "upline_broker_ready", "1 while the broker has what the process uses and stores what it publishes."
+)
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
 LIBRARY_LEVEL = logging.WARNING
 """Libraries log statements, parameters and addresses below it, so it does not follow UPLINE_LOG_LEVEL."""

@@ -32,7 +32,7 @@ class Nats(EmbeddedServer):
     def __init__(self, state: StateDirectory) -> None:
         self._state = state
         self._password = state.secrets().nats_password
-        self._store = state.server_directory("nats")
+        self.store = state.server_directory("nats")
         self.port = 0
         self.monitor_port = 0
 
@@ -50,11 +50,11 @@ class Nats(EmbeddedServer):
         """Starts the server; returns when it answers."""
         self.port = self.port or free_port()
         self.monitor_port = self.monitor_port or free_port()
-        config = self._store / "nats.conf"
+        config = self.store / "nats.conf"
         config.write_text(self._config())
         config.chmod(0o600)
         if os.geteuid() == 0:
-            os.chown(config, self._store.stat().st_uid, self._store.stat().st_gid)
+            os.chown(config, self.store.stat().st_uid, self.store.stat().st_gid)
         self._child = Child(
             [str(binary()), "-c", str(config)],
             self._state.path / "nats.log",
@@ -72,7 +72,7 @@ http: 127.0.0.1:{self.monitor_port}
 authorization {{ user: upline, password: {json.dumps(self._password)} }}
 max_payload: 8MB
 jetstream {{
-  store_dir: {json.dumps(str(self._store))}
+  store_dir: {json.dumps(str(self.store))}
   sync_interval: always
   max_file_store: {MAX_STORE_BYTES}
 }}

@@ -6,11 +6,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 ASK_SECONDS = 2.0
 
 
-def health(address: str, seconds: float = ASK_SECONDS) -> str:
-    """`SERVING`, `NOT_SERVING`, or why there was no answer."""
+def health(address: str, seconds: float = ASK_SECONDS, name: str = "") -> str:
+    """`SERVING`, `NOT_SERVING`, or why there was no answer. `name`: a gRPC service, or BROKER_NAME of chassis/server.py."""
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=name), timeout=seconds
+            )
         except grpc.RpcError as error:
             return str(error.code().name)
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -43,6 +43,8 @@ SERVICE = "attribution"
 class Attribution:
     """The composition root."""
 
+    server: Server
+
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
         self._settings = AttributionSettings(**settings.model_dump())
         self._clock = clock
@@ -53,18 +55,18 @@ class Attribution:
         ]
         self._open = AsyncExitStack()
         """What was opened, to be closed in the opposite order."""
-        self.server = Server(settings, self._probes)
         self.redirect_port = 0
 
     async def start(self) -> None:
-        """Connects to the broker, makes its streams and begins to answer."""
+        """Looks for the broker, makes its streams and begins to answer."""
         self._open.push_async_callback(self._database.close)
         telemetry.configure(self._settings, SERVICE)
-        self._stream = await Stream.connect(self._settings.nats_url, SERVICE, self._settings.nats_monitor_url)
+        self._stream = await Stream.begin(
+            self._settings.nats_url, SERVICE, self._settings.nats_monitor_url, (CLICKS, CONVERSIONS)
+        )
         self._open.push_async_callback(self._stream.close)
-        await self._stream.ensure(CLICKS)
-        await self._stream.ensure(CONVERSIONS)
-        self._probes.append(Probe("stream", self._stream.ready))
+        ready = partial(self._stream.ready, (CLICKS, CONVERSIONS))
+        self.server = Server(self._settings, self._probes, Probe("broker", ready))
         self._relay = Relay(self._database, self._stream, CONVERSIONS)
         self._serve_people()
         await self._serve_clicks()
@@ -110,7 +112,11 @@ class Attribution:
         link_reader = LinkReader(self._database, Pager(derive_key(settings.secret, "page-token")), address)
         self.server.add(link_pb2.DESCRIPTOR.services_by_name["LinkService"], LinkServicer(link_deps, link_reader))
         self.server.add(
-            click_pb2.DESCRIPTOR.services_by_name["ClickService"], ClickServicer(click_deps), SELF_VALIDATING, READERS
+            click_pb2.DESCRIPTOR.services_by_name["ClickService"],
+            ClickServicer(click_deps),
+            SELF_VALIDATING,
+            READERS,
+            needs_broker=True,
         )
         self._writer = ClickWriter(self._database, self._clock, timedelta(days=settings.click_retention_days))
         self._click_consumer = Consumer(

@@ -42,11 +42,10 @@ class Notify:
         self._watches = Watches(self._database)
 
     async def start(self) -> None:
-        """Connects to the broker and begins to answer."""
-        self._stream = await Stream.connect(
-            self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url
+        """Looks for the broker and begins to answer."""
+        self._stream = await Stream.begin(
+            self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url, (REWARDS,)
         )
-        await self._stream.ensure(REWARDS)
         await self._stream.listen(SUBJECT, self._watches.hear)
         self._deps = deps = Deps(self._database, self._stream, self._clock)
         reading = Reading(self._database, Pager(derive_key(self._settings.secret, "page-token")), Words(self._database))
@@ -63,8 +62,8 @@ class Notify:
             [
                 Probe("database", self._database.ready),
                 Probe("migrations", partial(assert_migrated, self._database, SERVICE)),
-                Probe("stream", self._stream.ready),
             ],
+            Probe("broker", partial(self._stream.ready, ())),
         )
         services = notify_pb2.DESCRIPTOR.services_by_name
         self.server.add(services["TextService"], TextServicer(deps))

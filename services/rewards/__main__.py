@@ -49,13 +49,11 @@ class Rewards:
         self._database = Database(settings.database_url, SERVICE)
 
     async def start(self) -> None:
-        """Connects and begins to answer."""
+        """Looks for the broker and begins to answer."""
         telemetry.configure(self._settings, SERVICE)
-        self._stream = await Stream.connect(
-            self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url
+        self._stream = await Stream.begin(
+            self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url, (CONVERSIONS, REWARDS)
         )
-        await self._stream.ensure(CONVERSIONS)
-        await self._stream.ensure(REWARDS)
         self._relay = Relay(self._database, self._stream, REWARDS)
         shelf = PlanShelf()
         self._provider = _provider(self._settings)
@@ -66,8 +64,8 @@ class Rewards:
             [
                 Probe("database", self._database.ready),
                 Probe("migrations", partial(assert_migrated, self._database, SERVICE)),
-                Probe("stream", self._stream.ready),
             ],
+            Probe("broker", partial(self._stream.ready, (REWARDS,))),
         )
         self.server.add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(self.deps, queries))
         self.server.add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries))
