@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from upline.attribution.v1 import participant_pb2
-from upline.rewards.v1 import plan_pb2
+from upline.rewards.v1 import contest_pb2, plan_pb2
 
 from cli.applying import apply_bundle
 from cli.bundle.program import load
@@ -29,6 +29,10 @@ plan:
   rounding: DOWN
   time_zone: UTC
   assets: [{code: USD, kind: MONEY}, {code: points, kind: POINTS}]
+  counters:
+    - {counter_id: orders, on: [order], of: {upline: {from_level: 1, to_level: 1}}, measure: CONVERSIONS}
+  contests:
+    - {contest_id: race, counter: orders, start_time: 2020-01-01T00:00:00Z, end_time: 2100-01-01T00:00:00Z, settle_after: 1d}
   rules:
     - rule_id: first_order
       on: [order]
@@ -73,6 +77,20 @@ async def paid(world: World, person: str, rule_id: str) -> dict[str, int]:
     """By conversion, what a rule paid somebody, in minor units."""
     rewards = await world.rewards_of(person)
     return {each.conversion_id: each.amount_minor for each in rewards if each.rule_id == rule_id}
+
+
+async def ranking(world: World) -> list[str]:
+    """Who stands where in the contest, read in pages of three."""
+    found: list[str] = []
+    token = ""
+    while True:
+        request = contest_pb2.GetLeaderboardRequest(
+            program_id=world.program_id, contest_id="race", page_size=3, page_token=token
+        )
+        answer = await world.client.contests.GetLeaderboard(request, timeout=DEADLINE_SECONDS)
+        found += [each.participant_id for each in answer.standings]
+        if not (token := answer.next_page_token):
+            return found
 
 
 async def assert_told_alike(servers: Servers, world: World) -> None:
@@ -134,6 +152,24 @@ async def test_sign_ups_of_one_enrolment_are_settled_in_its_order(turns: Turns, 
     # 92 points: eighteen times 5, the rest of 2, and nothing.
     welcomed = [sum((await paid(world, each, "welcome")).values()) for each in people]
     assert welcomed == [5] * 18 + [2, 0]
+    await assert_told_alike(servers, world)
+
+
+async def test_who_reached_a_score_first_in_a_call_is_ranked_first(turns: Turns, servers: Servers) -> None:
+    world = await turns()
+    for number in TEN:
+        await world.enrol(f"s{number}")
+        await world.enrol(f"p{number}", sponsor_id=f"s{number}")
+    await world.record([world.order(f"o{number}", f"p{number}", 10_000) for number in TEN])
+    await world.drained()
+    assert await ranking(world) == [f"s{number}" for number in TEN]
+    # A second order each, but for the first three, and one of those is taken back: who comes to a score later stands behind.
+    later = [5, 4, 6, 7, 1, 3, 2]
+    await world.record([world.order(f"second-{number}", f"p{number}", 10_000) for number in later])
+    await world.drained()
+    await world.reverse([world.reversal(f"r{number}", f"second-{number}") for number in (3, 7)])
+    await world.drained()
+    assert await ranking(world) == [f"s{number}" for number in [5, 4, 6, 1, 2, 10, 9, 8, 3, 7]]
     await assert_told_alike(servers, world)
 
 

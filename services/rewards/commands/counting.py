@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +11,7 @@ from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.counting import Case, give_room, take_back_next
 from services.rewards.domain.settle.settlement import Accrual, accrue
 from services.rewards.domain.settle.waiting import Rejection
-from services.rewards.domain.tally.running import RunningTallies
+from services.rewards.domain.tally.running import Moment, RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY
 from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import contests, tallies, waiting
@@ -32,7 +31,7 @@ def ordered(versions: Versions) -> set[str]:
     return {program_id for program_id, plans in versions.items() if any(plan.has_order for plan in plans)}
 
 
-Changes = tuple[dict[TallyKey, int], dict[TallyKey, datetime]]
+Changes = tuple[dict[TallyKey, int], dict[TallyKey, Moment]]
 """What is added to tallies, and when the scores among them were last changed."""
 
 
@@ -101,11 +100,12 @@ async def decide_in_parts(
             text = None
             if case is not None:
                 tallied = running[conversion.program_id]
-                accrual, snapshot = case.settle(tallied)
+                accrual, snapshot = case.settle(tallied, positions[number])
                 decided.accruals.append(accrual)
                 text = snapshot.to_json() if snapshot is not None else None
                 if late := came_first.get(key_of(conversion)):
-                    take_back_next(case.plan, conversion, snapshot or EMPTY, [], late, tallied)
+                    taken = [(each, positions[number]) for each in late]
+                    take_back_next(case.plan, conversion, snapshot or EMPTY, [], taken, tallied)
             decided.conversions.append(conversion)
             decided.counted[key_of(conversion)] = Counted(positions[number], text)
             if number % CONVERSIONS_A_TURN == 0:
@@ -133,9 +133,9 @@ async def take_back_all(
     versions: Versions,
     kept: Iterable[Kept],
     reversals: Mapping[Key, Sequence[Reversal]],
-    new: Collection[Key],
+    new: Mapping[Key, int],
 ) -> None:
-    """Takes out of the tallies of ordered `programs` what `new` reversals, by (program, reversal), take back."""
+    """Takes out of the tallies of ordered `programs` what `new` reversals take back: their positions, by (program, reversal)."""
     taken = [
         (versions[each.conversion.program_id][each.plan_version - 1], each)
         for each in kept
@@ -147,7 +147,7 @@ async def take_back_all(
     refused = await waiting.refused(conn, [key_of(each.conversion) for plan, each in taken if plan.waits])
     for plan, each in taken:
         known = reversals[key_of(each.conversion)]
-        later = [one for one in known if (one.program_id, one.reversal_id) in new]
+        later = [(one, new[name]) for one in known if (name := (one.program_id, one.reversal_id)) in new]
         earlier = [one for one in known if (one.program_id, one.reversal_id) not in new]
         rule_ids, _ = refused.get(key_of(each.conversion), NO_REFUSAL)
         take_back_next(plan, each.conversion, each.snapshot, earlier, later, running[plan.program_id], rule_ids)
@@ -160,7 +160,7 @@ async def take_refusal(
     """Takes what a person refuses out of the tallies; returns the position of that. The program's lock is taken."""
     running = RunningTallies({})
     give_room(plan, kept.conversion, kept.snapshot, earlier, rejection, running)
-    await tallies.add(conn, plan.program_id, running.changes, running.reach_times)
+    await tallies.add(conn, plan.program_id, running.changes, running.reached)
     return (await tallies.draw_positions(conn, 1))[0]
 
 
@@ -173,8 +173,8 @@ async def place_reversals(conn: AsyncConnection, reversals: Sequence[Reversal]) 
 
 async def write(conn: AsyncConnection, changes: Mapping[str, Changes]) -> None:
     """Adds what programs counted to their tallies."""
-    for program_id, (added, reach_times) in changes.items():
-        await tallies.add(conn, program_id, added, reach_times)
+    for program_id, (added, reached) in changes.items():
+        await tallies.add(conn, program_id, added, reached)
 
 
 async def _running(

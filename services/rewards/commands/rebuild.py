@@ -140,7 +140,9 @@ class _Rebuilding:
             self.result.conversions += 1
             snapshot = None
             if plan is not None:
-                accrual, snapshot = self._course.settle(plan, conversion, to_be_revised=past.is_revised)
+                accrual, snapshot = self._course.settle(
+                    plan, conversion, fact.position or 0, to_be_revised=past.is_revised
+                )
                 self._rewards += accrual.rewards
             text = None if snapshot is None else snapshot.to_json()
             self._snapshots.append((conversion.program_id, conversion.conversion_id, text))
@@ -150,7 +152,7 @@ class _Rebuilding:
         else:
             self.result.reversals += 1
             if plan is not None:
-                self._revisions += self._course.take_back(conversion, change)
+                self._revisions += self._course.take_back(conversion, change, fact.position or 0)
 
     async def write(self, conn: AsyncConnection, schema: str) -> int:
         """Writes what was computed since the last time; returns how many conversions that was."""
@@ -164,5 +166,5 @@ class _Rebuilding:
     async def write_tallies(self, conn: AsyncConnection, program_id: str) -> int:
         """Writes what the program counts in the end; returns how many tallies there are."""
         running = self._course.tallies
-        await tallies.add(conn, program_id, running.changes, running.reach_times)
+        await tallies.add(conn, program_id, running.changes, running.reached)
         return len(running.changes)

@@ -150,7 +150,8 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
         # Read behind the lock: a conversion that another worker settled meanwhile may be paid by a version of meanwhile.
         versions = await deps.plans.load(conn, program_ids)
         positions = await counting.place_reversals(conn, reversals)
-        new = await conversions.insert_reversals(conn, reversals, positions)
+        added = await conversions.insert_reversals(conn, reversals, positions)
+        new = {name: position for name, position in positions.items() if name in added}
         if new:
             fresh = [each for each in reversals if (each.program_id, each.reversal_id) in new]
             known = await conversions.load_reversals(conn, [(each.program_id, each.conversion_id) for each in fresh])

@@ -31,8 +31,9 @@ async def get_leaderboard(
     position = deps.pager.position(request, request.page_token)
     rank, after = 0, None
     if position:
-        rank, participant_id, score, reach_time = position
-        after = Score(participant_id, score, datetime.fromisoformat(reach_time))
+        # A token of the version before has no last element.
+        rank, participant_id, score, reach_time, reach_position = [*position, 0][:5]
+        after = Score(participant_id, score, datetime.fromisoformat(reach_time), reach_position)
     async with deps.database.transaction() as conn:
         known = await _require_contest(deps, conn, request.program_id, request.contest_id)
         scores = await contests.ranking(conn, request.program_id, known.contest, size + 1, after)
@@ -90,7 +91,7 @@ def _state(known: _Known, now: datetime) -> contest_pb2.ContestState.ValueType:
 def _place_of(ranked: tuple[int, Score]) -> list[Any]:
     """Where a ranking goes on after somebody."""
     rank, score = ranked
-    return [rank, score.participant_id, score.score, score.reach_time.isoformat()]
+    return [rank, score.participant_id, score.score, score.reach_time.isoformat(), score.reach_position]
 
 
 def _standing(rank: int, score: Score) -> contest_pb2.Standing:

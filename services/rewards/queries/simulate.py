@@ -132,12 +132,14 @@ class _Running:
         conversion = fact.past.conversion
         if fact.change is None:
             self.conversion_ids.append(conversion.conversion_id)
-            accrual, _ = self._course.settle(self._plan, conversion, to_be_revised=bool(fact.past.reversals))
+            accrual, _ = self._course.settle(
+                self._plan, conversion, fact.position or 0, to_be_revised=bool(fact.past.reversals)
+            )
             for each in accrual.rewards:
                 self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
         elif isinstance(fact.change, Reversal):
             # What people refused was paid by another plan: nobody was asked about this one.
-            for revision in self._course.take_back(conversion, fact.change):
+            for revision in self._course.take_back(conversion, fact.change, fact.position or 0):
                 reward = revision.reward
                 self._add(reward.rule_id, reward.beneficiary_id, reward.asset, 0, revision.delta_minor)
 

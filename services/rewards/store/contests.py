@@ -3,8 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.plan.contests import Contest
@@ -35,13 +36,15 @@ _SETTLE = text("""
 """)
 _OF_CONTEST = "program_id = :program_id AND contest_id = :contest_id AND score >= :min_score"
 _AFTER = """
-    (score < :score OR (score = :score AND (reach_time, participant_id) > (CAST(:reach_time AS timestamptz), :participant_id)))
+    (score < :score OR (score = :score AND (reach_time, reach_position, participant_id)
+        > (CAST(:reach_time AS timestamptz), CAST(:reach_position AS bigint), :participant_id)))
 """
 _BEFORE = """
-    (score > :score OR (score = :score AND (reach_time, participant_id) < (CAST(:reach_time AS timestamptz), :participant_id)))
+    (score > :score OR (score = :score AND (reach_time, reach_position, participant_id)
+        < (CAST(:reach_time AS timestamptz), CAST(:reach_position AS bigint), :participant_id)))
 """
-_COLUMNS = "SELECT participant_id, score, reach_time FROM contest_score"
-_ORDER = "ORDER BY score DESC, reach_time, participant_id LIMIT :limit"
+_COLUMNS = "SELECT participant_id, score, reach_time, reach_position FROM contest_score"
+_ORDER = "ORDER BY score DESC, reach_time, reach_position, participant_id LIMIT :limit"
 _FIRST = text(f"{_COLUMNS} WHERE {_OF_CONTEST} {_ORDER}")
 _NEXT = text(f"{_COLUMNS} WHERE {_OF_CONTEST} AND {_AFTER} {_ORDER}")
 _ONE = text(f"""
@@ -60,6 +63,8 @@ class Score:
     participant_id: str
     score: int
     reach_time: datetime
+    reach_position: int
+    """Of the last fact that changed the score; tells those of one time apart. 0: it was changed before this was kept."""
 
 
 async def settled(conn: AsyncConnection, program_ids: Collection[str]) -> list[tuple[str, str]]:
@@ -121,14 +126,14 @@ async def ranking(
     if after is not None:
         parameters |= _place(after)
     rows = await conn.execute(_FIRST if after is None else _NEXT, parameters)
-    return [Score(row.participant_id, row.score, row.reach_time) for row in rows]
+    return [_score(row) for row in rows]
 
 
 async def score(conn: AsyncConnection, program_id: str, contest: Contest, participant_id: str) -> Score | None:
     """A participant's score, also one too small to be ranked; None if nothing was ever counted for him."""
     key = {"program_id": program_id, "contest_id": contest.contest_id, "participant_id": participant_id}
     row = (await conn.execute(_ONE, key)).one_or_none()
-    return None if row is None else Score(row.participant_id, row.score, row.reach_time)
+    return None if row is None else _score(row)
 
 
 async def ahead_of(conn: AsyncConnection, program_id: str, contest: Contest, place: Score) -> tuple[int, int]:
@@ -148,4 +153,13 @@ def _key(program_id: str, contest: Contest) -> dict[str, object]:
 
 
 def _place(place: Score) -> dict[str, object]:
-    return {"score": place.score, "reach_time": place.reach_time, "participant_id": place.participant_id}
+    return {
+        "score": place.score,
+        "reach_time": place.reach_time,
+        "reach_position": place.reach_position,
+        "participant_id": place.participant_id,
+    }
+
+
+def _score(row: Row[Any]) -> Score:
+    return Score(row.participant_id, row.score, row.reach_time, row.reach_position)

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from itertools import repeat
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import is_beyond_int64, psycopg_connection
+from services.rewards.domain.tally.running import Moment
 from services.rewards.domain.tally.tallies import CONTEST_PREFIX, TallyKey
 
 _SEPARATOR, _PERIOD_SEPARATOR = "\x1e", "\x1d"
@@ -38,11 +38,14 @@ _ADD = b"""
     ON CONFLICT (subject, name, period, program_id) DO UPDATE SET value = tally.value + excluded.value
 """
 _ADD_SCORES = text("""
-    INSERT INTO contest_score (program_id, contest_id, participant_id, score, reach_time)
+    INSERT INTO contest_score (program_id, contest_id, participant_id, score, reach_time, reach_position)
     SELECT CAST(:program_id AS text), * FROM unnest(CAST(:contest_ids AS text[]), CAST(:participant_ids AS text[]),
-        CAST(:scores AS bigint[]), CAST(:reach_times AS timestamptz[]))
+        CAST(:scores AS bigint[]), CAST(:reach_times AS timestamptz[]), CAST(:reach_positions AS bigint[]))
     ON CONFLICT (program_id, contest_id, participant_id) DO UPDATE
-    SET score = contest_score.score + excluded.score, reach_time = greatest(contest_score.reach_time, excluded.reach_time)
+    SET score = contest_score.score + excluded.score, reach_time = greatest(contest_score.reach_time, excluded.reach_time),
+        reach_position = CASE WHEN excluded.reach_time < contest_score.reach_time THEN contest_score.reach_position
+            WHEN excluded.reach_time > contest_score.reach_time THEN excluded.reach_position
+            ELSE greatest(contest_score.reach_position, excluded.reach_position) END
 """)
 _DRAW = b"SELECT string_agg(nextval('settle_position')::text, ',') FROM generate_series(1, %(count)s)"
 
@@ -91,11 +94,11 @@ async def add(
     conn: AsyncConnection,
     program_id: str,
     changes: Mapping[TallyKey, int],
-    reach_times: Mapping[TallyKey, datetime],
+    reached: Mapping[TallyKey, Moment],
 ) -> None:
-    """Adds to a program's tallies. `reach_times`: of the scores among them, the record time of the last fact that changed them."""
+    """Adds to a program's tallies. `reached`: of the scores among them, when the last fact that changed them took effect."""
     try:
-        await _add(conn, program_id, changes, reach_times)
+        await _add(conn, program_id, changes, reached)
     except Exception as error:
         if is_beyond_int64(error):
             raise TallyOverflowError(f"a counter or score of {program_id} would be more than 2^63 - 1") from error
@@ -106,11 +109,11 @@ async def _add(
     conn: AsyncConnection,
     program_id: str,
     changes: Mapping[TallyKey, int],
-    reach_times: Mapping[TallyKey, datetime],
+    reached: Mapping[TallyKey, Moment],
 ) -> None:
     # In the order of the index: neighbours are written together.
     rows = sorted(
-        [(key[1], key[0], key[2], str(change)) for key, change in changes.items() if change and key not in reach_times]
+        [(key[1], key[0], key[2], str(change)) for key, change in changes.items() if change and key not in reached]
     )
     if rows:
         subjects, names, periods, added = (_joined(column) for column in zip(*rows, strict=True))
@@ -118,7 +121,7 @@ async def _add(
             "program_id": program_id, "subjects": subjects, "names": names, "periods": periods, "changes": added,
         }  # fmt: skip
         await (await psycopg_connection(conn)).execute(_ADD, columns)
-    scores = sorted(reach_times)
+    scores = sorted(reached)
     if scores:
         await conn.execute(
             _ADD_SCORES,
@@ -127,7 +130,8 @@ async def _add(
                 "contest_ids": [name.removeprefix(CONTEST_PREFIX) for name, _, _ in scores],
                 "participant_ids": [participant_id for _, participant_id, _ in scores],
                 "scores": [changes[each] for each in scores],
-                "reach_times": [reach_times[each] for each in scores],
+                "reach_times": [reached[each][0] for each in scores],
+                "reach_positions": [reached[each][1] for each in scores],
             },
         )
 

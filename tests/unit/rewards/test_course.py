@@ -176,14 +176,14 @@ class Books:
         if told.is_refusal:
             self._revise(self.course.reject(told.conversion, self._rejection(told.conversion)))
         elif told.reversal is None:
-            accrual, snapshot = self.course.settle(self.plan, told.conversion, to_be_revised=True)
+            accrual, snapshot = self.course.settle(self.plan, told.conversion, 0, to_be_revised=True)
             assert snapshot is None or from_json(snapshot.to_json()) == snapshot
             for each in accrual.rewards:
                 assert each.reward_id not in self.owners
                 self.net[each.reward_id] = each.amount_minor
                 self.owners[each.reward_id] = (each.beneficiary_id, each.asset)
         else:
-            self._revise(self.course.take_back(told.conversion, told.reversal))
+            self._revise(self.course.take_back(told.conversion, told.reversal, 0))
 
     def _rejection(self, order: Conversion) -> Rejection:
         rule_ids = tuple(each.rule_id for each in self.plan.rules if each.approval)

@@ -24,7 +24,7 @@ def in_turn(subject: Plan, orders: list[Conversion]) -> Mapping[str, int]:
         decisions = decide(subject, order, snapshot)
         for each in decisions:
             totals[each.beneficiary_id] = totals.get(each.beneficiary_id, 0) + each.amount_minor
-        running.apply(effects(subject, order, decisions, snapshot).items(), order.record_time)
+        running.apply(effects(subject, order, decisions, snapshot).items(), (order.record_time, 0))
     return totals
 
 

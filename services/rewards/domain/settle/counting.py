@@ -1,6 +1,6 @@
 """Facts of programs that count something: each is decided with the tallies that those before it left, and changes them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.deciding import decide, decide_whole
@@ -34,8 +34,9 @@ class Case:
                     rule.when, self._facts, "", BUYER_LEVEL
                 )  # and kept: nobody waits for it behind the program's lock
 
-    def settle(self, running: RunningTallies) -> tuple[Accrual, Snapshot | None]:
-        """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none.
+    def settle(self, running: RunningTallies, position: int) -> tuple[Accrual, Snapshot | None]:
+        """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none. `position`: among the
+        facts of the program.
 
         What it counts takes effect once its own rewards are decided.
         """
@@ -44,7 +45,7 @@ class Case:
             return accrue(plan, conversion), None
         facts.snapshot = running.snapshot(self._reads) if self._reads else EMPTY
         decisions = decide_whole(plan, facts)
-        running.apply(changes_of(plan, facts, decisions), conversion.record_time)
+        running.apply(changes_of(plan, facts, decisions), (conversion.record_time, position))
         return post(plan, conversion, owed(decisions)), facts.snapshot if self._reads else None
 
 
@@ -53,20 +54,20 @@ def take_back_next(
     conversion: Conversion,
     snapshot: Snapshot,
     earlier: Sequence[Reversal],
-    new: Sequence[Reversal],
+    new: Iterable[tuple[Reversal, int]],
     running: RunningTallies,
     refused: Collection[str] = (),
 ) -> None:
-    """Takes out of the tallies what reversals take back of a conversion; each is dated by itself. `refused`: rules whose rewards a
-    person refused before."""
+    """Takes out of the tallies what `new` reversals take back of a conversion, each with its position; each is dated by itself.
+    `refused`: rules whose rewards a person refused before."""
     if not plan.is_stateful:
         return
     gone = list(earlier)
     before = _effects_after(plan, conversion, snapshot, gone, refused)
-    for reversal in new:
+    for reversal, position in new:
         gone.append(reversal)
         left = _effects_after(plan, conversion, snapshot, gone, refused)
-        running.apply(difference(left, before).items(), reversal.record_time)
+        running.apply(difference(left, before).items(), (reversal.record_time, position))
         before = left
 
 
@@ -83,7 +84,7 @@ def give_room(
         return
     before = _effects_after(plan, conversion, snapshot, earlier, ())
     left = _effects_after(plan, conversion, snapshot, earlier, rejection.rule_ids)
-    running.apply(difference(left, before).items(), rejection.moment)
+    running.apply(difference(left, before).items(), (rejection.moment, 0))  # no score is among it
 
 
 def _effects_after(

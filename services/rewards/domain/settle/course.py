@@ -36,19 +36,27 @@ class Course:
         self.tallies = RunningTallies({})
         self._open: dict[str, _Open] = {}
 
-    def settle(self, plan: Plan, conversion: Conversion, *, to_be_revised: bool) -> tuple[Accrual, Snapshot | None]:
+    def settle(
+        self, plan: Plan, conversion: Conversion, position: int, *, to_be_revised: bool
+    ) -> tuple[Accrual, Snapshot | None]:
         """A conversion's rewards and the snapshot to keep; it is remembered where reversals or a rejection follow."""
-        accrual, snapshot = Case(plan, conversion).settle(self.tallies)
+        accrual, snapshot = Case(plan, conversion).settle(self.tallies, position)
         if to_be_revised:
             posted = [Posted(each, each.amount_minor, Place.AVAILABLE) for each in accrual.rewards]
             self._open[conversion.conversion_id] = _Open(plan, snapshot or EMPTY, posted, [])
         return accrual, snapshot
 
-    def take_back(self, conversion: Conversion, reversal: Reversal) -> tuple[Revision, ...]:
+    def take_back(self, conversion: Conversion, reversal: Reversal, position: int) -> tuple[Revision, ...]:
         """What a reversal takes back of the conversion's rewards."""
         opened = self._open[conversion.conversion_id]
         take_back_next(
-            opened.plan, conversion, opened.snapshot, opened.earlier, [reversal], self.tallies, opened.refused
+            opened.plan,
+            conversion,
+            opened.snapshot,
+            opened.earlier,
+            [(reversal, position)],
+            self.tallies,
+            opened.refused,
         )
         clawback = claw_back(opened.plan, conversion, opened.earlier, reversal, opened.posted, opened.snapshot)
         opened.earlier.append(reversal)

@@ -13,6 +13,9 @@ from services.rewards.domain.tally.tallies import (
     is_score,
 )
 
+Moment = tuple[datetime, int]
+"""When a fact takes effect: its record time, and its position, which tells facts of one time apart."""
+
 
 class RunningTallies:
     """The tallies of one program that some facts read and change."""
@@ -22,7 +25,7 @@ class RunningTallies:
         self._final: set[str] = set()
         self.changes: dict[TallyKey, int] = {}
         """What was added to each since the beginning."""
-        self.reach_times: dict[TallyKey, datetime] = {}
+        self.reached: dict[TallyKey, Moment] = {}
         """When each score was last changed."""
 
     def snapshot(self, keys: Iterable[TallyKey]) -> Snapshot:
@@ -33,18 +36,18 @@ class RunningTallies:
         """Makes a contest's ranking final."""
         self._final |= {contest(contest_id), contest_member(contest_id)}
 
-    def take_changes(self) -> tuple[dict[TallyKey, int], dict[TallyKey, datetime]]:
+    def take_changes(self) -> tuple[dict[TallyKey, int], dict[TallyKey, Moment]]:
         """What was changed since the beginning, or since the last call, and when each score was last changed."""
-        taken = self.changes, self.reach_times
-        self.changes, self.reach_times = {}, {}
+        taken = self.changes, self.reached
+        self.changes, self.reached = {}, {}
         return taken
 
     def value(self, key: TallyKey) -> int:
         """One tally as it stands."""
         return self._values.get(key, 0)
 
-    def apply(self, effects: Iterable[tuple[TallyKey, int]], record_time: datetime) -> None:
-        """Adds what a fact recorded at `record_time` changes. Members that come or go change their headcount."""
+    def apply(self, effects: Iterable[tuple[TallyKey, int]], moment: Moment) -> None:
+        """Adds what a fact changes that takes effect at `moment`. Members that come or go change their headcount."""
         values, changes, final = self._values, self.changes, self._final
         for key, change in effects:
             is_unusual = key[0].startswith(UNUSUAL)
@@ -54,11 +57,11 @@ class RunningTallies:
             values[key] = before + change
             changes[key] = changes.get(key, 0) + change
             if is_unusual:
-                self._follow(key, before, change, record_time)
+                self._follow(key, before, change, moment)
 
-    def _follow(self, key: TallyKey, before: int, change: int, record_time: datetime) -> None:
+    def _follow(self, key: TallyKey, before: int, change: int, moment: Moment) -> None:
         """What else a change of a score or a member changes."""
         if is_score(key[0]):
-            self.reach_times[key] = max(record_time, self.reach_times.get(key, record_time))
+            self.reached[key] = max(moment, self.reached.get(key, moment))
         elif (head := headcount(key)) is not None and (step := (before + change > 0) - (before > 0)):
-            self.apply([(head, step)], record_time)
+            self.apply([(head, step)], moment)
