@@ -1,39 +1,40 @@
 """The amount of one rule: from the contract to one exact amount per level."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table, TableRow
-from services.rewards.domain.plan.asset import Asset, AssetKind
+from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
+from services.rewards.wire.allotments import Shared
 from services.rewards.wire.plan_context import PlanContext
+from services.rewards.wire.rates import BASES, Rates
 
-MAX_PERCENT = 1_000
-MAX_EARNINGS_PERCENT = 100
 MAX_RATIO = 10
-BASES = {
-    plan_pb2.AMOUNT_BASE_UNSPECIFIED: Base.ORDER,
-    plan_pb2.AMOUNT_BASE_ORDER: Base.ORDER,
-    plan_pb2.AMOUNT_BASE_MARGIN: Base.MARGIN,
-    plan_pb2.AMOUNT_BASE_LINES: Base.LINES,
-    plan_pb2.AMOUNT_BASE_EARNINGS: Base.EARNINGS,
-}
 
 
-class AmountReader:
+class AmountReader(Rates):
     """Reads the amount of one rule."""
 
-    def __init__(self, plan: PlanContext, rule: plan_pb2.Rule, path: str, asset: Asset, levels: Sequence[int]) -> None:
-        self._plan = plan
+    def __init__(
+        self,
+        plan: PlanContext,
+        rule: plan_pb2.Rule,
+        path: str,
+        asset: Asset,
+        levels: Sequence[int],
+        allotments: Mapping[str, Shared],
+    ) -> None:
+        super().__init__(plan, f"rule {rule.rule_id!r}", path, asset)
         self._rule = rule
-        self._path = path
-        self._asset = asset
         self._levels = levels
-        self.base = Base.ORDER
+        self._allotments = allotments
         self.table: Table | None = None
+        self.shared: Shared | None = None
+        """Which allotment it is a part of."""
         self.how = rule.amount.WhichOneof("how") or ""
 
     def read(self) -> list[LevelAmount]:
@@ -51,36 +52,10 @@ class AmountReader:
             return self._per_level(amount.per_level)
         if self.how == "geometric":
             return self._geometric(amount.geometric)
+        if self.how == "allot":
+            return self._allot(amount.allot)
         self._table(amount.table)
         return [LevelAmount(level, 1, 1, None) for level in self._levels]
-
-    def percent(self, text: str, field: str, *, or_none: bool = False) -> Fraction:
-        """An exact percentage of more than 0 (0 too, with `or_none`)."""
-        value = Fraction(text)
-        limit = MAX_EARNINGS_PERCENT if self.base is Base.EARNINGS else MAX_PERCENT
-        told = f"must be {'0' if or_none else 'more than 0'} and at most {limit}; it is {text}"
-        if not (value or or_none):
-            self._wrong(field, told)
-        elif value > limit:
-            self._forbid(field, told)
-        return value
-
-    def percentage(self, level: int, percent: Fraction, field: str) -> LevelAmount:
-        """A level's share of the base."""
-        share = percent / 100 * self._scale(field)
-        if share > MAX_ASSET_MINOR_PER_BASE_MINOR:
-            self._forbid(
-                field,
-                f"pays {float(share):g} minor units for each one of the base; at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",
-            )
-        return LevelAmount(level, share.numerator, share.denominator, percent)
-
-    def fixed(self, level: int, amount_minor: Fraction | int, field: str) -> LevelAmount:
-        """A level's fixed amount."""
-        if amount_minor > MAX_AMOUNT_MINOR:
-            self._forbid(field, f"is {float(amount_minor):g} minor units at level {level}; at most {MAX_AMOUNT_MINOR}")
-        exact = Fraction(amount_minor)
-        return LevelAmount(level, exact.numerator, exact.denominator, None)
 
     def scaled(self, level: LevelAmount, factor: Fraction, field: str) -> LevelAmount:
         """A level's amount times a factor."""
@@ -90,26 +65,6 @@ class AmountReader:
             self._check_table(self.table, factor, field)
             return LevelAmount(level.level, factor.numerator, factor.denominator, None)
         return self.fixed(level.level, Fraction(level.numerator, level.denominator) * factor, field)
-
-    def _wrong(self, field: str, description: str) -> None:
-        self._plan.problems.wrong(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
-
-    def _forbid(self, field: str, description: str) -> None:
-        self._plan.problems.forbid(f"{self._path}.{field}", f"rule {self._rule.rule_id!r}: {description}")
-
-    def _scale(self, field: str) -> Fraction:
-        """Asset minor units for one minor unit of the base."""
-        if self.base is Base.EARNINGS:  # each reward that is part of it has a rate of its own
-            return Fraction(1)
-        rate = self._plan.rate(self._asset)
-        if rate is not None:
-            return rate
-        if self._asset.kind is AssetKind.MONEY:
-            why = "nothing converts currencies"
-        else:
-            why = f"one {self._asset.kind.value} has no worth in it"
-        self._wrong(field, f"a percentage of {self._plan.currency_code} cannot be paid in {self._asset.code}: {why}")
-        return Fraction(0)
 
     def _per_level(self, amount: plan_pb2.PerLevelAmount) -> list[LevelAmount]:
         if bool(amount.percents) == bool(amount.amounts_minor):
@@ -146,6 +101,22 @@ class AmountReader:
         self.base = BASES[amount.of]
         first = self.percent(amount.percent, "amount.geometric.percent")
         return [self.percentage(level, first * factor, "amount.geometric.percent") for level, factor in steps]
+
+    def _allot(self, amount: plan_pb2.AllotAmount) -> list[LevelAmount]:
+        shared = self._allotments.get(amount.allotment)
+        if shared is None:
+            known = ", ".join(self._allotments) or "none"
+            self._wrong("amount.allot.allotment", f"names {amount.allotment!r}; the plan's allotments: {known}")
+            return []
+        self.base, self.shared = shared.base, shared
+        if self._rule.asset != shared.asset.code:
+            self._wrong(
+                "asset", f"is {self._rule.asset!r}, and {amount.allotment!r} is divided in {shared.asset.code!r}"
+            )
+        if len(amount.weights) != len(self._levels):
+            told = f"{len(self._levels)} levels are paid, but {len(amount.weights)} weights are given"
+            self._wrong("amount.allot.weights", told)
+        return shared.amounts(self._levels, amount.weights)
 
     def _table(self, amount: plan_pb2.TableAmount) -> None:
         self.base = Base.LINES

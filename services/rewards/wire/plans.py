@@ -10,6 +10,7 @@ from upline.rewards.v1 import plan_pb2
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR, Plan, Rule
 from services.rewards.domain.plan.rounding import Rounding
+from services.rewards.wire.allotments import read_allotments
 from services.rewards.wire.assets import asset_message, read_assets
 from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.counting import read_budgets, read_contests, read_counters
@@ -45,7 +46,8 @@ def read_plan(
     problems = Problems(stored=stored)
     problems.refuse_unknown(message, "plan")
     context = _context(currency_code, message, problems)
-    rules = [RuleReader(context, each, index).read() for index, each in enumerate(message.rules)]
+    allotments = read_allotments(context, message)
+    rules = [RuleReader(context, each, index, allotments).read() for index, each in enumerate(message.rules)]
     _check_together(context, rules)
     budgets = read_budgets(context, message)
     contests = read_contests(context, message.contests)

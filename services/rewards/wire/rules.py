@@ -1,12 +1,13 @@
 """One rule: from the contract to what decides, with every mistake named by rule and field."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount
-from services.rewards.domain.plan.asset import Asset, AssetKind
 from services.rewards.domain.plan.audience import Audience, Who
 from services.rewards.domain.plan.condition import Condition
 from services.rewards.domain.plan.limits import Cap, CapScope
@@ -15,18 +16,17 @@ from services.rewards.domain.plan.plan import Rule
 from services.rewards.domain.plan.qualification import Qualification, Unqualified
 from services.rewards.domain.plan.shares import Share
 from services.rewards.domain.tally import tallies
+from services.rewards.wire.allotments import Shared
 from services.rewards.wire.amounts import AmountReader
 from services.rewards.wire.audiences import read_audience
 from services.rewards.wire.conditions import Scope
-from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
+from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, STANDS_IN, PlanContext
 from services.rewards.wire.tiers import TierReader
 
 MAX_HOLD_DAYS = 3_660
 MAX_BINDING_DAYS = 36_600
 _NO_MORE = "it is a split, never more money"
 _MOST_LEFT = "it is a part of the conversion's amount, of which never more is left"
-_STANDS_IN = Asset("", AssetKind.POINTS, 0, Fraction(1))
-"""For an asset that is not there, so that the other mistakes are found too."""
 _UNQUALIFIED = {
     plan_pb2.UNQUALIFIED_UNSPECIFIED: Unqualified.SKIP,
     plan_pb2.UNQUALIFIED_SKIP: Unqualified.SKIP,
@@ -43,8 +43,11 @@ _SCOPES = {
 class RuleReader:
     """Reads one rule and notes what is wrong with it."""
 
-    def __init__(self, plan: PlanContext, message: plan_pb2.Rule, ordinal: int) -> None:
+    def __init__(
+        self, plan: PlanContext, message: plan_pb2.Rule, ordinal: int, allotments: Mapping[str, Shared]
+    ) -> None:
         self._plan = plan
+        self._allotments = allotments
         self._message = message
         self._ordinal = ordinal
         self._path = f"plan.rules[{ordinal}]"
@@ -52,9 +55,10 @@ class RuleReader:
     def read(self) -> Rule:
         """The rule; of no use where a mistake was noted."""
         message = self._message
-        asset = self._plan.asset(message.asset, f"{self._path}.asset", f"rule {message.rule_id!r}") or _STANDS_IN
+        asset = self._plan.asset(message.asset, f"{self._path}.asset", f"rule {message.rule_id!r}") or STANDS_IN
         to = read_audience(message.to, f"{self._path}.to", self._plan.problems)
-        amounts = AmountReader(self._plan, message, self._path, asset, range(to.first_level, to.last_level + 1))
+        paid = range(to.first_level, to.last_level + 1)
+        amounts = AmountReader(self._plan, message, self._path, asset, paid, self._allotments)
         levels = self._levels(amounts, to)
         tiers = TierReader(self._plan, message, self._path, amounts, levels).read()
         self._check_base(amounts, to)
@@ -70,8 +74,9 @@ class RuleReader:
             approval=message.hold.approval,
             to=to,
             when=self._when(),
-            lines=self._condition(message.lines, Scope.LINE, "lines"),
+            lines=amounts.shared.lines if amounts.shared else self._condition(message.lines, Scope.LINE, "lines"),
             table=amounts.table,
+            part=self._part_of(amounts.shared, to, levels) if amounts.shared else None,
             occurrence=self._occurrence(),
             qualification=self._qualification(to),
             tiers=tiers,
@@ -109,13 +114,19 @@ class RuleReader:
             return []
         read = amounts.read()
         levels = [each for each in read if each.numerator]
-        if not levels and amounts.how == "per_level" and read:
+        if not levels and amounts.how in ("per_level", "allot") and read:
             self._wrong("amount", "pays nothing at any level")
         return levels
 
+    def _part_of(self, shared: Shared, to: Audience, levels: list[LevelAmount]) -> Part:
+        numbers = [shared.parts[self._ordinal, each.level - to.first_level] for each in levels]
+        return Part(shared.allotment, tuple(numbers))
+
     def _check_base(self, amounts: AmountReader, to: Audience) -> None:
         message = self._message
-        if message.lines and amounts.base is not Base.LINES:
+        if message.lines and amounts.shared is not None:
+            self._forbid("lines", "is stated by the allotment: write it there")
+        elif message.lines and amounts.base is not Base.LINES:
             self._forbid("lines", "is for the base LINES and for tables only")
         if amounts.base is not Base.EARNINGS:
             if message.earnings_of:

@@ -61,6 +61,9 @@ class TierReader:
         """The tiers; None where the rule has none."""
         if not self._rule.HasField("tiers"):
             return None
+        if self._amounts.how == "allot":
+            self._wrong("tiers", "are not for `allot`: its parts must come to the whole whatever a counter says")
+            return None
         message = self._rule.tiers
         mode = _MODES[message.mode]
         counter = self._plan.counter(message.counter, f"{self._path}.tiers.counter", f"rule {self._rule.rule_id!r}")

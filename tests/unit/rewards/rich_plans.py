@@ -82,6 +82,11 @@ def rules(draw: st.DrawFn, index: int) -> plan_pb2.Rule:
     return rule(f"r{index}", **fields)
 
 
+def allot(*weights: str) -> plan_pb2.Amount:
+    """Parts of the allotment."""
+    return plan_pb2.Amount(allot=plan_pb2.AllotAmount(allotment="pot", weights=weights))
+
+
 @st.composite
 def bonuses(draw: st.DrawFn) -> plan_pb2.Rule:
     """A rule that pays a bonus on crossing."""
@@ -110,12 +115,22 @@ def rich_plans(draw: st.DrawFn) -> Plan:
                 caps=draw(caps()),
             )
         )
+    allotments = []
+    if draw(st.booleans()):
+        whole = draw(st.sampled_from([{"percent": "33.333333"}, {"percent": "100"}, {"amount_minor": 101}]))
+        of = draw(st.sampled_from(BASES)) if "percent" in whole else plan_pb2.AMOUNT_BASE_UNSPECIFIED
+        allotments.append(plan_pb2.Allotment(allotment_id="pot", asset="points", of=of, **whole))
+        several += [
+            rule("part", to=buyer(), amount=allot("4.5"), asset="points"),
+            rule("parts", to=upline(1, 2), amount=allot("60", "35.5"), asset="points", caps=draw(caps())),
+        ]
     budget = plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=draw(st.integers(1, 20_000)))
     return plan(
         *several,
         assets=[usd(), points(digits=1, per_unit="3")],
         rounding=draw(st.integers(1, 3)),
         counters=[counter(of=upline(1, 3))],
+        allotments=allotments,
         budgets=[budget] if draw(st.booleans()) else [],
     )
 

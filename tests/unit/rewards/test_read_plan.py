@@ -286,6 +286,48 @@ def test_a_mistake_that_concerns_three_levels_is_told_once(bad: plan_pb2.Rule, f
     assert [path for path, _ in all_mistakes(bad)] == [f"plan.rules[0].{field}"]
 
 
+def allot(*weights: str, allotment: str = "pot") -> plan_pb2.Amount:
+    return plan_pb2.Amount(allot=plan_pb2.AllotAmount(allotment=allotment, weights=weights))
+
+
+def pot(**fields: object) -> plan_pb2.Allotment:
+    whole = {} if "amount_minor" in fields else {"percent": "10"}
+    return plan_pb2.Allotment(**({"allotment_id": "pot", "asset": "USD"} | whole | fields))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("bad", "allotments", "field", "told"),
+    [
+        (rule(amount=allot("1", allotment="pit")), [pot()], "rules[0].amount.allot.allotment", "the plan's allotments: pot"),
+        (rule(amount=allot("1", "2")), [pot()], "rules[0].amount.allot.weights", "1 levels are paid, but 2 weights are given"),
+        (rule(amount=allot("0")), [pot()], "rules[0].amount", "pays nothing at any level"),
+        (rule(amount=allot("1"), asset="points"), [pot()], "rules[0].asset", "is 'points', and 'pot' is divided in 'USD'"),
+        (rule(amount=allot("1"), tiers=factor("2")), [pot()], "rules[0].tiers", "are not for `allot`"),
+        (rule(amount=allot("1"), lines="true"), [pot()], "rules[0].lines", "is stated by the allotment"),
+        (rule(amount=allot("1"), on=["renewal"]), [pot()], "rules[1].on", "write the same events in both"),
+        (rule(amount=allot("1")), [pot(), pot()], "allotments[1].allotment_id", "'pot' is divided already"),
+        (rule(amount=allot("1")), [pot(), pot(allotment_id="pit")], "allotments[1]", "is divided by no rule"),
+        (rule(amount=allot("1")), [pot(asset="gold")], "allotments[0].asset", "pays in 'gold'"),
+        (rule(amount=allot("1")), [pot(asset="mug")], "allotments[0].percent", "one gift has no worth in it"),
+        (rule(amount=allot("1")), [pot(percent="1001")], "allotments[0].percent", "at most 1000"),
+        (rule(amount=allot("1")), [pot(amount_minor=MAX_AMOUNT_MINOR + 1)], "allotments[0].amount_minor", "at most 1000000000000000"),
+        (rule(amount=allot("1")), [pot(of=EARNINGS)], "allotments[0].of", "ORDER, MARGIN or LINES"),
+        (rule(amount=allot("1")), [pot(amount_minor=1, of=plan_pb2.AMOUNT_BASE_MARGIN)], "allotments[0].of", "for a percent only"),
+        (rule(amount=allot("1")), [pot(lines="true")], "allotments[0].lines", "for the base LINES only"),
+        (rule(amount=allot("1")), [pot(of=plan_pb2.AMOUNT_BASE_LINES, lines="level == 1")], "allotments[0].lines", "'level' is not known"),
+        (rule(to=upline(1, 64), amount=allot(*["1"] * 64)), [pot()], "allotments[0]", "has 103 parts over all rules and levels; at most 100"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_an_allotment_is_named(
+    bad: plan_pb2.Rule, allotments: list[plan_pb2.Allotment], field: str, told: str
+) -> None:
+    other = rule("other", to=upline(1, 39), amount=allot(*["1"] * 39), asset=allotments[0].asset)
+    if "asset" not in field or "rules" not in field:
+        bad.asset = allotments[0].asset
+    found = mistakes(bad, other, allotments=allotments)
+    assert told in found[f"plan.{field}"]
+
+
 def test_rules_that_nothing_compares_do_not_compete() -> None:
     found = mistakes(rule("a", group="g"), rule("b", asset="mug", amount=fixed(1), group="g"))
     assert "nothing says which is worth more" in found["plan.rules[1].group"]

@@ -96,6 +96,9 @@ def _of_level(rule: Rule, index: int) -> Cost:
         percent = max((row.percent for row in rows if row.percent is not None), default=Fraction(0))
         fixed = max((row.share for row in rows if row.percent is None), default=Fraction(0)) * factor * MAX_LINES
         return Cost(percent * factor, fixed_minor={rule.asset.code: -(-fixed).__floor__()} if fixed else {})
+    if rule.part is not None and level.percent is None:
+        parts = rule.part.allotment.divided(rule.part.allotment.whole.numerator)
+        return Cost(fixed_minor={rule.asset.code: parts[rule.part.numbers[index]]})
     if level.percent is None:
         fixed = _most(rule, index, lambda each: Fraction(each.numerator, each.denominator))
         if rule.tiers is not None and rule.tiers.mode is TierMode.BONUS:

@@ -3,9 +3,11 @@
 from fractions import Fraction
 
 from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.decide.allotting import divide
 from services.rewards.domain.decide.basis import Basis, basis_of, basis_of_lines
 from services.rewards.domain.decide.decision import (
     AcrossTiers,
+    Allotted,
     AtTier,
     Crossed,
     Decision,
@@ -16,6 +18,7 @@ from services.rewards.domain.decide.decision import (
 )
 from services.rewards.domain.decide.facts import Facts, counts
 from services.rewards.domain.decide.seats import Seat, seats, verdict
+from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.occurrence import Occurrence
@@ -118,11 +121,40 @@ def _claim(plan: Plan, rule: Rule, facts: Facts, seat: Seat, basis: Basis) -> De
         else:
             level, across = _across_what_is_left(rule, tiers, number, value, facts.conversion)
             steps = (*steps, across)
+    if rule.part is not None:
+        return _part(plan, rule, rule.part, facts, seat, basis)
     # Not reduced to lowest terms: that takes longer than all of the rest.
     _, numerator, denominator, percent = level
     if percent is not None or rule.table is not None:
         numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
     return rounded(rule, level, person, numerator, denominator, basis, plan.round, steps)
+
+
+def _part(plan: Plan, rule: Rule, part: Part, facts: Facts, seat: Seat, basis: Basis) -> Decision:
+    """A part of an allotment. Who else is paid makes no difference: what nobody takes is not paid."""
+    allotment = part.allotment
+    divided = facts.divided.get(allotment.allotment_id)
+    if divided is None:
+        divided = divide(plan, allotment, _basis_at_first(plan, rule, facts, basis), basis)
+        facts.divided[allotment.allotment_id] = divided
+    number = part.numbers[seat.number]
+    part_minor = divided.parts_minor[number]
+    weight, weights = allotment.weights[number], sum(allotment.weights, Fraction())
+    step = Allotted(allotment.allotment_id, divided.at_first_minor, divided.left_minor, weight, weights, part_minor)
+    _, numerator, denominator, percent = seat.level
+    if percent is not None:
+        numerator, denominator = numerator * basis.numerator, denominator * basis.denominator
+    steps = (*seat.steps, step)
+    return rounded(
+        rule, seat.level, seat.person, numerator, denominator, basis, lambda _numerator, _denominator: part_minor, steps
+    )
+
+
+def _basis_at_first(plan: Plan, rule: Rule, facts: Facts, basis: Basis) -> Basis:
+    """A rule's base before anything of the conversion was taken back."""
+    if not facts.conversion.touched:
+        return basis
+    return _basis(plan, rule, Facts(plan, facts.conversion.whole, facts.snapshot))
 
 
 def _across_what_is_left(

@@ -96,6 +96,19 @@ class Earned(NamedTuple):
     percent: Fraction | None
 
 
+class Allotted(NamedTuple):
+    """A part of an allotment. Amounts are those of the whole allotment, and of the part."""
+
+    allotment_id: str
+    at_first_minor: int
+    """Before anything of the conversion was taken back."""
+    left_minor: int
+    weight: Fraction
+    weights: Fraction
+    """Of all parts together."""
+    part_minor: int
+
+
 class Limited(NamedTuple):
     """A cap or budget left less room than was owed."""
 
@@ -125,7 +138,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-Step = Failed | AtTier | AcrossTiers | Crossed | Moved | Earned | Limited | Outbid | Split | Refused
+Step = Failed | AtTier | AcrossTiers | Crossed | Moved | Earned | Allotted | Limited | Outbid | Split | Refused
 
 
 class Decision(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.details import Details, Line
+from services.rewards.domain.plan.allotments import Divided
 from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.counters import Counter
@@ -34,6 +35,9 @@ class Facts:
         """In which the conversion happened, as tallies name them."""
         self.used: dict[tuple[int, str], tuple[TallyKey | None, ...]] = {}
         """Where it is counted how much of limits is used, as far as it was asked for, by rule and beneficiary: room.py."""
+
+        self.divided: dict[str, Divided] = {}
+        """Allotments as far as they were asked for: claims.py."""
 
     @cached_property
     def details(self) -> Details:

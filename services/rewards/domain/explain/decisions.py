@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.decision import Crossed, Decision, Failed, Outcome, Refused
+from services.rewards.domain.decide.decision import Allotted, Crossed, Decision, Failed, Outcome, Refused
 from services.rewards.domain.explain.numbers import exact_text, fraction_text, minor_text
 from services.rewards.domain.explain.words import WORDS
 from services.rewards.domain.plan.amounts import Base
@@ -85,7 +85,8 @@ def _facts(
     exact = f"{exact_text(decision.numerator, decision.denominator, rule.asset.digits)} {rule.asset.code}"
     rounding = words[plan.rounding.value]
     is_whole = decision.numerator % decision.denominator == 0
-    owed = plan.round(decision.numerator, decision.denominator)
+    allotted = next((each for each in decision.steps if isinstance(each, Allotted)), None)
+    owed = plan.round(decision.numerator, decision.denominator) if allotted is None else allotted.part_minor
     return {
         "rule": rule.rule_id,
         "to": _to(decision, words),
@@ -93,6 +94,7 @@ def _facts(
         "owed": _money(owed, rule),
         "rounding": rounding,
         "rounded": "" if is_whole else words["rounded"].format(exact=exact, rounding=rounding),
+        "allotment": allotted.allotment_id if allotted is not None else "",
         "percent": fraction_text(level.percent) if level.percent is not None else "",
         "base": _base(decision, conversion, currency_digits, words),
         "types": ", ".join(sorted(rule.event_types)),
@@ -115,6 +117,8 @@ def _how(decision: Decision) -> str:
         return "by_bonus"
     if decision.rule.table is not None:
         return "by_table"
+    if decision.rule.part is not None:
+        return "by_allotment"
     return "by_fixed" if decision.amount.percent is None else "by_percent"
 
 

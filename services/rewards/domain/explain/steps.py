@@ -7,6 +7,7 @@ from fractions import Fraction
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.decision import (
     AcrossTiers,
+    Allotted,
     AtTier,
     Crossed,
     Decision,
@@ -87,6 +88,18 @@ class _Teller:
             earner=step.earner_id, amount=amount, rule=step.rule_id, percent=percent
         )
 
+    def allotted(self, step: Allotted) -> str:
+        """A part of an allotment."""
+        key = "step_allotted" if step.left_minor == step.at_first_minor else "step_allotted_left"
+        return self.words[key].format(
+            allotment=step.allotment_id,
+            whole=self._amount(step.left_minor),
+            first=self._amount(step.at_first_minor),
+            weight=fraction_text(step.weight),
+            weights=fraction_text(step.weights),
+            part=self._amount(step.part_minor),
+        )
+
     def limited(self, step: Limited) -> str:
         """A cap or a budget."""
         limit = step.limit
@@ -144,6 +157,7 @@ _TELL: dict[type, Callable[..., str]] = {
     Crossed: _Teller.crossed,
     Moved: _Teller.moved,
     Earned: _Teller.earned,
+    Allotted: _Teller.allotted,
     Limited: _Teller.limited,
     Outbid: _Teller.outbid,
     Split: _Teller.split,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
+from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Who
@@ -53,6 +54,8 @@ class Rule:
     """Which lines count; None for all."""
     table: Table | None = None
     """Amounts by line; the levels say which multiple of their sum they get."""
+    part: Part | None = None
+    """What it gets of an allotment; the levels say it exactly."""
     occurrence: Occurrence | None = None
     qualification: Qualification | None = None
     tiers: Tiers | None = None
@@ -75,7 +78,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         features = (
-            self.when, self.lines, self.table, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
+            self.when, self.lines, self.table, self.part, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
             self.group, self.least_left_percent is not None, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
         )  # fmt: skip
         object.__setattr__(self, "is_plain", not any(features))

@@ -359,6 +359,7 @@ class Plan(_message.Message):
     PAYOUTS_FIELD_NUMBER: _builtins.int
     CATALOGUE_FIELD_NUMBER: _builtins.int
     CONTESTS_FIELD_NUMBER: _builtins.int
+    ALLOTMENTS_FIELD_NUMBER: _builtins.int
     rounding: Global___RoundingMode.ValueType
     """How amounts are rounded to the asset's minor unit."""
     time_zone: _builtins.str
@@ -391,6 +392,10 @@ class Plan(_message.Message):
     def contests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contest]:
         """Contests by a counter."""
 
+    @_builtins.property
+    def allotments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allotment]:
+        """Amounts that several rules divide."""
+
     def __init__(
         self,
         *,
@@ -403,14 +408,61 @@ class Plan(_message.Message):
         payouts: _abc.Iterable[Global___PayoutTerms] | None = ...,
         catalogue: _abc.Iterable[Global___CatalogueItem] | None = ...,
         contests: _abc.Iterable[Global___Contest] | None = ...,
+        allotments: _abc.Iterable[Global___Allotment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "budgets", b"budgets", "catalogue", b"catalogue", "contests", b"contests", "counters", b"counters", "payouts", b"payouts", "rounding", b"rounding", "rules", b"rules", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allotments", b"allotments", "assets", b"assets", "budgets", b"budgets", "catalogue", b"catalogue", "contests", b"contests", "counters", b"counters", "payouts", b"payouts", "rounding", b"rounding", "rules", b"rules", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class Allotment(_message.Message):
+    """One amount that several rules divide by weights, in parts that come to it exactly: whole units by the method of the largest remainder. The
+    weights are those of all rules that name it; the part of a rule that does not pay, or of a level where nobody is, is paid to nobody.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOTMENT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    allotment_id: _builtins.str
+    """Its name, unique in the plan: lower-case letters, digits, hyphens and underscores."""
+    asset: _builtins.str
+    """What it is paid in: the code of one of the plan's assets, which all its rules pay."""
+    percent: _builtins.str
+    """A percentage of `of`, as in PercentAmount."""
+    amount_minor: _builtins.int
+    """Always so much, while anything of the conversion is left: minor units of the asset, more than 0."""
+    of: Global___AmountBase.ValueType
+    """Of what `percent` is taken: ORDER, MARGIN or LINES."""
+    lines: _builtins.str
+    """With base LINES: which lines, as in Rule.lines. Empty: all."""
+    def __init__(
+        self,
+        *,
+        allotment_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        percent: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        of: Global___AmountBase.ValueType = ...,
+        lines: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "percent", b"percent", "whole", b"whole"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allotment_id", b"allotment_id", "amount_minor", b"amount_minor", "asset", b"asset", "lines", b"lines", "of", b"of", "percent", b"percent", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_whole: _TypeAlias = _typing.Literal["percent", "amount_minor"]  # noqa: Y015
+    _WhichOneofArgType_whole: _TypeAlias = _typing.Literal["whole", b"whole"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_whole) -> _WhichOneofReturnType_whole | None: ...
+
+Global___Allotment: _TypeAlias = Allotment  # noqa: Y015
 
 @_typing.final
 class Rule(_message.Message):
@@ -1103,6 +1155,7 @@ class Amount(_message.Message):
     PER_LEVEL_FIELD_NUMBER: _builtins.int
     GEOMETRIC_FIELD_NUMBER: _builtins.int
     TABLE_FIELD_NUMBER: _builtins.int
+    ALLOT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def fixed(self) -> Global___FixedAmount:
         """The same amount to each beneficiary."""
@@ -1123,6 +1176,10 @@ class Amount(_message.Message):
     def table(self) -> Global___TableAmount:
         """An amount for each line, looked up by what the line is."""
 
+    @_builtins.property
+    def allot(self) -> Global___AllotAmount:
+        """Parts of an amount that is divided with other rules."""
+
     def __init__(
         self,
         *,
@@ -1131,16 +1188,45 @@ class Amount(_message.Message):
         per_level: Global___PerLevelAmount | None = ...,
         geometric: Global___GeometricAmount | None = ...,
         table: Global___TableAmount | None = ...,
+        allot: Global___AllotAmount | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent", "table", b"table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allot", b"allot", "fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent", "table", b"table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allot", b"allot", "fixed", b"fixed", "geometric", b"geometric", "how", b"how", "per_level", b"per_level", "percent", b"percent", "table", b"table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_how: _TypeAlias = _typing.Literal["fixed", "percent", "per_level", "geometric", "table"]  # noqa: Y015
+    _WhichOneofReturnType_how: _TypeAlias = _typing.Literal["fixed", "percent", "per_level", "geometric", "table", "allot"]  # noqa: Y015
     _WhichOneofArgType_how: _TypeAlias = _typing.Literal["how", b"how"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_how) -> _WhichOneofReturnType_how | None: ...
 
 Global___Amount: _TypeAlias = Amount  # noqa: Y015
+
+@_typing.final
+class AllotAmount(_message.Message):
+    """Parts of one of the plan's allotments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOTMENT_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    allotment: _builtins.str
+    """Which."""
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The weight of each level's part beside all others, the first entry for `from_level`: exact decimals; "0" has no part."""
+
+    def __init__(
+        self,
+        *,
+        allotment: _builtins.str = ...,
+        weights: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allotment", b"allotment", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllotAmount: _TypeAlias = AllotAmount  # noqa: Y015
 
 @_typing.final
 class TableAmount(_message.Message):

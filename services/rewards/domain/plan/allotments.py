@@ -1,0 +1,81 @@
+"""Allotments: one amount that several rules divide by weights, so that their parts come to it exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from services.rewards.domain.plan.amounts import LevelAmount
+
+MAX_PARTS = 100
+"""Of one allotment, over all its rules and levels: dividing what is left after a refund takes the square of it at
+worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allotment:
+    """What is divided, and into which parts."""
+
+    allotment_id: str
+    whole: LevelAmount
+    """What all parts come to together, before rounding: a share of the base, or fixed. It is of no level."""
+    weights: tuple[Fraction, ...]
+    """Of all parts, in the order of rules and levels; each more than 0."""
+
+    def divided(self, whole_minor: int) -> tuple[int, ...]:
+        """The parts of so many units by the method of the largest remainder: each gets its exact share rounded down,
+        and the units that are left over go, one each, to those with the largest remainders, to the first of equals. It
+        is Hamilton's method of apportionment (M. L. Balinski and H. P. Young, Fair Representation, 1982, chapter 3)."""
+        total = sum(self.weights)
+        exact = [whole_minor * weight / total for weight in self.weights]
+        parts = [each.__floor__() for each in exact]
+        by_remainder = sorted(range(len(parts)), key=lambda number: parts[number] - exact[number])
+        for number in by_remainder[: whole_minor - sum(parts)]:
+            parts[number] += 1
+        return tuple(parts)
+
+
+class Divided(NamedTuple):
+    """An allotment for one conversion, in whole units of its asset."""
+
+    at_first_minor: int
+    """Of the conversion when it was whole."""
+    left_minor: int
+    """Of what is left of it."""
+    parts_minor: tuple[int, ...]
+    """Of what is left; all of them, also those that nobody takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one rule gets of an allotment."""
+
+    allotment: Allotment
+    numbers: tuple[int, ...]
+    """For each of the rule's levels, which of the parts it is."""
+
+
+def diminished(parts: Sequence[int], left_minor: int) -> tuple[int, ...]:
+    """The parts, when of all units that they are only so many are left: each keeps about as large a share of them as
+    it had, and no part is larger than it is while more is left.
+
+    The largest remainder does not promise the second (with weights 6, 6 and 2, the last gets 2 of 10 units and 1 of
+    11: the Alabama paradox), so units are taken back by the method of Webster and Sainte-Laguë, whose parts only grow
+    with the whole (Balinski and Young, chapter 8 and appendix A). The n-th unit of a part has the claim part / (n −
+    1/2); those with the largest claims stay, of equal ones those of the first part. As it is the parts themselves that
+    are the weights, all units have a claim of more than 1, and no others have.
+    """
+    whole = sum(parts)
+    if left_minor >= whole:
+        return tuple(parts)
+    # All claims above whole / left_minor at once, which is nearly all that stay, and then the rest one by one.
+    kept = [(2 * part * left_minor + whole - 1) // (2 * whole) for part in parts]
+    while (missing := left_minor - sum(kept)) != 0:
+        if missing > 0:
+            number = max(range(len(kept)), key=lambda each: Fraction(parts[each], 2 * kept[each] + 1))
+            kept[number] += 1
+        else:
+            held = [each for each in reversed(range(len(kept))) if kept[each]]
+            number = min(held, key=lambda each: Fraction(parts[each], 2 * kept[each] - 1))
+            kept[number] -= 1
+    return tuple(kept)
