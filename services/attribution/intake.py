@@ -38,6 +38,9 @@ MAX_WAITING_CLICKS = 50_000
 CONNECTION_LOOK_SECONDS = 0.1
 """How often it is looked whether the connection still stands while a message is on its way. What a broken connection took
 with it is never confirmed, and callers are told so at once rather than when the stream has used up its attempts."""
+STALL_SECONDS = 2.0
+"""A healthy broker confirms within milliseconds. While a message is under way for longer, whoever comes is refused at once rather
+than kept waiting behind it: a broker that hangs has a connection, until half a minute later its pings count as unanswered."""
 _BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
 
 log = structlog.get_logger(__name__)
@@ -60,19 +63,20 @@ class Intake:
         self._connected = connected
         self._waiting: deque[_Waiter] = deque()
         self._waiting_clicks = 0
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending: dict[asyncio.Task[None], float] = {}
+        """What is on its way, and since when."""
         self._last_batch_calls = 1
         self._timer: asyncio.TimerHandle | None = None
 
     async def record(self, frame: bytes, click_count: int) -> None:
         """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_PART_CLICKS, are on disk.
 
-        UNAVAILABLE if they may not be, at once where there is no connection to the broker; RESOURCE_EXHAUSTED if too many
-        wait already.
+        UNAVAILABLE if they may not be, at once where there is no connection to the broker or it hangs; RESOURCE_EXHAUSTED if
+        too many wait already.
         """
         if click_count > MAX_PART_CLICKS:
             raise ValueError(f"{click_count} clicks do not fit into one message")
-        if not self._connected():
+        if not self._connected() or self._stalled():
             raise _not_recorded()
         if self._waiting_clicks + click_count > MAX_WAITING_CLICKS:
             raise UplineError(
@@ -85,6 +89,10 @@ class Intake:
         self._waiting_clicks += click_count
         self._pump()
         await waiter.done
+
+    def _stalled(self) -> bool:
+        latest = asyncio.get_running_loop().time() - STALL_SECONDS
+        return any(began < latest for began in self._sending.values())
 
     async def drain(self) -> None:
         """Returns when nothing waits and nothing is on its way."""
@@ -109,7 +117,7 @@ class Intake:
             self._timer = None
         while len(self._sending) < MAX_BATCHES_IN_FLIGHT and (batch := self._take()):
             task = asyncio.create_task(self._send(batch))
-            self._sending.add(task)
+            self._sending[task] = task.get_loop().time()
             task.add_done_callback(self._sent)
 
     def _take(self) -> list[_Waiter]:
@@ -148,7 +156,7 @@ class Intake:
                 waiter.done.set_exception(_told(failure))
 
     def _sent(self, task: "asyncio.Task[None]") -> None:
-        self._sending.discard(task)
+        del self._sending[task]
         self._pump()
 
 
@@ -168,8 +176,6 @@ def _not_recorded() -> UplineError:
 async def publish_batch(stream: Stream, batch: bytes) -> None:
     """Returns when a serialised ClickBatch is on the stream's disk. Raises ConnectionError as soon as the connection is gone;
     the batch may be on disk all the same."""
-    if not stream.connected:
-        raise ConnectionError("not connected to the broker")
     publishing = asyncio.ensure_future(stream.publish(Message(CLICKS.subject, str(new_id()), _BATCH_TYPE, batch)))
     try:
         while not (await asyncio.wait([publishing], timeout=CONNECTION_LOOK_SECONDS))[0]:

@@ -110,6 +110,20 @@ async def test_a_click_under_way_is_refused_when_the_connection_breaks(stall: St
     assert {error.code() for error in await asyncio.gather(*calls)} == {grpc.StatusCode.UNAVAILABLE}
 
 
+async def test_nobody_waits_for_a_broker_that_hangs(stall: Stall, clock: ManualClock) -> None:
+    stall.signal_broker(signal.SIGSTOP)
+    request = click_pb2.RecordClickRequest(click=stall.shop.click(clock.now()))
+    first = asyncio.create_task(refused(stall.clicks.RecordClick(request, timeout=4 * CALL_SECONDS)))
+
+    async def outcome() -> grpc.StatusCode:
+        return await stall.clicks.RecordClick(request, timeout=CALL_SECONDS / 10).code()
+
+    await becomes(outcome, grpc.StatusCode.UNAVAILABLE)
+    assert not first.done()
+    stall.broker.kill()
+    assert (await first).code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_clicks_are_recorded_again_when_the_broker_is_back(
     servers: Servers, stall: Stall, clock: ManualClock
 ) -> None:

@@ -166,6 +166,27 @@ async def test_who_gave_up_is_left_out() -> None:
     await asyncio.gather(*calls, stays)
 
 
+async def test_nobody_waits_behind_a_broker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker()
+    intake = Intake(broker.publish)
+    first = send(intake, "a")
+    await settle(lambda: len(broker.batches) == 1)
+    monkeypatch.setattr("services.attribution.intake.STALL_SECONDS", 0.0)
+    assert await outcome(intake.record(frame("b"), 1)) is grpc.StatusCode.UNAVAILABLE
+    broker.confirm(0)
+    await first
+    second = send(intake, "b")
+    await settle(lambda: len(broker.batches) == 2)
+    broker.confirm(1)
+    assert await outcome(second) is None
+
+
+async def test_without_a_connection_nothing_is_sent() -> None:
+    broker = Broker()
+    assert await outcome(Intake(broker.publish, lambda: False).record(frame("a"), 1)) is grpc.StatusCode.UNAVAILABLE
+    assert broker.batches == []
+
+
 async def test_too_many_waiting_are_told_to_slow_down() -> None:
     broker = Broker()
     intake = Intake(broker.publish)
