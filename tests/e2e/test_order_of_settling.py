@@ -1,6 +1,7 @@
 """Who was first, and who gets the rest of a budget, is said by the order of a call, never by what its facts are called."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ from upline.attribution.v1 import participant_pb2
 from upline.rewards.v1 import contest_pb2, plan_pb2
 
 from cli.applying import apply_bundle
-from cli.bundle.program import load
+from cli.bundle.program import Bundle, load
 from cli.client import Client
+from cli.commands.replay import play
+from cli.replay.data import Enrolment, Purchase
+from cli.replay.run import RECORD_BATCH
 from services.rewards.commands.rebuild import rebuild
 from services.rewards.queries.simulate import Draft, simulate
 from tests.conftest import Servers
@@ -60,13 +64,18 @@ TEN = range(10, 0, -1)
 
 
 @pytest.fixture
-def turns(client: Client, flow: Flow, new_program_id: Callable[[str], str], tmp_path: Path) -> Turns:
-    """Opens the program above under a new id."""
+def bundle(new_program_id: Callable[[str], str], tmp_path: Path) -> Bundle:
+    """The program above under a new id."""
+    file = tmp_path / "turns.yaml"
+    file.write_text(PROGRAM)
+    return load(file).under(new_program_id("turns"))
+
+
+@pytest.fixture
+def turns(client: Client, flow: Flow, bundle: Bundle) -> Turns:
+    """Opens it."""
 
     async def opened() -> World:
-        file = tmp_path / "turns.yaml"
-        file.write_text(PROGRAM)
-        bundle = load(file).under(new_program_id("turns"))
         await apply_bundle(client, bundle)
         return World(client, flow, bundle.program.program_id, bundle.program.currency_code)
 
@@ -187,4 +196,22 @@ async def test_refunds_of_one_call_take_effect_in_its_order(
     await world.drained()
     taken = [each.cause_id for each in await world.transfers("vera") if each.asset == "points"]
     assert [each for each in taken if each.startswith("reversal:")] == [f"reversal:{world.program_id}/{ids[0]}"]
+    await assert_told_alike(servers, world)
+
+
+async def test_a_replay_settles_its_rows_in_the_order_of_the_file(
+    turns: Turns, servers: Servers, client: Client, bundle: Bundle
+) -> None:
+    world = await turns()
+    # More than one call takes, and the last rows of the file are of the first days.
+    numbers = range(2 * RECORD_BATCH, 0, -1)
+    people = [Enrolment("maria", ""), *(Enrolment(f"b{number}", "maria") for number in numbers)]
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    purchases = [
+        Purchase(f"o{number}", f"b{number}", begin + timedelta(hours=number), 100, "USD") for number in numbers
+    ]
+    played = await play(client, bundle, people, purchases)
+    assert played["orders"] == len(purchases)
+    # 45.00 for the first orders of 1.00 each: the first 225 rows.
+    assert await paid(world, "maria", "first_order") == {each.conversion_id: 20 for each in purchases[:225]}
     await assert_told_alike(servers, world)
