@@ -89,7 +89,7 @@ async def read_conversion(
     """The explanation, page after page. NOT_FOUND as long as the conversion is not settled."""
     request = reward_pb2.ExplainConversionRequest(program_id=program, conversion_id=conversion_id, locale=locale)
     answer: reward_pb2.ExplainConversionResponse = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
-    while request.page_token != answer.next_page_token:
+    while answer.next_page_token:
         request.page_token = answer.next_page_token
         page = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
         answer.derivations.extend(page.derivations)
