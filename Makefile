@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test check format bench protos lock replay clean
+.PHONY: help setup demo up test check format bench protos lock replay clients clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ lock: setup ## Renew the locks of development and container (needs uv)
 replay: setup ## Replay the shipped purchases through a stack of its own
 	@$(BIN)/upline replay
 
+clients: setup ## Build and run the callers in Go, Java, Node and Python (needs Go, Java with Maven, Node; or CLIENTS="node python")
+	@clients/check.sh $(CLIENTS)
+
 clean: ## Remove .venv, .upline and caches
 	rm -rf $(VENV) .upline .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf clients/*/bin clients/*/target clients/*/.venv clients/*/node_modules clients/go/stubs clients/python/stubs clients/go-plain/stubs/*/
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

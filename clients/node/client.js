@@ -1,6 +1,7 @@
-// Enrols three people in a line, records an order of the last one, and prints what each has in the wallet.
+// Enrols three people in a line, records an order of the last one, and checks what each has in the wallet.
 // Nothing here is generated: the contracts are read from protos/ at start.
 
+import assert from "node:assert";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -10,7 +11,7 @@ import loader from "@grpc/proto-loader";
 
 const CALL_SECONDS = 10; // the services refuse a call without a deadline
 const WAIT_SECONDS = 30;
-const PROGRAM = process.argv[2] ?? "uds";
+const PROGRAM = "uds";
 
 const contracts = grpc.loadPackageDefinition(
   loader.loadSync(
@@ -48,6 +49,13 @@ const conversions = connect(contracts.attribution.v1.ConversionService, attribut
 const rewarding = connect(contracts.rewards.v1.RewardService, rewards);
 const wallets = connect(contracts.rewards.v1.WalletService, rewards);
 
+/** Sends a request two times: the second changes nothing and gives the same answer. */
+async function twice(method, request) {
+  const first = await method(request);
+  assert.deepEqual(await method(request), first);
+  return first;
+}
+
 /** Waits until the order is paid to `count` people: rewards follow a recorded order within moments. */
 async function untilPaid(conversion_id, count) {
   for (const end = Date.now() + WAIT_SECONDS * 1000; Date.now() < end; await sleep(50)) {
@@ -68,27 +76,39 @@ async function main() {
   const line = ["anna", "boris", "clara"].map((name) => `${name}-${run}`);
   for (const [number, participant_id] of line.entries()) {
     const sponsor_id = number ? line[number - 1] : "";
-    // The same request_id again would give the same answer again: a call that failed half-way is simply repeated.
     const request_id = `enrol-${participant_id}`;
-    await participants.enrollParticipant({ request_id, program_id: PROGRAM, participant: { participant_id, sponsor_id } });
+    const participant = { participant_id, sponsor_id };
+    await twice(participants.enrollParticipant, { request_id, program_id: PROGRAM, participant });
     console.log(sponsor_id ? `${participant_id}, invited by ${sponsor_id}` : participant_id);
   }
 
   const conversion_id = `order-${run}`;
   const amount = { currency_code: "RUB", amount_minor: "250000" };
-  const conversion = { conversion_id, event_type: "order", buyer_id: line[2], amount };
-  const recorded = await conversions.recordConversion({ program_id: PROGRAM, conversion });
+  const conversion = { conversion_id, event_type: "order", amount };
+  const refused = await conversions.recordConversion({ program_id: PROGRAM, conversion }).catch((error) => error);
+  assert.equal(refused.code, grpc.status.INVALID_ARGUMENT);
+  assert.match(refused.details, /^conversion\.buyer_id: /);
+  console.log(`refused, as it should be: ${refused.details}`);
+
+  conversion.buyer_id = line[2];
+  const recorded = await twice(conversions.recordConversion, { program_id: PROGRAM, conversion });
   const { referrer_id, reason } = recorded.conversion.attribution;
+  assert.equal(referrer_id, line[1]);
   console.log(`${conversion_id} of ${line[2]}: credited to ${referrer_id} (${reason})`);
 
   await untilPaid(conversion_id, line.length);
-  for (const participant_id of line) {
+  // 5 % for the buyer at once; 3 % and 1 % for the two above, held until the goods cannot be returned any more.
+  const expected = ["0.00 points available, 25.00 held", "0.00 points available, 75.00 held", "125.00 points available, 0.00 held"];
+  for (const [number, participant_id] of line.entries()) {
     const wallet = await wallets.getWallet({ program_id: PROGRAM, participant_id });
-    for (const { asset, minor_digits, available_minor, held_minor } of wallet.balances) {
+    const told = wallet.balances.map(({ asset, minor_digits, available_minor, held_minor }) => {
       const [available, held] = [available_minor, held_minor].map((minor) => decimal(minor, minor_digits));
-      console.log(`${participant_id}: ${available} ${asset} available, ${held} held`);
-    }
+      return `${available} ${asset} available, ${held} held`;
+    });
+    assert.deepEqual(told, [expected[number]]);
+    console.log(`${participant_id}: ${told}`);
   }
+  console.log("as it should be");
 }
 
 try {

@@ -1,0 +1,19 @@
+"""What docs/calling.md shows is what runs."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = sorted(script.parent.name for script in ROOT.glob("clients/*/run.sh"))
+
+
+def test_there_are_clients() -> None:
+    assert {"go-plain", "go", "java", "node", "python"} <= set(CLIENTS)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_commands_shown_for_a_language_are_those_of_its_client(client: str) -> None:
+    commands = (ROOT / "clients" / client / "run.sh").read_text().split("\n\n", 1)[1].strip()
+    assert f"```bash\n{commands}\n```" in (ROOT / "docs" / "calling.md").read_text()
+    assert f"[{client}]({client})" in (ROOT / "clients" / "README.md").read_text()
