@@ -125,6 +125,10 @@ async def test_a_payout_that_comes_back_is_as_old_as_it_was(
     assert await vera.balance() == (0, 75, 0, 0)
     await on(ledger, later, 365)
     assert await vera.balance() == (0, 50, 0, 0)
+    # It began no life of its own beside that.
+    for day in (465, 467, 731):
+        await on(ledger, later, day)
+        assert await vera.balance() == (0, 0, 0, 0)
     await vera.assert_clean()
 
 
