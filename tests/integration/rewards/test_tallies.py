@@ -21,18 +21,28 @@ async def test_what_is_added_is_there(ledger: Ledger, new_program_id: Callable[[
     nothing = (names.counter("volume"), 'quote " \\ brace {,} null', "")
     database = ledger.rewards.service.deps.database
     async with database.transaction() as conn:
-        await tallies.add(conn, program, {volume: 5, score: 2, nothing: 0}, {score: NOON})
-        await tallies.add(conn, program, {volume: -7, score: 1}, {score: NOON - timedelta(days=1)})
+        await tallies.add(conn, program, {volume: 5, score: 2, nothing: 0}, {score: (NOON, 7)})
+        await tallies.add(conn, program, {volume: -7, score: 1}, {score: (NOON - timedelta(days=1), 9)})
+        await tallies.add(conn, program, {score: 1}, {score: (NOON, 8)})
+        await tallies.add(conn, program, {score: -1}, {score: (NOON, 6)})
         await tallies.add(conn, program, {nothing: 3}, {})
         assert await tallies.load(conn, program, [volume, score, nothing]) == {volume: -2, nothing: 3}
         assert await tallies.load(conn, program, []) == {}
         row = (
             await conn.execute(
-                text("SELECT contest_id, participant_id, score, reach_time FROM contest_score WHERE program_id = :p"),
+                text("SELECT score, reach_time, reach_position FROM contest_score WHERE program_id = :p"),
                 {"p": program},
             )
         ).one()
-        assert tuple(row) == ("spring", "maria", 3, NOON)
+        assert tuple(row) == (3, NOON, 8)
+        await tallies.add(conn, program, {score: 1}, {score: (NOON + timedelta(seconds=1), 5)})
+        row = (
+            await conn.execute(
+                text("SELECT contest_id, participant_id, reach_position FROM contest_score WHERE program_id = :p"),
+                {"p": program},
+            )
+        ).one()
+        assert tuple(row) == ("spring", "maria", 5)
 
 
 async def test_of_many_periods_only_those_of_each_subject_are_loaded(
