@@ -3,10 +3,13 @@
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.check.lint import Finding, Warned
 from services.rewards.domain.check.lint import lint as lint_in_currency
+from services.rewards.domain.check.rounding import overpaid
 from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.plan.plan import Plan
 from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
@@ -32,6 +35,100 @@ def test_more_than_the_order_is_paid() -> None:
     (warned,) = lint(subject)
     assert warned.finding is Finding.PAYS_MORE_THAN_THE_ORDER
     assert "for one order up to 105 % of the order is paid" in warned.text
+
+
+HALF_UP, HALF_EVEN, DOWN = (getattr(plan_pb2, f"ROUNDING_MODE_{each}") for each in ("HALF_UP", "HALF_EVEN", "DOWN"))
+
+
+def shares(*percents: str, **fields: object) -> list[plan_pb2.Rule]:
+    """Rules that divide one order."""
+    return [
+        rule(f"r{number}", to=upline(number, number), amount=percent(each), **fields)
+        for number, each in enumerate(percents, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("percents", "asset", "rounding", "told"),
+    [
+        (("60", "35.5", "4.5"), "points", HALF_UP, "of an order worth 100 points they pay 101"),
+        (("50", "50"), "USD", HALF_UP, "of an order worth 1.01 USD they pay 1.02"),
+        (("50", "50"), "USD", HALF_EVEN, "of an order worth 1.03 USD they pay 1.04"),
+        (("33.33", "33.33", "33.33"), "USD", HALF_EVEN, "they pay"),
+        (("99.9999", "0.0001"), "USD", HALF_UP, "of an order worth 5000.00 USD they pay 5000.01"),
+    ],
+)
+def test_parts_that_round_to_more_than_the_whole(
+    percents: tuple[str, ...], asset: str, rounding: int, told: str
+) -> None:
+    (warned,) = lint(plan(*shares(*percents, asset=asset), rounding=rounding))
+    assert (warned.finding, warned.path) == (Finding.PARTS_MORE_THAN_THE_WHOLE, "plan.rules[0].amount")
+    names = " and ".join(f"'r{number}'" for number in range(1, len(percents) + 1))
+    assert warned.text.startswith(f"rules {names} round one by one")
+    assert told in warned.text
+    assert warned.text.endswith("divide an allotment by `allot`, or round DOWN")
+
+
+def test_the_levels_of_one_rule_and_margins_and_lines_are_looked_at_too() -> None:
+    amount = plan_pb2.Amount(per_level=plan_pb2.PerLevelAmount(percents=["50", "50"], of=plan_pb2.AMOUNT_BASE_MARGIN))
+    (warned,) = lint(plan(rule(to=upline(1, 2), amount=amount), rounding=HALF_UP))
+    assert "the levels of rule 'r' round one by one, so that of a margin worth 1.01 USD" in warned.text
+    of_lines = [rule(each, amount=percent("50", plan_pb2.AMOUNT_BASE_LINES), lines="line.sku == 'a'") for each in "ab"]
+    (warned,) = lint(plan(*of_lines, rounding=HALF_UP))
+    assert "of lines worth 1.01 USD" in warned.text
+
+
+@pytest.mark.parametrize(
+    ("rules", "rounding"),
+    [
+        (shares("60", "35.5", "4.5"), DOWN),
+        (shares("30", "30", "30"), HALF_UP),
+        (shares("5", "2", "1"), HALF_UP),
+        (shares("100"), HALF_UP),
+        ([rule("a", amount=percent("50")), rule("b", amount=percent("50", plan_pb2.AMOUNT_BASE_MARGIN))], HALF_UP),
+        ([rule("a", amount=percent("50")), rule("b", amount=percent("50"), asset="points")], HALF_UP),
+        ([rule("a", amount=percent("50")), rule("b", on=["renewal"], amount=percent("50"))], HALF_UP),
+        ([rule("a", amount=percent("50"), group="g"), rule("b", amount=percent("50"), group="g")], HALF_UP),
+        (
+            [
+                rule("a", amount=percent("50"), when="event.new_customer"),
+                rule("b", amount=percent("50"), when="!event.new_customer"),
+            ],
+            HALF_UP,
+        ),
+    ],
+)
+def test_no_false_alarm_of_parts(rules: list[plan_pb2.Rule], rounding: int) -> None:
+    assert lint(plan(*rules, rounding=rounding)) == []
+
+
+def test_an_asset_that_divides_evenly_and_an_allotment_are_no_alarm() -> None:
+    finer = plan(*shares("50", "50", asset="points"), assets=[points(digits=3)], rounding=HALF_UP)
+    assert lint(finer) == []
+    part = plan_pb2.Amount(allot=plan_pb2.AllotAmount(allotment="pot", weights=["1"]))
+    both = [rule("a", to=buyer(), amount=part), rule("b", amount=part)]
+    pot = plan_pb2.Allotment(allotment_id="pot", asset="USD", percent="100")
+    assert lint(plan(*both, allotments=[pot], rounding=HALF_UP)) == []
+
+
+@given(
+    st.lists(st.integers(1, 9_999), min_size=2, max_size=4).filter(lambda parts: sum(parts) <= 10_000),
+    st.sampled_from([HALF_UP, HALF_EVEN]),
+    st.lists(st.integers(100, 1_099), min_size=20, max_size=20),
+)
+def test_what_is_told_of_parts_is_so_and_of_ordinary_amounts_all_is_told(
+    parts: list[int], rounding: int, wholes: list[int]
+) -> None:
+    subject = plan(*shares(*(f"{each / 100:.2f}" for each in parts)), rounding=rounding)
+    found = list(overpaid(subject))
+    paid = {
+        whole: sum(subject.round(each * whole, 10_000) for each in parts)
+        for whole in [*wholes, *(each.whole_minor for each in found)]
+    }
+    for each in found:
+        assert each.paid_minor == paid[each.whole_minor] > each.whole_minor >= 100
+    if not found:
+        assert all(paid[whole] <= whole for whole in wholes)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
+from services.rewards.domain.check.rounding import overpaid
 from services.rewards.domain.check.worlds import domains_of, every_level, is_ever_true
 from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.decide.facts import DAYS_SINCE_BIND
@@ -17,6 +18,7 @@ from services.rewards.domain.plan.plan import Plan, Rule
 from services.rewards.domain.plan.tiers import TierMode, Tiers
 
 _WHOLE: Final = 100
+_BASES: Final = {Base.ORDER: "an order", Base.MARGIN: "a margin", Base.LINES: "lines"}
 _COSTS: Final = frozenset({"event.amount_minor", "lines"})
 """A condition on these can ask for a purchase."""
 
@@ -25,6 +27,7 @@ class Finding(Enum):
     """What kind of thing it is. The names are part of the contract."""
 
     PAYS_MORE_THAN_THE_ORDER = "pays_more_than_the_order"
+    PARTS_MORE_THAN_THE_WHOLE = "parts_more_than_the_whole"
     UNREACHABLE_TIER = "unreachable_tier"
     TIER_PAYS_LESS = "tier_pays_less"
     NEVER_MATCHES = "never_matches"
@@ -50,6 +53,7 @@ def lint(plan: Plan, currency_digits: int) -> list[Warned]:
     currency, for amounts are told in whole units."""
     return [
         *_too_much(plan),
+        *_rounded_up(plan),
         *(each for rule in plan.rules for each in _of_rule(plan, rule, currency_digits)),
         *_groups(plan),
         *_unused(plan),
@@ -85,6 +89,20 @@ def _too_much(plan: Plan) -> Iterator[Warned]:
                 "plan.rules",
                 f"for one {event_type} up to {fraction_text(cost.order_percent)} % of the order is paid, before caps and budgets",
             )
+
+
+def _rounded_up(plan: Plan) -> Iterator[Warned]:
+    for found in overpaid(plan):
+        names = " and ".join(repr(each.rule_id) for each in found.rules)
+        who = f"rules {names}" if len(found.rules) > 1 else f"the levels of rule {names}"
+        asset = found.rules[0].asset
+        whole, paid = (minor_text(each, asset.digits) for each in (found.whole_minor, found.paid_minor))
+        yield Warned(
+            Finding.PARTS_MORE_THAN_THE_WHOLE,
+            f"plan.rules[{found.rules[0].ordinal}].amount",
+            f"{who} round one by one, so that of {_BASES[found.base]} worth {whole} {asset.code} they pay {paid}:"
+            " divide an allotment by `allot`, or round DOWN",
+        )
 
 
 def _never(plan: Plan, rule: Rule, path: str) -> Iterator[Warned]:

@@ -12,12 +12,16 @@ from services.rewards.domain.plan.plan import MAX_LEVEL, Plan, Rule
 from services.rewards.domain.plan.qualification import Unqualified
 
 MAX_WORLDS: Final = 5_000
-"""Combinations of values that are tried; where there are more, everything is taken to be true at once. A tenth of a
-second."""
+"""Combinations of values that are tried to find out whether a condition is ever true: some hundredths of a second."""
+MAX_ASKED: Final = 20_000
+"""How often units are asked whether they are paid, over all combinations and all units of an event type. Beyond it they are taken to be paid
+together: a plan of 200 rules with 64 levels each must not keep whoever else publishes waiting."""
 _OF_PERSON: Final = ("beneficiary.", COUNTERS_PREFIX, "level")
 
 Domains = Mapping[str, Collection[object]]
 """All values of the variables that have few."""
+Alternatives = dict[int, Mapping[Variable, Collection[object]] | None]
+"""What conditions tell of themselves, by their identity."""
 Key = tuple[Variable, object]
 """A variable, and of whom it is where it is one of who is paid."""
 
@@ -72,7 +76,7 @@ def every_level(rule: Rule) -> Iterable[int]:
 
 def is_ever_true(condition: Condition, domains: Domains) -> bool:
     """False only where everything that it can be was tried."""
-    choices = _choices(condition, domains)
+    choices = _choices(condition, domains, condition.alternatives)
     if choices is None or prod(len(each) for each in choices.values()) > MAX_WORLDS:
         return True
     return any(_holds(condition, dict(zip(choices, values, strict=True))) for values in product(*choices.values()))
@@ -83,15 +87,19 @@ def possible(
 ) -> Iterator[list[frozenset[int]]]:
     """For each part of the units that has nothing to do with the others, the sets of them that can be paid together,
     by their positions. `bound`: positions of units that belong to one part for another reason."""
-    asked = [_Asked.of(plan, event_type, each) for each in units]
+    read: Alternatives = {}
+    asked = [_Asked.of(plan, event_type, each, read) for each in units]
+    may_ask = MAX_ASKED
     for part in _parts([each.keys for each in asked], bound):
         values: dict[Key, set[object]] = {}
         for each in (choice for position in part for choice in asked[position].choices):
             for key, choices in each.items():
                 values.setdefault(key, set()).update(choices)
-        if prod(len(each) for each in values.values()) > MAX_WORLDS:
+        count = prod(len(each) for each in values.values()) * len(part)
+        if count > may_ask:
             yield [frozenset(part)]
             continue
+        may_ask -= count
         sets: dict[frozenset[int], None] = {}
         for chosen in product(*values.values()):
             world = dict(zip(values, chosen, strict=True))
@@ -108,11 +116,14 @@ class _Asked:
         self._known: dict[tuple[int, tuple[object, ...]], bool] = {}
 
     @classmethod
-    def of(cls, plan: Plan, event_type: str, unit: Unit) -> "_Asked":
+    def of(cls, plan: Plan, event_type: str, unit: Unit, read: "Alternatives") -> "_Asked":
+        """`read`: of conditions that other units have too, which are many levels of few rules."""
         asked = cls()
         domains = domains_of(plan, [event_type], [unit.rule.levels[unit.number].level])
         for condition in unit.conditions:
-            choices = _choices(condition, domains)
+            if id(condition) not in read:
+                read[id(condition)] = condition.alternatives
+            choices = _choices(condition, domains, read[id(condition)])
             if choices is not None:
                 asked._conditions.append(condition)
                 asked.choices.append({_key(each, unit): values for each, values in choices.items()})
@@ -137,11 +148,12 @@ def _key(variable: Variable, unit: Unit) -> Key:
     return variable, unit.person if variable[0].startswith(_OF_PERSON) else None
 
 
-def _choices(condition: Condition, domains: Domains) -> dict[Variable, Collection[object]] | None:
+def _choices(
+    condition: Condition, domains: Domains, told: Mapping[Variable, Collection[object]] | None
+) -> dict[Variable, Collection[object]] | None:
     """Every value to try of every variable; None where there is no telling."""
     if condition.names <= domains.keys():
         return {(name, ""): domains[name] for name in sorted(condition.names)}
-    told = condition.alternatives
     if told is None:
         return None
     return {variable: values if variable[1] else domains.get(variable[0], values) for variable, values in told.items()}
@@ -164,16 +176,22 @@ def _holds(condition: Condition, chosen: Mapping[Variable, object]) -> bool:
 
 def _parts(keys: Sequence[set[Key]], bound: Iterable[Iterable[int]]) -> list[list[int]]:
     """Positions, those together that share a key, directly or by way of others."""
-    by_key: dict[Key, list[int]] = {}
+    found = list(range(len(keys)))
+
+    def root(position: int) -> int:
+        while found[position] != position:
+            found[position] = position = found[found[position]]
+        return position
+
+    by_key: dict[Key, int] = {}
     for position, each in enumerate(keys):
         for key in each:
-            by_key.setdefault(key, []).append(position)
-    part_of = list(range(len(keys)))
-    for together in [*by_key.values(), *bound]:
-        joined = {part_of[position] for position in together}
-        if joined:
-            part_of = [min(joined) if each in joined else each for each in part_of]
+            found[root(position)] = root(by_key.setdefault(key, position))
+    for together in bound:
+        first, *others = list(together) or [0]
+        for position in others:
+            found[root(position)] = root(first)
     parts: dict[int, list[int]] = {}
-    for position, part in enumerate(part_of):
-        parts.setdefault(part, []).append(position)
+    for position in range(len(keys)):
+        parts.setdefault(root(position), []).append(position)
     return list(parts.values())

@@ -1574,7 +1574,7 @@ class PlanWarning(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """What kind of thing it is: PAYS_MORE_THAN_THE_ORDER, UNREACHABLE_TIER, TIER_PAYS_LESS, NEVER_MATCHES, COMPETING_UNITS, LONELY_GROUP,
+    """What kind of thing it is: PAYS_MORE_THAN_THE_ORDER, PARTS_MORE_THAN_THE_WHOLE, UNREACHABLE_TIER, TIER_PAYS_LESS, NEVER_MATCHES, COMPETING_UNITS, LONELY_GROUP,
     COSTS_NOTHING_TO_TRIGGER, UNUSED_COUNTER or SHARE_OF_OTHERS.
     """
     field: _builtins.str
