@@ -204,7 +204,7 @@ class RecordClicksRequest(_message.Message):
     """Also returns a token for each click, an empty one for those that are no visits."""
     @_builtins.property
     def clicks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Click]:
-        """The clicks, 1 to 1,000."""
+        """The clicks, 1 to 1,000; the whole request at most 4 MB."""
 
     def __init__(
         self,
@@ -257,7 +257,7 @@ class StreamClicksRequest(_message.Message):
     CLICKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def clicks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Click]:
-        """The clicks, 1 to 1,000."""
+        """The clicks, 1 to 1,000; the whole request at most 4 MB."""
 
     def __init__(
         self,

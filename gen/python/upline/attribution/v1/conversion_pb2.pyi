@@ -305,7 +305,7 @@ class ConversionDraft(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionLine]:
-        """The order's lines, at most 500; where given, they must sum to `amount`."""
+        """The order's lines, at most 500; where given, they must sum to `amount`. A conversion has at most 960 kB, with its upline's attributes."""
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
@@ -645,7 +645,7 @@ class RecordConversionsRequest(_message.Message):
     """The program."""
     @_builtins.property
     def conversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionDraft]:
-        """What happened, 1 to 1,000, in the order in which it is to be settled."""
+        """What happened, 1 to 1,000, in the order in which it is to be settled; the whole request at most 4 MB."""
 
     def __init__(
         self,
@@ -755,7 +755,7 @@ class ReverseConversionsRequest(_message.Message):
     """The program."""
     @_builtins.property
     def reversals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReversalDraft]:
-        """What is taken back, 1 to 1,000, in the order in which it takes effect."""
+        """What is taken back, 1 to 1,000, in the order in which it takes effect; the whole request at most 4 MB."""
 
     def __init__(
         self,

@@ -337,7 +337,7 @@ class EnrollParticipantsRequest(_message.Message):
     """As in EnrollParticipantRequest; one who is refused refuses the whole call."""
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParticipantDraft]:
-        """Whom to enrol, in an order in which every sponsor comes before his referees. 1 to 1,000."""
+        """Whom to enrol, in an order in which every sponsor comes before his referees. 1 to 1,000; the whole request at most 4 MB."""
 
     def __init__(
         self,
