@@ -28,6 +28,7 @@ from chassis.patterns import told
 from chassis.settings import ServiceSettings
 from chassis.sizes import MAX_READ_BYTES, SizeBound, TooLong
 from chassis.telemetry import BROKER_READY, RPC_SECONDS
+from chassis.topology import BROKER_NAME
 
 MAX_CONNECTION_AGE_MS = 30 * 60 * 1000
 """Connections are re-made now and then, so that new replicas get their share."""
@@ -38,8 +39,6 @@ DRAIN_SECONDS = 10.0
 """For calls in flight to end when the server stops; those that do not are cut off."""
 READINESS_SECONDS = 2.0
 """Between two looks at the probes; what was not right is looked at ten times as often."""
-BROKER_NAME = "broker"
-"""What health answers to is names of services, the empty one for the whole, and this one."""
 PROBE_SECONDS = 10.0
 
 Wrapped = Callable[[Any, Any], Any]

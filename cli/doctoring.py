@@ -20,6 +20,7 @@ import psycopg
 from chassis.embedded import nats, postgres
 from chassis.embedded.state import running_stack
 from chassis.migrate import head_revision
+from chassis.topology import BROKER_NAME
 from cli.connection import Where, named
 from cli.stack.errors import PortTaken
 from cli.stack.health import health
@@ -188,7 +189,11 @@ def _services(deployment: Deployment) -> list[Finding]:
     findings = []
     for name in SERVICES:
         answer = health(deployment.services[name])
-        findings.append(Finding(name, answer == "SERVING", answer, f"look at {deployment.logs.format(name)}"))
+        log = deployment.logs.format(name)
+        findings.append(Finding(name, answer == "SERVING", answer, f"look at {log}"))
+        if (broker := health(deployment.services[name], name=BROKER_NAME)) == "NOT_SERVING":
+            advice = f"the broker does not answer, or does not store: look for `not ready` in {log}"
+            findings.append(Finding(f"broker of {name}", False, broker, advice))
     return findings
 
 
@@ -210,7 +215,16 @@ def _broker(deployment: Deployment) -> list[Finding]:
     except (urllib.error.URLError, OSError, ValueError) as error:
         return [Finding("sync_interval", False, f"the NATS monitor does not answer: {error}", deployment.restart)]
     always = bool(config.get("sync_always"))
-    return [Finding("sync_interval", always, "always" if always else "not always", advice)]
+    said = nats.ailment(url)
+    return [
+        Finding("sync_interval", always, "always" if always else "not always", advice),
+        Finding(
+            "streams",
+            not said,
+            said or "the broker has nothing to say against them",
+            f"free disk space; then {deployment.restart}, unless the broker was started again by itself",
+        ),
+    ]
 
 
 def _dead_letters(conn: psycopg.Connection[Any], service: str) -> Finding:

@@ -80,6 +80,11 @@ class EmbeddedServer(ABC):
         """Whether the server process lives."""
         return self._child is not None and self._child.running
 
+    @property
+    def pid(self) -> int:
+        """Its process, or the last one it had; 0 before the first start."""
+        return self._child.process.pid if self._child else 0
+
     def stop(self) -> None:
         """Stops the server."""
         if self._child:

@@ -5,12 +5,17 @@ import os
 import signal
 import socket
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from chassis.embedded.child import Child, EmbeddedServer
 from chassis.embedded.state import StateDirectory, free_port
 
 START_SECONDS = 30.0
+LOOK_SECONDS = 2.0
+"""A monitor that takes longer tells nothing about the streams."""
 MAX_STORE_BYTES = 64 * 1024**3
 """A ceiling, not a reservation on disk; the streams have their own limits below it."""
 
@@ -21,6 +26,21 @@ def binary() -> Path:
     if not program.exists():
         raise RuntimeError("the embedded nats-server is not installed: run `make setup`")
     return program
+
+
+def ailment(monitor_url: str) -> str:
+    """What the broker itself says is wrong with its streams; empty if nothing is, or it does not say.
+
+    A stream that could not be written once, as on a full disk, refuses from then on until the broker is restarted.
+    """
+    try:
+        urlopen(f"{monitor_url}/healthz", timeout=LOOK_SECONDS).close()  # noqa: S310 - an operator's own address
+    except HTTPError as error:
+        with error, suppress(ValueError):
+            return str(json.load(error).get("error", ""))
+    except OSError:
+        pass
+    return ""
 
 
 class Nats(EmbeddedServer):

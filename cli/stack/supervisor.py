@@ -4,6 +4,7 @@ Every child asks the kernel to die with the thread that started it (prctl(2): "t
 does all of the starting, also the starting again, and lives until the last child has stopped.
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from chassis.embedded.nats import Nats
+from chassis.embedded.nats import Nats, ailment
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory
 from chassis.file_clock import CLUSTER_NAME
 from chassis.migrate import migrate, role_name
+from cli.stack.broker_care import BrokerCare
 from cli.stack.errors import StackFailed
 from cli.stack.health import health
 from cli.stack.layout import SCALED, SERVICES, Layout
@@ -55,6 +57,7 @@ class Stack:
             else Postgres(state, {"cluster_name": CLUSTER_NAME} if test_clock_file else {})
         )
         self._nats = None if layout.external.nats_url else Nats(state)
+        self._broker_care = BrokerCare()
         self._processes: list[Process] = []
         self._follower = Follower(show) if show else None
         self._up = threading.Event()
@@ -170,9 +173,22 @@ class Stack:
     def _watch(self) -> None:
         if self._postgres and not self._postgres.running:
             self._restart_server("PostgreSQL", self._postgres)
-        if self._nats and not self._nats.running:
-            self._restart_server("NATS", self._nats)
+        if self._nats:
+            self._care_for(self._nats)
+            if not self._nats.running:
+                self._restart_server("NATS", self._nats)
+                self._broker_care.began()
         self._watch_services()
+
+    def _care_for(self, broker: Nats) -> None:
+        """Stops a broker that refuses to store although there is space, as after its disk was full; it is started again then."""
+        now = time.monotonic()
+        if not broker.running or not self._broker_care.due(now):
+            return
+        said = ailment(broker.monitor_url)
+        if self._broker_care.needs_restart(now, said, shutil.disk_usage(broker.store).free):
+            self._say(f"NATS does not store, though there is space ({said}); stopping it")
+            broker.stop()
 
     def _restart_server(self, name: str, server: Postgres | Nats) -> None:
         """Starts it again on the same port. Helper processes of a killed one may need a moment to leave its files."""

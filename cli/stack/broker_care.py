@@ -1,0 +1,52 @@
+"""Whether the broker is to be started again because it does not store, though it could."""
+
+from dataclasses import dataclass
+
+LOOK_SECONDS = 2.0
+UNWELL_SECONDS = 5.0
+"""Of saying so, so that a passing word is none."""
+MIN_FREE_BYTES = 16 * 1024**2
+"""Twice the largest message. With less it would be full again at once."""
+FIRST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 300.0
+"""Pauses between restarts double up to this: what a restart does not mend is not mended by many."""
+
+
+@dataclass(slots=True)
+class BrokerCare:
+    """What was seen of one broker."""
+
+    was_well: bool = False
+    """Since it was started: until it has read its streams, it says that it is unwell, and must not be disturbed."""
+    next_look: float = 0.0
+    unwell_since: float | None = None
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+    not_before: float = 0.0
+
+    def began(self) -> None:
+        """The broker was started."""
+        self.was_well = False
+        self.unwell_since = None
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to look; then `needs_restart` is to be asked."""
+        if now < self.next_look:
+            return False
+        self.next_look = now + LOOK_SECONDS
+        return True
+
+    def needs_restart(self, now: float, ailment: str, free_bytes: int) -> bool:
+        """Whether it has been unwell for long enough, with space, and the last restart is long enough ago."""
+        if not ailment:
+            self.was_well, self.unwell_since = True, None
+            if now >= self.not_before:
+                self.pause_seconds = FIRST_PAUSE_SECONDS
+            return False
+        if self.unwell_since is None:
+            self.unwell_since = now
+        patient = now - self.unwell_since < UNWELL_SECONDS or now < self.not_before
+        if not self.was_well or patient or free_bytes < MIN_FREE_BYTES:
+            return False
+        self.not_before = now + self.pause_seconds
+        self.pause_seconds = min(2 * self.pause_seconds, LONGEST_PAUSE_SECONDS)
+        return True
