@@ -22,7 +22,6 @@ from upline.attribution.v1.click_pb2 import (
 )
 
 from chassis.database import is_transient
-from chassis.errors import UplineError
 from chassis.ids import random_token
 from services.attribution.commands.clicks import ClickDeps, keep_click, seal_click
 from services.attribution.domain.destination import consent_of, with_parameters
@@ -182,11 +181,13 @@ class Redirect:
             sealed.click.visitor_id = ""
         try:
             await asyncio.wait_for(keep_click(self._deps, sealed), RECORD_SECONDS)
-        except (UplineError, TimeoutError) as error:
-            self._count_unrecorded(str(error) or f"not confirmed within {RECORD_SECONDS} seconds")
+        except TimeoutError:
+            self._count_unrecorded(f"not confirmed within {RECORD_SECONDS} seconds")
+        except Exception as error:  # whatever it is, a bug of ours too, the visitor is not to pay for it
+            self._count_unrecorded(error)
         return token, kind
 
-    def _count_unrecorded(self, error: str) -> None:
+    def _count_unrecorded(self, error: Exception | str) -> None:
         _UNRECORDED.inc()
         self._unrecorded += 1
         now = time.monotonic()

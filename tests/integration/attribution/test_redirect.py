@@ -267,16 +267,20 @@ class OtherRedirect:
         await self.server.stop()
 
 
-@pytest.mark.parametrize("hangs", [True, False])
+@pytest.mark.parametrize("fault", [None, BrokerTimeout(), KeyError("a bug")])
 async def test_without_the_stream_a_visitor_is_led_on_with_a_token(
-    attribution: Running, shop: Shop, browser: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, hangs: bool
+    attribution: Running,
+    shop: Shop,
+    browser: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception | None,
 ) -> None:
     monkeypatch.setattr(redirect, "RECORD_SECONDS", 0.1)
 
     async def publish(_payload: bytes) -> None:
-        if hangs:
-            await asyncio.sleep(1)
-        raise BrokerTimeout
+        if fault is not None:
+            raise fault
+        await asyncio.sleep(1)  # hangs
 
     async with OtherRedirect(attribution, publish) as base:
         response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}?upline_consent=1")
