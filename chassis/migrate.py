@@ -73,6 +73,11 @@ def _revisions(service: str) -> frozenset[str]:
     return frozenset(each.revision for each in ScriptDirectory.from_config(_config(service)).walk_revisions())
 
 
+def is_known(service: str, revision: str) -> bool:
+    """Whether the code has this revision; one that it has not is of a newer version."""
+    return revision in _revisions(service)
+
+
 async def assert_migrated(database: Database, service: str) -> None:
     """Raises if the service cannot work with the database: its tables are older than the code, or its role may not use
     them.
@@ -85,7 +90,7 @@ async def assert_migrated(database: Database, service: str) -> None:
         found = None
         if not any(each.name in (service, "alembic_version") for each in lacking):
             found = (await conn.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
-    if found is not None and found != (wanted := head_revision(service)) and found in _revisions(service):
+    if found is not None and found != (wanted := head_revision(service)) and is_known(service, found):
         raise RuntimeError(
             f"database of {service} is at revision {found}, the code needs {wanted}: run `upline migrate`"
         )

@@ -8,6 +8,7 @@ import typer
 from cli.commands.apply import apply, export
 from cli.commands.approvals import approvals
 from cli.commands.audit import audit
+from cli.commands.backup import backup, restore
 from cli.commands.dead_letters import dead_letters
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
@@ -58,6 +59,8 @@ for command in (
     rebuild,
     doctor,
     migrate,
+    backup,
+    restore,
     health,
 ):
     app.command()(command)

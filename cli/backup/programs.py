@@ -1,0 +1,97 @@
+"""PostgreSQL's client programs, which make and read dumps: found, and run without a password on their command line."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from chassis.embedded import postgres
+from cli.failures import USAGE, CommandFailed
+
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A folder with `pg_dump` and `pg_restore`."""
+
+    folder: Path
+
+    @contextmanager
+    def running(
+        self, name: str, url: str, *arguments: str, stdin: int, stdout: int
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A program that works on a database, killed if the block is left before it ends. Raises CommandFailed with what
+        it said if it fails."""
+        where = conninfo_to_dict(url)
+        password = where.pop("password", None)
+        environment = dict(os.environ) | ({"PGPASSWORD": str(password)} if password else {})
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(  # noqa: S603 - the programs of the operator's choice
+                [str(self.folder / name), "--no-password", "--dbname", make_conninfo("", **where), *arguments],
+                env=environment,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=said,
+            )
+            try:
+                yield process
+                code = process.wait()
+            except BrokenPipeError:  # it has ended already, and says why
+                code = process.wait()
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            if code != 0:
+                raise CommandFailed(f"{name} failed: {_end(said)}")
+
+
+def find(server_major: int, given: Path | None) -> Programs:
+    """The programs in the folder that was given; else those of the embedded PostgreSQL or of PATH. Raises CommandFailed
+    where there are none that are as new as the server: older ones cannot read it."""
+    found: list[str] = []
+    for folder in [given] if given else _known():
+        if (version := _version(folder / "pg_dump")) is None:
+            continue
+        if version >= server_major:
+            return Programs(folder)
+        found.append(f"{folder} has those of PostgreSQL {version}")
+    where = f" in {given}" if given else ""
+    told = "; ".join(found) or f"pg_dump and pg_restore are not to be found{where}"
+    raise CommandFailed(
+        f"{told}, but the server is PostgreSQL {server_major}: install its client programs (postgresql-client-{server_major}),"
+        " or name the folder of newer ones with --programs",
+        USAGE,
+    )
+
+
+def _known() -> list[Path]:
+    folders = []
+    with suppress(RuntimeError):  # a deployment without embedded servers
+        folders.append(postgres.binaries())
+    if program := shutil.which("pg_dump"):
+        folders.append(Path(program).parent)
+    return folders
+
+
+def _version(program: Path) -> int | None:
+    try:
+        answer = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = _VERSION.search(answer.stdout)
+    return int(match[1]) if match else None
+
+
+def _end(said: IO[bytes], lines: int = 5) -> str:
+    said.seek(0)
+    return "\n".join(said.read().decode(errors="replace").strip().splitlines()[-lines:])

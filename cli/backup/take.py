@@ -1,0 +1,100 @@
+"""Takes a backup: totals and dump of the same moment, while services go on."""
+
+import os
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, cast
+
+import psycopg
+from pydantic import SecretStr
+
+from chassis.secrets import derive_key
+from cli.backup import archive, totals
+from cli.backup.archive import Moved
+from cli.backup.place import Place
+from cli.backup.programs import Programs, find
+from cli.backup.telling import Tell
+from cli.failures import CommandFailed
+from cli.stack.layout import SERVICES
+
+FINGERPRINT_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was kept."""
+
+    moment: str
+    tables: int
+    rows: int
+    bytes: int
+    """Of the dump."""
+
+
+def take(place: Place, file: Path | None, out: IO[bytes] | None, given: Path | None, tell: Tell) -> Taken:
+    """Writes a backup into a file that is not there yet, or where there is none, into `out`. The file gets its name when
+    it is complete, and its owner alone may read it."""
+    if out is not None:
+        return _write(place, out, given, tell)
+    if file is None or file.exists():
+        raise CommandFailed(f"{file} exists already: a backup never replaces another; choose another name")
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)  # for its owner only
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            taken = _write(place, stream, given, tell)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return taken
+
+
+def fingerprint(secret: str) -> str:
+    """By which an installation's secret is known again; empty for none. It tells nothing of it."""
+    return derive_key(SecretStr(secret), "backup-fingerprint")[:FINGERPRINT_BYTES].hex() if secret else ""
+
+
+def _write(place: Place, out: IO[bytes], given: Path | None, tell: Tell) -> Taken:
+    with psycopg.connect(place.url, connect_timeout=10) as conn:
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        conn.read_only = True
+        programs = find(conn.info.server_version // 10_000, given)
+        if missing := set(SERVICES) - set(totals.schemas(conn)):
+            raise CommandFailed(f"the database has no {', no '.join(sorted(missing))}: nothing was ever kept there")
+        snapshot = _one(conn, "SELECT pg_export_snapshot()")
+        tell("counting what there is")
+        found = totals.read(conn)
+        manifest = {
+            "moment": datetime.now(UTC).isoformat(timespec="seconds"),
+            "postgresql": _one(conn, "SHOW server_version"),
+            "revisions": {each: _one(conn, f"SELECT version_num FROM {each}.alembic_version") for each in SERVICES},
+            "secret_fingerprint": fingerprint(place.secret),
+            "totals": asdict(found),
+        }
+        size = 0
+
+        def moved(bytes_so_far: int) -> None:
+            nonlocal size
+            size = bytes_so_far
+            tell(f"dumping: {size / 1e6:,.0f} MB", passing=True)
+
+        tell("dumping")
+        _dump(programs, place.url, snapshot, out, manifest, moved)
+    return Taken(str(manifest["moment"]), len(found.tables), found.rows, size)
+
+
+def _dump(programs: Programs, url: str, snapshot: str, out: IO[bytes], manifest: dict[str, Any], moved: Moved) -> None:
+    schemas = [f"--schema={each}" for each in SERVICES]
+    arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", *schemas]
+    with programs.running("pg_dump", url, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        archive.write(out, manifest, cast(IO[bytes], process.stdout), lambda: process.wait() == 0, moved)
+
+
+def _one(conn: totals.Connection, query: str) -> str:
+    row = conn.execute(query.encode()).fetchone()
+    return str(row[0]) if row else ""

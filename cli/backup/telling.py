@@ -1,0 +1,35 @@
+"""Says on stderr how far long work has come: in place on a terminal, in a line a stage elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from cli.output import err
+
+
+class Tell(Protocol):
+    """Takes what is being done now."""
+
+    def __call__(self, line: str, *, passing: bool = False) -> None:
+        """`passing`: worth seeing only where the next one takes its place."""
+        ...
+
+
+@contextmanager
+def telling(beginning: str) -> Iterator[Tell]:
+    """For as long as the work lasts."""
+    if not err.is_terminal:
+
+        def line_by_line(line: str, *, passing: bool = False) -> None:
+            if not passing:
+                err.print(line, markup=False)
+
+        line_by_line(beginning)
+        yield line_by_line
+        return
+    with err.status(beginning) as status:
+
+        def in_place(line: str, *, passing: bool = False) -> None:
+            status.update(line)
+
+        yield in_place
