@@ -65,7 +65,7 @@ class Attribution:
             self._settings.nats_url, SERVICE, self._settings.nats_monitor_url, (CLICKS, CONVERSIONS)
         )
         self._open.push_async_callback(self._stream.close)
-        ready = partial(self._stream.ready, (CLICKS, CONVERSIONS))
+        ready = partial(self._stream.ready, (CLICKS,))  # events wait in the outbox where theirs is full
         self.server = Server(self._settings, self._probes, Probe("broker", ready))
         self._relay = Relay(self._database, self._stream, CONVERSIONS)
         self._serve_people()
