@@ -51,6 +51,7 @@ _CONVERSION: Final = _EVENT | {
     DAYS_SINCE_BIND: cel.Type.INT,
 }
 _PERSON: Final = {"beneficiary.id": cel.Type.STRING, "beneficiary.attributes": _TEXTS, "level": cel.Type.INT}
+_ROOTS_OF_PERSON: Final = frozenset({"beneficiary", "level", COUNTERS_PREFIX.rstrip(".")})
 RESERVED: Final = frozenset(
     [
         "as",
@@ -237,7 +238,7 @@ class Compiler:
         unknown = re.search(r"undeclared reference to '([^']*)'", what)
         if unknown is None:
             return where + what
-        if scope is Scope.CONVERSION and self._is_valid(text, Scope.PERSON):
+        if scope is Scope.CONVERSION and unknown[1].partition(".")[0] in _ROOTS_OF_PERSON:
             return f"{where}may ask for the conversion and its buyer only, not for {unknown[1]!r}"
         return where + self._unknown(unknown[1], scope)
 

@@ -11,14 +11,12 @@ class Problems:
 
     def __init__(self, *, stored: bool = False) -> None:
         self._stored = stored
-        self._violations: list[FieldViolation] = []
+        self._violations: dict[FieldViolation, None] = {}
 
     def wrong(self, path: str, description: str) -> None:
         """Notes something that has no meaning: no plan can be made of it. What is said of each level alike is noted
         once."""
-        violation = FieldViolation(path, description)
-        if violation not in self._violations:
-            self._violations.append(violation)
+        self._violations[FieldViolation(path, description)] = None
 
     def forbid(self, path: str, description: str) -> None:
         """Notes something that has a meaning, and that no plan is published with. A stored one was, when less was
@@ -29,7 +27,7 @@ class Problems:
     def raise_any(self) -> None:
         """INVALID_ARGUMENT if there is one."""
         if self._violations:
-            raise invalid_fields(self._violations, "INVALID_PLAN")
+            raise invalid_fields(list(self._violations), "INVALID_PLAN")
 
     def refuse_unknown(self, message: Message, path: str) -> None:
         """A field that this server does not know would be money it does not pay."""

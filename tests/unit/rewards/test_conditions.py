@@ -96,6 +96,8 @@ def test_a_gate_asks_for_counters_and_the_amount() -> None:
         ("lines.exists(l, l.colour == 'x')", Scope.PERSON, "undefined field 'colour'"),
         ("level == 1", Scope.CONVERSION, "may ask for the conversion and its buyer only, not for 'level'"),
         ("counters.sales > 1", Scope.CONVERSION, "may ask for the conversion and its buyer only"),
+        ("counters.sale > 1", Scope.CONVERSION, "the conversion and its buyer only, not for 'counters.sale'"),
+        ("beneficiary.name == 'a'", Scope.CONVERSION, "the conversion and its buyer only, not for 'beneficiary.name'"),
         ("buyer.bound", Scope.LINE, "'buyer.bound' is not known"),
         ("(" * 300 + "true" + ")" * 300, Scope.PERSON, "recursion"),
     ],
