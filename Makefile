@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test check format bench protos lock replay clients clean
+.PHONY: help setup demo up test check format bench protos lock replay clients compose-drill clean
 
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with everything in it
 
@@ -54,13 +54,16 @@ protos: setup ## Generate gen/python and the schema of program files from protos
 
 lock: setup ## Renew the locks of development and container (needs uv)
 	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock
-	uv pip compile pyproject.toml --universal --generate-hashes --no-header --upgrade -q -c requirements.lock -o deploy/requirements.lock
+	uv pip compile pyproject.toml --extra backup --universal --generate-hashes --no-header --upgrade -q -c requirements.lock -o deploy/requirements.lock
 
 replay: setup ## Replay the shipped purchases through a stack of its own
 	@$(BIN)/upline replay
 
 clients: setup ## Build and run the callers in Go, Java, Node and Python (needs Go, Java with Maven, Node; or CLIENTS="node python")
 	@clients/check.sh $(CLIENTS)
+
+compose-drill: setup ## Play replicas, kills, an upgrade and a restore with the running compose stack (needs Docker and its rights; deletes its volumes)
+	@$(BIN)/python -m tests.compose.drill scale kill upgrade restore
 
 clean: ## Remove .venv, .upline and caches
 	rm -rf $(VENV) .upline .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
