@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from upline.attribution.v1.click_pb2 import Click, ClickBatch
 
@@ -95,6 +97,27 @@ async def test_redelivered_messages_change_nothing(servers: Servers, database: D
     await writer(database).write([batch(*first), batch(changed, fresh)])
     await writer(database).write([batch(*first), batch(changed, fresh)])
     assert sorted(row[2] for row in stored(servers, program_id)) == ["first"] * 5 + ["fresh"]
+
+
+async def test_the_version_before_merges_its_clicks_into_tables_of_this_one(
+    servers: Servers, database: Database, program_id: str
+) -> None:
+    """While an upgrade takes place it goes on writing, and it names only the columns that it knows, of its stage too."""
+    there, fresh = (click(program_id, NOON) for _ in range(2))
+    await writer(database).write([batch(there)])
+    columns = "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host"
+    async with database.transaction() as conn:
+        await conn.execute(text("CREATE TEMPORARY TABLE click_stage (LIKE click) ON COMMIT DROP"))
+        for each in (there, fresh):
+            values = {"id": UUID(bytes=each.click_id), "program": program_id, "moment": NOON, "none": b""}
+            await conn.execute(
+                text(f"INSERT INTO click_stage ({columns}) VALUES (:id, :program, 'l', '', :moment, :none, :none, '')"),
+                values,
+            )
+        merged = f"SELECT DISTINCT ON (click_id) {columns} FROM click_stage ORDER BY click_id, ctid"
+        await conn.execute(text(f"INSERT INTO click ({columns}) {merged} ON CONFLICT (click_id) DO NOTHING"))
+    kinds = rows(servers, "SELECT click_id, kind FROM click WHERE program_id = %s", program_id)
+    assert {(each.bytes, kind) for each, kind in kinds} == {(there.click_id, 0), (fresh.click_id, 0)}
 
 
 async def test_writers_that_race_for_the_same_messages_write_each_click_once(

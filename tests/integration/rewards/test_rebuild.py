@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
+from chassis.database import Database
 from services.rewards.commands.rebuild import Rebuilt, rebuild
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
@@ -89,3 +91,19 @@ async def test_nothing_is_left_behind(ledger: Ledger, published: Published, serv
     async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
         rows = await (await conn.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'rebuild%'")).fetchall()
     assert rows == []
+
+
+async def test_the_version_before_rebuilds_beside_tables_of_this_one(servers: Servers) -> None:
+    """While an upgrade takes place its scores are copies of today's tables, and it names only the columns that it knows."""
+    owner = Database(servers.postgres.url, "rewards")
+    columns = "program_id, contest_id, participant_id, score, reach_time"
+    try:
+        async with owner.transaction() as conn:
+            await conn.execute(
+                text("CREATE TEMPORARY TABLE scratch (LIKE contest_score INCLUDING INDEXES) ON COMMIT DROP")
+            )
+            await conn.execute(text(f"INSERT INTO scratch ({columns}) VALUES ('p', 'c', 'vera', 1, now())"))
+            found = (await conn.execute(text(f"SELECT {columns} FROM scratch"))).all()
+    finally:
+        await owner.close()
+    assert [(each.participant_id, each.score) for each in found] == [("vera", 1)]
