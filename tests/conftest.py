@@ -1,7 +1,10 @@
 """The suite's own servers: real PostgreSQL and real NATS from wheels, started once, in a directory of their own."""
 
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +34,34 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SERVICES = ["attribution", "rewards", "notify"]
 ROLE_PASSWORD = "suite-role-password"
 SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out, and counts as deselected, what this machine or user cannot play: see NEEDS."""
+    able = {name: can() for name, can in NEEDS.items() if any(_needs(item, name) for item in items)}
+    left_out = [item for item in items if any(_needs(item, name) for name, can in able.items() if not can)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _needs(item: pytest.Item, name: str) -> bool:
+    return any(name in marker.args for marker in item.iter_markers("needs"))
+
+
+def _can_mount() -> bool:
+    """A small disk of its own is a mounted file system, which only root may mount, and not everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
+        )
+        if mounted.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+        return mounted.returncode == 0
+
+
+NEEDS: dict[str, Callable[[], bool]] = {"mount": _can_mount, "wget": lambda: shutil.which("wget") is not None}
+"""What a test may need beyond what the README asks for, by the name in `pytest.mark.needs`."""
 
 
 @dataclass(frozen=True)
