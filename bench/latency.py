@@ -25,7 +25,8 @@ PROGRAM = "bench"
 PROBES = 60
 PROBE_PAUSE_SECONDS = 0.05
 QUIET_SECONDS = 12.0
-"""Longer than readers of a stream wait at a time, so that whatever their waiting leaves behind is met by what comes next."""
+"""Longer than readers of a stream wait at a time, so that whatever their waiting leaves behind is met by what comes
+next."""
 QUIET_ROUNDS = 4
 QUIET_PROBES = 10
 """Orders after a quiet spell, each a moment after the one before was told."""
@@ -39,7 +40,8 @@ LEVELS = 3
 
 
 async def measure() -> list[Figure]:
-    """e2e_* latencies at light load, after quiet and at half of the peak, the peak itself, and memory_* of each service."""
+    """e2e_* latencies at light load, after quiet and at half of the peak, the peak itself, and memory_* of each
+    service."""
     with _stack() as stack:
         async with Client(Addresses(**stack.layout.addresses())) as client:
             await _prepare(client)

@@ -12,7 +12,10 @@ clients=("$@")
 for client in "${clients[@]}"; do
   tool=${needs[$client]:-}
   [ -n "$tool" ] || { echo "there is no client $client; there are: ${!needs[*]}"; exit 2; }
-  command -v "$tool" >/dev/null || { echo "the client $client needs $tool, which is not here; run others by CLIENTS=\"node python\""; exit 2; }
+  if ! command -v "$tool" >/dev/null; then
+    echo "the client $client needs $tool, which is not here; run others by CLIENTS=\"node python\""
+    exit 2
+  fi
 done
 
 state= stack=
@@ -34,7 +37,10 @@ if [ -z "${UPLINE_ATTRIBUTION_ADDR:-}" ] || [ -z "${UPLINE_REWARDS_ADDR:-}" ]; t
     sleep 0.2
   done
   .venv/bin/upline apply --state "$state/stack" programs/uds.yaml
-  address() { .venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["services"][sys.argv[2]])' "$state/stack/stack.json" "$1"; }
+  address() {
+    .venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["services"][sys.argv[2]])' \
+      "$state/stack/stack.json" "$1"
+  }
   UPLINE_ATTRIBUTION_ADDR=$(address attribution) UPLINE_REWARDS_ADDR=$(address rewards)
   export UPLINE_ATTRIBUTION_ADDR UPLINE_REWARDS_ADDR
 fi

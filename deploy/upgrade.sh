@@ -1,10 +1,11 @@
 #!/bin/bash
 # Brings a running compose stack to the version of this checkout: deploy/upgrade.sh
 #
-# The servers where their description changed, then the tables, while the version before goes on; then the containers of each service,
-# one after the other. Where the migration or a new container fails, the rest is left alone: what was not replaced yet goes on
-# answering as the version before. Each migration leaves tables that the version before can use.
-# Callers of a service with one container see UNAVAILABLE for the seconds in which it is replaced, which their retries cover.
+# The servers where their description changed, then the tables, while the version before goes on; then the containers of
+# each service, one after the other. Where the migration or a new container fails, the rest is left alone: what was not
+# replaced yet goes on answering as the version before. Each migration leaves tables that the version before can use.
+# Callers of a service with one container see UNAVAILABLE for the seconds in which it is replaced, which their retries
+# cover.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wait_seconds=180 # for a new container to be healthy

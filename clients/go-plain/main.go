@@ -1,4 +1,5 @@
-// Enrols two people, records an order of the second, and checks what each has in the wallet, with stubs made by plain protoc.
+// Enrols two people, records an order of the second, and checks what each has in the wallet, with stubs made by plain
+// protoc.
 package main
 
 import (
@@ -77,7 +78,8 @@ func connect(variable, fallback string) (*grpc.ClientConn, error) {
 	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
-// enrol enrols somebody twice: the same request_id gives the same answer, so a call that failed half-way is simply repeated.
+// enrol enrols somebody twice: the same request_id gives the same answer, so a call that failed half-way is simply
+// repeated.
 func enrol(people attribution.ParticipantServiceClient, name, sponsor string) error {
 	request := &attribution.EnrollParticipantRequest{
 		RequestId:   "enrol-" + name,

@@ -1,5 +1,5 @@
-// Checks requests by the contract's own rules before they are sent, with protovalidate, and shows that the service finds the same.
-// Then it does what the client in go-plain does: two people, an order, the wallets to the cent.
+// Checks requests by the contract's own rules before they are sent, with protovalidate, and shows that the service
+// finds the same. Then it does what the client in go-plain does: two people, an order, the wallets to the cent.
 package main
 
 import (
@@ -33,7 +33,8 @@ const (
 
 func main() {
 	log.SetFlags(0)
-	intake, ledger := connect("UPLINE_ATTRIBUTION_ADDR", "127.0.0.1:7101"), connect("UPLINE_REWARDS_ADDR", "127.0.0.1:7102")
+	intake := connect("UPLINE_ATTRIBUTION_ADDR", "127.0.0.1:7101")
+	ledger := connect("UPLINE_REWARDS_ADDR", "127.0.0.1:7102")
 	defer intake.Close()
 	defer ledger.Close()
 	suffix := rand.Text()[:8] // so that every run enrols new people
@@ -41,7 +42,11 @@ func main() {
 
 	people := attribution.NewParticipantServiceClient(intake)
 	for _, draft := range []*attribution.ParticipantDraft{{ParticipantId: ann}, {ParticipantId: ben, SponsorId: ann}} {
-		request := &attribution.EnrollParticipantRequest{RequestId: "enrol-" + draft.ParticipantId, ProgramId: program, Participant: draft}
+		request := &attribution.EnrollParticipantRequest{
+			RequestId:   "enrol-" + draft.ParticipantId,
+			ProgramId:   program,
+			Participant: draft,
+		}
 		twice(people.EnrollParticipant, request)
 	}
 

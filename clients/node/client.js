@@ -98,7 +98,11 @@ async function main() {
 
   await untilPaid(conversion_id, line.length);
   // 5 % for the buyer at once; 3 % and 1 % for the two above, held until the goods cannot be returned any more.
-  const expected = ["0.00 points available, 25.00 held", "0.00 points available, 75.00 held", "125.00 points available, 0.00 held"];
+  const expected = [
+    "0.00 points available, 25.00 held",
+    "0.00 points available, 75.00 held",
+    "125.00 points available, 0.00 held",
+  ];
   for (const [number, participant_id] of line.entries()) {
     const wallet = await wallets.getWallet({ program_id: PROGRAM, participant_id });
     const told = wallet.balances.map(({ asset, minor_digits, available_minor, held_minor }) => {

@@ -1,4 +1,5 @@
-"""Enrols two people, records an order of the second, and checks what each has in the wallet, with stubs made by plain protoc."""
+"""Enrols two people, records an order of the second, and checks what each has in the wallet, with stubs made by plain
+protoc."""
 
 import os
 import sys

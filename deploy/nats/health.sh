@@ -1,9 +1,10 @@
 #!/bin/sh
-# The broker's health check. Healthy: JetStream is on, its streams and consumers are recovered, and none of them met a full disk.
+# The broker's health check. Healthy: JetStream is on, its streams and consumers are recovered, and none of them met a
+# full disk.
 #
-# A stream that could not be written once is not written any more, whatever is freed later, and a broker may switch JetStream off
-# altogether. So one that was well since it started, says itself that it no longer is, and has space again is ended here: its restart
-# policy starts it anew, and nothing that it acknowledged is lost.
+# A stream that could not be written once is not written any more, whatever is freed later, and a broker may switch
+# JetStream off altogether. So one that was well since it started, says itself that it no longer is, and has space again
+# is ended here: its restart policy starts it anew, and nothing that it acknowledged is lost.
 set -u
 was_well=/tmp/was-well # on a tmpfs, which begins empty with each start of the container
 min_free_kib=65536     # less would be full again at once
