@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +12,9 @@ from services.attribution.domain.codes import normalise
 from services.attribution.domain.policy import Program
 from services.attribution.store.clicks import VisitorTouch, load_visitor_touches
 from services.attribution.store.links import TouchSource, load_code_sources, load_link_sources
+
+_FIRST_CLICKS = datetime(1970, 1, 1, tzinfo=UTC)
+"""No click is older: its id counts from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,18 @@ async def load_candidates(
     tokens = {each.click_token: _read(key, program, each.click_token) for each in wanted if each.click_token}
     touches: Mapping[str, list[VisitorTouch]] = {}
     if visitors:
-        since = min(each.at for each in wanted if each.visitor_id) - program.policy.window
+        since = _since(min(each.at for each in wanted if each.visitor_id), program.policy.window)
         touches = await load_visitor_touches(conn, program.program_id, visitors, since)
     links = {token.link_id for token in tokens.values() if token is not None}
     links |= {touch.link_id for each in touches.values() for touch in each}
     by_code = await load_code_sources(conn, program.program_id, codes) if codes else {}
     by_link = await load_link_sources(conn, program.program_id, links) if links else {}
     return [tuple(_candidates(each, tokens, touches, by_code, by_link)) for each in wanted]
+
+
+def _since(moment: datetime, window: timedelta) -> datetime:
+    """From when on clicks may count for what happened at `moment`. History may be so old that there is no date a window before it."""
+    return max(moment, _FIRST_CLICKS + window) - window
 
 
 def _read(key: bytes, program: Program, text: str) -> click_token.ClickToken | None:

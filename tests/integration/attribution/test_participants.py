@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -329,6 +329,15 @@ async def test_touches_of_history_come_before_it(program: Program, clock: Manual
         token = await caller.token("olga", clicked_at)
         found = await caller.enroll(name, click_token=token, bind_time=to_timestamp(joined))
         assert (found.HasField("binding"), why(found)) == (name == "before", reason)
+
+
+async def test_history_may_be_older_than_any_window_before_it(program: Program) -> None:
+    caller = await program(days=3_660, enroll_buyers=True)
+    ages_ago = to_timestamp(datetime(2, 1, 1, tzinfo=UTC))
+    vera = await caller.enroll("vera", visitor_id="v1", bind_time=ages_ago)
+    assert (vera.HasField("binding"), why(vera)) == (False, "NO_TOUCH")
+    recorded = await caller.record(order("1", "nina", visitor_id="v1", occurred_at=ages_ago))
+    assert recorded.attribution.reason == conversion_pb2.ATTRIBUTION_REASON_NO_TOUCH
 
 
 async def test_a_time_of_binding_that_cannot_be_names_its_field(program: Program, clock: ManualClock) -> None:
