@@ -5,8 +5,8 @@ The part of the public `buf.validate` rule vocabulary that Upline's contracts us
 same names and numbers (extension 1159), so that any protovalidate runtime enforces the rules written in
 these files. A team that already has the complete module on its include path uses that one instead.
 
-Go and Java code is not generated from this file: its options name the packages of the complete module, on which callers
-in these languages depend (docs/calling.md). A program that registered both would be refused at start.
+Go and Java code is not generated from this file: its options name the packages of the complete module, on which
+callers in these languages depend (docs/calling.md). A program that registered both would be refused at start.
 """
 
 from collections import abc as _abc

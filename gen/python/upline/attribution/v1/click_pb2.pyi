@@ -74,8 +74,9 @@ class Click(_message.Message):
     ip_address: _builtins.str
     """The visitor's address. Stored as a keyed hash only."""
     user_agent: _builtins.str
-    """The visitor's browser, as it says itself. Stored as a keyed hash only. If it is one of a known program, the click is a
-    machine's: pass it on, or empty where you know better who came.
+    """The visitor's browser, as it names itself in the header `User-Agent`. Stored as a keyed hash only. If it is that of
+    a known program, the click is taken for a machine's. Pass it on as it came; leave it empty where you know that a
+    person came.
     """
     referrer_url: _builtins.str
     """Where the visitor came from; only its host is stored."""
@@ -174,9 +175,11 @@ class RecordClickResponse(_message.Message):
     click_id: _builtins.bytes
     """The click's id."""
     click_token: _builtins.str
-    """The signed token to hand to the visitor; a conversion that carries it needs no look-up. Empty unless it was a visit."""
+    """The signed token to hand to the visitor; a conversion that carries it needs no look-up. Empty unless it was a
+    visit.
+    """
     kind: Global___ClickKind.ValueType
-    """What the click was taken for."""
+    """The kind of click that it was taken for."""
     def __init__(
         self,
         *,

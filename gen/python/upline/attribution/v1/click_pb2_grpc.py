@@ -57,8 +57,8 @@ class ClickServiceServicer:
     """
 
     def RecordClick(self, request, context):
-        """Records one click on a link. Returns when it is on disk. Errors: NOT_FOUND (link), INVALID_ARGUMENT; UNAVAILABLE where it
-        may not be on disk, at once if there is no broker: send the same click again.
+        """Records one click on a link. Returns when it is on disk. Errors: NOT_FOUND (link), INVALID_ARGUMENT; UNAVAILABLE
+        where it may not be on disk, at once if there is no broker: send the same click again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -292,11 +292,15 @@ class ConversionDraft(_message.Message):
     buyer_id: _builtins.str
     """Who bought: the caller's own user id."""
     click_token: _builtins.str
-    """The token of the click that brought the buyer; needs no look-up. It counts by the time signed in it, which must not be after `occurred_at`."""
+    """The token of the click that brought the buyer; needs no look-up. It counts by the time signed in it, which must not
+    be more than a minute after `occurred_at`.
+    """
     code: _builtins.str
     """The code the buyer typed; outranks clicks."""
     visitor_id: _builtins.str
-    """The visitor id under which the buyer's clicks were recorded; those until `occurred_at` count."""
+    """The visitor id under which the buyer's clicks were recorded; those count that came before `occurred_at`, or up to a
+    minute after it.
+    """
     new_customer: _builtins.bool
     """Whether this is a new customer; absent if the caller does not know."""
     @_builtins.property
@@ -305,7 +309,9 @@ class ConversionDraft(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionLine]:
-        """The order's lines, at most 500; where given, they must sum to `amount`. A conversion has at most 960 kB, with its upline's attributes."""
+        """The order's lines, at most 500; where given, they must sum to `amount`. A conversion has at most 960 kB, with its
+        upline's attributes.
+        """
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:

@@ -81,8 +81,9 @@ class ConversionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordConversions(self, request, context):
-        """Records up to 1,000 conversions of one program in one transaction: all or none. They are attributed and settled in the order of the call: the
-        first order of a buyer is the one that stands first, whatever its id or time is. Calls are settled in the order in which they were recorded.
+        """Records up to 1,000 conversions of one program in one transaction: all or none. They are attributed and settled in
+        the order of the call: the first order of a buyer is the one that stands first, whatever its id or time is. Calls
+        are settled in the order in which they were recorded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -196,8 +196,8 @@ Global___ConversionRecorded: _TypeAlias = ConversionRecorded  # noqa: Y015
 
 @_typing.final
 class CallPlace(_message.Message):
-    """The place of a fact among all that one call recorded. Facts that are settled together take effect by their `record_time`, and those of one call in the
-    order of the call, whatever their ids are.
+    """The place of a fact among all that one call recorded. Facts that are settled together take effect by their
+    `record_time`, and those of one call in the order of the call, whatever their ids are.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -205,9 +205,13 @@ class CallPlace(_message.Message):
     CALL_KEY_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     call_key: _builtins.int
-    """The call: the key of its first fact in the database of attribution. Facts of two calls that were recorded at the same microsecond stay apart by it."""
+    """The call: the key of its first fact in the database of attribution. Facts of two calls that were recorded at the
+    same microsecond stay apart by it.
+    """
     number: _builtins.int
-    """The number of the fact in its call, counted from 1: conversions as the call names them, then refunds that had waited for one of them."""
+    """The number of the fact in its call, counted from 1: conversions as the call names them, then refunds that had
+    waited for one of them.
+    """
     def __init__(
         self,
         *,

@@ -46,7 +46,9 @@ Global___QrFormat: _TypeAlias = QrFormat  # noqa: Y015
 
 @_typing.final
 class Utm(_message.Message):
-    """Campaign parameters that a redirect adds to the destination, unless the destination's own query or the visitor's has them."""
+    """Campaign parameters that a redirect adds to the destination, unless the destination's own query or the visitor's has
+    them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -86,7 +86,9 @@ class SponsorBinding(_message.Message):
     """
     @_builtins.property
     def bind_time(self) -> _timestamp_pb2.Timestamp:
-        """When the bind happened: as the caller stated it, or when the enrolment or bind was carried out; `occurred_at` of the conversion that made it."""
+        """When the bind happened: as the caller stated it, or when the enrolment or bind was carried out; `occurred_at` of
+        the conversion that made it.
+        """
 
     def __init__(
         self,
@@ -145,9 +147,9 @@ class Participant(_message.Message):
     participant_id: _builtins.str
     """The caller's own user id."""
     unbound_reason: _conversion_pb2.AttributionReason.ValueType
-    """Why their enrolment found nobody to bind them to: what was wrong with the code or click they came with, NO_TOUCH where they came with none.
-    Not stated where they have a sponsor by now, or were found one (where referrals are per conversion, nobody is bound to them), and for who
-    was enrolled by a purchase or before this was kept.
+    """Why their enrolment found nobody to bind them to: what was wrong with the code or click they came with, NO_TOUCH
+    where they came with none. Not stated where they have a sponsor by now, or were found one (where referrals are per
+    conversion, nobody is bound to them), and for people who were enrolled by a purchase or before this was kept.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -231,10 +233,10 @@ class ParticipantDraft(_message.Message):
 
     @_builtins.property
     def bind_time(self) -> _timestamp_pb2.Timestamp:
-        """When they joined and were bound, for history that is loaded; absent for now. At most 5 minutes in the future, and as long ago as it was,
-        also before the sponsor's own enrolment or binding: history is loaded in any order. It is the `bind_time` of the binding that the
-        enrolment makes, touches have to come before it, and the sign-up that is recorded occurred then. Who has a sponsor already keeps the
-        binding as it is.
+        """When they joined and were bound, for history that is loaded; absent for now. At most 5 minutes in the future, and
+        as long ago as it was, also before the sponsor's own enrolment or binding: history is loaded in any order. It is
+        the `bind_time` of the binding that the enrolment makes, touches have to come before it, and the sign-up that is
+        recorded occurred then. Somebody who has a sponsor already keeps the binding as it is.
         """
 
     def __init__(
@@ -272,8 +274,9 @@ class EnrollParticipantRequest(_message.Message):
     program_id: _builtins.str
     """The program."""
     refuse_bad_touch: _builtins.bool
-    """Refuses who is not enrolled yet and whose `code` or `click_token` leads to nobody, instead of enrolling them without a sponsor:
-    INVALID_ARGUMENT, or FAILED_PRECONDITION (CYCLE, NOT_NEW), with `unbound_reason` as the reason and the field.
+    """Refuses people who are not enrolled yet and whose `code` or `click_token` leads to nobody, instead of enrolling
+    them without a sponsor: INVALID_ARGUMENT, or FAILED_PRECONDITION (CYCLE, NOT_NEW), with `unbound_reason` as the
+    reason and the field.
     """
     @_builtins.property
     def participant(self) -> Global___ParticipantDraft:
@@ -334,10 +337,12 @@ class EnrollParticipantsRequest(_message.Message):
     program_id: _builtins.str
     """The program."""
     refuse_bad_touch: _builtins.bool
-    """As in EnrollParticipantRequest; one who is refused refuses the whole call."""
+    """Refuses a touch that leads to nobody, as in EnrollParticipantRequest; if one person is refused, the whole call is."""
     @_builtins.property
     def participants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParticipantDraft]:
-        """Whom to enrol, in an order in which every sponsor comes before his referees. 1 to 1,000; the whole request at most 4 MB."""
+        """Whom to enrol, in an order in which every sponsor comes before their referees. 1 to 1,000; the whole request at
+        most 4 MB.
+        """
 
     def __init__(
         self,
@@ -366,7 +371,7 @@ class UnboundParticipant(_message.Message):
     participant_id: _builtins.str
     """The participant."""
     unbound_reason: _conversion_pb2.AttributionReason.ValueType
-    """Why, as in Participant."""
+    """Why they were bound to nobody, as in `Participant.unbound_reason`."""
     def __init__(
         self,
         *,
@@ -396,7 +401,9 @@ class EnrollParticipantsResponse(_message.Message):
     """How many were there already, with the same data."""
     @_builtins.property
     def unbound(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnboundParticipant]:
-        """Those of the call, enrolled by it or before, who came with a code, a click token or a visitor id and have no sponsor, in its order."""
+        """Those of the call, enrolled by it or before, who came with a code, a click token or a visitor id and have no
+        sponsor, in its order.
+        """
 
     def __init__(
         self,
@@ -564,7 +571,7 @@ class BindSponsorRequest(_message.Message):
     """To whom."""
     @_builtins.property
     def bind_time(self) -> _timestamp_pb2.Timestamp:
-        """When it happened, for history that is loaded; absent for now. Bounds as in ParticipantDraft."""
+        """When it happened, for history that is loaded; absent for now. It has the bounds of `ParticipantDraft.bind_time`."""
 
     def __init__(
         self,

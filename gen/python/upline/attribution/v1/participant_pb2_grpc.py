@@ -82,11 +82,12 @@ class ParticipantServiceServicer:
     """
 
     def EnrollParticipant(self, request, context):
-        """Enrols one participant and, where a code, click or sponsor is given, binds them for life. A code or click token that leads to nobody
-        (unknown, expired, forged, of another program, one's own) costs no enrolment: they are enrolled without a sponsor, and
-        `unbound_reason` says why; `refuse_bad_touch` asks for a refusal instead. A `sponsor_id` is the caller's own word and has to be right.
-        Errors: NOT_FOUND (program, sponsor), INVALID_ARGUMENT (a sponsor of oneself), ALREADY_EXISTS (enrolled before with other data, or
-        `sponsor_id` is not the sponsor they have), FAILED_PRECONDITION (the named sponsor stands in their downline).
+        """Enrols one participant and, where a code, click or sponsor is given, binds them for life. A code or click token
+        that leads to nobody (unknown, expired, forged, of another program, one's own) costs no enrolment: they are
+        enrolled without a sponsor, and `unbound_reason` says why; `refuse_bad_touch` asks for a refusal instead. A
+        `sponsor_id` is the caller's own word and has to be right. Errors: NOT_FOUND (program, sponsor), INVALID_ARGUMENT
+        (somebody named as their own sponsor), ALREADY_EXISTS (enrolled before with other data, or `sponsor_id` is not the
+        sponsor they have), FAILED_PRECONDITION (the named sponsor stands in their downline).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

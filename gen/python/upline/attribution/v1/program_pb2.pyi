@@ -109,24 +109,24 @@ class _CreditBeforeBinding:
 class _CreditBeforeBindingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CreditBeforeBinding.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CREDIT_BEFORE_BINDING_UNSPECIFIED: _CreditBeforeBinding.ValueType  # 0
-    """Not stated: as CREDITED, which is what services did that could not be told otherwise. `upline apply` warns of it."""
+    """Not stated: as CREDITED, which is what earlier versions always did. `upline apply` warns of it."""
     CREDIT_BEFORE_BINDING_CREDITED: _CreditBeforeBinding.ValueType  # 1
     """The sponsor, as for everything else the buyer does."""
     CREDIT_BEFORE_BINDING_NOT_CREDITED: _CreditBeforeBinding.ValueType  # 2
-    """Nobody (reason BEFORE_BINDING), unless it occurred at most a minute before the binding: clocks differ, and times are cut to the minute.
-    The conversion that itself binds the buyer is credited.
+    """Nobody (reason BEFORE_BINDING), unless it occurred at most a minute before the binding: clocks differ, and times
+    are cut to the minute. The conversion that itself binds the buyer is credited.
     """
 
 class CreditBeforeBinding(_CreditBeforeBinding, metaclass=_CreditBeforeBindingEnumTypeWrapper):
     """Who is credited for a conversion that occurred before its buyer was bound, where a referral lasts for life."""
 
 CREDIT_BEFORE_BINDING_UNSPECIFIED: CreditBeforeBinding.ValueType  # 0
-"""Not stated: as CREDITED, which is what services did that could not be told otherwise. `upline apply` warns of it."""
+"""Not stated: as CREDITED, which is what earlier versions always did. `upline apply` warns of it."""
 CREDIT_BEFORE_BINDING_CREDITED: CreditBeforeBinding.ValueType  # 1
 """The sponsor, as for everything else the buyer does."""
 CREDIT_BEFORE_BINDING_NOT_CREDITED: CreditBeforeBinding.ValueType  # 2
-"""Nobody (reason BEFORE_BINDING), unless it occurred at most a minute before the binding: clocks differ, and times are cut to the minute.
-The conversion that itself binds the buyer is credited.
+"""Nobody (reason BEFORE_BINDING), unless it occurred at most a minute before the binding: clocks differ, and times
+are cut to the minute. The conversion that itself binds the buyer is credited.
 """
 Global___CreditBeforeBinding: _TypeAlias = CreditBeforeBinding  # noqa: Y015
 
@@ -143,13 +143,15 @@ class _VisitorCookieEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Visitor
     VISITOR_COOKIE_ON_CONSENT: _VisitorCookie.ValueType  # 2
     """Only for a request that states the visitor's consent."""
     VISITOR_COOKIE_CONSENT_ASKED: _VisitorCookie.ValueType  # 3
-    """For every visitor but those whose request states a refusal: consent is asked for elsewhere, before anybody follows a link."""
+    """For every visitor but those whose request states a refusal: consent is asked for elsewhere, before anybody follows
+    a link.
+    """
 
 class VisitorCookie(_VisitorCookie, metaclass=_VisitorCookieEnumTypeWrapper):
-    """Whether the redirect keeps a visitor id in the visitor's browser, a cookie for 400 days, and with the click. Without, nothing is stored on
-    the device, an id that is there is not read, and the click has none; the click token in the address credits the referrer all the same.
-    A request states the visitor's consent by `upline_consent=1` behind the link, which is not passed on; any other value of it is a refusal
-    and always holds.
+    """Whether the redirect keeps a visitor id in the visitor's browser, a cookie for 400 days, and with the click. Without,
+    nothing is stored on the device, an id that is there is not read, and the click has none; the click token in the
+    address credits the referrer all the same. A request states the visitor's consent by `upline_consent=1` behind the
+    link, which is not passed on; any other value of it is a refusal and always holds.
     """
 
 VISITOR_COOKIE_UNSPECIFIED: VisitorCookie.ValueType  # 0
@@ -159,7 +161,9 @@ VISITOR_COOKIE_NEVER: VisitorCookie.ValueType  # 1
 VISITOR_COOKIE_ON_CONSENT: VisitorCookie.ValueType  # 2
 """Only for a request that states the visitor's consent."""
 VISITOR_COOKIE_CONSENT_ASKED: VisitorCookie.ValueType  # 3
-"""For every visitor but those whose request states a refusal: consent is asked for elsewhere, before anybody follows a link."""
+"""For every visitor but those whose request states a refusal: consent is asked for elsewhere, before anybody follows
+a link.
+"""
 Global___VisitorCookie: _TypeAlias = VisitorCookie  # noqa: Y015
 
 @_typing.final
@@ -184,17 +188,18 @@ class AttributionPolicy(_message.Message):
     enroll_buyers: _builtins.bool
     """Enrols every buyer at the first conversion, so that he can refer others; buyers who get bound are always enrolled."""
     default_sponsor_id: _builtins.str
-    """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect. At enrolment not those
-    whose code or click token led to nobody: somebody may have meant them, and a sponsor is for life; BindSponsor can still mend that.
+    """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect.
+    At enrolment, people whose code or click token led to nobody do not get this sponsor: somebody else may have been
+    meant, and a sponsor is for life. BindSponsor can still mend that.
     """
     credit_before_binding: Global___CreditBeforeBinding.ValueType
-    """Who is credited for what occurred before the binding, such as orders that are reported late or loaded as history. Of LIFETIME only:
-    where every conversion is attributed on its own, nothing comes before a binding.
+    """Who is credited for what occurred before the binding, such as orders that are reported late or loaded as history.
+    Of LIFETIME only: where every conversion is attributed on its own, nothing comes before a binding.
     """
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """A touch counts iff touch time <= conversion time < touch time + window (UTC, half open), where a touch may seem to come up to a minute
-        after the conversion: clocks differ. More than 0, at most 3,660 days.
+        """A touch counts iff touch time <= conversion time < touch time + window (UTC, half open), where a touch may seem to
+        come up to a minute after the conversion: clocks differ. More than 0, at most 3,660 days.
         """
 
     def __init__(
@@ -283,7 +288,9 @@ class CreateProgramRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PROGRAM_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable in the program that it names: same id and body, the first answer again; same id, another body, ALREADY_EXISTS."""
+    """Makes the call repeatable in the program that it names: same id and body, the first answer again; same id, another
+    body, ALREADY_EXISTS.
+    """
     @_builtins.property
     def program(self) -> Global___Program:
         """The program to create."""

@@ -31,7 +31,9 @@ class ListPendingApprovalsRequest(_message.Message):
     program_id: _builtins.str
     """The program."""
     page_size: _builtins.int
-    """How many conversions to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
+    """How many conversions to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2
+    MB.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

@@ -52,8 +52,8 @@ class ContestServiceServicer:
     """
 
     def GetLeaderboard(self, request, context):
-        """The ranking, best first. Equal scores are ranked by who reached theirs first, within one call by the order of the call,
-        and by participant id only where one event changed both.
+        """The ranking, best first. Equal scores are ranked by who reached theirs first, within one call by the order of the
+        call, and by participant id only where one event changed both.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

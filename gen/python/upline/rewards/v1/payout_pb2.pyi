@@ -88,7 +88,7 @@ class _PayoutOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PayoutO
     """It was paid, and came back. Only of an attempt that is PAID; days or weeks later, as it comes."""
 
 class PayoutOutcome(_PayoutOutcome, metaclass=_PayoutOutcomeEnumTypeWrapper):
-    """What a provider says about a payout that was handed over."""
+    """The answers that a provider can give about a payout that was handed over."""
 
 PAYOUT_OUTCOME_UNSPECIFIED: PayoutOutcome.ValueType  # 0
 """Not stated: refused, for what was left out decides nothing."""
@@ -570,8 +570,8 @@ class CreatePayoutBatchResponse(_message.Message):
     """The same as a CSV file for a bank or provider, with a header line."""
     @_builtins.property
     def payouts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payout]:
-        """The payouts of the batch in the order of their ids: at most 10,000, and no more than have 1 MB here. All are SENT; the next batch takes
-        what is left.
+        """The payouts of the batch in the order of their ids: at most 10,000, and no more than have 1 MB here. All are SENT;
+        the next batch takes what is left.
         """
 
     def __init__(

@@ -163,23 +163,27 @@ class _BeforeBinding:
 class _BeforeBindingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BeforeBinding.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     BEFORE_BINDING_UNSPECIFIED: _BeforeBinding.ValueType  # 0
-    """Not stated. Whoever publishes a plan means EXCLUDED, and that is what is stored. A version that was stored without it, by a service
-    that did not know it, goes on paying as if it said INCLUDED.
+    """Not stated. Whoever publishes a plan means EXCLUDED, and that is what is stored. A version that was stored without
+    it, by a service that did not know it, goes on paying as if it said INCLUDED.
     """
     BEFORE_BINDING_EXCLUDED: _BeforeBinding.ValueType  # 1
-    """It is none of the rule's, unless it occurred at most a minute before: clocks differ, and times are cut to the minute."""
+    """It is none of the rule's, unless it occurred at most a minute before: clocks differ, and times are cut to the
+    minute.
+    """
     BEFORE_BINDING_INCLUDED: _BeforeBinding.ValueType  # 2
     """It is one of the rule's, however long before it occurred."""
 
 class BeforeBinding(_BeforeBinding, metaclass=_BeforeBindingEnumTypeWrapper):
-    """What becomes of a conversion that occurred before its buyer was bound, where a rule is for a time after the binding."""
+    """Whether a rule that is for a time after the binding also pays a conversion that occurred before its buyer was bound."""
 
 BEFORE_BINDING_UNSPECIFIED: BeforeBinding.ValueType  # 0
-"""Not stated. Whoever publishes a plan means EXCLUDED, and that is what is stored. A version that was stored without it, by a service
-that did not know it, goes on paying as if it said INCLUDED.
+"""Not stated. Whoever publishes a plan means EXCLUDED, and that is what is stored. A version that was stored without
+it, by a service that did not know it, goes on paying as if it said INCLUDED.
 """
 BEFORE_BINDING_EXCLUDED: BeforeBinding.ValueType  # 1
-"""It is none of the rule's, unless it occurred at most a minute before: clocks differ, and times are cut to the minute."""
+"""It is none of the rule's, unless it occurred at most a minute before: clocks differ, and times are cut to the
+minute.
+"""
 BEFORE_BINDING_INCLUDED: BeforeBinding.ValueType  # 2
 """It is one of the rule's, however long before it occurred."""
 Global___BeforeBinding: _TypeAlias = BeforeBinding  # noqa: Y015
@@ -420,8 +424,9 @@ Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
 class Allotment(_message.Message):
-    """One amount that several rules divide by weights, in parts that come to it exactly: whole units by the method of the largest remainder. The
-    weights are those of all rules that name it; the part of a rule that does not pay, or of a level where nobody is, is paid to nobody.
+    """One amount that several rules divide by weights, in parts that come to it exactly: whole units by the method of the
+    largest remainder. The weights are those of all rules that name it; the part of a rule that does not pay, or of a
+    level where nobody is, is paid to nobody.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -435,7 +440,7 @@ class Allotment(_message.Message):
     allotment_id: _builtins.str
     """Its name, unique in the plan: lower-case letters, digits, hyphens and underscores."""
     asset: _builtins.str
-    """What it is paid in: the code of one of the plan's assets, which all its rules pay."""
+    """The asset it is paid in: the code of one of the plan's assets, which all its rules pay."""
     percent: _builtins.str
     """A percentage of `of`, as in PercentAmount."""
     amount_minor: _builtins.int
@@ -499,8 +504,9 @@ class Rule(_message.Message):
     group: _builtins.str
     """Rules of one group compete: each beneficiary gets the one that is worth most to him, the first of equals. Empty: it adds up."""
     least_left_percent: _builtins.str
-    """The smallest part of the conversion's amount that must be left, in percent of what it was at first: an exact decimal, at most 100. Once
-    refunds leave less, all that the rule paid for the conversion is taken back. Empty or 0: any part will do.
+    """The smallest part of the conversion's amount that must be left, in percent of what it was at first: an exact
+    decimal, at most 100. Once refunds leave less, all that the rule paid for the conversion is taken back. Empty or 0:
+    any part will do.
     """
     @_builtins.property
     def on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -649,7 +655,7 @@ class Tier(_message.Message):
     FACTOR_FIELD_NUMBER: _builtins.int
     bound: _builtins.int
     """The counter's value from which (inclusive) the tier holds: a number of conversions or referees, or minor units of volume; more than 0.
-    Required; a caller of before may give `from` instead, and whoever gives both gives them alike.
+    Required, unless an older caller gives `from` instead; a caller that gives both gives the same number in both.
     """
     percent: _builtins.str
     """In place of the rule's percentage: as in PercentAmount."""
@@ -1209,10 +1215,12 @@ class AllotAmount(_message.Message):
     ALLOTMENT_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
     allotment: _builtins.str
-    """Which."""
+    """The allotment, by its `allotment_id`."""
     @_builtins.property
     def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The weight of each level's part beside all others, the first entry for `from_level`: exact decimals; "0" has no part."""
+        """The weight of each level's part beside all others, the first entry for `from_level`: exact decimals; "0" has no
+        part.
+        """
 
     def __init__(
         self,
@@ -1296,8 +1304,8 @@ Global___TableRow: _TypeAlias = TableRow  # noqa: Y015
 
 @_typing.final
 class FixedAmount(_message.Message):
-    """A fixed amount. It is kept while anything of the conversion is left, or as much as the rule's `least_left_percent` asks for, and taken
-    back when less is.
+    """A fixed amount. It is kept while anything of the conversion is left, or as much as the rule's `least_left_percent`
+    asks for, and taken back when less is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1574,8 +1582,9 @@ class PlanWarning(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """What kind of thing it is: PAYS_MORE_THAN_THE_ORDER, PARTS_MORE_THAN_THE_WHOLE, UNREACHABLE_TIER, TIER_PAYS_LESS, NEVER_MATCHES, COMPETING_UNITS, LONELY_GROUP,
-    COSTS_NOTHING_TO_TRIGGER, UNUSED_COUNTER or SHARE_OF_OTHERS.
+    """What kind of thing it is: PAYS_MORE_THAN_THE_ORDER, PARTS_MORE_THAN_THE_WHOLE, UNREACHABLE_TIER, TIER_PAYS_LESS,
+    NEVER_MATCHES, COMPETING_UNITS, LONELY_GROUP, COSTS_NOTHING_TO_TRIGGER, UNUSED_COUNTER, SHARE_OF_OTHERS or
+    AMBIGUOUS_DAYS.
     """
     field: _builtins.str
     """The field, as a path from the request (`plan.rules[2].when`)."""
@@ -1598,8 +1607,9 @@ Global___PlanWarning: _TypeAlias = PlanWarning  # noqa: Y015
 
 @_typing.final
 class WorstCase(_message.Message):
-    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every tier reached, every condition
-    true that can be true beside the others, every one of its 500 lines pays the largest of a table's fixed amounts.
+    """The most that one conversion of an event type can cost, before caps and budgets: every level is there, every tier
+    reached, every condition true that can be true beside the others, every one of its 500 lines pays the largest of a
+    table's fixed amounts.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

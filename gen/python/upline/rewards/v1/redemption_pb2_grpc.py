@@ -96,8 +96,9 @@ class RedemptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CaptureRedemption(self, request, context):
-        """Spends what was set aside, or less: the rest becomes available again. How much is said by `whole` or `amount_minor`: INVALID_ARGUMENT for
-        neither or both. Repeatable. FAILED_PRECONDITION if it was voided, or captured with another amount.
+        """Spends what was set aside, or less: the rest becomes available again. How much is said by `whole` or
+        `amount_minor`: INVALID_ARGUMENT for neither or both. Repeatable. FAILED_PRECONDITION if it was voided, or captured
+        with another amount.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,8 +112,8 @@ class RedemptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RefundRedemption(self, request, context):
-        """Gives back what was spent, whole or in part, as often as something is left. How much is said by `whole` or `amount_minor`:
-        INVALID_ARGUMENT for neither or both. `refund_id` makes it repeatable.
+        """Gives back what was spent, whole or in part, as often as something is left. How much is said by `whole` or
+        `amount_minor`: INVALID_ARGUMENT for neither or both. `refund_id` makes it repeatable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

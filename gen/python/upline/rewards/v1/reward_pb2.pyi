@@ -513,7 +513,9 @@ class ExplainConversionRequest(_message.Message):
     locale: _builtins.str
     """The language of sentences: `en` (also when empty) or `ru`."""
     page_size: _builtins.int
-    """How many derivations to return: at most 1,000, also if more are asked for; 0 for all. A page may end earlier, at 2 MB."""
+    """How many derivations to return: at most 1,000, also if more are asked for; 0 for all. A page may end earlier, at 2
+    MB.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     def __init__(

@@ -123,21 +123,25 @@ class _AuditConcern:
 class _AuditConcernEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditConcern.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     AUDIT_CONCERN_UNSPECIFIED: _AuditConcern.ValueType  # 0
-    """Not stated, as by a server of before this enumeration: take it for LEDGER."""
+    """Not stated, as by a server of an earlier version: take it for LEDGER."""
     AUDIT_CONCERN_LEDGER: _AuditConcern.ValueType  # 1
     """Stored amounts contradict one another, or a bound: the ledger is not right."""
     AUDIT_CONCERN_FLOW: _AuditConcern.ValueType  # 2
-    """Something is late, waits, was set aside or cannot be read. What is in the ledger is right, and some of what belongs there may be missing."""
+    """Something is late, waits, was set aside or cannot be read. What is in the ledger is right, and some of what belongs
+    there may be missing.
+    """
 
 class AuditConcern(_AuditConcern, metaclass=_AuditConcernEnumTypeWrapper):
-    """What a finding of the audit says about value."""
+    """Whether a finding of the audit is about what stands in the ledger, or about what is on its way there."""
 
 AUDIT_CONCERN_UNSPECIFIED: AuditConcern.ValueType  # 0
-"""Not stated, as by a server of before this enumeration: take it for LEDGER."""
+"""Not stated, as by a server of an earlier version: take it for LEDGER."""
 AUDIT_CONCERN_LEDGER: AuditConcern.ValueType  # 1
 """Stored amounts contradict one another, or a bound: the ledger is not right."""
 AUDIT_CONCERN_FLOW: AuditConcern.ValueType  # 2
-"""Something is late, waits, was set aside or cannot be read. What is in the ledger is right, and some of what belongs there may be missing."""
+"""Something is late, waits, was set aside or cannot be read. What is in the ledger is right, and some of what belongs
+there may be missing.
+"""
 Global___AuditConcern: _TypeAlias = AuditConcern  # noqa: Y015
 
 @_typing.final
@@ -432,8 +436,8 @@ class AuditLedgerResponse(_message.Message):
     REWARD_COUNT_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     balanced: _builtins.bool
-    """Whether every check held, so that there is nothing for a person to do. False also where the ledger is right and something is late or
-    was set aside: `findings[].concern` tells which.
+    """Whether every check held, so that there is nothing for a person to do. False also where the ledger is right and
+    something is late or was set aside: `findings[].concern` tells which.
     """
     transfer_count: _builtins.int
     """How many transfers were read."""
