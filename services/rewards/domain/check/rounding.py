@@ -67,11 +67,11 @@ def _sharing(plan: Plan, event_type: str) -> Iterator[list[Unit]]:
 
 
 def _dearest(plan: Plan, event_type: str, units: list[Unit]) -> list[Unit]:
-    """Those that can be paid together and take the most; of a group the dearest at each seat."""
+    """Those that can be paid together and take the most; of a group the dearest for each person."""
     groups: dict[object, list[int]] = {}
     for position, unit in enumerate(units):
         if unit.rule.group:
-            groups.setdefault((unit.rule.group, unit.seat), []).append(position)
+            groups.setdefault((unit.rule.group, unit.person), []).append(position)
     chosen: list[Unit] = []
     for sets in possible(plan, event_type, units, groups.values()):
         candidates = [_without_outbid([units[position] for position in sorted(each)]) for each in sets]
@@ -82,7 +82,7 @@ def _dearest(plan: Plan, event_type: str, units: list[Unit]) -> list[Unit]:
 def _without_outbid(units: list[Unit]) -> list[Unit]:
     best: dict[object, Unit] = {}
     for number, unit in enumerate(units):
-        key = (unit.rule.group, unit.seat) if unit.rule.group else number
+        key = (unit.rule.group, unit.person) if unit.rule.group else number
         if key not in best or _percent(unit) > _percent(best[key]):
             best[key] = unit
     return list(best.values())

@@ -36,15 +36,17 @@ class Unit(NamedTuple):
 
     @property
     def seat(self) -> tuple[Who, int]:
-        """Who is paid: the same person in every rule that has it, but where levels move down."""
+        """Which level is paid: it is the same person in every rule that has it, but where levels move down."""
         return self.rule.to.who, self.rule.levels[self.number].level
 
     @property
     def person(self) -> object:
-        """Whose variables its conditions ask for."""
+        """Who is paid, and whose variables its conditions ask for: two units with the same one pay the same person. Where
+        levels move down, it is somebody else than who stands there, and for each qualification."""
         qualification = self.rule.qualification
-        moves = qualification is not None and qualification.otherwise is Unqualified.COMPRESS
-        return (self.rule.rule_id, self.seat) if moves else self.seat
+        if qualification is None or qualification.otherwise is Unqualified.SKIP:
+            return self.seat
+        return qualification.when.text, self.seat
 
     @property
     def conditions(self) -> Iterator[Condition]:

@@ -7,7 +7,6 @@ from fractions import Fraction
 from services.rewards.domain.check.worlds import Unit, possible
 from services.rewards.domain.details import MAX_LINES
 from services.rewards.domain.plan.amounts import Base, LevelAmount
-from services.rewards.domain.plan.audience import Who
 from services.rewards.domain.plan.plan import Plan, Rule
 from services.rewards.domain.plan.tiers import TierMode
 
@@ -51,32 +50,32 @@ def _worst_case(plan: Plan, event_type: str) -> Cost:
 
 
 def _bound(units: list[Unit]) -> Iterator[list[int]]:
-    """Those of one group at one seat, and those that earn with those who get a part of it: their costs are no mere
+    """Those of one group for one person, and those that earn with those who get a part of it: their costs are no mere
     sum."""
-    by_group: dict[tuple[str, tuple[Who, int]], list[int]] = {}
+    by_group: dict[tuple[str, object], list[int]] = {}
     for position, unit in enumerate(units):
         if unit.rule.base is Base.EARNINGS:
             sources = [index for index, each in enumerate(units) if each.rule.rule_id in unit.rule.earnings_of]
             yield [position, *sources]
         elif unit.rule.group:
-            by_group.setdefault((unit.rule.group, unit.seat), []).append(position)
+            by_group.setdefault((unit.rule.group, unit.person), []).append(position)
     yield from by_group.values()
 
 
 def _cost(paid: list[Unit]) -> Cost:
-    """Of a group, each seat costs what its dearest member costs there."""
+    """Of a group, each person costs what its dearest member pays them."""
     total = Cost()
-    seats: dict[tuple[str, tuple[Who, int]], list[Cost]] = {}
+    people: dict[tuple[str, object], list[Cost]] = {}
     for unit in paid:
         rule = unit.rule
         if rule.base is not Base.EARNINGS:
-            seats.setdefault((rule.group or f"\0{rule.rule_id}", unit.seat), []).append(_of_level(rule, unit.number))
+            people.setdefault((rule.group or f"\0{rule.rule_id}", unit.person), []).append(_of_level(rule, unit.number))
             continue
         percents = sum((_percent(rule, index) for index in range(len(rule.levels))), Fraction()) / 100
         for source in paid:
             if source.rule.rule_id in rule.earnings_of and source.rule.base is not Base.EARNINGS:
                 total.add(_part_of(_of_level(source.rule, source.number), percents, rule, source.rule))
-    for costs in seats.values():
+    for costs in people.values():
         total.add(_dearest(costs))
     return total
 
