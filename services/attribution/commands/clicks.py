@@ -58,8 +58,9 @@ def seal_click(deps: ClickDeps, request: RecordClickRequest) -> str:
     if not request.HasField("click") or not conforms(request.click):
         check(request)
     request.DiscardUnknownFields()
-    deps.sealer.seal(request.click, "click", unix_ms(deps.clock.now()))
-    return _token(deps, request.click)
+    now_ms = unix_ms(deps.clock.now())
+    deps.sealer.seal(request.click, "click", now_ms)
+    return _token(deps, request.click, now_ms)
 
 
 async def keep_click(deps: ClickDeps, request: RecordClickRequest) -> None:
@@ -70,8 +71,8 @@ async def keep_click(deps: ClickDeps, request: RecordClickRequest) -> None:
 
 async def record_plain_clicks(deps: ClickDeps, plain: PlainClicks, *, return_tokens: bool) -> list[str]:
     """Does what `record_clicks` does for clicks that need no change."""
-    timely = plain.are_timely(unix_ms(deps.clock.now()))
-    if not timely or any(deps.links.peek(key) is None for key in plain.links()):
+    now_ms = unix_ms(deps.clock.now())
+    if not plain.are_timely(now_ms) or any(deps.links.peek(key) is None for key in plain.links()):
         # Click by click it is found out which is at fault, or that the links had only to be loaded.
         request = RecordClicksRequest.FromString(plain.frame)
         return await record_clicks(deps, request, return_tokens=return_tokens)
@@ -79,7 +80,7 @@ async def record_plain_clicks(deps: ClickDeps, plain: PlainClicks, *, return_tok
     if not return_tokens:
         return []
     return [
-        sign_parts(deps.click_token_key, plain.program_id, link_id.decode(), click_id, id_time_us(click_id))
+        _sign(deps, plain.program_id, link_id.decode(), click_id, id_time_us(click_id), now_ms)
         for click_id, link_id in zip(plain.click_ids, plain.link_ids, strict=True)
     ]
 
@@ -105,7 +106,7 @@ async def record_clicks(
     await _append(deps.intake, [(ClickBatch(clicks=part).SerializeToString(), len(part)) for part in parts])
     if not return_tokens:
         return []
-    return [_token(deps, click) for click in clicks]
+    return [_token(deps, click, now_ms) for click in clicks]
 
 
 def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, now_ms: int) -> set[LinkKey]:
@@ -118,11 +119,17 @@ def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, n
     return {(click.program_id, click.link_id) for click in clicks}
 
 
-def _token(deps: ClickDeps, click: Click) -> str:
+def _token(deps: ClickDeps, click: Click, now_ms: int) -> str:
     """Empty for what is no visit: previews are shared with their links, and must not credit whoever sees them."""
     if click.kind:
         return ""
-    return sign_parts(deps.click_token_key, click.program_id, click.link_id, click.click_id, clicked_at_us(click))
+    return _sign(deps, click.program_id, click.link_id, click.click_id, clicked_at_us(click), now_ms)
+
+
+def _sign(deps: ClickDeps, program_id: str, link_id: str, click_id: bytes, clicked_us: int, now_ms: int) -> str:
+    """A token with the time of its click, which is now at the latest: the clock of an edge may be an hour ahead, and its tokens would
+    come too late for whatever is bought meanwhile."""
+    return sign_parts(deps.click_token_key, program_id, link_id, click_id, min(clicked_us, now_ms * 1000))
 
 
 async def _append(intake: Intake, parts: Sequence[tuple[bytes, int]]) -> None:

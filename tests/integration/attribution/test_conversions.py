@@ -8,11 +8,12 @@ from typing import Any
 
 import grpc
 import pytest
-from upline.attribution.v1 import conversion_pb2, participant_pb2, program_pb2
+from upline.attribution.v1 import click_pb2, click_pb2_grpc, conversion_pb2, participant_pb2, program_pb2
 from upline.type.v1 import money_pb2
 
 from chassis.clock import ManualClock
-from chassis.times import to_timestamp
+from chassis.times import to_timestamp, unix_ms
+from services.attribution.wire.clicks import new_click_id
 from services.attribution.wire.conversions import MAX_AMOUNT_MINOR
 from tests.integration.attribution.people import (
     NEW_ONLY,
@@ -128,6 +129,26 @@ async def test_a_click_after_the_order_did_not_bring_it(program: Program, clock:
         assert not (await caller.get(f"v{number}")).HasField("binding")
         near = ago(clock.now(), hours=2, minutes=1)
         assert reason(await caller.record(order(f"near{number}", f"v{number}", occurred_at=near, **touch))) == "CLICK"
+
+
+@pytest.mark.parametrize("way", ["one", "several", "plain"])
+async def test_an_edge_whose_clock_is_ahead_brings_its_buyers(program: Program, clock: ManualClock, way: str) -> None:
+    caller = await program()
+    await caller.enroll("olga")
+    ahead = clock.now() + timedelta(minutes=59)
+    click = click_pb2.Click(program_id=caller.program_id, link_id=(await caller.link("olga")).link_id)
+    if way == "plain":
+        click.click_id, click.visitor_id = new_click_id(unix_ms(ahead)), "v"
+    else:
+        click.occurred_at.CopyFrom(to_timestamp(ahead))
+    stub = click_pb2_grpc.ClickServiceStub(caller.running.channel)
+    if way == "one":
+        token = (await stub.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=TIMEOUT)).click_token
+    else:
+        several = click_pb2.RecordClicksRequest(clicks=[click], return_tokens=True)
+        (token,) = (await stub.RecordClicks(several, timeout=TIMEOUT)).click_tokens
+    bought = await caller.record(order("1", "vera", click_token=token))
+    assert (bought.attribution.referrer_id, reason(bought)) == ("olga", "CLICK")
 
 
 CREDITED = program_pb2.CREDIT_BEFORE_BINDING_CREDITED
