@@ -138,7 +138,7 @@ async def _probe(client: Client, numbers: Iterable[int], pause_seconds: float) -
 
 
 async def _after_quiet(client: Client) -> list[tuple[float, float]]:
-    """The same, for the first orders after nothing has happened for a while."""
+    """Seconds until wallet and inbox tell of an order, for the first orders after nothing has happened for a while."""
     samples = []
     for first in range(2 * PROBES, 2 * PROBES + QUIET_ROUNDS * QUIET_PROBES, QUIET_PROBES):
         await asyncio.sleep(QUIET_SECONDS)

@@ -124,7 +124,8 @@ _NOT_PREPARED = (
 _NO_ENTRY = re.compile(
     r'(authentication failed for user|role) "|database "[^"]*" does not exist|permission denied for database'
 )
-"""What a server says to a role that it does not know: a connection that was refused has a text only, no code."""
+"""The texts with which PostgreSQL refuses a role that it does not know: the error of a refused connection has no
+code."""
 
 
 def is_unprepared(error: BaseException) -> bool:

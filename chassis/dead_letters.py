@@ -13,7 +13,7 @@ from chassis.faults import named
 MAX_ATTEMPTS = 5
 """Tries before a message is set aside: enough for a deployment to be rolled back under it."""
 MAX_ERROR_CHARS = 2_000
-"""More than a person reads of one error; a list of problems can be longer."""
+"""The characters of an error that are kept: more than a person reads, where a list of problems can be longer."""
 
 _COUNT = text("""
     INSERT INTO dead_letter (consumer, message_id, subject, payload, error) VALUES (:consumer, :message_id, :subject, :payload, :error)

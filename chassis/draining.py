@@ -1,9 +1,9 @@
 """How a server leaves: calls in flight come to their end, and whoever is cut off is told UNAVAILABLE.
 
-gRPC's own stop answers CANCELLED to calls that arrive in the moment in which it says goodbye, and to those that its grace
-was too short for; no client repeats those. So the server leaves in steps of its own (`Server.leave`, `Server.stop`), and
-gRPC is stopped when nobody is left to be cancelled: connections are closed beneath it, which clients take for what it is,
-a server that went away.
+gRPC's own stop answers CANCELLED to calls that arrive in the moment in which it says goodbye, and to those that its
+grace was too short for; no client repeats those. So the server leaves in steps of its own (`Server.leave`,
+`Server.stop`), and gRPC is stopped when nobody is left to be cancelled: connections are closed beneath it, which
+clients take for what it is, a server that went away.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from typing import Any
 from chassis.errors import UplineError, unavailable
 
 HELD_SECONDS = 0.5
-"""How long a call that comes to a server about to stop is held before it is refused: a caller that repeats it at once would
-use up its tries before the connection is closed, which leads it to another server."""
+"""How long a call that comes to a server about to stop is held before it is refused: a caller that repeats it at once
+would use up its tries before the connection is closed, which leads it to another server."""
 ANSWERS_SECONDS = 0.05
-"""For the last answers to leave before connections are closed."""
+"""Time for the last answers to leave before connections are closed."""
 CUT_OFF_SECONDS = 2.0
-"""For calls that are cut off to tell their callers. A commit under way is waited for, and may take longer."""
+"""Time for calls that are cut off to tell their callers. A commit under way is waited for, and may take longer."""
 HANG_UP_SECONDS = 1.0
-"""For gRPC to notice that its connections have ended, which it does at once."""
+"""Time for gRPC to notice that its connections have ended, which it does at once."""
 POLL_SECONDS = 0.01
 FILES_OF_THIS_PROCESS = "/dev/fd"
 
@@ -37,7 +37,7 @@ class Calls:
         self._cut_off: set[asyncio.Task[Any]] = set()
         self._refusing = False
         self._ended = asyncio.Event()
-        """Set while none is in flight."""
+        """Set while no call is in flight."""
         self._ended.set()
 
     @contextmanager
@@ -67,7 +67,7 @@ class Calls:
             raise stopping()
 
     async def end(self, seconds: float) -> None:
-        """Lets no call begin; returns when those in flight have ended, which are cut off after so many seconds."""
+        """Lets no call begin. Returns when those in flight have ended; after so many seconds they are cut off."""
         self._refusing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -88,7 +88,7 @@ def _this_task() -> "asyncio.Task[Any]":
 
 
 def stopping() -> UplineError:
-    """What is told to whoever a server that stops does not serve to the end."""
+    """The error for calls that a server that stops does not serve to the end."""
     return unavailable("STOPPING", "this server stops; the same call is safe to repeat, and another one answers")
 
 
@@ -100,7 +100,8 @@ def stop_listening(port: int) -> None:
 
 
 async def hang_up(port: int) -> None:
-    """Ends the connections that were made to `port` of this process, as if the process were gone; what was answered arrives."""
+    """Ends the connections that were made to `port` of this process, as if the process were gone; what was answered
+    arrives."""
     await asyncio.sleep(ANSWERS_SECONDS)
     tries = int(HANG_UP_SECONDS / POLL_SECONDS)
     while _end_connections(port) and tries:
@@ -109,7 +110,8 @@ async def hang_up(port: int) -> None:
 
 
 def _end_connections(port: int) -> int:
-    """Lets gRPC read nothing more from connections to `port`, upon which it closes them; returns how many there are yet."""
+    """Lets gRPC read nothing more from connections to `port`, upon which it closes them; returns how many are still
+    open."""
     count = 0
     for each in _sockets(port):
         if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and _has_other_side(each):

@@ -15,13 +15,14 @@ ERROR_DOMAIN = "upline"
 MAX_VIOLATIONS = 20
 """Fields at fault that are told one by one. Whoever mends them sees the pattern, and how many there are in all."""
 MAX_VIOLATION_BYTES = 2_600
-"""Of all that are told together: 20 of usual length. Details travel as base64, a third longer."""
+"""The length of all violations that are told together: 20 of usual length. Details travel as base64, a third longer."""
 MAX_PATH_BYTES = 300
-"""Of a field's path, which may contain the key of a map, as long as a caller likes."""
+"""The length of a field's path, which may contain the key of a map, as long as a caller likes."""
 MAX_MESSAGE_BYTES = 1_200
-"""Of the message as it travels: percent-encoded, and once more inside the details. With the rest it is below 8 kB."""
+"""The length of the message as it travels: percent-encoded, and once more inside the details. With the rest it is below
+8 kB."""
 MAX_METADATA_BYTES = 250
-"""Of a value of ErrorInfo's metadata, which may be an id that nobody bounded because it names nothing."""
+"""The length of one value of ErrorInfo's metadata: it may be an id of any length, where the id names nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _cut(text: str, most: int) -> str:
 
 
 _ELLIPSIS_BYTES = 9
-"""What "…" takes, percent-encoded."""
+"""The length of "…", percent-encoded."""
 
 
 class MigrationRefused(RuntimeError):

@@ -1,4 +1,4 @@
-"""What an error says in a log or beside a message that was set aside: what went wrong, never what was being written.
+"""Errors as they are told in logs, and beside messages that were set aside: the fault, never the data being written.
 
 A database repeats rows and parameters in the details of its errors (`Key (…)=(…)`, `Failing row contains (…)`, the line
 of a COPY), and SQLAlchemy adds the statement. Any of these may hold a card number or somebody's address.
@@ -16,7 +16,7 @@ _CONTEXT = "\nDuring handling of the above exception, another exception occurred
 
 
 def told(error: BaseException) -> str:
-    """What went wrong, in one line; the error's kind where it says nothing."""
+    """The fault in one line; the error's kind where the error says nothing."""
     if isinstance(error, StatementError) and error.orig is not None:
         return told(error.orig)
     kind = type(error).__name__
@@ -30,7 +30,7 @@ def told(error: BaseException) -> str:
 
 
 def named(error: BaseException) -> str:
-    """As `told`, always with the error's kind before it."""
+    """The fault in one line, always with the error's kind before it."""
     kind, text = type(error).__name__, told(error)
     return text if isinstance(error, StatementError) or text.startswith(kind) else f"{kind}: {text}"
 

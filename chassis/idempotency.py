@@ -12,15 +12,17 @@ from chassis.errors import already_exists, invalid
 
 Response = TypeVar("Response", bound=ProtoMessage)
 
-# Not partitioned: a UNIQUE key over all requests is impossible on a table partitioned by time. Before ids were a program's own, answers
-# went into `request`, which does not say whose they are; but the program is part of the body, so a body that is there is this program's.
+# Not partitioned: a UNIQUE key over all requests is impossible on a table partitioned by time. Before ids were a
+# program's own, answers went into `request`, which does not say whose they are; but the program is part of the body, so
+# a body that is there is this program's.
 _CLAIM = text("""
     WITH claimed AS (
         INSERT INTO program_request (program_id, method, request_id, body_hash)
         VALUES (:program_id, :method, :request_id, :body_hash)
         ON CONFLICT (program_id, method, request_id) DO NOTHING RETURNING 1)
     SELECT EXISTS (SELECT FROM claimed) AS is_claimed,
-        (SELECT response FROM request WHERE method = :method AND request_id = :request_id AND body_hash = :body_hash) AS response
+        (SELECT response FROM request
+            WHERE method = :method AND request_id = :request_id AND body_hash = :body_hash) AS response
 """)
 _KEY = "program_id = :program_id AND method = :method AND request_id = :request_id"
 _READ = text(f"SELECT body_hash, response FROM program_request WHERE {_KEY}")
@@ -28,7 +30,8 @@ _KEEP = text(f"UPDATE program_request SET response = :response WHERE {_KEY}")
 
 
 def request_tables(metadata: MetaData) -> tuple[Table, Table]:
-    """Requests already carried out, with their answers: today's, and those of before ids were a program's own, which are only read."""
+    """Requests already carried out, with their answers. Those in `request` are of versions before ids were a program's
+    own, and are only read."""
     return (
         Table("program_request", metadata, Column("program_id", Text, primary_key=True), *_columns()),
         Table("request", metadata, *_columns()),
@@ -56,7 +59,8 @@ async def once(
     answer_type: type[Response],
     carry_out: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Carries a request with a `request_id` out once in its program; a second call waits for the first one's transaction.
+    """Carries a request with a `request_id` out once in its program; a second call waits for the first one's
+    transaction.
 
     The program is the request's `program_id`, or that of the program it speaks of.
     """

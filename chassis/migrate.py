@@ -54,7 +54,8 @@ def migrate(admin_url: str, services: list[str], role_password: str) -> list[str
 def _refusal(error: InsufficientPrivilege) -> str:
     return (
         f"{error.diag.message_primary}: `upline migrate` needs the right to create roles, and to own what is in the"
-        " schemas. After a restore under another name, run it as that name, or give the objects back with REASSIGN OWNED"
+        " schemas. After a restore under another name, run it as that name, or give the objects back with REASSIGN"
+        " OWNED"
     )
 
 
@@ -96,8 +97,8 @@ async def assert_migrated(database: Database, service: str) -> None:
         )
     if lacking:
         raise RuntimeError(
-            f"{role_name(service)} lacks {len(lacking)} of its privileges in the database, such as {lacking[0]}, or what"
-            " they are for is not there: run `upline migrate`"
+            f"{role_name(service)} lacks {len(lacking)} of its privileges in the database, such as {lacking[0]},"
+            " or what they are for is not there: run `upline migrate`"
         )
     if found is None:
         raise RuntimeError(f"database of {service} was never migrated: run `upline migrate`")

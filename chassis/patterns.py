@@ -1,5 +1,5 @@
-"""What a text that does not match its contract's pattern should have been, in words: a regular expression tells nobody
-what to write."""
+"""Words for the patterns of the contracts, for texts that do not match: a regular expression tells nobody what to
+write."""
 
 import re
 from collections.abc import Iterator
@@ -27,16 +27,18 @@ _WANTED: Final = {
     r"^(en|ru)$": "one of the languages en and ru",
     r"^(en|ru)?$": "one of the languages en and ru",
     r"^([A-Za-z0-9-]{3,32})?$": "3 to 32 letters, digits and hyphens",
-    r"^(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?$": "a host such as shop.example, *.shop.example or shop.example:8080",
+    r"^(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?$": (
+        "a host such as shop.example, *.shop.example or shop.example:8080"
+    ),
     r"^[^\x00-\x1f\x7f]{1,128}$": "a text of 1 to 128 characters without control characters",
 }
-"""By pattern, as the contracts state it."""
+"""The words for each pattern that the contracts state."""
 _MAX_TOLD: Final = 60
 """Characters of a wrong text that are repeated: enough to find it again."""
 
 
 def told(violation: protovalidate.Violation) -> str:
-    """What is wrong with a field, and what to write instead where it can be seen what was meant."""
+    """Tells the fault of a field, and what to write instead where it can be seen what was meant."""
     text = violation.proto.message or violation.proto.rule_id
     pattern, value = violation.rule_value, violation.field_value
     if violation.proto.rule_id != "string.pattern" or pattern not in _WANTED or not isinstance(value, str):
@@ -49,7 +51,7 @@ def told(violation: protovalidate.Violation) -> str:
 
 
 def _meant(value: str) -> Iterator[str]:
-    """What somebody may have had in mind who wrote this, the likeliest first."""
+    """Texts that somebody who wrote this may have meant, the likeliest first."""
     value = value.strip()
     yield value
     number = value.rstrip("% ").replace(",", ".")

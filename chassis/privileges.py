@@ -1,9 +1,9 @@
-"""What each service's database role may do: stated once, granted by `upline migrate`, looked for by readiness.
+"""The privileges of each service's database role: stated once, granted by `upline migrate`, looked for by readiness.
 
-Migrations make tables, and `privileges.toml` beside them says what the service may do with each. A dump that is restored
-on another server brings the tables and the revision they are at, but no roles and no privileges: whatever a migration
-granted is gone then, and no migration runs again. So what is missing is found by asking the catalogue, and granted
-however it came to be missing.
+Migrations make tables, and `privileges.toml` beside them says what the service may do with each. A dump that is
+restored on another server brings the tables and the revision they are at, but no roles and no privileges: whatever a
+migration granted is gone then, and no migration runs again. So what is missing is found by asking the catalogue, and
+granted however it came to be missing.
 """
 
 import re
@@ -59,7 +59,7 @@ class Privilege:
 
 @cache
 def stated(service: str) -> tuple[Privilege, ...]:
-    """What the service's role may do, as `privileges.toml` beside its migrations says."""
+    """The privileges of a service's role, as `privileges.toml` beside its migrations states them."""
     found = [Privilege("SCHEMA", service, "USAGE")]
     file = ROOT / "services" / service / "migrations" / "privileges.toml"
     content: dict[str, dict[str, str]] = tomllib.loads(file.read_text())
@@ -70,7 +70,8 @@ def stated(service: str) -> tuple[Privilege, ...]:
 
 
 def missing(conn: Connection, service: str, role: str | None = None) -> list[Privilege]:
-    """What the role lacks of what is stated; that of the connection where none is named. One look at the catalogue."""
+    """The stated privileges that a role lacks, by one look at the catalogue; without `role`, the role of the
+    connection."""
     wanted = stated(service)
     asked: dict[str, Any] = {
         "kinds": [each.kind for each in wanted],
@@ -84,7 +85,7 @@ def missing(conn: Connection, service: str, role: str | None = None) -> list[Pri
 
 
 def grant(conn: Connection, service: str, role: str) -> list[Privilege]:
-    """Grants what the role lacks; returns that."""
+    """Grants the privileges that the role lacks, and returns them."""
     lacking = missing(conn, service, role)
     for each in lacking:
         if each.kind == "SCHEMA":

@@ -1,10 +1,10 @@
 """Pulling from a durable consumer: whatever is there is handed on as soon as something is.
 
-nats-py's own `fetch` can hold a message it has received until its deadline: it asks twice with one and the same inbox, so
-the answer that ends one request is taken for the end of the other, and the one that stays open never says that there is
-no more. Here one request is open at a time, each has an inbox of its own, and the broker ends it: with `no_wait` beside
-`expires` a request waits for its first message, gets what else is there, and is over. So no request is open while its
-messages are worked on, and what comes meanwhile goes to whichever process asks.
+nats-py's own `fetch` can hold a message it has received until its deadline: it asks twice with one and the same inbox,
+so the answer that ends one request is taken for the end of the other, and the one that stays open never says that there
+is no more. Here one request is open at a time, each has an inbox of its own, and the broker ends it: with `no_wait`
+beside `expires` a request waits for its first message, gets what else is there, and is over. So no request is open
+while its messages are worked on, and what comes meanwhile goes to whichever process asks.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ EXPIRES_SECONDS = 30.0
 IDLE_HEARTBEAT_SECONDS = 1.0
 """How often the broker says that it still has the request."""
 SILENCE_SECONDS = 2.5
-"""After it the request is taken for lost, as by a restart of the broker, and made again."""
+"""After so long without a word, a request is taken for lost, as by a restart of the broker, and made again."""
 REST_SECONDS = 0.1
 """How long what has arrived waits for the broker to say that there is no more, which it does in the same breath. Only
 where a consumer has too many messages that are not acknowledged does it not say so."""
 EMPTY_PAUSE_SECONDS = 0.02
-"""Before asking again where a request was over with nothing: others have asked for all there is."""
+"""The pause before asking again where a request brought nothing, because others have asked for all there is."""
 
 
 class ConsumerGoneError(Exception):

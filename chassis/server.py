@@ -34,11 +34,12 @@ MAX_CONNECTION_AGE_MS = 30 * 60 * 1000
 """Connections are re-made now and then, so that new replicas get their share."""
 KEEPALIVE_MS = 30_000
 NOTICE_SECONDS = 1.0
-"""Between saying NOT_SERVING and taking no more connections: clients that watch health have gone elsewhere by then."""
+"""The time between saying NOT_SERVING and taking no more connections: clients that watch health have gone elsewhere by
+then."""
 DRAIN_SECONDS = 10.0
-"""For calls in flight to end when the server stops; those that do not are cut off."""
+"""Time for calls in flight to end when the server stops; those that do not are cut off."""
 READINESS_SECONDS = 2.0
-"""Between two looks at the probes; what was not right is looked at ten times as often."""
+"""The time between two looks at the probes; a probe that failed is looked at ten times as often."""
 PROBE_SECONDS = 10.0
 
 Wrapped = Callable[[Any, Any], Any]
@@ -60,7 +61,8 @@ class Server:
     """One gRPC server with health and reflection."""
 
     def __init__(self, settings: ServiceSettings, probes: Sequence[Probe], broker: Probe | None = None) -> None:
-        """`probes` are what all of its services need. Some need the `broker` besides, of which health tells by BROKER_NAME."""
+        """All gRPC services of the server need all `probes`. Some need the `broker` besides; health tells of it under
+        BROKER_NAME."""
         _refuse_open_plaintext(settings)
         self._settings = settings
         self._probes = probes
@@ -68,7 +70,7 @@ class Server:
         self._well = self._broker_well = False
         self._needing_broker: set[str] = set()
         self._told: dict[str, str] = {}
-        """What was last wrong, by probe."""
+        """The last fault of each probe."""
         self._health = HealthServicer()
         self._calls = Calls()
         self._left = False
@@ -86,7 +88,8 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = 0
         self.notice_seconds = NOTICE_SECONDS
-        """Tests have no clients that would notice."""
+        """The time for which the server serves on after saying NOT_SERVING; tests, whose clients watch no health, set
+        0."""
 
     def add(
         self,
@@ -156,7 +159,8 @@ class Server:
             await _pause(self._broker_well)
 
     async def leave(self) -> None:
-        """Says NOT_SERVING, gives clients a moment to notice, and takes no more connections. Calls are served as ever."""
+        """Says NOT_SERVING, gives clients a moment to notice, and takes no more connections. Calls are served as
+        ever."""
         self._left = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self.notice_seconds)

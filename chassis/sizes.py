@@ -9,12 +9,13 @@ from chassis.errors import UplineError, invalid
 
 MEBIBYTE = 1024 * 1024
 MAX_READ_BYTES = 32 * MEBIBYTE
-"""What gRPC reads at all. It answers what is longer with RESOURCE_EXHAUSTED, as if there were no room just now; so this
-lies far above what requests may have, and what is between the two is told as what it is."""
+"""The longest request that gRPC reads at all. It answers a longer one with RESOURCE_EXHAUSTED, as if there were no room
+just now; so this lies far above what requests may have, and those between the two are told that they are too long."""
 MAX_REQUEST_BYTES = 4 * MEBIBYTE
-"""Of a request with a list of items: 1,000 clicks or conversions of ordinary size fit several times."""
+"""The bound of a request with a list of items: 1,000 clicks or conversions of ordinary size fit several times."""
 MAX_ITEM_BYTES = 3 * MEBIBYTE
-"""Of one item. Clients of gRPC read 4 MB by default: so it can be read again, with what is added to it."""
+"""The bound of a request about one item. Clients of gRPC read 4 MB by default, so the item can be read again with what
+is added to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class SizeBound:
 
     most_bytes: int
     field: str
-    """Its list of items, else the one thing it is about; empty if it has neither."""
+    """The request's list of items, else the one thing it is about; empty if it has neither."""
     of_many: bool
 
     @classmethod

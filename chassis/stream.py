@@ -47,9 +47,10 @@ HEARTBEAT_SECONDS = 5.0
 MAX_ACK_PENDING = 4_096
 FETCH_MESSAGES = 256
 BEGIN_SECONDS = 3.0
-"""For a process to find its broker when it starts; without one it begins all the same, and does what needs none."""
+"""Time for a process to find its broker when it starts; without one it begins all the same, and does what needs
+none."""
 STORE_SECONDS = 10.0
-"""Where nothing was stored for so long, it is tried whether the broker stores."""
+"""After so long without anything stored, readiness tries whether the broker stores."""
 _NOTHING = "upline.Nothing"
 """Type of the empty batches that are stored for the trial; no message of the contracts has this name."""
 RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
@@ -77,7 +78,7 @@ class _Listener:
     subject: str
     deliver: Callable[[Msg], Awaitable[None]]
     subscription: Subscription | None = None
-    """On the connection of now; none while there is no connection."""
+    """The subscription on the present connection; None while there is no connection."""
 
 
 class Stream:
@@ -91,12 +92,12 @@ class Stream:
         self._making: dict[str, asyncio.Task[None]] = {}
         """Streams that are being made, by name: whoever misses one meanwhile waits for the same."""
         self._stored: dict[str, float] = {}
-        """When a message was last stored, by subject."""
+        """The time at which a message was last stored, by subject."""
         self._slots = asyncio.Semaphore(PUBLISHES_IN_FLIGHT)
         self._listeners: list[_Listener] = []
         self._hearing = asyncio.Lock()
         self._there = asyncio.Event()
-        """Set once there has been a connection."""
+        """Set as soon as there has been a connection."""
         self._renew()
         self._connecting = asyncio.create_task(self._stay_connected())
 
@@ -140,7 +141,8 @@ class Stream:
                     each.subscription = await self._client.subscribe(each.subject, cb=each.deliver)
 
     async def _stay_connected(self) -> None:
-        """Connects, and again where the client has given up, as after a refused password. A broken connection it mends itself."""
+        """Connects, and again where the client has given up, as after a refused password. A broken connection it mends
+        itself."""
 
         async def on_error(error: Exception) -> None:
             log.warning("broker connection", error=error)
@@ -235,8 +237,8 @@ class Stream:
             await self._jetstream.stream_info(config.name or "")
 
     async def publish(self, message: Message) -> None:
-        """Returns when the broker has the message on disk. Raises at once where there is no connection; a stream that is
-        missing, because the broker lost its disk, is made again before the next attempt."""
+        """Returns when the broker has the message on disk. Raises at once where there is no connection; a stream that
+        is missing, because the broker lost its disk, is made again before the next attempt."""
         headers = {
             "Nats-Msg-Id": message.message_id,
             "ce-specversion": "1.0",
@@ -301,8 +303,8 @@ class Stream:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def ready(self, publishes: Sequence[StreamSpec]) -> None:
-        """Raises unless the broker answers, has every stream and consumer, which are made where they are missing, stores
-        what is published, and loses nothing of it on power loss."""
+        """Raises unless the broker answers, has every stream and consumer, which are made where they are missing,
+        stores what is published, and loses nothing of it on power loss."""
         self._require_connection()
         for spec in self._specs.values():
             await self._look_for(spec)
@@ -320,8 +322,8 @@ class Stream:
             await self.ensure(spec)
 
     async def _store(self, spec: StreamSpec) -> None:
-        """Stores an empty batch, which readers take for what it is, unless something was stored a moment ago: a broker whose
-        disk was full answers whatever it is asked and stores nothing."""
+        """Stores an empty batch, which readers take for what it is, unless something was stored a moment ago: a broker
+        whose disk was full answers whatever it is asked and stores nothing."""
         stored = self._stored.get(spec.subject)
         if stored is None or asyncio.get_running_loop().time() - stored > STORE_SECONDS:
             await self.publish(Message(spec.subject, uuid4().hex, _NOTHING, b""))

@@ -1,4 +1,4 @@
-"""What a program file's plan costs, and what is suspicious in it and in its policy, found without any service."""
+"""Checks of a program file without any service: the cost of its plan, and anything suspicious in plan and policy."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What would be said of the policy and the plan before they are applied."""
+    """The cost and the warnings of a policy and a plan that are not applied yet."""
 
     warnings: tuple[plan_pb2.PlanWarning, ...] = ()
     worst_cases: tuple[plan_pb2.WorstCase, ...] = ()
@@ -37,7 +37,7 @@ def check_plan(bundle: Bundle) -> Checked:
 
 
 def policy_warnings(program: program_pb2.Program) -> tuple[plan_pb2.PlanWarning, ...]:
-    """What the attribution policy leaves open that somebody will be surprised by."""
+    """Warnings of what an attribution policy leaves open, where that will surprise somebody."""
     policy = program.policy
     if policy.binding != program_pb2.BINDING_LIFETIME or policy.credit_before_binding:
         return ()
@@ -45,8 +45,8 @@ def policy_warnings(program: program_pb2.Program) -> tuple[plan_pb2.PlanWarning,
         plan_pb2.PlanWarning(
             code="CREDIT_BEFORE_BINDING_UNSET",
             field="program.policy.credit_before_binding",
-            message="program.policy does not say who is credited for orders from before a buyer was bound, so the sponsor is:"
-            " write credit_before_binding: NOT_CREDITED for nobody, or CREDITED to keep it so",
+            message="program.policy does not say who is credited for orders from before a buyer was bound,"
+            " so the sponsor is: write credit_before_binding: NOT_CREDITED for nobody, or CREDITED to keep it so",
         ),
     )
 

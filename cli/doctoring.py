@@ -47,8 +47,8 @@ class Finding:
 
 
 def examine(state: Path) -> list[Finding]:
-    """Every check, in the order in which one would look: of the services that the environment names, else of the stack on `state`
-    if one runs there. Changes nothing."""
+    """Every check, in the order in which one would look: of the services that the environment names, else of the stack
+    on `state` if one runs there. Changes nothing."""
     if addresses := named(Where(state)):
         deployment = _deployment(asdict(addresses), External.from_environment())
         checks: list[Callable[[], list[Finding]]] = [
@@ -77,18 +77,18 @@ def examine(state: Path) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where services and servers answer that run already."""
+    """The addresses of services and servers that run already."""
 
     services: dict[str, str]
-    """host:port by service."""
+    """The address, `host:port`, of each service."""
     logs: str
-    """Where a service's log is read, for people; `{}` is the service."""
+    """The place of a service's log, for people; `{}` stands for the service."""
     restart: str
     """How a service or server is started again, for people."""
     nats_monitor_url: str
-    """Empty where nobody named it."""
+    """The address of the broker's monitor; empty where nobody named it."""
     database_url: str
-    """As the database's owner; empty where nobody named it."""
+    """The database's URL, as its owner; empty where nobody named it."""
 
 
 def _embedded(stack: dict[str, Any], state: Path) -> Deployment:
@@ -107,7 +107,7 @@ def _embedded(stack: dict[str, Any], state: Path) -> Deployment:
 
 
 def _deployment(services: dict[str, str], external: External) -> Deployment:
-    """What the environment names, as in the container of the command line."""
+    """The deployment that the environment names, as in the container of the command line."""
     return Deployment(services, "the log of {}", "restart the broker", external.nats_monitor_url, external.database_url)
 
 

@@ -54,7 +54,7 @@ def describe(error: BaseException) -> tuple[list[str], int]:
 
 
 def _of_file(error: BaseException) -> str:
-    """What is wrong with a file; empty where no file is at fault."""
+    """The fault of a file; empty where no file is at fault."""
     return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else ""
 
 
@@ -80,7 +80,7 @@ def reason_of(error: Any) -> str:
 
 
 def _info(error: Any) -> error_details_pb2.ErrorInfo:
-    """What the error says to programs; empty if it says nothing."""
+    """The error's ErrorInfo, which is for programs; empty if it has none."""
     info = error_details_pb2.ErrorInfo()
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():

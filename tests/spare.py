@@ -1,4 +1,5 @@
-"""Servers besides the suite's: for tests of what belongs to a whole server, such as roles, and of data from elsewhere."""
+"""Servers besides the suite's: for tests of what belongs to a whole server, such as roles, and of data from
+elsewhere."""
 
 import gzip
 import os

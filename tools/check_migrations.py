@@ -1,4 +1,5 @@
-"""Fails where a service's migrations are not one line: each numbered in its file's name and in its revision, after the one before.
+"""Fails where a service's migrations are not one line: each numbered in its file's name and in its revision, after the
+one before.
 
 Two changes that take the same number merge without a conflict, and Alembic then runs only one of them.
 """
@@ -12,7 +13,7 @@ _STATED = re.compile(r"^(revision|down_revision) = (?:\"(\w+)\"|None)", re.MULTI
 
 
 def problems(versions: Path) -> list[str]:
-    """What is wrong with the migrations of one service, for people."""
+    """The faults of one service's migrations, in lines for people."""
     found = []
     for number, file in enumerate(sorted(versions.glob("*.py")), start=1):
         stated = dict(_STATED.findall(file.read_text()))

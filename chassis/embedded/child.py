@@ -82,7 +82,7 @@ class EmbeddedServer(ABC):
 
     @property
     def pid(self) -> int:
-        """Its process, or the last one it had; 0 before the first start."""
+        """The id of the child's process, or of its last one; 0 before the first start."""
         return self._child.process.pid if self._child else 0
 
     def stop(self) -> None:

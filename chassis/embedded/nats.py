@@ -29,7 +29,7 @@ def binary() -> Path:
 
 
 def ailment(monitor_url: str) -> str:
-    """What the broker itself says is wrong with its streams; empty if nothing is, or it does not say.
+    """The fault of its streams that the broker itself reports; empty if there is none, or it does not answer.
 
     A stream that could not be written once, as on a full disk, refuses from then on until the broker is restarted.
     """

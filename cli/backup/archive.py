@@ -21,7 +21,7 @@ PART_BYTES = 8 * 1024 * 1024
 """A tar states the size of what follows, which nobody knows of a dump that is being made: so it comes in parts."""
 
 Moved = Callable[[int], None]
-"""Is told of how many bytes of the dump were moved so far."""
+"""Called with the number of bytes of the dump that were moved so far."""
 
 
 def write(

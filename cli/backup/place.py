@@ -20,10 +20,10 @@ class Place:
     """A database and what belongs to it."""
 
     url: str
-    """With its owner's name and password."""
+    """The database's URL, with its owner's name and password."""
     role_password: str
     secret: str
-    """Of the installation; empty where nobody told."""
+    """The secret of the installation; empty where it is not known."""
 
 
 @contextmanager

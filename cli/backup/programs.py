@@ -29,8 +29,8 @@ class Programs:
     def running(
         self, name: str, url: str, *arguments: str, stdin: int, stdout: int
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A program that works on a database, killed if the block is left before it ends. Raises CommandFailed with what
-        it said if it fails."""
+        """A program that works on a database, killed if the block is left before it ends. Raises CommandFailed with
+        what it said if it fails."""
         where = conninfo_to_dict(url)
         password = where.pop("password", None)
         environment = dict(os.environ) | ({"PGPASSWORD": str(password)} if password else {})
@@ -68,8 +68,8 @@ def find(server_major: int, given: Path | None) -> Programs:
     where = f" in {given}" if given else ""
     told = "; ".join(found) or f"pg_dump and pg_restore are not to be found{where}"
     raise CommandFailed(
-        f"{told}, but the server is PostgreSQL {server_major}: install its client programs (postgresql-client-{server_major}),"
-        " or name the folder of newer ones with --programs",
+        f"{told}, but the server is PostgreSQL {server_major}: install its client programs"
+        f" (postgresql-client-{server_major}), or name the folder of newer ones with --programs",
         USAGE,
     )
 

@@ -32,16 +32,17 @@ OUTBOXES = ("attribution", "rewards")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What is there again."""
+    """The result of a restore."""
 
     moment: str
-    """Of the backup."""
+    """The moment of the backup."""
     tables: int
     rows: int
     migrations: list[str]
-    """What `upline migrate` said."""
+    """The lines that the migration told."""
     published_again: dict[str, int]
-    """Events of the last days that the services publish again, by whose they are: what was handled changes nothing."""
+    """The number of batches of events of the last days that are published again, by service. A batch that was handled
+    before changes nothing."""
     warnings: list[str] = field(default_factory=list)
 
 

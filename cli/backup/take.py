@@ -25,18 +25,18 @@ FINGERPRINT_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was kept."""
+    """The result of a backup."""
 
     moment: str
     tables: int
     rows: int
     bytes: int
-    """Of the dump."""
+    """The length of the dump."""
 
 
 def take(place: Place, file: Path | None, out: IO[bytes] | None, given: Path | None, tell: Tell) -> Taken:
-    """Writes a backup into a file that is not there yet, or where there is none, into `out`. The file gets its name when
-    it is complete, and its owner alone may read it."""
+    """Writes a backup into a file that is not there yet, or where there is none, into `out`. The file gets its name
+    when it is complete, and its owner alone may read it."""
     if out is not None:
         return _write(place, out, given, tell)
     if file is None or file.exists():
@@ -55,7 +55,7 @@ def take(place: Place, file: Path | None, out: IO[bytes] | None, given: Path | N
 
 
 def fingerprint(secret: str) -> str:
-    """By which an installation's secret is known again; empty for none. It tells nothing of it."""
+    """A digest by which an installation's secret is known again; empty for no secret. It does not reveal the secret."""
     return derive_key(SecretStr(secret), "backup-fingerprint")[:FINGERPRINT_BYTES].hex() if secret else ""
 
 

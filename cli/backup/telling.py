@@ -11,13 +11,13 @@ class Tell(Protocol):
     """Takes what is being done now."""
 
     def __call__(self, line: str, *, passing: bool = False) -> None:
-        """`passing`: worth seeing only where the next one takes its place."""
+        """Tells one line. A `passing` one is worth seeing only on a terminal, where the next one takes its place."""
         ...
 
 
 @contextmanager
 def telling(beginning: str) -> Iterator[Tell]:
-    """For as long as the work lasts."""
+    """Tells stages for as long as the context lasts."""
     if not err.is_terminal:
 
         def line_by_line(line: str, *, passing: bool = False) -> None:

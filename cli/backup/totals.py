@@ -1,4 +1,4 @@
-"""What a database holds, in figures that are the same before and after, or something was lost."""
+"""Totals of a database: figures that differ before and after if anything was lost or added."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +36,7 @@ class Totals:
     """Rows and a digest of each table; what is on each kind of account of each program and asset, by the transfers."""
 
     tables: dict[str, list[Any]]
-    """`schema.table` → number of rows, digest."""
+    """The number of rows and the digest of each `schema.table`."""
     accounts: list[list[str]]
     """Program, asset, kind of account, sum in minor units (a sum may have more than 64 bits)."""
 
@@ -46,7 +46,7 @@ class Totals:
         return sum(count for count, _ in self.tables.values())
 
     def differences(self, other: "Totals") -> list[str]:
-        """Where the other one is not the same, in lines for people."""
+        """The differences to other totals, in lines for people."""
         found = []
         for table in sorted(self.tables.keys() | other.tables.keys()):
             before, after = (each.tables.get(table, [0, "no table"]) for each in (self, other))
@@ -57,7 +57,7 @@ class Totals:
         return found + self.money_differences(other)
 
     def money_differences(self, other: "Totals") -> list[str]:
-        """As `differences`, of accounts only."""
+        """The differences of accounts only, in lines for people."""
         before, after = ({tuple(each[:3]): each[3] for each in side.accounts} for side in (self, other))
         return [
             f"{' '.join(account)}: {before.get(account, '0')} before, {after.get(account, '0')} after"
@@ -77,16 +77,16 @@ def read(conn: Connection) -> Totals:
 
 
 def money(conn: Connection) -> list[list[str]]:
-    """What is on each kind of account, by the transfers."""
+    """The sum on each kind of account, by the transfers."""
     return [list(row) for row in conn.execute(_ACCOUNTS).fetchall()]
 
 
 def tables_of(conn: Connection) -> list[tuple[str, str]]:
-    """(schema, table) of everything the services keep."""
+    """The tables that hold all the services keep, as (schema, table)."""
     return [(schema, table) for schema, table in conn.execute(_TABLES, [schemas(conn)]).fetchall()]
 
 
 def schemas(conn: Connection) -> list[str]:
-    """Those of the services' schemas that are there."""
+    """The services' schemas that exist."""
     rows = conn.execute("SELECT nspname::text FROM pg_namespace WHERE nspname = ANY (%s)", [list(SERVICES)]).fetchall()
     return [name for (name,) in rows]

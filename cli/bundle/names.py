@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from google.protobuf.descriptor import EnumDescriptor
 
 FILE_NAMES = {"upline.rewards.v1.Tier": {"bound": "from"}}
-"""Fields that program files have under another name, by message: the older of two, which only a caller in Python cannot write."""
+"""Fields that program files have under another name, by message: the older of two names, which a caller in Python
+cannot write as a keyword argument."""
 
 
 def enum_prefix(enum: EnumDescriptor) -> str:

@@ -20,7 +20,8 @@ def audit(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree and nothing waits for a person.
+    """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree and nothing
+    waits for a person.
 
     Amounts in findings are in minor units (cents), as they are stored.
 
@@ -43,7 +44,8 @@ async def read(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
 
 
 def ledger_balances(found: wallet_pb2.AuditLedgerResponse) -> bool:
-    """Whether no finding is about the ledger itself. What is late or was set aside is another matter: it needs a person, too."""
+    """Whether no finding is about the ledger itself. What is late or was set aside is another matter: it needs a
+    person, too."""
     return all(each.concern == wallet_pb2.AUDIT_CONCERN_FLOW for each in found.findings)
 
 

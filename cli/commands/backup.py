@@ -18,7 +18,8 @@ ProgramsFolder = Annotated[
         "--programs",
         metavar="DIR",
         envvar="UPLINE_POSTGRES_PROGRAMS",
-        help="Folder of pg_dump and pg_restore, as new as the server. Else those of the embedded PostgreSQL, or of PATH.",
+        help="Folder of pg_dump and pg_restore, as new as the server. Else those of the embedded PostgreSQL, or of"
+        " PATH.",
     ),
 ]
 
@@ -32,8 +33,8 @@ def backup(
     """Keep everything the services know in one file: a dump of one moment, and the totals to check a restore by.
 
     Services may go on meanwhile. Takes the database of the stack on --state, whether it runs or not, or that of
-    UPLINE_DATABASE_URL, as its owner. The file holds all that was told about people: its owner alone may read it. Secrets
-    are not in it; keep secrets.json or UPLINE_SECRET as well.
+    UPLINE_DATABASE_URL, as its owner. The file holds all that was told about people: its owner alone may read it.
+    Secrets are not in it; keep secrets.json or UPLINE_SECRET as well.
 
     Examples: upline backup monday.upline; upline backup - | age -r … > monday.upline.age
     """
@@ -61,10 +62,11 @@ def restore(
 ) -> None:
     """Restore a backup into an empty database, and check that everything is there.
 
-    Into the stack on --state, which must not run, or into the database of UPLINE_DATABASE_URL, with UPLINE_ROLE_PASSWORD
-    and without services. Restores, compares every table and account with what was kept, makes the roles, migrates to this
-    version, grants what the roles need, and marks the events of the last days for publishing: when the services start, what
-    was not settled is settled, and what was changes nothing. If anything is not as it was, nothing is restored.
+    Into the stack on --state, which must not run, or into the database of UPLINE_DATABASE_URL, with
+    UPLINE_ROLE_PASSWORD and without services. Restores, compares every table and account with what was kept, makes the
+    roles, migrates to this version, grants what the roles need, and marks the events of the last days for publishing:
+    when the services start, what was not settled is settled, and what was changes nothing. If anything is not as it
+    was, nothing is restored.
 
     Examples: upline restore monday.upline --state fresh; upline restore - < monday.upline
     """
@@ -91,7 +93,7 @@ def restore(
         out.print(f"database of {line}", markup=False)
     events = ", ".join(f"{count} of {name}" for name, count in restored.published_again.items())
     out.print(
-        f"restored {restored.rows} rows of {restored.tables} tables as of {restored.moment}, all as they were; batches of"
-        f" events that are published again: {events}. Start the services",
+        f"restored {restored.rows} rows of {restored.tables} tables as of {restored.moment}, all as they were;"
+        f" batches of events that are published again: {events}. Start the services",
         markup=False,
     )

@@ -36,15 +36,16 @@ def replay(
         Path,
         typer.Option(
             metavar="CSV",
-            help="conversion_id, buyer, occurred_at (with its zone), amount_minor, currency, in the order in which it happened; may end in .gz.",
+            help="conversion_id, buyer, occurred_at (with its zone), amount_minor, currency, in the order in which it"
+            " happened; may end in .gz.",
         ),
     ] = PURCHASES,
     sponsors: Annotated[
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="participant, sponsor, sponsors first, and bind_time where it is known; left out: a tree made up from the buyers,"
-            " always the same.",
+            help="participant, sponsor, sponsors first, and bind_time where it is known; left out: a tree made up"
+            " from the buyers, always the same.",
         ),
     ] = None,
     reverse_in_parts: Annotated[
@@ -59,10 +60,11 @@ def replay(
 ) -> None:
     """Play recorded purchases through a program and add up what everybody earned.
 
-    Without options: a real shop's 69,659 purchases, as shipped, through three levels. It can be interrupted and given again; what is
-    recorded already is not recorded twice. Rows are recorded and settled in the order of the file, which says whose order was first and who
-    gets the rest of a budget; ids and times do not. Where the program credits nobody for orders from before a binding, who has no
-    bind_time is bound with the first order. The last line on stdout is the result, with --json as JSON.
+    Without options: a real shop's 69,659 purchases, as shipped, through three levels. It can be interrupted and given
+    again; what is recorded already is not recorded twice. Rows are recorded and settled in the order of the file, which
+    says whose order was first and who gets the rest of a budget; ids and times do not. Where the program credits nobody
+    for orders from before a binding, who has no bind_time is bound with the first order. The last line on stdout is the
+    result, with --json as JSON.
 
     Examples: upline replay; upline replay --program programs/uds.yaml --purchases mine.csv --sponsors who.csv --json
     """
@@ -90,7 +92,8 @@ async def play(
     """Applies the program and replays the purchases, and takes them back if `parts` says so."""
     policy = bundle.program.policy
     if policy.credit_before_binding == program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED:
-        # Only then does it matter; others are enrolled as ever, so that a replay which an earlier version began can be given again.
+        # Only then does it matter; others are enrolled as ever, so that a replay which an earlier version began can be
+        # given again.
         enrolments = bound_by_first_purchase(enrolments, purchases)
     applied = await apply_bundle(client, bundle)
     for line in summary(applied):

@@ -17,9 +17,9 @@ from cli.failures import CommandFailed
 PURCHASE_COLUMNS = ("conversion_id", "buyer", "occurred_at", "amount_minor", "currency")
 SPONSOR_COLUMNS = ("participant", "sponsor")
 BIND_COLUMN = "bind_time"
-"""Of a sponsors file, may be missing: when the participant joined and was bound."""
+"""A column of a sponsors file that may be missing: when the participant joined and was bound."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-"""No more digits than any amount in the contract."""
+"""A whole number, with no more digits than any amount in the contract has."""
 UNSPONSORED_ONE_IN = 8
 """Of the made-up tree: so many come by themselves."""
 
@@ -42,7 +42,7 @@ class Purchase:
     conversion_id: str
     buyer: str
     occurred_at: datetime
-    """Aware."""
+    """The time of the purchase, with its zone."""
     amount_minor: int
     currency: str
     place: Place = field(default_factory=Place, compare=False)
@@ -67,8 +67,8 @@ def read_purchases(file: Path) -> list[Purchase]:
             place = Place(str(file), number)
             purchases.append(
                 Purchase(
-                    row["conversion_id"], row["buyer"], _moment(place, "occurred_at", row["occurred_at"]), _minor(place, row["amount_minor"]),
-                    row["currency"], place,
+                    row["conversion_id"], row["buyer"], _moment(place, "occurred_at", row["occurred_at"]),
+                    _minor(place, row["amount_minor"]), row["currency"], place,
                 )
             )  # fmt: skip
     if not purchases:
@@ -84,8 +84,8 @@ def _moment(place: Place, column: str, text: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         # Whose midnight it was decides windows, periods and terms; it is not ours to guess.
         raise CommandFailed(
-            f"{place}: {column}: expected a time with its zone such as 2026-01-31T09:00:00Z or 2026-01-31T09:00:00+03:00, found"
-            f" {text!r}"
+            f"{place}: {column}: expected a time with its zone such as 2026-01-31T09:00:00Z or"
+            f" 2026-01-31T09:00:00+03:00, found {text!r}"
         )
     return moment
 
@@ -93,7 +93,8 @@ def _moment(place: Place, column: str, text: str) -> datetime:
 def _minor(place: Place, text: str) -> int:
     if not _WHOLE.fullmatch(text):
         raise CommandFailed(
-            f"{place}: amount_minor: expected a whole number of the currency's smallest unit such as 1250 for 12.50, found {text!r}"
+            f"{place}: amount_minor: expected a whole number of the currency's smallest unit such as 1250 for 12.50,"
+            f" found {text!r}"
         )
     return int(text)
 
@@ -117,7 +118,7 @@ def read_sponsors(file: Path) -> list[Enrolment]:
 
 
 def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase]) -> list[Enrolment]:
-    """The same people; who buys and of whom nobody says when they joined has joined with the first thing they bought."""
+    """The enrolments with a time for everybody who buys: without one, they joined with the first thing they bought."""
     first: dict[str, datetime] = {}
     for each in purchases:
         first[each.buyer] = min(each.occurred_at, first.get(each.buyer, each.occurred_at))
@@ -127,8 +128,9 @@ def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchas
 def made_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
     """A tree over the buyers, the same for the same purchases everywhere.
 
-    Buyers join in the order of the file. One in eight comes alone; each other is invited by one of those who joined before,
-    all equally likely (a random recursive tree: its depth grows with the logarithm of its size), chosen by a hash of the name.
+    Buyers join in the order of the file. One in eight comes alone; each other is invited by one of those who joined
+    before, all equally likely (a random recursive tree: its depth grows with the logarithm of its size), chosen by a
+    hash of the name.
     """
     joined: list[str] = []
     enrolments = []

@@ -67,7 +67,7 @@ def refuse_mistakes(currency_code: str, enrolments: Sequence[Enrolment], purchas
 
 
 def refused(error: grpc.RpcError, rows: Sequence[Row]) -> CommandFailed | None:
-    """What a service said of rows that were sent to it, by their lines; None where it speaks of none of them."""
+    """A service's refusal of rows that were sent to it, told by their lines; None where it speaks of none of them."""
     mistakes = []
     for path, text in violations(error):
         if (found := _FIELD.fullmatch(path)) and int(found[1]) < len(rows) and rows[int(found[1])].place.file:

@@ -211,7 +211,7 @@ class Replay:
 
 
 def told_by_line(send: Callable[[Sequence[Row]], Awaitable[int]]) -> Callable[[Sequence[Row]], Awaitable[int]]:
-    """`send`, whose refusals are told by the lines of the file that the rows came from."""
+    """Wraps `send` so that its refusals are told by the lines of the file that the rows came from."""
 
     async def sent(rows: Sequence[Row]) -> int:
         try:

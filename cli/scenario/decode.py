@@ -235,7 +235,8 @@ class Shaper:
 
 
 def sound(file: Path) -> Bundle:
-    """A program file whose plan the services would take. Raises BundleError with every mistake in it, OSError if it cannot be read."""
+    """A program file whose plan the services would take. Raises BundleError with every mistake in it, OSError if it
+    cannot be read."""
     bundle = load(file)
     check_plan(bundle)
     return bundle

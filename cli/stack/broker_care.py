@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 LOOK_SECONDS = 2.0
 UNWELL_SECONDS = 5.0
-"""Of saying so, so that a passing word is none."""
+"""The time for which a broker has to say that it is unwell, so that a passing word restarts nothing."""
 MIN_FREE_BYTES = 16 * 1024**2
-"""Twice the largest message. With less it would be full again at once."""
+"""The free space with which a restart helps: twice the largest message. With less the disk would be full again at
+once."""
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
 """Pauses between restarts double up to this: what a restart does not mend is not mended by many."""
@@ -14,10 +15,11 @@ LONGEST_PAUSE_SECONDS = 300.0
 
 @dataclass(slots=True)
 class BrokerCare:
-    """What was seen of one broker."""
+    """The state of one broker, and the times of its restarts."""
 
     was_well: bool = False
-    """Since it was started: until it has read its streams, it says that it is unwell, and must not be disturbed."""
+    """Whether the broker was well since it was started: until it has read its streams it says that it is unwell, and
+    must not be disturbed."""
     next_look: float = 0.0
     unwell_since: float | None = None
     pause_seconds: float = FIRST_PAUSE_SECONDS

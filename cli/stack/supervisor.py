@@ -181,7 +181,8 @@ class Stack:
         self._watch_services()
 
     def _care_for(self, broker: Nats) -> None:
-        """Stops a broker that refuses to store although there is space, as after its disk was full; it is started again then."""
+        """Stops a broker that refuses to store although there is space, as after its disk was full; it is started again
+        then."""
         now = time.monotonic()
         if not broker.running or not self._broker_care.due(now):
             return

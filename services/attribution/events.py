@@ -16,9 +16,11 @@ from services.attribution.wire.conversions import write_conversion
 from services.attribution.wire.reversals import write_reversal
 
 MAX_EVENTS = 1_000
-"""Events of one message: as many conversions as one call records, so that they stay together and are settled in their order."""
+"""Events of one message: as many conversions as one call records, so that they stay together and are settled in their
+order."""
 MAX_PAYLOAD_BYTES = 960 * 1024
-"""Events of one message together, and so one of them: a broker accepts 1 MiB by default, headers included."""
+"""The length of all events of one message together, and so of a single one: a broker accepts 1 MiB by default, headers
+included."""
 
 
 def upline_members(members: Mapping[int, UplineMember]) -> dict[int, events_pb2.UplineMember]:

@@ -36,11 +36,13 @@ MAX_COMPANY_SECONDS = 0.008
 MAX_WAITING_CLICKS = 50_000
 """About 4 MB of usual clicks, 65 MB of the longest. Whoever comes then is told to slow down instead of being kept waiting."""
 CONNECTION_LOOK_SECONDS = 0.1
-"""How often it is looked whether the connection still stands while a message is on its way. What a broken connection took
-with it is never confirmed, and callers are told so at once rather than when the stream has used up its attempts."""
+"""The time between two looks whether the connection still stands while a message is on its way. What a broken
+connection took with it is never confirmed, and callers are told so at once rather than when the stream has used up its
+attempts."""
 STALL_SECONDS = 2.0
-"""A healthy broker confirms within milliseconds. While a message is under way for longer, whoever comes is refused at once rather
-than kept waiting behind it: a broker that hangs has a connection, until half a minute later its pings count as unanswered."""
+"""A healthy broker confirms within milliseconds. While a message is under way for longer, whoever comes is refused at
+once rather than kept waiting behind it: a broker that hangs has a connection, until half a minute later its pings count
+as unanswered."""
 _BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
 
 log = structlog.get_logger(__name__)
@@ -64,15 +66,15 @@ class Intake:
         self._waiting: deque[_Waiter] = deque()
         self._waiting_clicks = 0
         self._sending: dict[asyncio.Task[None], float] = {}
-        """What is on its way, and since when."""
+        """Messages that are on their way, each with the time since when."""
         self._last_batch_calls = 1
         self._timer: asyncio.TimerHandle | None = None
 
     async def record(self, frame: bytes, click_count: int) -> None:
         """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_PART_CLICKS, are on disk.
 
-        UNAVAILABLE if they may not be, at once where there is no connection to the broker or it hangs; RESOURCE_EXHAUSTED if
-        too many wait already.
+        UNAVAILABLE if they may not be, at once where there is no connection to the broker or it hangs;
+        RESOURCE_EXHAUSTED if too many wait already.
         """
         if click_count > MAX_PART_CLICKS:
             raise ValueError(f"{click_count} clicks do not fit into one message")
@@ -174,8 +176,8 @@ def _not_recorded() -> UplineError:
 
 
 async def publish_batch(stream: Stream, batch: bytes) -> None:
-    """Returns when a serialised ClickBatch is on the stream's disk. Raises ConnectionError as soon as the connection is gone;
-    the batch may be on disk all the same."""
+    """Returns when a serialised ClickBatch is on the stream's disk. Raises ConnectionError as soon as the connection is
+    gone; the batch may be on disk all the same."""
     publishing = asyncio.ensure_future(stream.publish(Message(CLICKS.subject, str(new_id()), _BATCH_TYPE, batch)))
     try:
         while not (await asyncio.wait([publishing], timeout=CONNECTION_LOOK_SECONDS))[0]:

@@ -1,8 +1,8 @@
 """The HTTP redirect: `GET /r/{program}/{link}` records a click and leads the visitor on.
 
-A visitor must not be stranded by a fault behind us, nor the referral be lost: where the click is not known to be on disk
-in time, they are led on with its token all the same. The token is signed, so a conversion that carries it is credited
-whether the click was stored or not. Such clicks are counted as unrecorded.
+A visitor must not be stranded by a fault behind us, nor the referral be lost: where the click is not known to be on
+disk in time, they are led on with its token all the same. The token is signed, so a conversion that carries it is
+credited whether the click was stored or not. Such clicks are counted as unrecorded.
 """
 
 import asyncio
@@ -40,15 +40,16 @@ MAX_USER_AGENT_CHARS = 1_024
 MAX_REFERRER_CHARS = 2_048
 SHUTDOWN_SECONDS = 5.0
 UNRECORDED_LOG_SECONDS = 1.0
-"""Between two lines on clicks that were not recorded: without a broker every visit has one."""
+"""The time between two lines of the log on clicks that were not recorded: without a broker every visit is one."""
 _NO_LINK = ("healthz", "healthz")
-"""Looked up to see whether links can be: no link has so short an id."""
+"""The key that is looked up to see whether links can be looked up: no link has so short an id."""
 
 _PREVIEW = "preview"
 _PURPOSES = ("prefetch", "prerender", _PREVIEW)
 _PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
-"""The first is the standard's (HTML, "Speculative loading"), the others are of older browsers and of apps: Safari and Chrome,
-Safari's and Facebook's previews, Firefox. Parameters may follow, as in `prefetch;prerender`."""
+"""Headers that tell a prefetch or a preview. The first is the standard's (HTML, "Speculative loading"), the others are
+of older browsers and of apps: Safari and Chrome, Safari's and Facebook's previews, Firefox. Parameters may follow, as
+in `prefetch;prerender`."""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
@@ -81,7 +82,7 @@ class Redirect:
         self._settings = settings
         self._deps = deps
         self._unrecorded = 0
-        """Since the log last told of them."""
+        """The number of unrecorded clicks since the log last told of them."""
         self._next_log = 0.0
         app = web.Application(client_max_size=1024)
         app.router.add_get("/r/{program_id}/{link_id}", self._follow)
@@ -225,7 +226,7 @@ def _purpose(request: web.Request) -> str:
 
 
 def _query(request: web.Request) -> str:
-    """What the visitor brought, as it was written: aiohttp's own reading of it would be written in another way."""
+    """The visitor's query as it was written: aiohttp reads it, and would write it in another way."""
     return request.raw_path.partition("#")[0].partition("?")[2]
 
 

@@ -206,7 +206,8 @@ contest_score = Table(
     Column("participant_id", Text, primary_key=True),
     Column("score", BigInteger, nullable=False),
     Column("reach_time", DateTime(timezone=True), nullable=False, comment="of the last fact that changed the score"),
-    # Has a value in every row. It may be null in copies that the version before makes of the table, while an upgrade takes place.
+    # Has a value in every row. It may be null in copies that the version before makes of the table, while an upgrade
+    # takes place.
     Column("reach_position", BigInteger, nullable=True, comment="of the same fact; 0: it was before this was kept"),
     comment="A tally of its own, for it is read in the order of scores",
 )

@@ -1,10 +1,12 @@
-"""Plays with a compose stack what an operator will meet: more replicas, servers killed, an upgrade, a restore into an empty volume.
+"""Plays with a compose stack what an operator will meet: more replicas, servers killed, an upgrade, a restore into an
+empty volume.
 
-    python -m tests.compose.drill scale kill upgrade restore
+python -m tests.compose.drill scale kill upgrade restore
 
-The stack runs already (`docker compose up --build --wait`, from the root of the checkout), and whoever runs this may kill its processes.
-It is left scaled to three of each service. Ends with 1 where anything acknowledged is missing or paid twice, where the audit finds
-something, or where a call fails in spite of gRPC's own retries while nothing but replicas and versions change.
+The stack runs already (`docker compose up --build --wait`, from the root of the checkout), and whoever runs this may
+kill its processes. It is left scaled to three of each service. Ends with 1 where anything acknowledged is missing or
+paid twice, where the audit finds something, or where a call fails in spite of gRPC's own retries while nothing but
+replicas and versions change.
 """
 
 import argparse
@@ -55,7 +57,8 @@ def scaled(*more: str) -> None:
 
 
 def kill_process(service: str) -> None:
-    """Ends a container's first process as a crash would: `docker kill` counts as a wish to stop, and nothing is started again."""
+    """Ends a container's first process as a crash would: `docker kill` counts as a wish to stop, and nothing is started
+    again."""
     container = compose("ps", "--quiet", service).decode().split()[0]
     found = subprocess.run(
         ["docker", "inspect", "--format", "{{.State.Pid}}", container], capture_output=True, text=True, check=True
@@ -83,7 +86,8 @@ async def upgrade(_load: Load) -> None:
 
 
 async def restore(load: Load) -> None:
-    """Backs up, throws every volume away, restores into an empty one. Nobody calls meanwhile: what is acknowledged after a backup is not in it."""
+    """Backs up, throws every volume away, restores into an empty one. Nobody calls meanwhile: what is acknowledged
+    after a backup is not in it."""
     before = await load.held()
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "drill.upline"

@@ -173,7 +173,8 @@ class Load:
         return "" if audit.balanced else f"the audit found {audit.findings}"
 
     async def held(self) -> dict[str, object]:
-        """What the stack holds of the program: its totals, and by person the balances and how many entries the inbox has."""
+        """What the stack holds of the program: its totals, and by person the balances and how many entries the inbox
+        has."""
         found: dict[str, object] = {"totals": await self._totals()}
         for person in LINE:
             request = wallet_pb2.GetWalletRequest(program_id=self.program_id, participant_id=person)

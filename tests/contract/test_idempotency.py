@@ -156,7 +156,7 @@ def new_program(channels: Channels, new_program_id: Callable[[str], str]) -> New
 
 @pytest_asyncio.fixture
 async def program_id(new_program: NewProgram) -> str:
-    """One of them."""
+    """One program with two people who have no sponsor."""
     return await new_program()
 
 

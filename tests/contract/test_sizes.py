@@ -37,7 +37,7 @@ async def test_a_request_that_is_too_long_is_invalid_and_not_overload(
     send = channels[owner(method.containing_service)].unary_unary(
         f"/{method.containing_service.full_name}/{method.name}"
     )
-    # One field that no contract knows, of the length that is one byte too many with its tag and length.
+    # One field that no contract knows, one byte too long together with its tag and length.
     content = b"\xfa\xff\x03" + _varint(bound.most_bytes - 6) + bytes(bound.most_bytes - 6)
     assert len(content) == bound.most_bytes + 1
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -1,4 +1,4 @@
-"""What the contracts say to the generators of other languages: where stubs go, and whose file the validation rules are."""
+"""The contracts tell generators of other languages where stubs go, and whose file the validation rules are."""
 
 from importlib import import_module
 from keyword import iskeyword
@@ -32,7 +32,7 @@ def test_stubs_of_go_and_java_have_a_place(proto: str) -> None:
 
 
 def fields(message: Descriptor) -> list[FieldDescriptor]:
-    """Of a message and those within it."""
+    """The fields of a message and of those within it."""
     return [*message.fields, *(field for nested in message.nested_types for field in fields(nested))]
 
 

@@ -33,7 +33,7 @@ BUYERS = 5
 ORDERS = 40
 AMOUNT_MINOR = 100_00
 SHARES = {"bob": 5_00, "ann": 2_00, "top": 1_00}
-"""What an order of a buyer pays each of the three above."""
+"""The amounts that an order of a buyer pays to each of the three people above."""
 
 
 @asynccontextmanager
@@ -64,12 +64,12 @@ async def order(world: World, number: int) -> None:
 
 
 async def earned(world: World) -> dict[str, int]:
-    """What each of the three has."""
+    """The available amount of each of the three sponsors."""
     return {person: (await world.wallet(person))["USD"][1] for person in SHARES}
 
 
 def restore(file: Path, state: Path, code: int = 0) -> tuple[Any, str]:
-    """What the command says, on stdout as JSON, and on stderr."""
+    """Restores a backup; returns the answer of the command on stdout, read as JSON, and the text on stderr."""
     done = upline("restore", str(file), "--json", state=state, check=False)
     assert done.returncode == code, done.stderr
     return (json.loads(done.stdout) if done.stdout else None), done.stderr
@@ -254,7 +254,7 @@ async def test_a_broker_that_knows_the_events_takes_them_again(spare: Servers) -
 
 
 async def balance(rewards: Running) -> int:
-    """What the one above the buyer has."""
+    """The balance of the sponsor above the buyer."""
     request = wallet_pb2.GetWalletRequest(program_id="three-levels", participant_id="top")
     answer = await wallet_pb2_grpc.WalletServiceStub(rewards.channel).GetWallet(request, timeout=DEADLINE_SECONDS)
     return sum(each.available_minor for each in answer.balances)

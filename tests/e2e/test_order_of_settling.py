@@ -1,4 +1,5 @@
-"""Who was first, and who gets the rest of a budget, is said by the order of a call, never by what its facts are called."""
+"""Who was first, and who gets the rest of a budget, is said by the order of a call, never by what its facts are
+called."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -60,7 +61,7 @@ plan:
     - {budget_id: points, asset: points, amount_minor: 92, period: LIFETIME}
 """
 TEN = range(10, 0, -1)
-"""Not the order of their digits as text."""
+"""Numbers whose order is not that of their digits as text."""
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def turns(client: Client, flow: Flow, bundle: Bundle) -> Turns:
 
 
 async def paid(world: World, person: str, rule_id: str) -> dict[str, int]:
-    """By conversion, what a rule paid somebody, in minor units."""
+    """The amounts that a rule paid somebody, by conversion, in minor units."""
     rewards = await world.rewards_of(person)
     return {each.conversion_id: each.amount_minor for each in rewards if each.rule_id == rule_id}
 
@@ -172,7 +173,8 @@ async def test_who_reached_a_score_first_in_a_call_is_ranked_first(turns: Turns,
     await world.record([world.order(f"o{number}", f"p{number}", 10_000) for number in TEN])
     await world.drained()
     assert await ranking(world) == [f"s{number}" for number in TEN]
-    # A second order each, but for the first three, and one of those is taken back: who comes to a score later stands behind.
+    # A second order each, but for the first three, and one of those is taken back: who comes to a score later stands
+    # behind.
     later = [5, 4, 6, 7, 1, 3, 2]
     await world.record([world.order(f"second-{number}", f"p{number}", 10_000) for number in later])
     await world.drained()
@@ -191,7 +193,8 @@ async def test_refunds_of_one_call_take_effect_in_its_order(
     await world.enrol("vera", sponsor_id="maria")
     await world.buy("o1", "vera", 20_000)
     await world.drained()
-    # 10 % of 200.00 are 20 points, rounded down. The first refund of 1.00 takes one of them, the second of 9.00 nothing.
+    # 10 % of 200.00 are 20 points, rounded down. The first refund of 1.00 takes one of them, the second of 9.00
+    # nothing.
     await world.reverse([world.reversal(ids[0], "o1", 100), world.reversal(ids[1], "o1", 900)])
     await world.drained()
     taken = [each.cause_id for each in await world.transfers("vera") if each.asset == "points"]

@@ -1,4 +1,5 @@
-"""A draft that counts, over real purchases: what its simulation pays is what its replay pays, to each person by each rule.
+"""A draft that counts, over real purchases: what its simulation pays is what its replay pays, to each person by each
+rule.
 
 The clock stands still, so that nothing but the order of the calls tells one purchase from the other.
 """

@@ -75,7 +75,7 @@ async def apart(folder: Path, clock: Clock, attributions: int = 1) -> AsyncItera
 
 
 async def health(service: Running, name: str) -> str:
-    """What a process says of itself under a name."""
+    """The health that a process tells under a name."""
     stub = health_pb2_grpc.HealthStub(service.channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=DEADLINE_SECONDS)
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

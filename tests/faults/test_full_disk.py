@@ -58,7 +58,7 @@ def fill(disk: Path) -> Path:
 
 
 async def test_readiness_says_that_a_broker_stores_nothing(state: Path) -> None:
-    """It answers whatever else it is asked."""
+    """A broker whose disk is full answers whatever else it is asked."""
     directory = StateDirectory(state)
     broker = Nats(directory)
     broker.start()
@@ -80,7 +80,7 @@ async def test_readiness_says_that_a_broker_stores_nothing(state: Path) -> None:
 
 @pytest.mark.needs("wget")
 async def test_the_containers_check_ends_a_broker_that_stores_nothing(state: Path) -> None:
-    """Once it has space again; its restart policy, here the test, starts it."""
+    """The check ends the broker once it has space again; its restart policy, here the test, starts it."""
     directory = StateDirectory(state)
     broker = Nats(directory)
     broker.start()
@@ -192,11 +192,11 @@ def fails(call: Callable[[], Awaitable[grpc.StatusCode]]) -> Callable[[], Awaita
 
 
 async def click_health(world: World) -> str:
-    """What attribution says of ClickService."""
+    """The health of ClickService, as attribution tells it."""
     service = click_pb2.DESCRIPTOR.services_by_name["ClickService"].full_name
     return await asyncio.to_thread(health, world.client.addresses.attribution, name=service)
 
 
 def wrong(state: Path) -> set[str]:
-    """What the doctor finds wrong."""
+    """The names of the checks that the doctor finds wrong."""
     return {finding.check for finding in examine(state) if not finding.ok}

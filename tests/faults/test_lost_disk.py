@@ -35,7 +35,7 @@ def lose_disk(servers: Servers) -> None:
 
 
 async def missing(servers: Servers) -> list[str]:
-    """What the broker has not."""
+    """The streams and consumers that the broker lacks."""
     client = await nats.connect(servers.nats.url)
     absent = []
     for spec in SPECS:

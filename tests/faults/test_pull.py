@@ -1,4 +1,5 @@
-"""Messages are handed on when they arrive, by whichever reader is free: none waits for company, or for a busy process."""
+"""Messages are handed on when they arrive, by whichever reader is free: none waits for company, or for a busy
+process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +22,7 @@ from tests.flow import becomes
 
 SPEC = StreamSpec("PULL_TEST", "pull.test", ("reader",), 10 * 1024 * 1024)
 SHORT_SECONDS = 0.2
-"""After which a request for messages ends, so that many end while a test runs."""
+"""The time after which a request for messages ends: short, so that many end while a test runs."""
 REQUESTS = 25
 LONG_SECONDS = 600.0
 """Longer than any test waits: what would have to wait for it fails the test."""
@@ -80,7 +81,7 @@ async def publish(broker: Stream, count: int) -> None:
 async def test_a_reader_has_one_request_open_however_often_its_requests_end(
     broker: Stream, jetstream: JetStreamContext
 ) -> None:
-    """With two open, a message that comes by one of them is held until the other one has ended."""
+    """With two requests open, a message that comes by one of them would be held until the other has ended."""
     async with reading(broker, SHORT_SECONDS):
         ends = asyncio.get_running_loop().time() + REQUESTS * SHORT_SECONDS
         most = 0

@@ -48,7 +48,7 @@ class Preferences:
     async def UpdatePreferences(  # noqa: N802 - as in the contract
         self, _request: notify_pb2.UpdatePreferencesRequest, _context: Context
     ) -> notify_pb2.UpdatePreferencesResponse:
-        """Not called here."""
+        """A method of the contract that no test here calls."""
         raise NotImplementedError
 
     async def calls(self) -> int:

@@ -163,7 +163,7 @@ def _refusing(owner: "psycopg.Connection[Any]", table: str, condition: str) -> I
 
 
 async def _refusal(planted: Planted, payout_id: str) -> grpc.StatusCode:
-    """What becomes of a payout to the card, asked for once."""
+    """The code with which one request of a payout to the card is refused."""
     request = payout_pb2.RequestPayoutRequest(
         program_id="kolkhoz",
         payout_id=payout_id,

@@ -1,4 +1,5 @@
-"""Data of an earlier version is read by this one: restored on a server that knows no role, migrated, and gone on with."""
+"""Data of an earlier version is read by this one: restored on a server that knows no role, migrated, and gone on
+with."""
 
 import asyncio
 import json
@@ -56,13 +57,14 @@ _RIGHTS = """
     WHERE space.oid = %(schema)s::regnamespace AND rights.grantee = %(role)s::regrole
     UNION ALL
     SELECT function.proname::text, 'PUBLIC', 'EXECUTE' FROM pg_proc function
-    WHERE function.pronamespace = %(schema)s::regnamespace AND function.prosecdef AND has_function_privilege('public', function.oid, 'EXECUTE')
+    WHERE function.pronamespace = %(schema)s::regnamespace AND function.prosecdef
+        AND has_function_privilege('public', function.oid, 'EXECUTE')
     ORDER BY 1, 2, 3
 """
 
 
 def rights(url: str, service: str) -> list[tuple[str, str, str]]:
-    """(object, column, privilege) of a service's role, partitions that were made since aside."""
+    """The privileges of a service's role as (object, column, privilege), without those of partitions made since."""
     with psycopg.connect(url) as conn:
         return conn.execute(_RIGHTS, {"schema": service, "role": role_name(service)}).fetchall()
 

@@ -1,4 +1,4 @@
-"""What docs/calling.md shows is what runs."""
+"""The code that docs/calling.md shows is the code that runs."""
 
 from pathlib import Path
 

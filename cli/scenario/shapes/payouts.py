@@ -64,7 +64,7 @@ class BatchPayouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPayout:
-    """What the provider answers to the last handing over: paid, unless there is `failed`, which may say why not."""
+    """The provider's answer to the last handing over: paid, unless there is `failed`, which may say why not."""
 
     payout: Payout
     failed: str | None = None

@@ -28,7 +28,7 @@ class Refusal:
     """How a step is refused."""
 
     reason: str
-    """As in the error's details, such as INSUFFICIENT_BALANCE."""
+    """The reason in the error's details, such as INSUFFICIENT_BALANCE."""
     field: str = ""
     """The request's field at fault."""
 

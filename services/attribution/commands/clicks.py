@@ -53,8 +53,8 @@ async def record_click(deps: ClickDeps, request: RecordClickRequest) -> str:
 
 
 def seal_click(deps: ClickDeps, request: RecordClickRequest) -> str:
-    """Changes the click to what is stored, and returns its token, empty unless it is a visit. Neither says that the click is on
-    disk, or that its link exists."""
+    """Changes the click to what is stored, and returns its token, empty unless it is a visit. Neither says that the
+    click is on disk, or that its link exists."""
     if not request.HasField("click") or not conforms(request.click):
         check(request)
     request.DiscardUnknownFields()
@@ -120,15 +120,16 @@ def _seal(deps: ClickDeps, request: RecordClicksRequest | StreamClicksRequest, n
 
 
 def _token(deps: ClickDeps, click: Click, now_ms: int) -> str:
-    """Empty for what is no visit: previews are shared with their links, and must not credit whoever sees them."""
+    """The click's token; empty for a click that is no visit: previews are shared with their links, and must not credit
+    anybody."""
     if click.kind:
         return ""
     return _sign(deps, click.program_id, click.link_id, click.click_id, clicked_at_us(click), now_ms)
 
 
 def _sign(deps: ClickDeps, program_id: str, link_id: str, click_id: bytes, clicked_us: int, now_ms: int) -> str:
-    """A token with the time of its click, which is now at the latest: the clock of an edge may be an hour ahead, and its tokens would
-    come too late for whatever is bought meanwhile."""
+    """A token with the time of its click, which is now at the latest: the clock of an edge may be an hour ahead, and
+    its tokens would come too late for whatever is bought meanwhile."""
     return sign_parts(deps.click_token_key, program_id, link_id, click_id, min(clicked_us, now_ms * 1000))
 
 

@@ -159,7 +159,7 @@ class _Roll:
     short: dict[int, tuple[int, ...]]
     enrolments: list[Enrolment] = field(default_factory=list)
     adopted: list[tuple[EnrolmentDraft, Reason | None]] = field(default_factory=list)
-    """Those enrolled by a purchase, and why nobody is found to bind them to."""
+    """People enrolled by a purchase before, each with the reason why nobody was found to bind them to."""
     bonds: list[NewBond] = field(default_factory=list)
     """Of those enrolled before."""
     sign_ups: list[Decided] = field(default_factory=list)
@@ -209,7 +209,7 @@ def _named(draft: EnrolmentDraft) -> Named:
 
 
 async def _unbound(conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]) -> list[Participant]:
-    """Those who came with a touch, of whatever kind, and have no sponsor; each once, in the order of the drafts."""
+    """People who came with a touch, of whatever kind, and have no sponsor; each once, in the order of the drafts."""
     ids = list(dict.fromkeys(each.participant_id for each in drafts if _names_touch(each) or each.visitor_id))
     people = await load_participants(conn, program_id, ids)
     found = [people[each] for each in ids]
@@ -302,8 +302,8 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: in
 
 
 def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
-    """Who referred a person. A sponsor whom the caller names has to be right; touches are tried, and the default sponsor where there is
-    none to try: one that failed may have been meant for somebody, and a sponsor is for life."""
+    """Who referred a person. A sponsor whom the caller names has to be right; touches are tried, and the default
+    sponsor where there is none to try: one that failed may have been meant for somebody, and a sponsor is for life."""
     person = roll.people.get(draft.participant_id)
     if draft.sponsor_id:
         return _attribute_to_caller(roll, draft, person)
@@ -337,12 +337,13 @@ def _attribute_to_caller(roll: _Roll, draft: EnrolmentDraft, person: Participant
 
 
 def _names_touch(draft: EnrolmentDraft) -> bool:
-    """Whether a code or click is what decides who the sponsor is, rather than the caller's word or the visitor's past."""
+    """Whether a code or click is what decides who the sponsor is, rather than the caller's word or the visitor's
+    past."""
     return not draft.sponsor_id and bool(draft.code or draft.click_token)
 
 
 def _refusal(draft: EnrolmentDraft, reason: Reason) -> UplineError:
-    """The error for who asked to be refused rather than enrolled without a sponsor."""
+    """The error for a caller that asked to be refused rather than enrol somebody without a sponsor."""
     path, why = _field(draft), _WRONG_TOUCH[reason]
     if reason in (Reason.CYCLE, Reason.NOT_NEW):
         return failed_precondition(reason.name, why, path)

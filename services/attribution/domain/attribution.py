@@ -11,8 +11,9 @@ MAX_LOSERS = 20
 """Losing candidates kept with a conversion; a visitor who followed more links than that is a machine."""
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
-"""By so much something may seem to come too late, or too early, for what it belongs to: many systems cut their times to the minute, and
-clicks, conversions and bindings are dated by different machines. More would credit those who place their touch after the purchase."""
+"""The time by which something may seem to come too late, or too early, for what it belongs to: many systems cut their
+times to the minute, and clicks, conversions and bindings are dated by different machines. More would credit those who
+place their touch after the purchase."""
 
 
 class Reason(IntEnum):
@@ -56,7 +57,8 @@ class Candidate:
     channel: str = ""
     campaign: str = ""
     touched_at: datetime | None = None
-    """For clicks, by the click's own record or the time signed in its token; None for codes, which are typed at the conversion."""
+    """The time of a click, by its own record or signed in its token; None for codes, which are typed at the
+    conversion."""
     flaw: Reason | None = None
     """Why it leads to nobody: UNKNOWN_CODE or INVALID_TOKEN."""
     share_percent: str = ""
@@ -126,10 +128,10 @@ def decide(
 ) -> Attribution:
     """Credits a conversion.
 
-    `default_sponsor_id` is empty where there is none or he is not enrolled; `closes_cycle` tells whether a referrer
-    stands in the buyer's downline. Somebody bound for life keeps his sponsor whatever he touches; the touch that would
-    have won had he not been bound is told all the same, for its owner may be paid by the conversion. What occurred before the bond
-    credits nobody where the policy says so, whichever of the two was reported first.
+    `default_sponsor_id` is empty where there is none or they are not enrolled; `closes_cycle` tells whether a referrer
+    stands in the buyer's downline. Somebody bound for life keeps their sponsor whatever they touch; the touch that
+    would have won had they not been bound is told all the same, for its owner may be paid by the conversion. What
+    occurred before the bond credits nobody where the policy says so, whichever of the two was reported first.
     """
     if policy.binding is Binding.LIFETIME and buyer.bond is not None:
         bond = buyer.bond
@@ -207,7 +209,7 @@ _TELLING = (
 
 
 def _is_before(policy: Policy, bond: Bond, converted_at: datetime) -> bool:
-    """Whether a conversion is of before the bond, and the policy credits nobody for such."""
+    """Whether a conversion occurred before the bond, and the policy credits nobody for such conversions."""
     if policy.credit_before_binding is not CreditBeforeBinding.NOT_CREDITED:
         return False
     return converted_at + CLOCK_TOLERANCE < bond.bound_at

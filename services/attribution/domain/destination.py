@@ -12,20 +12,21 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
 TOKEN_PARAMETER = "upline_click"  # noqa: S105 - a parameter's name
 """Carries the click token to the destination."""
 CONSENT_PARAMETER = "upline_consent"
-"""Says in a visitor's own query whether they consent to being known again. It is for the redirect, and goes no further."""
+"""The parameter of a visitor's query that says whether they consent to being known again. It is for the redirect, and
+goes no further."""
 _CONSENT = "1"
 MAX_URL_CHARS = 2_048
 MAX_VISITOR_QUERY_CHARS = 2_048
-"""What of a visitor's own query goes along. With the longest destination, its UTM and a token it still is a line of less than
-8 kB, which servers take."""
+"""The part of a visitor's own query that goes along. With the longest destination, its UTM and a token the request line
+stays below 8 kB, which servers take."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]|\s")
 _ASCII_URL = "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"
 """Everything but letters and digits that stays as it is; only what is not ASCII gets quoted."""
 _ASCII_QUERY = "!$%&'()*+,-./:;=?@[]^_`{|}~"
-"""The same of what a stranger wrote: what browsers quote in a query (URL standard, "query percent-encode set") is quoted, and
-the backslash."""
+"""Signs that stay as they are in a query that a stranger wrote. What browsers quote in a query is missing here (URL
+standard, "query percent-encode set"), and the backslash."""
 
 
 class DestinationError(ValueError):
@@ -123,7 +124,8 @@ def with_parameters(url: str, utm: Utm, click_token: str, visitor_query: str = "
 
 
 def consent_of(visitor_query: str) -> bool | None:
-    """Whether a visitor's query states consent; None if it states nothing. Whatever is not plainly a consent is a refusal."""
+    """Whether a visitor's query states consent; None if it states nothing. Whatever is not plainly a consent is a
+    refusal."""
     pairs = [pair for pair in visitor_query.split("&") if _name(pair) == CONSENT_PARAMETER]
     if not pairs:
         return None
@@ -131,7 +133,8 @@ def consent_of(visitor_query: str) -> bool | None:
 
 
 def _brought(query: str, taken: Collection[str]) -> list[str]:
-    """What a visitor brought, without the names that are taken. A parameter for which no room is left is left out whole."""
+    """The visitor's parameters, without the names that are taken. A parameter for which no room is left is left out
+    whole."""
     found = []
     room = MAX_VISITOR_QUERY_CHARS
     for pair in query.split("&"):

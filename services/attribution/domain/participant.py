@@ -18,7 +18,8 @@ class Participant:
     """Hash of what the caller said at enrolment; None for those enrolled by a purchase."""
     bond: Bond | None
     unbound_reason: Reason | None
-    """Why enrolment found nobody to bind them to; None where it did, or where nobody asked."""
+    """The reason why enrolment found nobody to bind the participant to; None where it found somebody, or did not
+    look."""
     create_time: datetime
 
 
@@ -36,7 +37,7 @@ class EnrolmentDraft:
     visitor_id: str
     record_sign_up: bool
     joined_at: datetime
-    """When they joined, and are bound if they are: now, unless the caller loads history."""
+    """The time at which the participant joined and, if at all, was bound: now, unless the caller loads history."""
     draft_hash: bytes
 
 

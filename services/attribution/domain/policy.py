@@ -46,7 +46,8 @@ class VisitorCookie(IntEnum):
     CONSENT_ASKED = 3
 
     def allows(self, consent: bool | None) -> bool:
-        """Whether an id may be kept of a visitor with this consent; None is not stated."""
+        """Whether an id of a visitor may be kept, given the consent that their request states; None if it states
+        nothing."""
         if self is VisitorCookie.NEVER:
             return False
         return self is VisitorCookie.CONSENT_ASKED if consent is None else consent
@@ -65,7 +66,8 @@ class Policy:
     default_sponsor_id: str
     """Empty for none."""
     credit_before_binding: CreditBeforeBinding = CreditBeforeBinding.UNSPECIFIED
-    """UNSPECIFIED credits the sponsor: so it was before anybody could say."""
+    """Who is credited for what occurred before the binding. UNSPECIFIED credits the sponsor, as it was before anybody
+    could say."""
 
     def counts(self, touched_at: datetime, converted_at: datetime) -> bool:
         """Whether a touch is young enough: the window is half open."""

@@ -13,7 +13,8 @@ from services.attribution.wire.conversions import write_conversion
 from services.attribution.wire.reversals import write_reversal
 
 CONVERSIONS_AT_ONCE = 100
-"""Read together: a page ends at 2 MB, which few conversions may fill, so not all that it might have are read first."""
+"""The number of conversions that are read together: a page ends at 2 MB, which few may fill, so not all that it might
+have are read first."""
 
 
 async def get_conversion(

@@ -24,7 +24,8 @@ from services.attribution.wire.participants import write_bond, write_node, write
 
 RECENT_CONVERSIONS = 20
 REFERRALS_AT_ONCE = 50
-"""Read together with what they bought: a page ends at 2 MB, so not all that it might have are read first."""
+"""The number of referees that are read together, with what they bought: a page ends at 2 MB, so not all that it might
+have are read first."""
 MAX_ANCHORS = 40
 """Keys of a narrow level that a page token carries: 40 of 19 digits fit into its 1,024 characters."""
 MAX_SPAN = 1_024

@@ -103,7 +103,7 @@ class KnownLink:
     allowed: bool
     """Whether the program still allows the destination."""
     visitor_cookie: VisitorCookie
-    """As the program says."""
+    """Whether the program lets the redirect keep a visitor id."""
 
 
 class Absent(Enum):
@@ -253,9 +253,9 @@ async def count_share(
 async def load_share_counts(
     conn: AsyncConnection, program_id: str, participant_id: str, most: int
 ) -> tuple[list[tuple[str, int]], int]:
-    """Shares by channel, most shared first, at most so many channels; and of all channels together.
+    """Shares by channel, most shared first, at most so many channels; and the shares of all channels together.
 
-    Of the whole program if no participant is named.
+    They are those of the whole program if no participant is named.
     """
     parameters = {"program_id": program_id, "participant_id": participant_id, "most": most}
     rows = (await conn.execute(_SHARE_COUNTS, parameters)).all()

@@ -34,7 +34,8 @@ _REFERRALS = text(f"""
 _NEW_KEYS = text("SELECT nextval('participant_key_seq') FROM generate_series(1, :count)")
 _COPY = """
     COPY participant (participant_key, program_id, participant_id, attributes, draft_hash, sponsor_key, upline, bind_time,
-        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent, unbound_reason, create_time) FROM STDIN
+        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent, unbound_reason,
+        create_time) FROM STDIN
 """
 _BIND = text("""
     UPDATE participant SET sponsor_key = :sponsor_key, upline = CAST(CAST(:upline AS text) AS bigint[]), bind_time = :bind_time,
@@ -43,7 +44,8 @@ _BIND = text("""
     WHERE participant_key = :participant_key AND sponsor_key IS NULL
 """)
 _ADOPT = text("""
-    UPDATE participant SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash, unbound_reason = :unbound_reason
+    UPDATE participant
+    SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash, unbound_reason = :unbound_reason
     WHERE participant_key = :participant_key AND draft_hash IS NULL
 """)
 _SET_ATTRIBUTES = text("""

@@ -23,8 +23,8 @@ _LOCK = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id FOR
 _LIST = text(f"SELECT {_COLUMNS} FROM program WHERE program_id > :after ORDER BY program_id LIMIT :limit")
 _INSERT = text(f"""
     INSERT INTO program ({_COLUMNS}) VALUES (:program_id, :title, :currency_code, :touch, :touch_window, :binding,
-        :bindable, :enroll_buyers, :default_sponsor_id, :credit_before_binding, :allowed_hosts, :create_time, :update_time,
-        :visitor_cookie)
+        :bindable, :enroll_buyers, :default_sponsor_id, :credit_before_binding, :allowed_hosts, :create_time,
+        :update_time, :visitor_cookie)
     ON CONFLICT (program_id) DO NOTHING
 """)
 _UPDATE = text("""

@@ -15,7 +15,8 @@ click = Table(
     Column("ip_hash", LargeBinary, nullable=False),
     Column("user_agent_hash", LargeBinary, nullable=False),
     Column("referrer_host", Text, nullable=False),
-    # Has a value in every row. It may be null in copies that the version before makes of the table, while an upgrade takes place.
+    # Has a value in every row. It may be null in copies that the version before makes of the table, while an upgrade
+    # takes place.
     Column("kind", SmallInteger, nullable=True, server_default=text("0")),
     Index("click_of_visitor", "program_id", "visitor_id", "click_id", postgresql_where=text("visitor_id <> ''")),
     postgresql_partition_by="RANGE (click_id)",

@@ -282,7 +282,7 @@ class Sealer:
             click.referrer_url = self._find_host(referrer_url) if host is None else host
 
     def _look_at(self, user_agent: str) -> tuple[bytes, bool]:
-        """Its hash, and whether it is a machine's."""
+        """The hash of a user agent, and whether it is a machine's."""
         hasher = self._user_agent.copy()
         hasher.update(user_agent.encode())
         if len(self._user_agents) >= MAX_HELD:

@@ -89,7 +89,8 @@ def read_occurred_at(value: Timestamp, is_given: bool, path: str, now: datetime)
 
 
 def read_past(value: Timestamp, path: str, now: datetime) -> datetime:
-    """When something happened. INVALID_ARGUMENT if it is out of range, or lies ahead by more than clocks differ."""
+    """The time at which something happened. INVALID_ARGUMENT if it is out of range, or lies ahead by more than clocks
+    differ."""
     try:
         moment = to_datetime(value)
     except ValueError as error:

@@ -78,10 +78,11 @@ def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conver
 async def decide_in_parts(
     conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
 ) -> AsyncIterator[Decided]:
-    """Decides conversions, those of ordered `programs` one after the other, as they stand in `pending`. A part may be written while the
-    next is decided: the connection is used before the first one only.
+    """Decides conversions, those of ordered `programs` one after the other, as they stand in `pending`. A part may be
+    written while the next is decided: the connection is used before the first one only.
 
-    `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they follow.
+    `came_first`: reversals that waited for their conversion. They take effect on tallies with it; on the ledger they
+    follow.
     """
     counting = pending.counting
     running, positions = dict[str, RunningTallies](), list[int]()
@@ -135,7 +136,8 @@ async def take_back_all(
     reversals: Mapping[Key, Sequence[Reversal]],
     new: Mapping[Key, int],
 ) -> None:
-    """Takes out of the tallies of ordered `programs` what `new` reversals take back: their positions, by (program, reversal)."""
+    """Takes out of the tallies of ordered `programs` what `new` reversals take back: their positions, by (program,
+    reversal)."""
     taken = [
         (versions[each.conversion.program_id][each.plan_version - 1], each)
         for each in kept
@@ -165,8 +167,8 @@ async def take_refusal(
 
 
 async def place_reversals(conn: AsyncConnection, reversals: Sequence[Reversal]) -> dict[Key, int]:
-    """The positions of reversals, which come in their order, by (program, reversal): those of one conversion have an order in every
-    program. Their conversions are locked."""
+    """The positions of reversals, which come in their order, by (program, reversal): those of one conversion have an
+    order in every program. Their conversions are locked."""
     positions = await tallies.draw_positions(conn, len(reversals))
     return {(each.program_id, each.reversal_id): at for at, each in zip(positions, reversals, strict=True)}
 

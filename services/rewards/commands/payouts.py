@@ -27,7 +27,8 @@ from services.rewards.wire.payouts import payout_message
 
 BATCH_PAYOUTS = 10_000
 MAX_BATCH_BYTES = 1024 * 1024
-"""Of the payouts of a batch. The file, which tells them once more, takes at most twice that; clients read 4 MB by default."""
+"""The length of a batch's payouts in the answer. The file, which tells them once more, takes at most twice that;
+clients read 4 MB by default."""
 SENDS_A_ROUND = 20
 ANSWER_WITHIN = timedelta(minutes=2)
 """Whoever died while he sent is relieved after that long; the provider knows the payout and attempt by then, or does not."""
@@ -111,7 +112,8 @@ async def report_payout(deps: Deps, request: payout_pb2.ReportPayoutRequest) -> 
 
 
 def _outcome(request: payout_pb2.ReportPayoutRequest) -> Outcome:
-    """What a report says. INVALID_ARGUMENT where it says nothing or contradicts itself: what was left out neither pays nor fails."""
+    """The outcome that a report states. INVALID_ARGUMENT where it states none or contradicts itself: what was left out
+    neither pays nor fails."""
     told = _OUTCOMES.get(request.outcome, Outcome.PAID if request.paid else None)
     if told is None:
         raise invalid("outcome", f"say what the provider answered: {', '.join(_OUTCOME_NAMES)}")
@@ -157,7 +159,8 @@ async def create_batch(
 
 
 def _fitting(handed: list[Payout]) -> list[Payout]:
-    """As many of the payouts as one answer can tell: what the caller could not read would be handed over unseen."""
+    """The first payouts, as many as one answer can tell: those that the caller could not read would be handed over
+    unseen."""
     return handed[: len(fitting((payout_message(each) for each in handed), MAX_BATCH_BYTES))]
 
 
@@ -200,8 +203,8 @@ async def _send(deps: Deps, provider: Provider, sent: Payout, versions: Versions
 
 
 def _parts(answer: Answer) -> list[Answer]:
-    """What a provider says in one answer: one that is asked again, because its first answer was lost, may have paid and
-    got it back since."""
+    """The single answers that a provider gives in one: a provider that is asked again, because its first answer was
+    lost, may have paid and got it back since."""
     return [answer._replace(outcome=Outcome.PAID), answer] if answer.outcome is Outcome.BOUNCED else [answer]
 
 

@@ -121,7 +121,8 @@ async def refund_redemption(deps: Deps, request: redemption_pb2.RefundRedemption
 
 
 def _asked(request: redemption_pb2.CaptureRedemptionRequest | redemption_pb2.RefundRedemptionRequest) -> int | None:
-    """How much is to be taken, None for all. INVALID_ARGUMENT where that is not said, or twice: no amount is not the whole."""
+    """How much is to be taken, None for all. INVALID_ARGUMENT where that is not said, or twice: no amount is not the
+    whole."""
     if request.whole and request.amount_minor:
         raise invalid("whole", f"is true, and `amount_minor` is {request.amount_minor}: say one of them")
     if not (request.whole or request.amount_minor):

@@ -167,8 +167,8 @@ async def _take_back(
     known: Mapping[Key, Sequence[Reversal]],
     new: Sequence[Reversal],
 ) -> None:
-    """Posts what `new` reversals take back, one after the other; the others among those `known` of their conversions were posted before.
-    The conversions are locked."""
+    """Posts what `new` reversals take back, one after the other; the other reversals among those `known` of their
+    conversions were posted before. The conversions are locked."""
     paid = {key: found for key in known if (found := kept[key]) is not None and found.plan_version}
     if not paid:
         return

@@ -10,18 +10,19 @@ from services.rewards.domain.details import Details
 
 
 class CallPlace(NamedTuple):
-    """Where a fact stands among those that one call of attribution recorded. Facts of before this was kept have none."""
+    """The place of a fact among those that one call of attribution recorded. Facts from before this was kept have
+    none."""
 
     call_key: int = 0
-    """The same for the facts of one call, and greater for a later one."""
+    """The number of the call: the same for all its facts, and greater for a later call."""
     number: int = 0
-    """Counted from 1 in its call."""
+    """The number of the fact in its call, counted from 1."""
 
 
 UNPLACED = CallPlace()
 Turn = tuple[str, datetime, CallPlace, str]
-"""What facts are sorted by that take effect one after the other: program, time of recording, place in the call, and the id where
-nothing else tells them apart."""
+"""The key by which facts are sorted that take effect one after the other: program, time of recording, place in the
+call, and the id where nothing else tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Conversion:
 
     @property
     def turn(self) -> Turn:
-        """When it takes effect among conversions that are settled together."""
+        """The conversion's turn among conversions that are settled together."""
         return self.program_id, self.record_time, self.call_place, self.conversion_id
 
     @property
@@ -99,7 +100,7 @@ class Reversal:
 
     @property
     def turn(self) -> Turn:
-        """When it takes effect among reversals that are settled together."""
+        """The reversal's turn among reversals that are settled together."""
         return self.program_id, self.record_time, self.call_place, self.reversal_id
 
 

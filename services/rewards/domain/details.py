@@ -9,8 +9,8 @@ MAX_LINES = 500
 
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
-"""By so much a conversion may seem to come before the binding that it came with: many systems cut their times to the minute, and the
-clock of whoever reports it is not that of whoever binds. It is attribution's tolerance too."""
+"""The time by which a conversion may seem to come before the binding that it came with: many systems cut their times to
+the minute, and the clock of whoever reports it is not that of whoever binds. It is attribution's tolerance too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,16 @@ class Details:
     link_share_percent: str = ""
     """The same of the link's owner, for this conversion."""
     uncredited: str = ""
-    """Why attribution credits nobody, in its contract's word and lower case, such as `before_binding`; empty where it credits somebody."""
+    """The reason why attribution credits nobody: its name in the contract in lower case, such as `before_binding`;
+    empty where it credits somebody."""
     bind_time: datetime | None = None
     buyer_attributes: Mapping[str, str] = field(default_factory=dict)
     upline_attributes: Sequence[Mapping[str, str]] = ()
     """By level: the first is the sponsor's."""
 
     def bound_for(self, occurred_at: datetime) -> timedelta | None:
-        """How long the buyer had been bound when it happened; None if they were not bound then: never, or only later."""
+        """How long the buyer had been bound when it happened; None if they were not bound then: never, or only
+        later."""
         if self.bind_time is None or occurred_at + CLOCK_TOLERANCE < self.bind_time:
             return None
         return max(occurred_at - self.bind_time, timedelta())

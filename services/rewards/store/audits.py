@@ -19,10 +19,11 @@ MISSING = timedelta(hours=1)
 
 FLOW_CHECKS = frozenset(
     {
-        "HOLD_OVERDUE", "CONTEST_OVERDUE", "DEBT_OVERDUE", "CONVERSION_MISSING", "NOT_PUBLISHED", "DEAD_LETTER", "PLAN_UNREADABLE",
+        "HOLD_OVERDUE", "CONTEST_OVERDUE", "DEBT_OVERDUE", "CONVERSION_MISSING", "NOT_PUBLISHED", "DEAD_LETTER",
+        "PLAN_UNREADABLE",
     }
 )  # fmt: skip
-"""Checks of what is on its way to the ledger; all others are of the ledger itself."""
+"""The checks of what is on its way to the ledger; all others are of the ledger itself."""
 
 _SCOPE = "(:program_id = '' OR program_id = :program_id)"
 _ISSUANCE, _HELD, _AVAILABLE, _RESERVED, _DEBT, _EXPIRED = 1, 2, 3, 4, 5, 9
@@ -308,7 +309,8 @@ class Finding:
 
     @property
     def of_flow(self) -> bool:
-        """Whether it tells of something late, waiting or set aside rather than of amounts that contradict one another."""
+        """Whether it tells of something late, waiting or set aside rather than of amounts that contradict one
+        another."""
         return self.check in FLOW_CHECKS
 
 

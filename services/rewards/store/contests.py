@@ -64,7 +64,8 @@ class Score:
     score: int
     reach_time: datetime
     reach_position: int
-    """Of the last fact that changed the score; tells those of one time apart. 0: it was changed before this was kept."""
+    """The position of the last fact that changed the score, which tells facts of one time apart. 0: it was changed
+    before this was kept."""
 
 
 async def settled(conn: AsyncConnection, program_ids: Collection[str]) -> list[tuple[str, str]]:

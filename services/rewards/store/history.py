@@ -19,8 +19,8 @@ from services.rewards.wire.events import read_conversion
 ROWS_A_FETCH = 2_000
 _LAST_TEXT = "\U0010ffff"
 
-# A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have one. Reversals always
-# have one.
+# A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have
+# one. Reversals always have one.
 _PAST = b"""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
         w.rule_ids, w.decide_time, w.position,
@@ -174,8 +174,9 @@ async def paid(
 
 
 async def _in_turn(pasts: AsyncIterator[Past]) -> AsyncIterator[Past]:
-    """The same, but conversions without a position that were recorded at one instant are put into the order of the calls that recorded
-    them, which their events tell. One instant is a microsecond: there are as many of them as calls end in it, by a thousand."""
+    """The same conversions, where those without a position that were recorded at one instant are put into the order of
+    the calls that recorded them, which their events tell. One instant is a microsecond: there are as many of them as
+    calls end in it, by a thousand."""
     alike: list[Past] = []
     async for past in pasts:
         if alike and _moment(past) != _moment(alike[0]):

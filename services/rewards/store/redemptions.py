@@ -97,7 +97,8 @@ async def update(conn: AsyncConnection, redemption: Redemption) -> None:
 
 
 async def refund_of(conn: AsyncConnection, program_id: str, refund_id: str) -> tuple[str, int | None] | None:
-    """(redemption, what was asked for; None for all that was left) of a refund; None if there is none."""
+    """The redemption of a refund, and the amount asked for (None for all that was left); None if there is no such
+    refund."""
     row = (await conn.execute(_READ_REFUND, {"program_id": program_id, "refund_id": refund_id})).one_or_none()
     return None if row is None else (row.redemption_id, row.asked_minor or None)
 

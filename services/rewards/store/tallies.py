@@ -42,7 +42,8 @@ _ADD_SCORES = text("""
     SELECT CAST(:program_id AS text), * FROM unnest(CAST(:contest_ids AS text[]), CAST(:participant_ids AS text[]),
         CAST(:scores AS bigint[]), CAST(:reach_times AS timestamptz[]), CAST(:reach_positions AS bigint[]))
     ON CONFLICT (program_id, contest_id, participant_id) DO UPDATE
-    SET score = contest_score.score + excluded.score, reach_time = greatest(contest_score.reach_time, excluded.reach_time),
+    SET score = contest_score.score + excluded.score,
+        reach_time = greatest(contest_score.reach_time, excluded.reach_time),
         reach_position = CASE WHEN excluded.reach_time < contest_score.reach_time THEN contest_score.reach_position
             WHEN excluded.reach_time > contest_score.reach_time THEN excluded.reach_position
             ELSE greatest(contest_score.reach_position, excluded.reach_position) END
@@ -96,7 +97,8 @@ async def add(
     changes: Mapping[TallyKey, int],
     reached: Mapping[TallyKey, Moment],
 ) -> None:
-    """Adds to a program's tallies. `reached`: of the scores among them, when the last fact that changed them took effect."""
+    """Adds to a program's tallies. `reached`: of the scores among them, when the last fact that changed them took
+    effect."""
     try:
         await _add(conn, program_id, changes, reached)
     except Exception as error:

@@ -26,7 +26,7 @@ class Shared(NamedTuple):
     """The number of each part, by its rule's place in the plan and the place of its weight in the rule."""
 
     def amounts(self, levels: Sequence[int], weights: Sequence[str]) -> list[LevelAmount]:
-        """What a rule's levels get exactly, also where it is nothing."""
+        """The exact amounts of a rule's levels, also where they are nothing."""
         whole, total = self.allotment.whole, sum(self.allotment.weights) or Fraction(1)
         found = []
         for level, text in zip(levels, weights, strict=False):
@@ -69,12 +69,16 @@ def _read(plan: PlanContext, message: plan_pb2.Allotment, sharing: Sharing, path
             f"{path}.of", f"{owner} is of ORDER, MARGIN or LINES; rules with base EARNINGS divide nothing"
         )
     if message.lines and rates.base is not Base.LINES:
-        plan.problems.forbid(f"{path}.lines", f"{owner}: is for the base LINES only")
+        plan.problems.forbid(
+            f"{path}.lines", f"{owner}: is for the base LINES only: write `of: LINES`, or leave it out"
+        )
     if message.WhichOneof("whole") == "percent":
         whole = rates.percentage(0, rates.percent(message.percent, "percent"), "percent")
     else:
         if message.of:
-            plan.problems.forbid(f"{path}.of", f"{owner}: is for a percent only; an amount_minor is of nothing")
+            plan.problems.forbid(
+                f"{path}.of", f"{owner}: is for a percent only, an amount_minor is of nothing: leave it out"
+            )
         whole = rates.fixed(0, message.amount_minor, "amount_minor")
     parts: dict[tuple[int, int], int] = {}
     weights: list[Fraction] = []
@@ -96,6 +100,6 @@ def _check_events(plan: PlanContext, allotment_id: str, sharing: Sharing) -> Non
         if set(rule.on) != set(first.on):
             plan.problems.forbid(
                 f"plan.rules[{ordinal}].on",
-                f"rule {rule.rule_id!r} listens to {', '.join(sorted(rule.on))}, and {first.rule_id!r}, with which it divides"
-                f" {allotment_id!r}, to {', '.join(sorted(first.on))}: write the same events in both",
+                f"rule {rule.rule_id!r} listens to {', '.join(sorted(rule.on))}, and {first.rule_id!r}, with which it"
+                f" divides {allotment_id!r}, to {', '.join(sorted(first.on))}: write the same events in both",
             )

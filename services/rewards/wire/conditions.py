@@ -88,7 +88,7 @@ _SPOKEN: Final = re.compile(
     r"|(?<![\w.])(?P<word>and|or|not)(?!\w)|(?P<sign>=>|=<|<>|=|&|\|)",
     re.IGNORECASE,
 )
-"""What people write for an operator; texts, remarks and operators that are right are passed over."""
+"""Matches words that people write for an operator; texts, remarks and operators that are right are passed over."""
 _OPERATORS: Final = {
     "and": "&&", "&": "&&", "or": "||", "|": "||", "not": "!", "=": "==", "=>": ">=", "=<": "<=", "<>": "!=",
 }  # fmt: skip
@@ -103,13 +103,14 @@ _PARSER_WORDS: Final = (
     (r"token recognition error at: '['\"].*'", "a text in quotes is not closed"),
     (r"token recognition error at: '(.*?)\s*'", r"'\1' means nothing in a condition"),
 )
-"""What the library's parser says, and the same for who does not know its grammar."""
+"""Messages of the library's parser, each with the same for people who do not know its grammar."""
 _OVERLOAD: Final = re.compile(r"found no matching overload for '_?(.*?)_?' applied to '\((.*)\)'")
 _LIKE: Final = 0.8
-"""How like a whole name must be to be what was meant; all of `event` are somewhat like one another."""
+"""How like a whole name must be to be taken for what was meant: all names of `event` are somewhat like one another."""
 _PATTERN: Final = "pattern"
 _MATCHER: Final = cel.NewEnv(variables={_PATTERN: cel.Type.STRING}).compile(f"''.matches({_PATTERN})")
-"""Tries a pattern: the library reads it when an expression is evaluated, not when it is compiled."""
+"""An expression that tries a pattern: the library reads patterns when an expression is evaluated, not when it is
+compiled."""
 
 
 class Scope(Enum):
@@ -148,7 +149,7 @@ class CelCondition:
 
     @property
     def tree(self) -> Node:
-        """Its syntax."""
+        """The condition's syntax tree."""
         return tree_of(self._expression.serialize())
 
     def holds(self, values: Mapping[str, object]) -> bool:
@@ -192,7 +193,8 @@ class Compiler:
         return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare)
 
     def read(self, text: str, scope: Scope, path: str, owner: str, problems: Problems) -> CelCondition | None:
-        """The same, with what is wrong noted as the owner's; None for an empty text, or a wrong one."""
+        """Reads a condition as `compile` does, with mistakes noted as the owner's; None for an empty text, or a wrong
+        one."""
         if not text:
             return None
         try:
@@ -243,8 +245,8 @@ class Compiler:
         return where + self._unknown(unknown[1], scope)
 
     def _unknown(self, name: str, scope: Scope) -> str:
-        """What is said of a variable that is none: what was meant if something is like it, else what there is of its
-        kind."""
+        """The message about a variable that does not exist: what was meant if something is like it, else what there is
+        of its kind."""
         names = self.names(scope)
         root, _, rest = name.rpartition(".")
         if root == COUNTERS_PREFIX.rstrip(".") and scope in (Scope.PERSON, Scope.GATE):

@@ -27,7 +27,8 @@ class UnknownFactError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What messages tell, in the order in which it takes effect; a fact that stands in them twice comes once."""
+    """The facts that messages tell, in the order in which they take effect; a fact that stands in them twice comes
+    once."""
 
     recorded: list[Recorded]
     reversals: list[Reversal]

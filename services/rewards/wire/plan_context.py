@@ -34,7 +34,7 @@ OVERFLOWS = {
 
 
 STANDS_IN = Asset("", AssetKind.POINTS, 0, Fraction(1))
-"""For an asset that is not there, so that the other mistakes are found too."""
+"""Stands in for an asset that is not there, so that the other mistakes are found too."""
 
 
 @dataclass(frozen=True, slots=True)

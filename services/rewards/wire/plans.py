@@ -75,7 +75,8 @@ def read_plan(
 def as_published(message: plan_pb2.Plan) -> plan_pb2.Plan:
     """The plan as it is stored: what was left out, and meant something else once, is said.
 
-    A version is read for ever as it was stored, so that it goes on paying what it paid whatever the same text comes to mean later.
+    A version is read for ever as it was stored, so that it goes on paying what it paid whatever the same text comes to
+    mean later.
     """
     said = plan_pb2.Plan()
     said.CopyFrom(message)
@@ -84,15 +85,16 @@ def as_published(message: plan_pb2.Plan) -> plan_pb2.Plan:
 
 
 def as_stored(message: plan_pb2.Plan) -> plan_pb2.Plan:
-    """The same under names that every version of this service knows: while one is replaced by the next, both read it."""
+    """The plan under names that every version of this service knows: while one is replaced by the next, both read
+    it."""
     said = as_published(message)
     under_old_name(said)
     return said
 
 
 def as_answered(stored: bytes) -> plan_pb2.Plan:
-    """A stored plan for callers: what has two names is said under both, and what it means without saying so is said, so that it means the same
-    wherever it is published again."""
+    """A stored plan for callers: what has two names is said under both, and what it means without saying so is said, so
+    that it means the same wherever it is published again."""
     message = plan_pb2.Plan.FromString(stored)
     _say(message, plan_pb2.BEFORE_BINDING_INCLUDED)
     under_both_names(message)

@@ -17,7 +17,7 @@ _REST_OF_INT64: Final = 1 << 63
 
 
 class Kind(Enum):
-    """What a part of an expression is."""
+    """The kinds of parts that an expression has."""
 
     CONSTANT = "constant"
     NAME = "name"
@@ -25,7 +25,7 @@ class Kind(Enum):
     FIELD = "field"
     """A field, or an entry of a map, of the only part."""
     HAS = "has"
-    """Whether there is one."""
+    """The test whether a field or an entry is there (`has`)."""
     CALL = "call"
     """An operator or a function; what it is called on is the first part."""
     LIST = "list"
@@ -38,12 +38,12 @@ class Node(NamedTuple):
 
     kind: Kind
     name: str = ""
-    """Of a variable, a field, an operator or a function."""
+    """The name of a variable, a field, an operator or a function."""
     value: object = None
-    """Of a constant: a bool, an int or a str; None of another kind."""
+    """The value of a constant: a bool, an int or a str; None for other kinds of constants."""
     parts: tuple["Node", ...] = ()
     offset: int = 0
-    """Where it stands, in characters from the beginning of the text."""
+    """The place of the part, in characters from the beginning of the text."""
 
     def walk(self) -> Iterator["Node"]:
         """This part and all within it."""
@@ -110,7 +110,7 @@ def _list(items: _Fields, offsets: dict[int, int]) -> Node:
 
 
 def _loop(loop: _Fields, offsets: dict[int, int]) -> Node:
-    """What it goes over, where it begins, whether it goes on, a step, and the result."""
+    """A loop, with its parts: what it goes over, where it begins, whether it goes on, a step, and the result."""
     return Node(Kind.OTHER, parts=tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(loop, number, offsets)))
 
 
@@ -124,7 +124,8 @@ def _constant(constant: _Fields, _offsets: dict[int, int]) -> Node:
 
 
 _READ: Final = {3: _constant, 4: _name, 5: _field, 6: _call, 7: _list, 9: _loop}
-"""By the number of the field of `cel.expr.Expr` that is set: what else there is (a structure) no condition can make."""
+"""The readers, by the number of the field of `cel.expr.Expr` that is set. The other kind there is, a structure, no
+condition can make."""
 
 
 def _nodes(fields: _Fields, number: int, offsets: dict[int, int]) -> tuple[Node, ...]:

@@ -20,18 +20,19 @@ _MODES = {
 }
 _PERCENTAGES = frozenset({"percent", "per_level", "geometric"})
 _OLD_NAME = "from"
-"""Of a tier's `bound`: a word of Python, so it can only be asked for by its name as a text."""
+"""The older name of a tier's `bound`: a word of Python, so the field can only be asked for by its name as a text."""
 
 
 def under_old_name(plan: plan_pb2.Plan) -> None:
-    """Says the bounds of a plan as every version of this service can read them: so a plan is stored. They are not in contradiction."""
+    """States the bounds of a plan under the name that every version of this service reads, as a plan is stored. Its two
+    names must not contradict each other."""
     for tier in _tiers_of(plan):
         setattr(tier, _OLD_NAME, _bound(tier))
         tier.ClearField("bound")
 
 
 def under_both_names(plan: plan_pb2.Plan) -> None:
-    """Says the bounds of a stored plan for callers of either name."""
+    """States the bounds of a stored plan under both names, for callers that know either."""
     for tier in _tiers_of(plan):
         tier.bound = _bound(tier)
 
@@ -62,7 +63,10 @@ class TierReader:
         if not self._rule.HasField("tiers"):
             return None
         if self._amounts.how == "allot":
-            self._wrong("tiers", "are not for `allot`: its parts must come to the whole whatever a counter says")
+            self._wrong(
+                "tiers",
+                "are not for `allot`, whose parts must come to the whole whatever a counter says: leave them out",
+            )
             return None
         message = self._rule.tiers
         mode = _MODES[message.mode]
@@ -99,7 +103,7 @@ class TierReader:
                 f"{field}.bound", f"is {bound}, and `{_OLD_NAME}`, which means the same, is {old}: give one of them"
             )
         elif _bound(tier) <= before:
-            self._wrong(f"{field}.{name}", "must be above that of the tier before")
+            self._wrong(f"{field}.{name}", f"is {_bound(tier)}; it must be above that of the tier before, {before}")
 
     def _require_percentages(self) -> None:
         fixed = any(level.percent is None for level in self._levels)

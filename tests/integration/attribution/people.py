@@ -326,7 +326,8 @@ class Caller:
             return int(found.scalar_one())
 
     async def messages(self) -> list[list[events_pb2.ConversionEvent]]:
-        """What the outbox ever held of this program, in order, by message; each is of one program."""
+        """All events that the outbox ever held of this program, in order, by message; each message is of one
+        program."""
         async with self.running.service._database.transaction() as conn:
             rows = await conn.execute(text("SELECT payload FROM outbox ORDER BY outbox_id"))
             batches = [events_pb2.ConversionEventBatch.FromString(bytes(row.payload)) for row in rows]
@@ -334,7 +335,7 @@ class Caller:
         return [list(each.events) for each in batches if f":{self.program_id}/" in each.events[0].event_id]
 
     async def events(self) -> list[events_pb2.ConversionEvent]:
-        """The same, event after event."""
+        """All events that the outbox ever held of this program, one after the other."""
         return [event for message in await self.messages() for event in message]
 
 

@@ -112,7 +112,7 @@ async def test_every_failing_touch_is_kept_with_its_reason(program: Program, clo
 
 
 async def test_a_click_after_the_order_did_not_bring_it(program: Program, clock: ManualClock) -> None:
-    """One rule for tokens and visitors' clicks, however late the order is reported."""
+    """Tokens and visitors' clicks follow one rule, however late the order is reported."""
     caller = await program()
     await caller.enroll("olga")
     token = await caller.token("olga", clock.now() - timedelta(hours=2))

@@ -125,7 +125,7 @@ class Bad:
 
     @property
     def draft(self) -> participant_pb2.ParticipantDraft:
-        """As it is sent."""
+        """The draft as it is sent."""
         return participant_pb2.ParticipantDraft(participant_id=self.participant_id, record_sign_up=True, **self.touch)
 
 
@@ -292,7 +292,8 @@ async def test_new_only_does_not_bind_old_buyers_by_code(program: Program) -> No
 
 
 async def test_history_is_loaded_with_the_times_of_its_bindings(program: Program, clock: ManualClock) -> None:
-    """In any order, and before the sponsor was bound himself: what counts is when each thing happened."""
+    """Bindings are loaded in any order, also those of before the sponsor's own: what counts is when each thing
+    happened."""
     caller = await program(credit_before_binding=program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED)
     joined = ago(clock.now(), days=1_000)
     await caller.enroll("top")

@@ -184,7 +184,7 @@ async def test_the_visitors_own_query_goes_along(shop: Shop, browser: aiohttp.Cl
     ],
 )
 async def test_no_query_breaks_out_of_the_header(attribution: Running, shop: Shop, target: str) -> None:
-    """As bytes on the wire, for no client would send them."""
+    """The request is written as bytes on the wire, for no client would send it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", attribution.service.redirect_port)
     line = target.format(f"{shop.program_id}/{shop.link.link_id}").encode("latin-1")
     writer.write(b"GET " + line + b" HTTP/1.1\r\nHost: x\r\nUser-Agent: Firefox\r\nConnection: close\r\n\r\n")

@@ -54,7 +54,7 @@ def tiers(counter_id: str, mode: int, *steps: plan_pb2.Tier) -> plan_pb2.Tiers:
 
 
 def tier(bound: int, **pays: object) -> plan_pb2.Tier:
-    """One step."""
+    """A tier that holds from `bound` on."""
     return plan_pb2.Tier(bound=bound, **pays)
 
 

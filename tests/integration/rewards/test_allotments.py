@@ -1,4 +1,5 @@
-"""An allotment through the service: what is posted, what refunds leave, how it is told, and that it is rebuilt equal."""
+"""An allotment through the service: what is posted, what refunds leave, how it is told, and that it is rebuilt
+equal."""
 
 from itertools import pairwise
 
@@ -36,7 +37,7 @@ def allot(*weights: str) -> plan_pb2.Amount:
 
 
 async def points(ledger: Ledger, program: str) -> list[int]:
-    """What each has available."""
+    """The available points of the buyer and of both levels."""
     return await ledger.available(program, *PEOPLE, asset="points")
 
 

@@ -1,4 +1,5 @@
-"""The facts of one call take effect in its order, also those that were recorded at one instant, and what was settled stays as it was."""
+"""The facts of one call take effect in its order, also those that were recorded at one instant, and what was settled
+stays as it was."""
 
 import pytest
 from sqlalchemy import text
@@ -22,7 +23,7 @@ from tests.integration.rewards.test_counting import assert_rebuilt
 
 Event = events_pb2.ConversionEvent
 IDS = [f"c{number}" for number in range(12, 0, -1)]
-"""Not the order of their digits as text."""
+"""Ids whose order in the call is not their order as text."""
 
 
 def limited() -> plan_pb2.Plan:
@@ -45,7 +46,7 @@ async def settled_in(ledger: Ledger, program: str) -> list[str]:
 
 
 async def paid(ledger: Ledger, program: str, ids: list[str]) -> list[int]:
-    """What the buyers of orders got."""
+    """The amounts that the buyers of the orders got."""
     wallets = [await ledger.wallet(program, f"of-{each}") for each in ids]
     return [each["USD"][1] if "USD" in each else 0 for each in wallets]
 
@@ -137,7 +138,8 @@ async def test_what_two_refunds_of_one_call_leave_owing_is_told_by_its_order(
     for conversion_id in ("c9", "c10"):
         await vera.earn(500, conversion_id)
     await vera.purchase("b1", "mug")
-    # Of 1,000 points 300 are used. The first refund takes its 500 of what is there, the second the other 200, and 300 are owed for it.
+    # Of 1,000 points 300 are used. The first refund takes its 500 of what is there, the second the other 200, and 300
+    # are owed for it.
     first = reversed_(vera.program, "c9", "r2", 500, completes=True)
     second = reversed_(vera.program, "c10", "r1", 500, completes=True)
     await ledger.settle(message(*called(1, first, second)))

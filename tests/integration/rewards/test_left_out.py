@@ -1,4 +1,4 @@
-"""What a request leaves out moves nothing: it is refused, with the field that has to say it."""
+"""A request that leaves out what it means moves nothing: it is refused, with the field that has to say it."""
 
 from typing import Any
 

@@ -94,7 +94,8 @@ async def test_nothing_is_left_behind(ledger: Ledger, published: Published, serv
 
 
 async def test_the_version_before_rebuilds_beside_tables_of_this_one(servers: Servers) -> None:
-    """While an upgrade takes place its scores are copies of today's tables, and it names only the columns that it knows."""
+    """While an upgrade takes place its scores are copies of today's tables, and it names only the columns that it
+    knows."""
     owner = Database(servers.postgres.url, "rewards")
     columns = "program_id, contest_id, participant_id, score, reach_time"
     try:

@@ -11,7 +11,7 @@ SMALLEST = 500
 
 
 def net(amount: int) -> int:
-    """What of a payout reaches the participant: 0.30 and half a percent, rounded up, do not."""
+    """The part of a payout that reaches the participant: the fee of 0.30 and half a percent, rounded up, does not."""
     return amount - 30 - -(-amount // 200)
 
 
@@ -171,7 +171,7 @@ class Model:
         return handed
 
     def report(self, name: str, said: str) -> str:
-        """What the provider says: `paid`, `failed` or `bounced`."""
+        """Reports what the provider said: `paid`, `failed` or `bounced`."""
         claim = self.payouts[name]
         if not claim.attempts:
             return "PAYOUT_NOT_SENT"

@@ -11,7 +11,7 @@ from chassis.errors import MAX_VIOLATIONS, FieldViolation, UplineError, invalid,
 
 CLIENTS_READ = 8 * 1024
 ENTRY_BYTES = 32
-"""What HTTP/2 counts for each entry beside its name and value."""
+"""The bytes that HTTP/2 counts for each entry beside its name and value."""
 LENGTHS = st.sampled_from([0, 1, 30, 120, 500, 3_000, 50_000])
 TEXTS = st.builds(
     lambda text, count: (text * count)[:count], st.sampled_from(["a", "%", "п", "€", "😀", "x y: "]), LENGTHS

@@ -1,4 +1,4 @@
-"""What an error says in a log: what went wrong, and nothing of what was being written."""
+"""Errors in logs tell the fault, and nothing of the data that was being written."""
 
 import ast
 import asyncio
@@ -31,7 +31,7 @@ def refused() -> DBAPIError:
 
 
 def raised(error: BaseException) -> BaseException:
-    """The same error with a traceback, raised while another was handled."""
+    """The error with a traceback, raised while another was handled."""
     try:
         try:
             raise refused()

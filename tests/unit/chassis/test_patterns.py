@@ -58,7 +58,7 @@ def test_what_is_not_given_and_what_is_long() -> None:
 
 
 def patterns(message: Descriptor, seen: set[str]) -> set[str]:
-    """Of a message's fields and of all that stand in it."""
+    """The patterns of a message's fields and of all messages in it."""
     if message.full_name in seen:
         return set()
     seen.add(message.full_name)

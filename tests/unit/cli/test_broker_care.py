@@ -17,7 +17,8 @@ FULL = "stream CLICKS write error: no space left on device"
 def restarts(
     care: BrokerCare, seconds: float, ailment: str, free_bytes: int = MIN_FREE_BYTES, began: float = 0.0
 ) -> list[float]:
-    """When it is started again within so many seconds; a start takes no time, and it is well for one look after it."""
+    """The times at which the broker is started again within so many seconds. A start takes no time, and the broker is
+    well for one look after it."""
     found = []
     well = True
     now = began

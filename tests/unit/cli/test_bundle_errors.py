@@ -89,8 +89,8 @@ def test_a_good_file_has_no_mistakes() -> None:
         (
             "[order]",
             "[Order]",
-            '14:12: plan.rules[0].on[0]: "Order" is not a name of lower-case letters, digits and underscores that begins with a letter,'
-            ' at most 63 long; write "order"',
+            '14:12: plan.rules[0].on[0]: "Order" is not a name of lower-case letters, digits and underscores that begins with a'
+            ' letter, at most 63 long; write "order"',
         ),
         (
             'percent: "5"',

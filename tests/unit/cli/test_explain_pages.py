@@ -12,7 +12,7 @@ RULES = ["first", "second", "third"]
 
 
 async def page(request: reward_pb2.ExplainConversionRequest, timeout: float) -> reward_pb2.ExplainConversionResponse:
-    """One derivation, that of the place which the token names."""
+    """A page with one derivation, that of the place which the token names."""
     assert timeout > 0
     place = int(request.page_token or 0)
     return reward_pb2.ExplainConversionResponse(

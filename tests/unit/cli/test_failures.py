@@ -1,4 +1,4 @@
-"""What people read when a call is refused."""
+"""The lines that people read when a call is refused."""
 
 import grpc
 from grpc_status import rpc_status
@@ -23,7 +23,7 @@ class Refused(grpc.RpcError):
         return str(self._status.details)
 
     def trailing_metadata(self) -> object:
-        """Where the details are."""
+        """The metadata that hold the details."""
         return self._status.trailing_metadata
 
 

@@ -31,7 +31,7 @@ def allotment(asset: str = "USD", **fields: object) -> plan_pb2.Allotment:
 
 
 def allot(*weights: str) -> plan_pb2.Amount:
-    """Parts of it."""
+    """An amount of parts of the allotment, by weights."""
     return plan_pb2.Amount(allot=plan_pb2.AllotAmount(allotment="pot", weights=weights))
 
 
@@ -46,7 +46,7 @@ def three(*weights: str, asset: str = "USD", rounding: int = HALF_UP, **whole: o
 
 
 def minors(subject: Plan, amount_minor: int, left_minor: int | None = None) -> list[int]:
-    """What is paid, by rule and level."""
+    """The amounts that are paid, by rule and level."""
     left = amount_minor if left_minor is None else left_minor
     order = conversion(amount_minor, remaining_minor=left, void=not left)
     return [each.amount_minor for each in decide(subject, order)]

@@ -136,7 +136,7 @@ def mistakes(*rules: plan_pb2.Rule, **fields: object) -> dict[str, str]:
 
 
 def all_mistakes(*rules: plan_pb2.Rule, **fields: object) -> list[tuple[str, str]]:
-    """The same as it is told."""
+    """Every mistake of a plan, as it is told."""
     counters = [counter(), counter("friends", REFEREES)]
     defaults = {"assets": [usd(), points(), MUG], "counters": counters, "rules": rules or [rule()]}
     with pytest.raises(UplineError) as caught:
@@ -190,8 +190,8 @@ def test_a_tier_says_its_bound_under_either_name(old: int, bound: int | None) ->
     [
         ([(5, 6)], "tiers.tiers[0].bound", "is 6, and `from`, which means the same, is 5: give one of them"),
         ([(0, None)], "tiers.tiers[0].from", "must be given: the counter's value from which on the tier holds"),
-        ([(0, 5), (0, 5)], "tiers.tiers[1].bound", "must be above that of the tier before"),
-        ([(0, 5), (4, None)], "tiers.tiers[1].from", "must be above that of the tier before"),
+        ([(0, 5), (0, 5)], "tiers.tiers[1].bound", "is 5; it must be above that of the tier before, 5"),
+        ([(0, 5), (4, None)], "tiers.tiers[1].from", "is 4; it must be above that of the tier before, 5"),
     ],
 )
 def test_a_bound_that_is_missing_or_said_in_two_ways(

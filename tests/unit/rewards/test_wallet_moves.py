@@ -24,7 +24,7 @@ CASES = 1_000
 
 amounts = st.integers(1, 1_000)
 asked = st.one_of(st.none(), st.integers(1, 1_200))
-"""None for all."""
+"""Amounts that are asked for; None for all there is."""
 
 
 def balances(moves: list[Move]) -> Counter[Place]:

@@ -9,5 +9,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """No program has said so yet, which a service of the version before, that does not know the column, cannot change either."""
+    """No program has said so yet, which a service of the version before, that does not know the column, cannot change
+    either."""
     op.execute("ALTER TABLE program ADD COLUMN credit_before_binding smallint NOT NULL DEFAULT 0")

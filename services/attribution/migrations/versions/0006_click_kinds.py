@@ -7,8 +7,8 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# A constant default is kept in the catalogue: no partition is rewritten, and the version before, which names its columns,
-# goes on writing. Its clicks count as visits, as they always did.
+# A constant default is kept in the catalogue: no partition is rewritten, and the version before, which names its
+# columns, goes on writing. Its clicks count as visits, as they always did.
 STATEMENTS = """
 ALTER TABLE click ADD COLUMN kind smallint NOT NULL DEFAULT 0;
 """

@@ -7,8 +7,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# A table beside `request`, whose key the version before names while an upgrade takes its place. What is in that one stays, and is looked
-# for: it does not say of which program it is, so it cannot be moved.
+# A table beside `request`, whose key the version before names while an upgrade takes its place. What is in that one
+# stays, and is looked for: it does not say of which program it is, so it cannot be moved.
 STATEMENTS = """
 CREATE TABLE program_request (
     program_id text NOT NULL,

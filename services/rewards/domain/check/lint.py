@@ -230,6 +230,7 @@ def _ambiguous(plan: Plan) -> Iterator[Warned]:
             yield Warned(
                 Finding.AMBIGUOUS_DAYS,
                 path,
-                f"`{DAYS_SINCE_BIND}` is -1 for who was never bound and for who was bound within a day after the conversion:"
-                " ask for `buyer.days_bound`, which is -1 for who was not bound when it happened and never less",
+                f"`{DAYS_SINCE_BIND}` is -1 for buyers who were never bound, and for those who were bound within a day"
+                " after the conversion: ask for `buyer.days_bound`, which is -1 for buyers who were not bound when it"
+                " happened and never less",
             )

@@ -1,5 +1,5 @@
-"""Parts that come to more than the whole they share, because each is rounded by itself: found by an amount of which
-they do."""
+"""Finds parts that come to more than the whole they share because each is rounded by itself, by an amount of which they
+do."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -24,7 +24,8 @@ _TIES: Final = 8
 """Amounts with a half that are tried for each part: by rounding to even every other one goes up."""
 _WHOLE: Final = 100
 MAX_ROUNDED: Final = 100_000
-"""Parts that are rounded in all, so that a plan of thousands of levels is looked at as fast as others: some hundredths of a second."""
+"""Parts that are rounded in all, so that a plan of thousands of levels is looked at as fast as others: some hundredths
+of a second."""
 
 
 class Overpaid(NamedTuple):
@@ -33,14 +34,14 @@ class Overpaid(NamedTuple):
     rules: tuple[Rule, ...]
     base: Base
     whole_minor: int
-    """What the base is worth, in the rules' asset."""
+    """The worth of the base, in the rules' asset."""
     paid_minor: int
-    """What they pay of it."""
+    """The sum that the rules pay of this whole."""
 
 
 def overpaid(plan: Plan) -> Iterator[Overpaid]:
-    """Once for each set of rules that share the whole of one base, in one asset. Rules of an allotment share theirs
-    exactly."""
+    """The finding for each set of rules that share the whole of one base, in one asset. Rules of an allotment share
+    theirs exactly."""
     if plan.rounding is Rounding.DOWN:
         return
     told: set[tuple[int, ...]] = set()
@@ -67,7 +68,7 @@ def _sharing(plan: Plan, event_type: str) -> Iterator[list[Unit]]:
 
 
 def _dearest(plan: Plan, event_type: str, units: list[Unit]) -> list[Unit]:
-    """Those that can be paid together and take the most; of a group the dearest for each person."""
+    """The units that can be paid together and take the most; of a group the dearest for each person."""
     groups: dict[object, list[int]] = {}
     for position, unit in enumerate(units):
         if unit.rule.group:
@@ -93,8 +94,8 @@ def _percent(unit: Unit) -> Fraction:
 
 
 def _example(plan: Plan, units: list[Unit]) -> Overpaid | None:
-    """An amount of which they pay more than it is; None where they pay more by what they state, or where there is
-    none."""
+    """An amount of which the rules pay more than there is; None where they state more than the whole anyhow, or where
+    there is none."""
     percents = [_percent(each) for each in units]
     rest = 1 - sum(percents, Fraction()) / _WHOLE
     if len(units) < 2 or rest < 0:
@@ -123,7 +124,7 @@ def _one_by_one(step: int) -> Iterator[int]:
 
 
 def _with_halves(percents: list[Fraction], step: int) -> Iterator[int]:
-    """Of these, some of which a part ends in a half."""
+    """Amounts of which a part ends in a half."""
     for percent in percents:
         denominator = (percent / _WHOLE).denominator
         if denominator % 2 == 0:

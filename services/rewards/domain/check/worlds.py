@@ -1,5 +1,5 @@
-"""What can be true at once: values are tried for whatever conditions ask about, so that no two rules are added up that
-exclude each other."""
+"""Finds conditions that can be true at once: values are tried for whatever they ask about, so that no two rules are
+added up that exclude each other."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
@@ -14,16 +14,16 @@ from services.rewards.domain.plan.qualification import Unqualified
 MAX_WORLDS: Final = 5_000
 """Combinations of values that are tried to find out whether a condition is ever true: some hundredths of a second."""
 MAX_ASKED: Final = 20_000
-"""How often units are asked whether they are paid, over all combinations and all units of an event type. Beyond it they are taken to be paid
-together: a plan of 200 rules with 64 levels each must not keep whoever else publishes waiting."""
+"""How often units are asked whether they are paid, over all combinations and all units of an event type. Beyond it they
+are taken to be paid together: a plan of 200 rules with 64 levels each must not keep whoever else publishes waiting."""
 _OF_PERSON: Final = ("beneficiary.", COUNTERS_PREFIX, "level")
 
 Domains = Mapping[str, Collection[object]]
 """All values of the variables that have few."""
 Alternatives = dict[int, Mapping[Variable, Collection[object]] | None]
-"""What conditions tell of themselves, by their identity."""
+"""The alternatives that conditions tell of themselves, by the identity of the condition."""
 Key = tuple[Variable, object]
-"""A variable, and of whom it is where it is one of who is paid."""
+"""A variable, with the seat of the person whose it is if it is a beneficiary's."""
 
 
 class Unit(NamedTuple):
@@ -32,17 +32,18 @@ class Unit(NamedTuple):
 
     rule: Rule
     number: int
-    """Of the rule's levels."""
+    """The place of the level among the rule's levels."""
 
     @property
     def seat(self) -> tuple[Who, int]:
-        """Which level is paid: it is the same person in every rule that has it, but where levels move down."""
+        """The level that is paid: the same person in every rule that has it, unless levels move down."""
         return self.rule.to.who, self.rule.levels[self.number].level
 
     @property
     def person(self) -> object:
-        """Who is paid, and whose variables its conditions ask for: two units with the same one pay the same person. Where
-        levels move down, it is somebody else than who stands there, and for each qualification."""
+        """The person who is paid, and whose variables the unit's conditions ask for: two units with the same person pay
+        the same one. Where levels move down, it is somebody else than the person at that level, and another one for
+        each qualification."""
         qualification = self.rule.qualification
         if qualification is None or qualification.otherwise is Unqualified.SKIP:
             return self.seat
@@ -50,7 +51,7 @@ class Unit(NamedTuple):
 
     @property
     def conditions(self) -> Iterator[Condition]:
-        """What must be true for it to be paid, as far as it is known of whom it is asked."""
+        """The conditions that must be true for the unit to be paid, as far as it is known of whom they ask."""
         if self.rule.when is not None and not (self.rule.earnings_of and self.rule.when.asks_for_people):
             yield self.rule.when
         qualification = self.rule.qualification
@@ -72,12 +73,12 @@ def domains_of(plan: Plan, event_types: Iterable[str], levels: Iterable[int]) ->
 
 
 def every_level(rule: Rule) -> Iterable[int]:
-    """What `level` can be in a rule's conditions."""
+    """The values that `level` can have in a rule's conditions."""
     return range(MAX_LEVEL + 1) if rule.qualification is not None else [each.level for each in rule.levels]
 
 
 def is_ever_true(condition: Condition, domains: Domains) -> bool:
-    """False only where everything that it can be was tried."""
+    """Whether a condition can be true; False only where everything that it asks for was tried."""
     choices = _choices(condition, domains, condition.alternatives)
     if choices is None or prod(len(each) for each in choices.values()) > MAX_WORLDS:
         return True

@@ -28,14 +28,14 @@ class Cost:
 
 
 def worst_cases(plan: Plan) -> dict[str, Cost]:
-    """By event type: every level is there, every tier is reached, and every condition is true that can be beside the
-    others."""
+    """The cost of each event type: every level is there, every tier is reached, and every condition is true that can be
+    beside the others."""
     types = sorted({each for rule in plan.rules for each in rule.event_types})
     return {event_type: _worst_case(plan, event_type) for event_type in types}
 
 
 def units_of(rules: Iterable[Rule]) -> list[Unit]:
-    """What is paid or not by itself."""
+    """The units of rules, each of which is paid or not by itself."""
     return [
         Unit(rule, index) for rule in rules for index in range(1 if rule.base is Base.EARNINGS else len(rule.levels))
     ]
@@ -50,8 +50,8 @@ def _worst_case(plan: Plan, event_type: str) -> Cost:
 
 
 def _bound(units: list[Unit]) -> Iterator[list[int]]:
-    """Those of one group for one person, and those that earn with those who get a part of it: their costs are no mere
-    sum."""
+    """The positions of units whose costs are no mere sum: those of one group for one person, and those that earn with
+    those who get a part of it."""
     by_group: dict[tuple[str, object], list[int]] = {}
     for position, unit in enumerate(units):
         if unit.rule.base is Base.EARNINGS:
@@ -81,7 +81,7 @@ def _cost(paid: list[Unit]) -> Cost:
 
 
 def _part_of(cost: Cost, part: Fraction, rule: Rule, source: Rule) -> Cost:
-    """What a rule costs that pays so much of what another pays: in its own asset, of which whole units are paid."""
+    """The cost of a rule that pays so much of what another pays: in its own asset, of which whole units are paid."""
     minor = sum(cost.fixed_minor.values()) * part * rule.minor_per_minor_of(source)
     fixed = {rule.asset.code: -(-minor).__floor__()} if minor else {}
     return Cost(cost.order_percent * part, cost.margin_percent * part, fixed)

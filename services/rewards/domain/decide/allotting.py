@@ -1,4 +1,4 @@
-"""What an allotment comes to for one conversion, and how it is divided."""
+"""The amount of an allotment for one conversion, and its division."""
 
 from services.rewards.domain.decide.basis import Basis
 from services.rewards.domain.plan.allotments import Allotment, Divided, diminished

@@ -39,7 +39,8 @@ def claims(plan: Plan, rule: Rule, facts: Facts) -> list[Decision]:
 
 
 def refused_entirely(rule: Rule, facts: Facts) -> tuple[Outcome | None, tuple[Step, ...]]:
-    """Why a conversion is none of the rule's: its condition, then which of the buyer's it is, then how much of it is left."""
+    """Why a conversion is none of the rule's: its condition, then which of the buyer's it is, then how much of it is
+    left."""
     if rule.when is not None and not rule.when.asks_for_people:
         refusal, steps = verdict(rule.when, facts, "", 0)
         if refusal is not None:

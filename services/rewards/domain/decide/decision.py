@@ -101,11 +101,11 @@ class Allotted(NamedTuple):
 
     allotment_id: str
     at_first_minor: int
-    """Before anything of the conversion was taken back."""
+    """The amount of the whole allotment before anything of the conversion was taken back."""
     left_minor: int
     weight: Fraction
     weights: Fraction
-    """Of all parts together."""
+    """The weights of all parts together."""
     part_minor: int
 
 

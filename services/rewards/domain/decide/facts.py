@@ -19,7 +19,8 @@ from services.rewards.domain.tally.tallies import TallyKey
 LINE: Final = "line"
 NOT_BOUND: Final = -1
 DAYS_SINCE_BIND: Final = "buyer.days_since_bind"
-"""-1 also for who was bound within a day after the conversion: plans that were published with it keep it, new ones are warned of it."""
+"""A variable that is -1 also for buyers who were bound within a day after the conversion: plans that were published
+with it keep it, new ones are warned of it."""
 
 
 class Facts:
@@ -37,7 +38,7 @@ class Facts:
         """Where it is counted how much of limits is used, as far as it was asked for, by rule and beneficiary: room.py."""
 
         self.divided: dict[str, Divided] = {}
-        """Allotments as far as they were asked for: claims.py."""
+        """Allotments as far as they were asked for, so that each is divided once; filled by claims.py."""
 
     @cached_property
     def details(self) -> Details:

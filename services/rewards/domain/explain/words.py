@@ -61,7 +61,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "step_moved": "{who} stands {distance} levels above the buyer and takes level {level}: those between are not qualified.",
         "step_earned": "{earner} earns {amount} by rule {rule}: {percent} % of it.",
         "step_allotted": "Allotment {allotment} comes to {whole}: weight {weight} of {weights} gets {part}.",
-        "step_allotted_left": "Of allotment {allotment} {whole} is left of {first}: weight {weight} of {weights} keeps {part}.",
+        "step_allotted_left": (
+            "Of allotment {allotment} {whole} is left of {first}: weight {weight} of {weights} keeps {part}."
+        ),
         "step_cap": "Cap on {scope}, at most {limit}{period}: {after} of {before} fits.",
         "step_budget": "Budget {budget}, at most {limit}{period}: {after} of {before} fits.",
         "step_outbid": "Rule {rule} is worth more to {who}.",
@@ -89,7 +91,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "no_upline_invalid_token": "the click token is damaged or of another program.",
         "no_upline_not_new": "the buyer is no new customer, and the program credits nobody for others.",
         "no_upline_cycle": "the only referrer stands below the buyer.",
-        "no_upline_before_binding": "it happened before the buyer was bound to a sponsor, and the program credits nobody for that.",
+        "no_upline_before_binding": (
+            "it happened before the buyer was bound to a sponsor, and the program credits nobody for that."
+        ),
         "no_owner": "nobody owns a link or code behind it.",
         "all_zero": "every amount is zero.",
         "no_condition": "no rule's condition is true.",
@@ -161,7 +165,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "step_moved": "{who} выше покупателя на {distance} и занимает уровень {level}: у тех, кто между ними, условие участия не выполнено.",
         "step_earned": "{earner} получает {amount} по правилу {rule}: {percent} % от этого.",
         "step_allotted": "Распределение {allotment} составляет {whole}: вес {weight} из {weights} получает {part}.",
-        "step_allotted_left": "От распределения {allotment} осталось {whole} из {first}: вес {weight} из {weights} сохраняет {part}.",
+        "step_allotted_left": (
+            "От распределения {allotment} осталось {whole} из {first}: вес {weight} из {weights} сохраняет {part}."
+        ),
         "step_cap": "Лимит на {scope}, не больше {limit}{period}: из {before} помещается {after}.",
         "step_budget": "Бюджет {budget}, не больше {limit}{period}: из {before} помещается {after}.",
         "step_outbid": "Правило {rule} выгоднее для участника {who}.",
@@ -189,7 +195,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "no_upline_invalid_token": "метка перехода повреждена или от другой программы.",
         "no_upline_not_new": "покупатель не новый, а программа платит только за новых.",
         "no_upline_cycle": "пригласивший сам приглашён через покупателя.",
-        "no_upline_before_binding": "оно произошло до того, как покупатель был закреплён за пригласившим, а за такое программа не платит.",
+        "no_upline_before_binding": (
+            "оно произошло до того, как покупатель был закреплён за пригласившим, а за такое программа не платит."
+        ),
         "no_owner": "ссылки или кода, по которым пришёл покупатель, нет.",
         "all_zero": "все суммы равны нулю.",
         "no_condition": "условия правил не выполнены.",

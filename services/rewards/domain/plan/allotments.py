@@ -8,19 +8,19 @@ from typing import NamedTuple
 from services.rewards.domain.plan.amounts import LevelAmount
 
 MAX_PARTS = 100
-"""Of one allotment, over all its rules and levels: dividing what is left after a refund takes the square of it at
-worst."""
+"""The parts of one allotment, over all its rules and levels: the time to divide what is left after a refund grows with
+their square at worst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """What is divided, and into which parts."""
+    """An amount that is divided, and the weights of its parts."""
 
     allotment_id: str
     whole: LevelAmount
-    """What all parts come to together, before rounding: a share of the base, or fixed. It is of no level."""
+    """The sum of all parts before rounding: a share of the base, or fixed. It belongs to no level."""
     weights: tuple[Fraction, ...]
-    """Of all parts, in the order of rules and levels; each more than 0."""
+    """The weight of each part, in the order of rules and levels; more than 0."""
 
     def divided(self, whole_minor: int) -> tuple[int, ...]:
         """The parts of so many units by the method of the largest remainder: each gets its exact share rounded down,
@@ -39,20 +39,20 @@ class Divided(NamedTuple):
     """An allotment for one conversion, in whole units of its asset."""
 
     at_first_minor: int
-    """Of the conversion when it was whole."""
+    """The amount when the conversion was whole."""
     left_minor: int
-    """Of what is left of it."""
+    """The amount of what is left of the conversion."""
     parts_minor: tuple[int, ...]
-    """Of what is left; all of them, also those that nobody takes."""
+    """The parts of what is left; all of them, also those that nobody takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one rule gets of an allotment."""
+    """The share of an allotment that one rule gets."""
 
     allotment: Allotment
     numbers: tuple[int, ...]
-    """For each of the rule's levels, which of the parts it is."""
+    """The number of its part for each of the rule's levels."""
 
 
 def diminished(parts: Sequence[int], left_minor: int) -> tuple[int, ...]:

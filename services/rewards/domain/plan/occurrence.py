@@ -13,7 +13,8 @@ class Occurrence:
     nth: int = 0
     """Which one is paid; 0 for any."""
     within_of_binding: timedelta | None = None
-    """How long after the buyer's binding (exclusive); None for ever, also if they are not bound."""
+    """The time after the buyer's binding within which the conversion occurs (exclusive); None for ever, also if they
+    are not bound."""
     after_binding_only: bool = False
-    """With `within_of_binding`: whether what occurred before the binding is left out. Versions that were published when nobody could say
-    so take it."""
+    """With `within_of_binding`: whether what occurred before the binding is left out. Versions that were published
+    before anybody could say so do not leave it out."""

@@ -55,7 +55,7 @@ class Rule:
     table: Table | None = None
     """Amounts by line; the levels say which multiple of their sum they get."""
     part: Part | None = None
-    """What it gets of an allotment; the levels say it exactly."""
+    """The rule's share of an allotment, if it has one; the levels have the exact amounts."""
     occurrence: Occurrence | None = None
     qualification: Qualification | None = None
     tiers: Tiers | None = None
@@ -64,7 +64,7 @@ class Rule:
     group: str = ""
     earnings_of: frozenset[str] = frozenset()
     least_left_percent: Fraction | None = None
-    """The part of the conversion that must be left for it to pay anything; None where any will do."""
+    """The percentage of the conversion that must be left for the rule to pay anything; None where any part will do."""
     unit_worth: Fraction = Fraction(1)
     """Minor units of the program's currency for one minor unit of the asset; 1 for assets that have no worth in it."""
     budgets: tuple[Budget, ...] = ()
@@ -72,14 +72,16 @@ class Rule:
     limits: tuple[Cap | Budget, ...] = field(init=False)
     """What limits its rewards besides what limits all rewards: its caps in their order, then budgets."""
     is_plain: bool = field(init=False)
-    """Whether it pays each level of the upline, or the buyer, a part of the order or margin, or a fixed amount: nothing else."""
+    """Whether it pays each level of the upline, or the buyer, a part of the order or margin, or a fixed amount: nothing
+    else."""
     counter_ids: tuple[str, ...] = field(init=False)
     """The counters that it asks for of whoever it may pay."""
 
     def __post_init__(self) -> None:
         features = (
-            self.when, self.lines, self.table, self.part, self.occurrence, self.qualification, self.tiers, self.caps, self.share,
-            self.group, self.least_left_percent is not None, self.to.who is Who.LINK_OWNER, self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
+            self.when, self.lines, self.table, self.part, self.occurrence, self.qualification, self.tiers, self.caps,
+            self.share, self.group, self.least_left_percent is not None, self.to.who is Who.LINK_OWNER,
+            self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
         )  # fmt: skip
         object.__setattr__(self, "is_plain", not any(features))
         object.__setattr__(self, "limits", (*self.caps, *self.budgets))

@@ -35,8 +35,8 @@ class Case:
                 )  # and kept: nobody waits for it behind the program's lock
 
     def settle(self, running: RunningTallies, position: int) -> tuple[Accrual, Snapshot | None]:
-        """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none. `position`: among the
-        facts of the program.
+        """The conversion's rewards, and the snapshot they were decided with; None where the plan reads none.
+        `position`: among the facts of the program.
 
         What it counts takes effect once its own rewards are decided.
         """
@@ -58,8 +58,8 @@ def take_back_next(
     running: RunningTallies,
     refused: Collection[str] = (),
 ) -> None:
-    """Takes out of the tallies what `new` reversals take back of a conversion, each with its position; each is dated by itself.
-    `refused`: rules whose rewards a person refused before."""
+    """Takes out of the tallies what `new` reversals take back of a conversion, each with its position; each is dated by
+    itself. `refused`: rules whose rewards a person refused before."""
     if not plan.is_stateful:
         return
     gone = list(earlier)

@@ -1,4 +1,5 @@
-"""Value that leaves the system: asked for, approved, handed over to a provider, paid or failed; what was paid may bounce.
+"""Value that leaves the system: asked for, approved, handed over to a provider, paid or failed; what was paid may
+bounce.
 
 Amounts in the asset's minor units.
 """
@@ -43,7 +44,7 @@ class Outcome(Enum):
 
 
 _KNOWN = {PayoutState.PAID: (Outcome.PAID,), PayoutState.BOUNCED: (Outcome.BOUNCED, Outcome.PAID)}
-"""What may be said again of the last attempt, by where its payout stands, the latest first.
+"""The outcomes that may be reported again of the last attempt, by the state of its payout, the latest first.
 
 Of an attempt that is not the last, and of a payout that stands elsewhere, it is known that it failed.
 """
@@ -183,10 +184,10 @@ def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
 
 
 def report(payout: Payout, attempt: int, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
-    """What the provider answered to an attempt, from 1; a PENDING answer only stops the asking.
+    """Takes the provider's answer to an attempt, counted from 1; a PENDING answer only stops the asking.
 
-    The same again changes nothing; another answer than before is refused, for money that left does not come back by
-    a word. It comes back where the provider says that it did (BOUNCED), and only from the attempt that was paid.
+    The same answer again changes nothing; another answer than before is refused, for money that left does not come back
+    by a word. Money comes back where the provider says so (BOUNCED), and only from the attempt that was paid.
     """
     if attempt > payout.attempts:
         raise RefusedError("PAYOUT_NOT_SENT", f"payout {payout.payout_id!r} was handed over {payout.attempts} times")

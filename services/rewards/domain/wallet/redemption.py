@@ -97,7 +97,8 @@ def authorization(redemption: Redemption) -> Move:
 
 
 def capture(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[Move]]:
-    """Spends `asked_minor` of what is set aside (None: all), the rest becomes available again. The same again changes nothing."""
+    """Spends `asked_minor` of what is set aside (None: all), the rest becomes available again. The same again changes
+    nothing."""
     amount_minor = redemption.authorized_minor if asked_minor is None else asked_minor
     if redemption.state is RedemptionState.CAPTURED and redemption.captured_minor == amount_minor:
         return redemption, []

@@ -7,8 +7,8 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-# Scores of before stay in the order of their times and names: 0 is the same for all. The version before goes on adding without the column, and
-# reads its ranking by the same index, sorting only what is of one time.
+# Scores of before stay in the order of their times and names: 0 is the same for all. The version before goes on adding
+# without the column, and reads its ranking by the same index, sorting only what is of one time.
 STATEMENTS = """
 ALTER TABLE contest_score ADD COLUMN reach_position bigint NOT NULL DEFAULT 0;
 DROP INDEX contest_ranking;
