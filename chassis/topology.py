@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 BROKER_NAME: Final = "broker"
-"""Under this name health tells of the broker, beside the names of gRPC services and the empty one for a process as a
-whole."""
+"""The name under which health tells of the broker, beside the names of gRPC services and the empty one for a process as
+a whole."""
 _GIB = 1024**3
 
 

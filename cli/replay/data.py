@@ -55,7 +55,7 @@ class Enrolment:
     participant: str
     sponsor: str
     bind_time: datetime | None = None
-    """When they joined and were bound; None where the file does not say."""
+    """The time at which the participant joined and was bound; None where the file does not say."""
     place: Place = field(default_factory=Place, compare=False)
 
 

@@ -7,8 +7,8 @@ ASK_SECONDS = 2.0
 
 
 def health(address: str, seconds: float = ASK_SECONDS, name: str = "") -> str:
-    """`SERVING`, `NOT_SERVING`, or why there was no answer. `name`: a gRPC service, or BROKER_NAME of
-    chassis/topology.py."""
+    """The health of a service: `SERVING`, `NOT_SERVING`, or why there was no answer. `name`: a gRPC service, or
+    BROKER_NAME of chassis/topology.py."""
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(

@@ -14,7 +14,7 @@ from services.attribution.store.clicks import VisitorTouch, load_visitor_touches
 from services.attribution.store.links import TouchSource, load_code_sources, load_link_sources
 
 _FIRST_CLICKS = datetime(1970, 1, 1, tzinfo=UTC)
-"""No click is older: its id counts from here."""
+"""The time before which there is no click: ids of clicks count from here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nobody was asked before: a constant default rewrites no row, and a service of the version before goes on without
-    the column."""
+    """Adds the column. No reason was kept before: a constant default rewrites no row, and a service of the version
+    before goes on without the column."""
     op.execute("ALTER TABLE participant ADD COLUMN unbound_reason smallint NOT NULL DEFAULT 0")

@@ -9,6 +9,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """No program has said so yet, which a service of the version before, that does not know the column, cannot change
-    either."""
+    """Adds the column. No program has stated it yet, and a service of the version before, which does not know it,
+    leaves it alone."""
     op.execute("ALTER TABLE program ADD COLUMN credit_before_binding smallint NOT NULL DEFAULT 0")

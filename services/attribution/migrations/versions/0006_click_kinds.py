@@ -15,5 +15,5 @@ ALTER TABLE click ADD COLUMN kind smallint NOT NULL DEFAULT 0;
 
 
 def upgrade() -> None:
-    """What was recorded before nobody looked at, so it stays what it was: visits."""
+    """Adds the column. Clicks recorded before were not told apart, so they stay what they were: visits."""
     op.execute(STATEMENTS)

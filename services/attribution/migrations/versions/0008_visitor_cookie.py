@@ -9,5 +9,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """No program has said so yet, so none keeps one without a visitor's consent; the version before does not look."""
+    """Adds the column. No program has stated it yet, so none keeps an id without a visitor's consent; the version
+    before does not read it."""
     op.execute("ALTER TABLE program ADD COLUMN visitor_cookie smallint NOT NULL DEFAULT 0")

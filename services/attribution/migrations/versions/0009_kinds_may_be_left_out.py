@@ -9,6 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """It merges clicks by a stage made with LIKE, which takes NOT NULL over, but not the default of a column that it
-    does not name. Rows of the table itself have a kind all the same: there the default counts."""
+    """Drops NOT NULL for the version before, which merges clicks by a stage made with LIKE, which takes NOT NULL over,
+    but not the default of a column that it does not name. Rows of the table itself have a kind all the same: there the
+    default counts."""
     op.execute("ALTER TABLE click ALTER COLUMN kind DROP NOT NULL")

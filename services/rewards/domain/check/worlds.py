@@ -120,7 +120,8 @@ class _Asked:
 
     @classmethod
     def of(cls, plan: Plan, event_type: str, unit: Unit, read: "Alternatives") -> "_Asked":
-        """`read`: of conditions that other units have too, which are many levels of few rules."""
+        """Reads the conditions of one unit. `read` keeps alternatives of conditions that other units have too, for many
+        levels belong to few rules."""
         asked = cls()
         domains = domains_of(plan, [event_type], [unit.rule.levels[unit.number].level])
         for condition in unit.conditions:

@@ -63,7 +63,7 @@ def _bound(units: list[Unit]) -> Iterator[list[int]]:
 
 
 def _cost(paid: list[Unit]) -> Cost:
-    """Of a group, each person costs what its dearest member pays them."""
+    """The cost of units that are paid together. Of a group, each person costs what its dearest member pays them."""
     total = Cost()
     people: dict[tuple[str, object], list[Cost]] = {}
     for unit in paid:

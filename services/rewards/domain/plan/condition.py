@@ -9,7 +9,7 @@ OTHER_TEXT: Final = "\x01 any other text"
 """Stands for every text that a condition does not name: nobody has a control character in theirs."""
 
 Variable = tuple[str, str]
-"""(name, key): a variable, or of a map the entry with this key; the key is empty for a variable by itself."""
+"""A variable as (name, key): of a map, the entry with this key; the key is empty for a variable by itself."""
 
 
 class ConditionError(Exception):

@@ -40,7 +40,7 @@ class Outcome(Enum):
     PENDING = "pending"
     """It has the payout, and tells later what became of it."""
     BOUNCED = "bounced"
-    """It had paid, and the payout came back."""
+    """The provider had paid, and the payout came back."""
 
 
 _KNOWN = {PayoutState.PAID: (Outcome.PAID,), PayoutState.BOUNCED: (Outcome.BOUNCED, Outcome.PAID)}
