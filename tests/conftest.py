@@ -61,7 +61,7 @@ def _can_mount() -> bool:
 
 
 NEEDS: dict[str, Callable[[], bool]] = {"mount": _can_mount, "wget": lambda: shutil.which("wget") is not None}
-"""What a test may need beyond what the README asks for, by the name in `pytest.mark.needs`."""
+"""Checks of what a test may need beyond what the README asks for, by the name in `pytest.mark.needs`."""
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,11 @@ from tests.compose.load import Load, Told
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTS = {"ATTRIBUTION": 7110, "REWARDS": 7120, "NOTIFY": 7130, "REDIRECT": 7180}
-"""First of ten for each."""
+"""The first of ten ports for each service."""
 REPLICAS = 3
 SERVICES = ("attribution", "rewards", "notify")
 AROUND_SECONDS = 5.0
-"""Load before and after each blow."""
+"""How long callers load the stack before and after each blow."""
 
 
 def settings() -> dict[str, str]:
@@ -40,7 +40,8 @@ def settings() -> dict[str, str]:
 
 
 def compose(*arguments: str, stdin: bytes | None = None, quiet: bool = True) -> bytes:
-    """Runs docker compose to its end; returns what it prints on stdout. Raises CalledProcessError."""
+    """Runs docker compose to its end and returns what it prints on stdout. Raises RuntimeError with the end of its
+    errors."""
     result = subprocess.run(
         ["docker", "compose", *arguments], cwd=ROOT, env=settings(), input=stdin, capture_output=quiet, check=False
     )
@@ -51,7 +52,7 @@ def compose(*arguments: str, stdin: bytes | None = None, quiet: bool = True) -> 
 
 
 def scaled(*more: str) -> None:
-    """Brings the stack to three of each."""
+    """Scales the stack to three containers of each service."""
     scales = [text for name in SERVICES for text in ("--scale", f"{name}={REPLICAS}")]
     compose("up", "--detach", "--no-build", "--wait", *scales, *more)
 
@@ -67,19 +68,19 @@ def kill_process(service: str) -> None:
 
 
 async def scale(_load: Load) -> None:
-    """Three of each service, while they are called."""
+    """Scales to three containers of each service while they are called."""
     await asyncio.to_thread(scaled)
 
 
 async def kill(_load: Load) -> None:
-    """The database and the broker, one after the other, each as often as a service has time to meet it."""
+    """Kills the database and the broker, one after the other, each as often as a service has time to meet it."""
     for service in ("postgres", "nats", "postgres", "nats"):
         await asyncio.to_thread(kill_process, service)
         await asyncio.sleep(2 * AROUND_SECONDS)
 
 
 async def upgrade(_load: Load) -> None:
-    """Whatever runs becomes the version of this checkout."""
+    """Upgrades whatever runs to the version of this checkout."""
     await asyncio.to_thread(
         subprocess.run, ["bash", str(ROOT / "deploy" / "upgrade.sh")], check=True, env=settings(), cwd=ROOT
     )

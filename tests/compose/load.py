@@ -33,9 +33,9 @@ from cli.bundle.program import Bundle
 
 CALL_SECONDS = 20.0
 LINE = ("ann", "ben", "cat", "dan")
-"""Each is sponsored by the one before; the last one buys."""
+"""People, each sponsored by the one before; the last one buys."""
 LEVEL_PERCENTS = (5, 2, 1)
-"""Of programs/three-levels.yaml, each rounded down."""
+"""The percentages of programs/three-levels.yaml, each rounded down."""
 ORDERS_A_CALL = 20
 SELLERS = 3
 CLICKERS = 2
@@ -59,11 +59,11 @@ _CONFIG = {
         }
     ],
 }
-"""As docs/calling.md advises callers."""
+"""The service config that docs/calling.md advises callers to use."""
 
 
 def channel(ports: Sequence[int]) -> grpc.aio.Channel:
-    """To all containers of a service: those that answer on any of these ports."""
+    """A channel to all containers of a service: those that answer on any of these ports."""
     addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
     options = [
         ("grpc.service_config", json.dumps(_CONFIG)),
@@ -77,20 +77,20 @@ def channel(ports: Sequence[int]) -> grpc.aio.Channel:
 
 @dataclass
 class Told:
-    """What the callers were told, and what is true by it."""
+    """The answers that callers got, and what must be true by them."""
 
     calls: Counter[str] = field(default_factory=Counter)
-    """By method and code, after the retries of the channel."""
+    """The number of answers by method and code, after the retries of the channel."""
     orders: dict[str, int] = field(default_factory=dict)
-    """Minor units of each acknowledged order."""
+    """The minor units of each acknowledged order."""
     clicks: set[bytes] = field(default_factory=set)
 
     def failures(self) -> Counter[str]:
-        """Calls that did not succeed in spite of the retries."""
+        """The calls that did not succeed in spite of the retries."""
         return Counter({name: count for name, count in self.calls.items() if not name.endswith(" OK")})
 
     def owed_minor(self) -> int:
-        """What all levels together are owed."""
+        """The sum that all levels together are owed."""
         return sum(amount * percent // 100 for amount in self.orders.values() for percent in LEVEL_PERCENTS)
 
 
@@ -173,7 +173,7 @@ class Load:
         return "" if audit.balanced else f"the audit found {audit.findings}"
 
     async def held(self) -> dict[str, object]:
-        """What the stack holds of the program: its totals, and by person the balances and how many entries the inbox
+        """The program as the stack holds it: its totals, and by person the balances and how many entries the inbox
         has."""
         found: dict[str, object] = {"totals": await self._totals()}
         for person in LINE:

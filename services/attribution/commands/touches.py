@@ -46,8 +46,8 @@ async def load_candidates(
 
 
 def _since(moment: datetime, window: timedelta) -> datetime:
-    """From when on clicks may count for what happened at `moment`. History may be so old that there is no date a window
-    before it."""
+    """The time from which on clicks may count for what happened at `moment`. History may be so old that there is no
+    date a window before it."""
     return max(moment, _FIRST_CLICKS + window) - window
 
 
