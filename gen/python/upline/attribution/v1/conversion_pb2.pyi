@@ -30,7 +30,7 @@ class _AttributionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Att
     ATTRIBUTION_REASON_UNSPECIFIED: _AttributionReason.ValueType  # 0
     """Not stated."""
     ATTRIBUTION_REASON_BOUND: _AttributionReason.ValueType  # 1
-    """Credited: the buyer was bound to his sponsor before."""
+    """Credited: the buyer was bound to a sponsor before."""
     ATTRIBUTION_REASON_CODE: _AttributionReason.ValueType  # 2
     """Credited: a code was typed."""
     ATTRIBUTION_REASON_CLICK: _AttributionReason.ValueType  # 3
@@ -42,7 +42,7 @@ class _AttributionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Att
     ATTRIBUTION_REASON_WINDOW_PASSED: _AttributionReason.ValueType  # 21
     """Not credited: every click is older than the window."""
     ATTRIBUTION_REASON_SELF_REFERRAL: _AttributionReason.ValueType  # 22
-    """Not credited: the only referrer is the buyer himself."""
+    """Not credited: the only referrer is the buyer."""
     ATTRIBUTION_REASON_UNKNOWN_CODE: _AttributionReason.ValueType  # 23
     """Not credited: the code does not exist."""
     ATTRIBUTION_REASON_INVALID_TOKEN: _AttributionReason.ValueType  # 24
@@ -66,7 +66,7 @@ class AttributionReason(_AttributionReason, metaclass=_AttributionReasonEnumType
 ATTRIBUTION_REASON_UNSPECIFIED: AttributionReason.ValueType  # 0
 """Not stated."""
 ATTRIBUTION_REASON_BOUND: AttributionReason.ValueType  # 1
-"""Credited: the buyer was bound to his sponsor before."""
+"""Credited: the buyer was bound to a sponsor before."""
 ATTRIBUTION_REASON_CODE: AttributionReason.ValueType  # 2
 """Credited: a code was typed."""
 ATTRIBUTION_REASON_CLICK: AttributionReason.ValueType  # 3
@@ -78,7 +78,7 @@ ATTRIBUTION_REASON_NO_TOUCH: AttributionReason.ValueType  # 20
 ATTRIBUTION_REASON_WINDOW_PASSED: AttributionReason.ValueType  # 21
 """Not credited: every click is older than the window."""
 ATTRIBUTION_REASON_SELF_REFERRAL: AttributionReason.ValueType  # 22
-"""Not credited: the only referrer is the buyer himself."""
+"""Not credited: the only referrer is the buyer."""
 ATTRIBUTION_REASON_UNKNOWN_CODE: AttributionReason.ValueType  # 23
 """Not credited: the code does not exist."""
 ATTRIBUTION_REASON_INVALID_TOKEN: AttributionReason.ValueType  # 24

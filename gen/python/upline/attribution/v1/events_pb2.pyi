@@ -144,22 +144,25 @@ class ConversionRecorded(_message.Message):
     link_owner_id: _builtins.str
     """Who owns the link or code that led to this conversion; empty where neither did."""
     share_percent: _builtins.str
-    """The part of his reward, in percent (an exact decimal), that the buyer's referrer chose to give to him, as pinned when the buyer was bound;
-    where referrals are per conversion, as chosen on the link or code behind it. Empty where none was chosen.
+    """The part of the reward, in percent (an exact decimal), that the buyer's referrer chose to give to the buyer, as
+    pinned when the buyer was bound; where referrals are per conversion, as chosen on the link or code behind it. Empty
+    where none was chosen.
     """
     link_share_percent: _builtins.str
-    """The part of what he is paid for this conversion, in percent, that he chose on that link or code to give to the buyer. Empty where he chose none."""
+    """The part of what the owner is paid for this conversion, in percent, that they chose on that link or code to give to
+    the buyer. Empty where they chose none.
+    """
     @_builtins.property
     def conversion(self) -> _conversion_pb2.Conversion:
         """The conversion with its attribution."""
 
     @_builtins.property
     def buyer_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The buyer's attributes at that time; empty if he is not enrolled."""
+        """The buyer's attributes at that time; empty if they are not enrolled."""
 
     @_builtins.property
     def bind_time(self) -> _timestamp_pb2.Timestamp:
-        """When the buyer was bound; absent if he is not."""
+        """When the buyer was bound; absent if they are not."""
 
     @_builtins.property
     def upline(self) -> _containers.RepeatedCompositeFieldContainer[Global___UplineMember]:
@@ -167,7 +170,9 @@ class ConversionRecorded(_message.Message):
 
     @_builtins.property
     def link_owner_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The attributes of the link's or code's owner at that time; empty where he stands in `upline`, which has them."""
+        """The attributes of the link's or code's owner at that time; empty where the owner stands in `upline`, which has
+        them.
+        """
 
     @_builtins.property
     def call_place(self) -> Global___CallPlace:
@@ -258,7 +263,7 @@ class UplineMember(_message.Message):
     """The participant."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """His attributes at that time."""
+        """The person's attributes at that time."""
 
     def __init__(
         self,

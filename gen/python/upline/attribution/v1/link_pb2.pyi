@@ -115,8 +115,9 @@ class Link(_message.Message):
     url: _builtins.str
     """The address to share."""
     share_percent: _builtins.str
-    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
-    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """How much of the reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty
+    for what the plan says. Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is
+    bound.
     """
     @_builtins.property
     def utm(self) -> Global___Utm:
@@ -169,8 +170,9 @@ class Code(_message.Message):
     channel: _builtins.str
     """Where it is shared."""
     share_percent: _builtins.str
-    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
-    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """How much of the reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty
+    for what the plan says. Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is
+    bound.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -221,8 +223,9 @@ class CreateLinkRequest(_message.Message):
     campaign: _builtins.str
     """The campaign it belongs to."""
     share_percent: _builtins.str
-    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
-    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """How much of the reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty
+    for what the plan says. Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is
+    bound.
     """
     @_builtins.property
     def utm(self) -> Global___Utm:
@@ -407,8 +410,9 @@ class CreateCodeRequest(_message.Message):
     channel: _builtins.str
     """Where it is shared."""
     share_percent: _builtins.str
-    """How much of his reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty for what the plan says.
-    Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is bound.
+    """How much of the reward, in percent, the owner gives to whoever comes by it: an exact decimal from 0 to 100, empty
+    for what the plan says. Plans with a share that is chosen keep it within their bounds; it is pinned when a buyer is
+    bound.
     """
     def __init__(
         self,

@@ -40,7 +40,7 @@ class _BindSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BindSource
     """The program's default sponsor."""
 
 class BindSource(_BindSource, metaclass=_BindSourceEnumTypeWrapper):
-    """What brought a referee to his sponsor."""
+    """What brought a referee to the sponsor."""
 
 BIND_SOURCE_UNSPECIFIED: BindSource.ValueType  # 0
 """Not bound."""
@@ -81,8 +81,8 @@ class SponsorBinding(_message.Message):
     campaign: _builtins.str
     """The link's campaign."""
     share_percent: _builtins.str
-    """How much of his reward the sponsor chose to give to this referee, in percent, as it stood on the link or code at the bind; empty for what
-    the plan says.
+    """How much of the reward the sponsor chose to give to this referee, in percent, as it stood on the link or code at
+    the bind; empty for what the plan says.
     """
     @_builtins.property
     def bind_time(self) -> _timestamp_pb2.Timestamp:
@@ -157,11 +157,11 @@ class Participant(_message.Message):
 
     @_builtins.property
     def binding(self) -> Global___SponsorBinding:
-        """How he was bound; absent while he has no sponsor."""
+        """How they were bound; absent while they have no sponsor."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When he was enrolled."""
+        """When they were enrolled."""
 
     def __init__(
         self,
@@ -218,13 +218,13 @@ class ParticipantDraft(_message.Message):
     participant_id: _builtins.str
     """The caller's own user id: 1 to 128 characters, none of them a control character."""
     sponsor_id: _builtins.str
-    """Who invited him, as the caller knows it; outranks `code` and `click_token`."""
+    """Who invited them, as the caller knows it; outranks `code` and `click_token`."""
     code: _builtins.str
-    """The code he typed; outranks `click_token`."""
+    """The code they typed; outranks `click_token`."""
     click_token: _builtins.str
-    """The token of the click that brought him."""
+    """The token of the click that brought them."""
     visitor_id: _builtins.str
-    """The visitor id under which his clicks were recorded; used when nothing above is given."""
+    """The visitor id under which their clicks were recorded; used when nothing above is given."""
     record_sign_up: _builtins.bool
     """Records a conversion of event type `sign_up` (id `sign_up:` + participant id) in the same transaction, so that sign-up rewards are paid."""
     @_builtins.property
@@ -508,7 +508,7 @@ class UpdateParticipantRequest(_message.Message):
     """The participant."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The attributes he has from now on; conversions recorded before keep those of their time."""
+        """The attributes they have from now on; conversions recorded before keep those of their time."""
 
     def __init__(
         self,
@@ -649,10 +649,10 @@ class TreeNode(_message.Message):
     level: _builtins.int
     """Distance from the participant asked about: 1 for the sponsor or a direct referee."""
     sponsor_id: _builtins.str
-    """His sponsor; empty for a root."""
+    """The participant's sponsor; empty for a root."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """His attributes."""
+        """The participant's attributes."""
 
     def __init__(
         self,
@@ -800,7 +800,7 @@ Global___ListDownlineResponse: _TypeAlias = ListDownlineResponse  # noqa: Y015
 
 @_typing.final
 class Referral(_message.Message):
-    """One direct referee, and what he bought."""
+    """One direct referee, and what they bought."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -812,10 +812,10 @@ class Referral(_message.Message):
     participant_id: _builtins.str
     """The referee."""
     conversion_count: _builtins.int
-    """How many conversions of his are recorded, whole reversals left out."""
+    """How many conversions of theirs are recorded, whole reversals left out."""
     @_builtins.property
     def binding(self) -> Global___SponsorBinding:
-        """How and when he was bound."""
+        """How and when they were bound."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
@@ -823,7 +823,7 @@ class Referral(_message.Message):
 
     @_builtins.property
     def recent_conversions(self) -> _containers.RepeatedCompositeFieldContainer[_conversion_pb2.Conversion]:
-        """His latest conversions, newest first, at most 20; ListConversions has them all."""
+        """Their latest conversions, newest first, at most 20; ListConversions has them all."""
 
     def __init__(
         self,

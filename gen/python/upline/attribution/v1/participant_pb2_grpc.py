@@ -102,7 +102,7 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetParticipant(self, request, context):
-        """Reads one participant. NOT_FOUND if he is not enrolled.
+        """Reads one participant. NOT_FOUND if they are not enrolled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +116,7 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BindSponsor(self, request, context):
-        """Binds an enrolled participant who has no sponsor yet, with the whole downline he may already have.
+        """Binds an enrolled participant who has no sponsor yet, with the whole downline they may already have.
         Errors: FAILED_PRECONDITION (has a sponsor already, or the bind would close a cycle), INVALID_ARGUMENT (self-referral).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -186,7 +186,9 @@ class AttributionPolicy(_message.Message):
     bindable: Global___Bindable.ValueType
     """Who may be bound."""
     enroll_buyers: _builtins.bool
-    """Enrols every buyer at the first conversion, so that he can refer others; buyers who get bound are always enrolled."""
+    """Enrols every buyer at the first conversion, so that they can refer others; buyers who get bound are always
+    enrolled.
+    """
     default_sponsor_id: _builtins.str
     """The participant who sponsors those whom nobody referred; empty for none. Must be enrolled before it takes effect.
     At enrolment, people whose code or click token led to nobody do not get this sponsor: somebody else may have been

@@ -37,7 +37,7 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     NOTIFICATION_KIND_REWARD_REVERSED: _NotificationKind.ValueType  # 4
     """A reward was taken back, whole or in part."""
     NOTIFICATION_KIND_REWARD_REJECTED: _NotificationKind.ValueType  # 5
-    """A reward was refused by a person."""
+    """A reward was rejected by a person."""
     NOTIFICATION_KIND_EXPIRING: _NotificationKind.ValueType  # 6
     """Something will expire if it is not used."""
     NOTIFICATION_KIND_PAYOUT_PAID: _NotificationKind.ValueType  # 7
@@ -65,7 +65,7 @@ NOTIFICATION_KIND_REWARD_RELEASED: NotificationKind.ValueType  # 3
 NOTIFICATION_KIND_REWARD_REVERSED: NotificationKind.ValueType  # 4
 """A reward was taken back, whole or in part."""
 NOTIFICATION_KIND_REWARD_REJECTED: NotificationKind.ValueType  # 5
-"""A reward was refused by a person."""
+"""A reward was rejected by a person."""
 NOTIFICATION_KIND_EXPIRING: NotificationKind.ValueType  # 6
 """Something will expire if it is not used."""
 NOTIFICATION_KIND_PAYOUT_PAID: NotificationKind.ValueType  # 7
@@ -216,7 +216,7 @@ class Preferences(_message.Message):
 
     LOCALE_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
-    """The language of his entries; empty for the program's."""
+    """The language of their entries; empty for the program's."""
     def __init__(
         self,
         *,
@@ -294,7 +294,7 @@ class InboxEntry(_message.Message):
     buyer_id: _builtins.str
     """The conversion's buyer."""
     level: _builtins.int
-    """Distance from the buyer; 0 for the buyer himself."""
+    """Distance from the buyer; 0 for the buyer."""
     title: _builtins.str
     """The title, in the entry's language."""
     body: _builtins.str
@@ -308,7 +308,7 @@ class InboxEntry(_message.Message):
     rank: _builtins.int
     """The place in it, from 1; 0 for entries about anything else."""
     reason: _builtins.str
-    """Why a person refused, in his own words; for entries about refused rewards."""
+    """Why a person rejected the rewards, in that person's own words; for entries about rejected rewards."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryAmount]:
         """The sums, by asset."""

@@ -68,10 +68,10 @@ class Standing(_message.Message):
     participant_id: _builtins.str
     """The participant."""
     score: _builtins.int
-    """His score."""
+    """The participant's score."""
     @_builtins.property
     def reach_time(self) -> _timestamp_pb2.Timestamp:
-        """When he reached it."""
+        """When they reached it."""
 
     def __init__(
         self,
@@ -201,12 +201,14 @@ class GetStandingResponse(_message.Message):
     TO_NEXT_RANK_FIELD_NUMBER: _builtins.int
     RANKED_COUNT_FIELD_NUMBER: _builtins.int
     to_next_rank: _builtins.int
-    """How many points he needs to be ahead of the one before him, 0 for the first; where he is not ranked, how many to be ranked."""
+    """How many points they need to be ahead of the one before them, 0 for the first; where they are not ranked, how many
+    to be ranked.
+    """
     ranked_count: _builtins.int
     """How many are ranked."""
     @_builtins.property
     def standing(self) -> Global___Standing:
-        """His place; absent while he has no score that is ranked."""
+        """The participant's place; absent while they have no score that is ranked."""
 
     def __init__(
         self,

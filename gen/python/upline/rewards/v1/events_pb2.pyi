@@ -38,8 +38,9 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     REWARD_CHANGE_REJECTED: _RewardChange.ValueType  # 4
     """Refused by a person: what reversals had left."""
     REWARD_CHANGE_EXPIRING: _RewardChange.ValueType  # 5
-    """What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
-    reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
+    """What one participant has not used expires at `expire_time`, if they do not use it until then. It is about no
+    conversion and no reward: `conversion_id`, `event_type` and `reward_id` are empty, and the participant stands as
+    the buyer.
     """
     REWARD_CHANGE_PAYOUT_PAID: _RewardChange.ValueType  # 6
     """A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no reward, as EXPIRING."""
@@ -48,8 +49,8 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     REWARD_CHANGE_PAYOUT_RETURNED: _RewardChange.ValueType  # 8
     """A person said no to a payout, or gave it up after a failure; the amount is available again."""
     REWARD_CHANGE_PRIZE_WON: _RewardChange.ValueType  # 9
-    """A contest is final, and its prizes are posted: to each winner what his rank wins. It is about `contest_id`, no conversion, no reward and no
-    buyer.
+    """A contest is final, and its prizes are posted: to each winner what the rank wins. It is about `contest_id`, no
+    conversion, no reward and no buyer.
     """
     REWARD_CHANGE_PAYOUT_BOUNCED: _RewardChange.ValueType  # 10
     """A payout that was paid came back; the amount, which is what had reached the participant, is available again. It is
@@ -70,8 +71,9 @@ REWARD_CHANGE_REVERSED: RewardChange.ValueType  # 3
 REWARD_CHANGE_REJECTED: RewardChange.ValueType  # 4
 """Refused by a person: what reversals had left."""
 REWARD_CHANGE_EXPIRING: RewardChange.ValueType  # 5
-"""What one participant has not used expires at `expire_time`, if he does not use it until then. It is about no conversion and no
-reward: `conversion_id`, `event_type` and `reward_id` are empty, and he stands as the buyer.
+"""What one participant has not used expires at `expire_time`, if they do not use it until then. It is about no
+conversion and no reward: `conversion_id`, `event_type` and `reward_id` are empty, and the participant stands as
+the buyer.
 """
 REWARD_CHANGE_PAYOUT_PAID: RewardChange.ValueType  # 6
 """A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no reward, as EXPIRING."""
@@ -80,8 +82,8 @@ REWARD_CHANGE_PAYOUT_FAILED: RewardChange.ValueType  # 7
 REWARD_CHANGE_PAYOUT_RETURNED: RewardChange.ValueType  # 8
 """A person said no to a payout, or gave it up after a failure; the amount is available again."""
 REWARD_CHANGE_PRIZE_WON: RewardChange.ValueType  # 9
-"""A contest is final, and its prizes are posted: to each winner what his rank wins. It is about `contest_id`, no conversion, no reward and no
-buyer.
+"""A contest is final, and its prizes are posted: to each winner what the rank wins. It is about `contest_id`, no
+conversion, no reward and no buyer.
 """
 REWARD_CHANGE_PAYOUT_BOUNCED: RewardChange.ValueType  # 10
 """A payout that was paid came back; the amount, which is what had reached the participant, is available again. It is
@@ -147,7 +149,7 @@ class RewardEvent(_message.Message):
     contest_id: _builtins.str
     """The contest; with PRIZE_WON only."""
     reason: _builtins.str
-    """Why a person refused, in his own words; with REJECTED only."""
+    """Why a person rejected it, in that person's own words; with REJECTED only."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When the fact happened."""
@@ -210,7 +212,7 @@ class Earning(_message.Message):
     asset: _builtins.str
     """The asset."""
     amount_minor: _builtins.int
-    """How much was earned, released, taken back, refused, won or is about to expire, in the asset's minor units."""
+    """How much was earned, released, taken back, rejected, won or is about to expire, in the asset's minor units."""
     waits: _builtins.bool
     """It is held until something happens: a later event, a person's approval; with ACCRUED only. Nobody knows when, so `hold_until` is absent."""
     rank: _builtins.int

@@ -787,7 +787,7 @@ class KindTotal(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """The kind, as in TransferKind without the prefix, in lower case (`accrual`, `release`, …). What refunds took back is `reversal`, what people
-    refused is `rejection`: neither is in the other.
+    rejected is `rejection`: neither is in the other.
     """
     transfer_count: _builtins.int
     """How many transfers."""

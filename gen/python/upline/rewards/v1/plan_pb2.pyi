@@ -65,8 +65,8 @@ class _AmountBaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AmountBase
     AMOUNT_BASE_LINES: _AmountBase.ValueType  # 3
     """What is left of the lines that the rule's `lines` matches; of all lines where it has none."""
     AMOUNT_BASE_EARNINGS: _AmountBase.ValueType  # 4
-    """What the rules in `earnings_of` pay, for this conversion, to the participant whose upline is being paid: his referrer gets
-    a percentage of his earnings.
+    """What the rules in `earnings_of` pay, for this conversion, to the participant whose upline is being paid: the
+    referrer gets a percentage of their earnings.
     """
 
 class AmountBase(_AmountBase, metaclass=_AmountBaseEnumTypeWrapper):
@@ -81,8 +81,8 @@ AMOUNT_BASE_MARGIN: AmountBase.ValueType  # 2
 AMOUNT_BASE_LINES: AmountBase.ValueType  # 3
 """What is left of the lines that the rule's `lines` matches; of all lines where it has none."""
 AMOUNT_BASE_EARNINGS: AmountBase.ValueType  # 4
-"""What the rules in `earnings_of` pay, for this conversion, to the participant whose upline is being paid: his referrer gets
-a percentage of his earnings.
+"""What the rules in `earnings_of` pay, for this conversion, to the participant whose upline is being paid: the
+referrer gets a percentage of their earnings.
 """
 Global___AmountBase: _TypeAlias = AmountBase  # noqa: Y015
 
@@ -328,7 +328,7 @@ class Counter(_message.Message):
 
     @_builtins.property
     def of(self) -> Global___Beneficiary:
-        """For whom it counts: the buyer, his upline, or who led him here."""
+        """For whom it counts: the buyer, the buyer's upline, or who led the buyer here."""
 
     def __init__(
         self,
@@ -502,7 +502,9 @@ class Rule(_message.Message):
     lines: _builtins.str
     """A CEL expression of type bool over `line` and `event`: which lines the bases LINES and tables take. Empty: all."""
     group: _builtins.str
-    """Rules of one group compete: each beneficiary gets the one that is worth most to him, the first of equals. Empty: it adds up."""
+    """Rules of one group compete: each beneficiary gets the one that is worth most to them, the first of equals. Empty:
+    it adds up.
+    """
     least_left_percent: _builtins.str
     """The smallest part of the conversion's amount that must be left, in percent of what it was at first: an exact
     decimal, at most 100. Once refunds leave less, all that the rule paid for the conversion is taken back. Empty or 0:
@@ -578,8 +580,8 @@ Global___Rule: _TypeAlias = Rule  # noqa: Y015
 
 @_typing.final
 class Occurrence(_message.Message):
-    """Which of a buyer's conversions a rule pays. What is counted are his conversions of the rule's event types for which `when` is true;
-    `when` may not ask for the beneficiary, level or counters then. At least one field.
+    """Which of a buyer's conversions a rule pays. What is counted are the buyer's conversions of the rule's event types for
+    which `when` is true; `when` may not ask for the beneficiary, level or counters then. At least one field.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -810,7 +812,7 @@ class Share(_message.Message):
     """Always so much: an exact decimal, more than 0, at most 100."""
     @_builtins.property
     def chosen(self) -> Global___ChosenShare:
-        """What the referrer chose on his link or code, pinned when the buyer was bound."""
+        """What the referrer chose on their link or code, pinned when the buyer was bound."""
 
     def __init__(
         self,
@@ -838,11 +840,11 @@ class ChosenShare(_message.Message):
     MAX_PERCENT_FIELD_NUMBER: _builtins.int
     DEFAULT_PERCENT_FIELD_NUMBER: _builtins.int
     min_percent: _builtins.str
-    """The smallest he may give; a smaller choice counts as this."""
+    """The smallest they may give; a smaller choice counts as this."""
     max_percent: _builtins.str
     """The largest."""
     default_percent: _builtins.str
-    """What holds where he chose nothing."""
+    """What holds where they chose nothing."""
     def __init__(
         self,
         *,
@@ -966,7 +968,7 @@ Global___CatalogueItem: _TypeAlias = CatalogueItem  # noqa: Y015
 
 @_typing.final
 class Contest(_message.Message):
-    """A contest: who has the highest counter at the end. Ties go to who reached his score first."""
+    """A contest: who has the highest counter at the end. Ties go to whoever reached the score first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1063,7 +1065,7 @@ class Beneficiary(_message.Message):
     LINK_OWNER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def buyer(self) -> Global___Buyer:
-        """The buyer himself."""
+        """The buyer."""
 
     @_builtins.property
     def upline(self) -> Global___UplineLevels:

@@ -92,9 +92,9 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_OUTBID: _Outcome.ValueType  # 15
     """Another rule of the group is worth more."""
     OUTCOME_SHARED: _Outcome.ValueType  # 16
-    """All of it goes to the buyer as his share."""
+    """All of it goes to the buyer as the buyer's share."""
     OUTCOME_REJECTED: _Outcome.ValueType  # 17
-    """A person refused it; the sentence says why."""
+    """A person rejected it; the sentence says why."""
     OUTCOME_TOO_LITTLE_LEFT: _Outcome.ValueType  # 18
     """Less is left of the conversion than the rule's `least_left_percent`."""
 
@@ -134,9 +134,9 @@ OUTCOME_CAPPED: Outcome.ValueType  # 14
 OUTCOME_OUTBID: Outcome.ValueType  # 15
 """Another rule of the group is worth more."""
 OUTCOME_SHARED: Outcome.ValueType  # 16
-"""All of it goes to the buyer as his share."""
+"""All of it goes to the buyer as the buyer's share."""
 OUTCOME_REJECTED: Outcome.ValueType  # 17
-"""A person refused it; the sentence says why."""
+"""A person rejected it; the sentence says why."""
 OUTCOME_TOO_LITTLE_LEFT: Outcome.ValueType  # 18
 """Less is left of the conversion than the rule's `least_left_percent`."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
@@ -190,7 +190,7 @@ class Reward(_message.Message):
     awaits_approval: _builtins.bool
     """Whether it waits for a person's approval."""
     rejection_reason: _builtins.str
-    """Why a person refused it."""
+    """Why a person rejected it."""
     @_builtins.property
     def hold_until(self) -> _timestamp_pb2.Timestamp:
         """When the hold ends; absent for none."""
@@ -274,7 +274,7 @@ class Derivation(_message.Message):
     sentence: _builtins.str
     """The same in one sentence, in the language asked for."""
     distance: _builtins.int
-    """The true distance of the beneficiary from the buyer, where compression gave him another level."""
+    """The true distance of the beneficiary from the buyer, where compression gave them another level."""
     share: _builtins.bool
     """Whether this is the buyer's share of the level's reward."""
     @_builtins.property
@@ -317,7 +317,7 @@ Global___Derivation: _TypeAlias = Derivation  # noqa: Y015
 
 @_typing.final
 class RewardRevision(_message.Message):
-    """A change of a reward by a reversal, or by a person who refused it."""
+    """A change of a reward by a reversal, or by a person who rejected it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -330,7 +330,7 @@ class RewardRevision(_message.Message):
     delta_minor: _builtins.int
     """What it took back, in the asset's minor units, not positive."""
     rejection_reason: _builtins.str
-    """Why a person refused it, in his own words; empty for a reversal."""
+    """Why a person rejected it, in that person's own words; empty for a reversal."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -472,11 +472,11 @@ class ExplainRewardResponse(_message.Message):
 
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RewardRevision]:
-        """What reversals took back and a person refused since, oldest first, as many as fit into 2 MB."""
+        """What reversals took back and a person rejected since, oldest first, as many as fit into 2 MB."""
 
     @_builtins.property
     def current(self) -> Global___Derivation:
-        """How what is left of it comes about; the same as `derivation` if nothing was taken back or refused."""
+        """How what is left of it comes about; the same as `derivation` if nothing was taken back or rejected."""
 
     def __init__(
         self,
@@ -651,13 +651,13 @@ class AssetTotals(_message.Message):
     accrued_minor: _builtins.int
     """Their sum as first owed, in minor units."""
     reversed_minor: _builtins.int
-    """What reversals took back of it, in minor units, from whatever account. What a person refused is not in it, as everywhere: transfers, the
-    settlement report and events keep the two apart.
+    """What reversals took back of it, in minor units, from whatever account. What a person rejected is not in it, as
+    everywhere: transfers, the settlement report and events keep the two apart.
     """
     earner_count: _builtins.int
     """How many participants were owed something."""
     rejected_minor: _builtins.int
-    """What people refused of it, in minor units: what refunds had left of it by then."""
+    """What people rejected of it, in minor units: what refunds had left of it by then."""
     @_builtins.property
     def top(self) -> _containers.RepeatedCompositeFieldContainer[Global___Earner]:
         """Who holds most, the largest first; ties by participant id."""

@@ -51,7 +51,7 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     TRANSFER_KIND_EXCHANGE: _TransferKind.ValueType  # 11
     """An asset is exchanged: from available to exchange in one asset, from exchange to available in the other."""
     TRANSFER_KIND_GIFT: _TransferKind.ValueType  # 12
-    """A participant passes something on: from his available to another's."""
+    """A participant passes something on: from their available to another's."""
     TRANSFER_KIND_PAYOUT_REQUEST: _TransferKind.ValueType  # 13
     """A payout is asked for: from available to reserved."""
     TRANSFER_KIND_PAYOUT: _TransferKind.ValueType  # 14
@@ -97,7 +97,7 @@ TRANSFER_KIND_PURCHASE: TransferKind.ValueType  # 10
 TRANSFER_KIND_EXCHANGE: TransferKind.ValueType  # 11
 """An asset is exchanged: from available to exchange in one asset, from exchange to available in the other."""
 TRANSFER_KIND_GIFT: TransferKind.ValueType  # 12
-"""A participant passes something on: from his available to another's."""
+"""A participant passes something on: from their available to another's."""
 TRANSFER_KIND_PAYOUT_REQUEST: TransferKind.ValueType  # 13
 """A payout is asked for: from available to reserved."""
 TRANSFER_KIND_PAYOUT: TransferKind.ValueType  # 14
@@ -161,13 +161,15 @@ class Balance(_message.Message):
     minor_digits: _builtins.int
     """Decimal places of the minor unit."""
     held_minor: _builtins.int
-    """Owed, but not yet his to use."""
+    """Owed, but not yet theirs to use."""
     available_minor: _builtins.int
-    """His to use."""
+    """Theirs to use."""
     reserved_minor: _builtins.int
     """Set aside for redemptions that are authorised and payouts that are on their way."""
     debt_minor: _builtins.int
-    """What he owes, because something was taken back that he had used already. Whatever becomes available settles it first."""
+    """What they owe, because something was taken back that they had used already. Whatever becomes available settles it
+    first.
+    """
     def __init__(
         self,
         *,
