@@ -13,13 +13,18 @@ LONGEST_PAUSE_SECONDS = 300.0
 """Pauses between restarts double up to this: what a restart does not mend is not mended by many."""
 
 
+WRITE_ERROR = "write error"
+"""Stands in what nats-server's /healthz says of a stream that could not be written. Such a stream has been read, and is not
+written any more until the broker is restarted."""
+
+
 @dataclass(slots=True)
 class BrokerCare:
     """The state of one broker, and the times of its restarts."""
 
     was_well: bool = False
     """Whether the broker was well since it was started: until it has read its streams it says that it is unwell, and
-    must not be disturbed."""
+    must not be disturbed, unless it says that it could not write."""
     next_look: float = 0.0
     unwell_since: float | None = None
     pause_seconds: float = FIRST_PAUSE_SECONDS
@@ -47,7 +52,8 @@ class BrokerCare:
         if self.unwell_since is None:
             self.unwell_since = now
         patient = now - self.unwell_since < UNWELL_SECONDS or now < self.not_before
-        if not self.was_well or patient or free_bytes < MIN_FREE_BYTES:
+        starting = not self.was_well and WRITE_ERROR not in ailment
+        if starting or patient or free_bytes < MIN_FREE_BYTES:
             return False
         self.not_before = now + self.pause_seconds
         self.pause_seconds = min(2 * self.pause_seconds, LONGEST_PAUSE_SECONDS)

@@ -49,6 +49,11 @@ def test_one_that_was_not_well_since_it_started_is_left_alone() -> None:
     assert not any(care.needs_restart(float(now), "still reading its streams", MIN_FREE_BYTES) for now in range(600))
 
 
+def test_one_that_met_a_full_disk_before_anybody_looked_is_started_again() -> None:
+    care = BrokerCare()
+    assert any(care.needs_restart(float(now), FULL, MIN_FREE_BYTES) for now in range(60))
+
+
 def test_what_restarts_do_not_mend_is_restarted_less_and_less() -> None:
     found = restarts(BrokerCare(), 3_600.0, FULL)
     pauses = [later - earlier for earlier, later in pairwise(found)]
