@@ -8,6 +8,7 @@ from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participa
 
 from chassis import process, telemetry
 from chassis.clock import Clock
+from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
 from chassis.file_clock import clock_for
@@ -17,7 +18,7 @@ from chassis.pages import Pager
 from chassis.secrets import derive_key
 from chassis.server import Probe, Server
 from chassis.settings import ServiceSettings
-from chassis.stream import Consumer, Stream
+from chassis.stream import Stream
 from chassis.topology import CLICKS, CONVERSIONS
 from services.attribution.commands import Deps
 from services.attribution.commands.clicks import ClickDeps

@@ -7,6 +7,7 @@ from upline.notify.v1 import notify_pb2
 
 from chassis import process, telemetry
 from chassis.clock import Clock
+from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
 from chassis.file_clock import clock_for
@@ -15,7 +16,7 @@ from chassis.pages import Pager
 from chassis.secrets import derive_key
 from chassis.server import Probe, Server
 from chassis.settings import ServiceSettings
-from chassis.stream import Consumer, Stream
+from chassis.stream import Stream
 from chassis.topology import REWARDS
 from services.notify import jobs
 from services.notify.commands.deps import Deps

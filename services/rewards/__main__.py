@@ -6,6 +6,7 @@ from upline.rewards.v1 import approval_pb2, contest_pb2, payout_pb2, plan_pb2, r
 
 from chassis import process, telemetry
 from chassis.clock import Clock
+from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
 from chassis.file_clock import clock_for
@@ -15,7 +16,7 @@ from chassis.pages import Pager
 from chassis.secrets import derive_key
 from chassis.server import Probe, Server
 from chassis.settings import ServiceSettings
-from chassis.stream import Consumer, Stream
+from chassis.stream import Stream
 from chassis.topology import CONVERSIONS, REWARDS
 from services.rewards import jobs
 from services.rewards.commands.deps import Deps

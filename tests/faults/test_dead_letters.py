@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 import psycopg
 import pytest_asyncio
 
+from chassis.consumer import Consumer
 from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
-from chassis.stream import Consumer, Message, Stream
+from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from services.rewards.commands.settle import settle
 from tests.conftest import Servers

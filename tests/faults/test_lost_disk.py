@@ -15,8 +15,9 @@ from nats.js import JetStreamContext
 from nats.js.errors import Error as JetStreamError
 
 from chassis.clock import ManualClock
+from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
-from chassis.stream import Consumer, Message, Stream
+from chassis.stream import Message, Stream
 from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
 from tests.conftest import Servers
 from tests.faults.apart import apart, health

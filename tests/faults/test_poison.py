@@ -9,8 +9,9 @@ import psycopg
 import pytest_asyncio
 from nats.aio.msg import Msg
 
+from chassis.consumer import Consumer
 from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
-from chassis.stream import Consumer, Message, Stream
+from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from services.rewards.commands.settle import settle
 from tests.conftest import Servers

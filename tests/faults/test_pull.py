@@ -14,8 +14,9 @@ import pytest_asyncio
 from nats.js import JetStreamContext
 
 from chassis import stream as chassis_stream
+from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
-from chassis.stream import Consumer, Message, Stream
+from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from tests.conftest import Servers
 from tests.flow import becomes

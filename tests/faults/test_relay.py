@@ -10,10 +10,11 @@ import pytest
 import pytest_asyncio
 from upline.rewards.v1 import events_pb2
 
+from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
 from chassis.outbox import Relay
-from chassis.stream import Consumer, Message, Stream
+from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from tests.conftest import Servers
 from tests.flow import becomes
