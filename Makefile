@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test check format bench protos lock replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit check format bench protos lock replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ up: setup ## Run PostgreSQL, NATS and the three services until Ctrl-C
 
 test: setup ## Run every test, against servers of the suite's own
 	@$(BIN)/python -m pytest
+
+test-unit: setup ## Run the tests that need no server, in a minute or two
+	@$(BIN)/python -m pytest tests/unit
 
 check: setup ## Formatting, lint, types, import contracts, protos, migrations, stubs and schema
 	$(BIN)/ruff format --check .
