@@ -33,6 +33,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint, or the list of what is known if it is short, or nothing."""
     choices = list(known)
     close = get_close_matches(name, choices, n=1, cutoff=0.6)
-    if close:
-        return f'; did you mean "{close[0]}"?'
+    longer = [choice for choice in choices if choice.endswith(f"_{name}")]  # `id` of a rule is its `rule_id`
+    if close or len(longer) == 1:
+        return f'; did you mean "{(close or longer)[0]}"?'
     return f"; known here: {', '.join(choices)}" if 0 < len(choices) <= 12 else ""

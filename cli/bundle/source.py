@@ -40,6 +40,20 @@ def read(file: Path, name: str) -> yaml.MappingNode:
     return parse(file.read_bytes(), name)
 
 
+INDENTATION_HINTS = {
+    "expected <block end>": "what belongs to one mapping or list begins in one column",
+    "mapping values are not allowed here": (
+        "what belongs to one mapping begins in one column, and a text with `: ` in it is quoted"
+    ),
+    r"found character '\t'": "lines are indented with spaces, never with tabs",
+}
+"""What is mostly wrong where the parser says this, in words of somebody who writes a file."""
+
+
+def _hint(text: str) -> str:
+    return "".join(f"; {hint}" for said, hint in INDENTATION_HINTS.items() if said in text)
+
+
 NO_PROGRAM = "a program file is a mapping with `program:`, `plan:` and `texts:`"
 
 
@@ -51,7 +65,7 @@ def parse(content: bytes, name: str, otherwise: str = NO_PROGRAM) -> yaml.Mappin
         mark = error.problem_mark or error.context_mark
         where = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         text = ", ".join(part for part in (error.context, error.problem) if part)
-        raise BundleError(name, [Problem(where, "", f"not valid YAML: {text}")]) from error
+        raise BundleError(name, [Problem(where, "", f"not valid YAML: {text}{_hint(text)}")]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BundleError(name, [Problem(Place(1, 1), "", f"not valid YAML: {error}")]) from error
     if not isinstance(root, yaml.MappingNode):

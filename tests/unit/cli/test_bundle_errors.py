@@ -147,6 +147,29 @@ def test_a_good_file_has_no_mistakes() -> None:
             "currency_code: [USD",
             "4:9: not valid YAML: while parsing a flow sequence, expected ',' or ']', but got ':'",
         ),
+        (
+            "  currency_code:",
+            "   currency_code:",
+            "3:17: not valid YAML: mapping values are not allowed here; what belongs to one mapping begins in one column,"
+            " and a text with `: ` in it is quoted",
+        ),
+        (
+            "  program_id:",
+            "   program_id:",
+            "3:3: not valid YAML: while parsing a block mapping, expected <block end>, but found '<block mapping start>'"
+            "; what belongs to one mapping or list begins in one column",
+        ),
+        (
+            "  currency_code:",
+            "\tcurrency_code:",
+            "3:1: not valid YAML: while scanning for the next token, found character '\\t' that cannot start any token"
+            "; lines are indented with spaces, never with tabs",
+        ),
+        (
+            "rule_id:",
+            "id:",
+            '13:7: plan.rules[0].id: unknown field; did you mean "rule_id"?',
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_place(old: str, new: str, told: str) -> None:
