@@ -160,6 +160,7 @@ def _warnings(manifest: dict[str, Any], place: Place) -> list[str]:
     if all(known) and len(set(known)) > 1:
         return [
             "this installation has another secret than the one that was kept: click tokens out there count for nothing"
-            " here. Put UPLINE_SECRET (secrets.json of a state directory) in place before the services start"
+            " here. Before the services start, put the kept one in place: UPLINE_SECRET, or `secret` in secrets.json of"
+            " the state directory, where the passwords beside it stay as they are"
         ]
     return []
