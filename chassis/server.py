@@ -25,6 +25,7 @@ from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_un
 from chassis.draining import Calls, hang_up, stop_listening
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.patterns import told
+from chassis.process import run_all
 from chassis.settings import ServiceSettings
 from chassis.sizes import MAX_READ_BYTES, SizeBound, TooLong
 from chassis.telemetry import BROKER_READY, RPC_SECONDS
@@ -135,10 +136,8 @@ class Server:
 
     async def run(self) -> None:
         """Keeps health in step with the probes until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_probes())
-            if self._broker:
-                group.create_task(self._follow_broker())
+        # Not a TaskGroup: that one cancels once, and a library beneath a probe may lose it.
+        await run_all(self._follow_probes(), *([self._follow_broker()] if self._broker else []))
 
     async def _follow_probes(self) -> None:
         while True:

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
+from pydantic import SecretStr
 
 from chassis import process
+from chassis.server import Probe, Server
+from chassis.settings import ServiceSettings
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 15.0
 
 
 async def _sleep_for_ever() -> None:
@@ -83,3 +87,31 @@ async def test_a_relay_that_is_woken_and_stopped_at_once_stops(gap: int) -> None
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await _end_within(lambda: work)
+
+
+@pytest.mark.parametrize("which", ["database", "broker"])
+async def test_a_server_whose_probe_loses_a_cancellation_stops(which: str) -> None:
+    lost: list[str] = []
+
+    async def well() -> None:
+        return
+
+    async def answered_as_it_was_cancelled() -> None:
+        if not lost:
+            with suppress(asyncio.CancelledError):
+                await _sleep_for_ever()
+            lost.append("lost")
+
+    database, broker = (
+        Probe(name, answered_as_it_was_cancelled if name == which else well) for name in ("database", "broker")
+    )
+    settings = ServiceSettings(
+        database_url="postgresql://nobody@127.0.0.1:1/none", nats_url="", secret=SecretStr("s" * 32)
+    )
+    server = Server(settings, [database], broker)
+    work = asyncio.create_task(process.run_all(server.run(), _sleep_for_ever()))
+    await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await _end_within(lambda: work)
+    assert lost == ["lost"]
