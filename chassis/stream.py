@@ -44,6 +44,9 @@ MAX_ACK_PENDING = 4_096
 BEGIN_SECONDS = 3.0
 """Time for a process to find its broker when it starts; without one it begins all the same, and does what needs
 none."""
+TAKEN_DOWN_SECONDS = 0.25
+"""The pause before a stream is made that is not there: if it was deleted a moment ago, the broker is still taking it
+down, and a stream that is made meanwhile may exist and answer no publisher (seen of nats-server 2.15)."""
 STORE_SECONDS = 10.0
 """After so long without anything stored, readiness tries whether the broker stores."""
 _NOTHING = "upline.Nothing"
@@ -192,6 +195,7 @@ class Stream:
         try:
             await self._jetstream.stream_info(spec.name)
         except NotFoundError:
+            await asyncio.sleep(TAKEN_DOWN_SECONDS)
             log.info("making a stream", stream=spec.name)
             await self._create(_config(spec, f"{spec.subject}.closed"))
         for durable in spec.consumers:
