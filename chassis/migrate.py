@@ -4,6 +4,8 @@ Roles come before them and privileges after, every time: a database that was res
 revision already, and has neither.
 """
 
+import random
+import time
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +14,9 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import Connection, create_engine, pool, text
-from sqlalchemy.exc import ProgrammingError
+from psycopg.errors import DeadlockDetected, InsufficientPrivilege, LockNotAvailable
+from sqlalchemy import Connection, Engine, create_engine, pool, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from chassis import privileges
 from chassis.database import Database, driver_url
@@ -23,6 +25,13 @@ from chassis.errors import MigrationRefused
 ROOT = Path(__file__).resolve().parent.parent
 ADVISORY_LOCK = 7_163_948_201
 """Two processes that migrate at once do it one after the other."""
+LOCK_TIMEOUT_MS = 3_000
+"""How long a table is waited for; the transactions of the services take milliseconds."""
+ATTEMPTS = 40
+"""With the pauses, a minute at the most where every try ends in a deadlock, which PostgreSQL finds after a second."""
+PAUSE_SECONDS = 0.5
+IN_THE_WAY = (DeadlockDetected, LockNotAvailable)
+"""Errors of a transaction whose locks met those of another."""
 
 
 def role_name(service: str) -> str:
@@ -32,23 +41,41 @@ def role_name(service: str) -> str:
 
 def migrate(admin_url: str, services: list[str], role_password: str) -> list[str]:
     """Creates roles and schemas where missing, brings each service's tables up to date and grants what its role lacks;
-    returns lines for people. All of it happens or nothing does. Raises MigrationRefused."""
+    returns lines for people. All of it happens or nothing does. Services may go on meanwhile: where theirs and these
+    locks are in each other's way, it is tried again. Raises MigrationRefused."""
     engine = create_engine(driver_url(admin_url), poolclass=pool.NullPool, hide_parameters=True)
-    lines = []
     try:
-        with engine.begin() as conn:
-            conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-            for service in services:
-                _create_role(conn, service, role_password)
-            for service in services:
-                lines.append(f"{service}: {_upgrade(conn, service)}")
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return _migrate(engine, services, role_password)
+            except OperationalError as error:
+                if not isinstance(error.orig, IN_THE_WAY):
+                    raise
+                time.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries, guards nothing
+        return _migrate(engine, services, role_password)
+    except OperationalError as error:
+        if isinstance(error.orig, IN_THE_WAY):
+            raise MigrationRefused(
+                f"the tables are in use: {ATTEMPTS} tries did not get their locks, and nothing was changed. Look for long"
+                " transactions in pg_stat_activity, and run `upline migrate` again"
+            ) from error
+        raise
     except ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
             raise MigrationRefused(_refusal(error.orig)) from error
         raise
     finally:
         engine.dispose()
-    return lines
+
+
+def _migrate(engine: Engine, services: list[str], role_password: str) -> list[str]:
+    with engine.begin() as conn:
+        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        # Whoever waits for a table that this waits for waits behind it: so it does not wait for long.
+        conn.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
+        for service in services:
+            _create_role(conn, service, role_password)
+        return [f"{service}: {_upgrade(conn, service)}" for service in services]
 
 
 def _refusal(error: InsufficientPrivilege) -> str:
