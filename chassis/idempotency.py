@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, func, text
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import already_exists, invalid
 
+Value = TypeVar("Value")
+Answer = TypeVar("Answer")
 Response = TypeVar("Response", bound=ProtoMessage)
 
 # Not partitioned: a UNIQUE key over all requests is impossible on a table partitioned by time. Before ids were a
@@ -53,41 +56,84 @@ def body_hash(request: ProtoMessage) -> bytes:
     return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=16).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Value, Answer]):
+    """One call that may be repeated, as a command sees it: no message, but all it takes to answer a repetition alike.
+
+    A command hands it on to `answer_once` with a function that returns a value; the answer is opaque to it.
+    """
+
+    program_id: str
+    """The program whose own the request id is."""
+    method: str
+    request_id: str
+    digest: bytes
+    """A hash of everything the call asks for: another call under the same id has another one."""
+    encode: Callable[[Value], Answer]
+    """The answer that tells a command's result."""
+    to_bytes: Callable[[Answer], bytes]
+    """An answer as it is stored."""
+    from_bytes: Callable[[bytes], Answer]
+
+
+def call_of(
+    request: ProtoMessage,
+    answer_type: type[Response],
+    encode: Callable[[Value], Response],
+    request_id: str | None = None,
+) -> Call[Value, Response]:
+    """The call that a request makes. `request_id`: where the request has no field of that name.
+
+    The program is the request's `program_id`, or that of the program it speaks of.
+    """
+    return Call(
+        program_id=_program_id(request),
+        method=request.DESCRIPTOR.full_name,
+        request_id=getattr(request, "request_id") if request_id is None else request_id,  # noqa: B009
+        digest=body_hash(request),
+        encode=encode,
+        to_bytes=answer_type.SerializeToString,
+        from_bytes=answer_type.FromString,
+    )
+
+
+async def answer_once(
+    conn: AsyncConnection, call: Call[Value, Answer], carry_out: Callable[[], Awaitable[Value]]
+) -> Answer:
+    """Carries a call out once in its program; a second one waits for the first one's transaction and gets its answer.
+
+    ALREADY_EXISTS if the request id was used for another call.
+    """
+    if "\x00" in call.request_id:  # PostgreSQL cannot store it
+        raise invalid("request_id", "must not contain the character U+0000")
+    key = {"program_id": call.program_id, "method": call.method, "request_id": call.request_id}
+    found = (await conn.execute(_CLAIM, {**key, "body_hash": call.digest})).one()
+    if not found.is_claimed:
+        stored = (await conn.execute(_READ, key)).one()
+        if bytes(stored.body_hash) != call.digest:
+            raise already_exists(
+                "REQUEST_ID_REUSED",
+                "this request_id was used before in this program for a request with another content",
+                "request_id",
+            )
+        return call.from_bytes(bytes(stored.response))
+    earlier = found.response
+    answer = call.encode(await carry_out()) if earlier is None else call.from_bytes(bytes(earlier))
+    await conn.execute(_KEEP, {**key, "response": call.to_bytes(answer)})
+    return answer
+
+
 async def once(
     conn: AsyncConnection,
     request: ProtoMessage,
     answer_type: type[Response],
     carry_out: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Carries a request with a `request_id` out once in its program; a second call waits for the first one's
-    transaction.
+    """Carries a request with a `request_id` out once in its program, and gives the same answer again."""
+    return await answer_once(conn, call_of(request, answer_type, _itself), carry_out)
 
-    The program is the request's `program_id`, or that of the program it speaks of.
-    """
-    request_id: str = getattr(request, "request_id")  # noqa: B009
-    if "\x00" in request_id:  # PostgreSQL cannot store it
-        raise invalid("request_id", "must not contain the character U+0000")
-    key = {
-        "program_id": _program_id(request),
-        "method": request.DESCRIPTOR.full_name,
-        "request_id": request_id,
-    }
-    digest = body_hash(request)
-    found = (await conn.execute(_CLAIM, {**key, "body_hash": digest})).one()
-    if not found.is_claimed:
-        stored = (await conn.execute(_READ, key)).one()
-        if bytes(stored.body_hash) != digest:
-            raise already_exists(
-                "REQUEST_ID_REUSED",
-                "this request_id was used before in this program for a request with another content",
-                "request_id",
-            )
-        return answer_type.FromString(bytes(stored.response))
-    if found.response is not None:
-        answer = answer_type.FromString(bytes(found.response))
-    else:
-        answer = await carry_out()
-    await conn.execute(_KEEP, {**key, "response": answer.SerializeToString()})
+
+def _itself(answer: Response) -> Response:
     return answer
 
 

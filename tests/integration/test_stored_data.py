@@ -157,6 +157,24 @@ async def test_a_live_inbox_resumes_where_it_ended_on_the_server_before(world: W
     assert sorted(found) == sorted(["", *told[1:]])  # the empty one says that the watch has begun
 
 
+async def test_a_call_of_then_is_known_and_not_carried_out_again(world: World, old: Servers) -> None:
+    request = notify_pb2.UpdatePreferencesRequest(
+        request_id="e2c910e7210042239e2ca39376ebae02",
+        program_id="admitad-share",
+        participant_id="lena",
+        preferences=notify_pb2.Preferences(locale="ru"),
+    )
+    update_time = "SELECT update_time FROM notify.preference WHERE participant_id = 'lena'"
+    with psycopg.connect(old.postgres.url, autocommit=True) as conn:
+        before = conn.execute(update_time).fetchall()
+        answer = await world.client.preferences.UpdatePreferences(request, timeout=DEADLINE_SECONDS)
+        assert answer.SerializeToString().hex() == "0a040a027275"  # as the dump has it
+        assert conn.execute(update_time).fetchall() == before
+        request.request_id += "-another"
+        await world.client.preferences.UpdatePreferences(request, timeout=DEADLINE_SECONDS)
+        assert conn.execute(update_time).fetchall() != before
+
+
 async def test_a_service_without_its_rights_says_so_and_waits(world: World, old: Servers) -> None:
     await world.drained()
     before = await world.wallet("bob")
