@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from functools import partial
 from typing import Any, TypeVar
 
-from chassis.process import spare_what_stays
+from chassis.process import freeze_heap
 
 REPORT_SECONDS = 0.1
 
@@ -69,7 +69,7 @@ class _Shared:
 
 
 def _begin(total: Any) -> None:
-    spare_what_stays()
+    freeze_heap()
     _Shared.total = total
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 

@@ -76,14 +76,14 @@ async def serve(service: Service) -> None:
     # A start that was cut short or failed has answered nobody: the end of the process closes what it opened.
     if not await _unless(stopping, service.start()):
         return
-    spare_what_stays()
+    freeze_heap()
     try:
         await _unless(stopping, service.run())
     finally:
         await service.stop()
 
 
-def spare_what_stays() -> None:
+def freeze_heap() -> None:
     """Takes modules, classes and whatever else a start has made out of all later garbage collections, and makes those
     rarer: nearly all garbage of a call goes by reference count, and looking for cycles took a tenth of a small call."""
     gc.collect()

@@ -14,7 +14,7 @@ from cli.options import DEFAULT_STATE, Json, State
 from cli.output import begin, out, print_json, progress, table
 
 if TYPE_CHECKING:
-    from services.rewards.commands.rebuild import Rebuilt
+    from services.rewards.commands.rebuild import RebuildResult
 
 SHOWN = 50
 
@@ -60,7 +60,7 @@ def counting(bars: Progress, title: str) -> Callable[[int], Callable[[int], None
     return started
 
 
-def print_rebuilt(result: "Rebuilt") -> None:
+def print_rebuilt(result: "RebuildResult") -> None:
     """The verdict, and what differs if anything does."""
     verdict = "every row is the same" if not result.differences else "WHAT IS STORED DIFFERS"
     out.print(

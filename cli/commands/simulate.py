@@ -42,14 +42,14 @@ def simulate(
 
     Examples: upline simulate --plan draft.yaml; upline simulate --plan draft.yaml --from 2026-01-01 --to 2026-04-01 --json
     """
-    from services.rewards.queries.simulate import Draft  # and everything that decides with it
+    from services.rewards.queries.simulate import PlanDraft  # and everything that decides with it
     from services.rewards.queries.simulate import simulate as run
 
     bundle = load(plan)
     if bundle.plan is None:
         raise CommandFailed(f"{plan} has no plan", USAGE)
     check_plan(bundle)  # its mistakes are told with their lines, before anything is started
-    draft = Draft(program or bundle.program.program_id, bundle.plan, _time("--from", start), _time("--to", end))
+    draft = PlanDraft(program or bundle.program.program_id, bundle.plan, _time("--from", start), _time("--to", end))
     began = time.monotonic()
     with database(Where(state)) as url, progress() as bars:
         result = asyncio.run(run(url, draft, counting(bars, "simulating"), jobs))

@@ -24,7 +24,7 @@ from cli.scenario.shapes.scenario import Refusal, Step
 from cli.scenario.world import World
 
 if TYPE_CHECKING:
-    from services.rewards.commands.rebuild import Rebuilt
+    from services.rewards.commands.rebuild import RebuildResult
 
 RECORDED = (Enrol, Click, Order, Refund)
 """Steps whose effect comes by events; the others are done when they are answered."""
@@ -39,7 +39,7 @@ class Played:
     steps: int
     seconds: float
     differences: tuple[tuple[Place, Difference], ...]
-    rebuilt: "Rebuilt | None"
+    rebuilt: "RebuildResult | None"
     """What was computed again in the end; None for a scenario that did not come so far."""
 
     @property
@@ -157,14 +157,14 @@ class Player:
         found = tuple(f"{each.check} {each.subject}: {each.detail}" for each in verdict.findings)
         return [Difference("", ("the ledger balances at the end",), found)]
 
-    async def _rebuilt(self) -> "Rebuilt":
+    async def _rebuilt(self) -> "RebuildResult":
         from services.rewards.commands.rebuild import rebuild  # and everything that decides with it
 
         # In this process: for so few facts, another one would take longer to start than they take.
         return await rebuild(self.database_url, self.program_id, lambda _total: lambda _done: None, jobs=1)
 
 
-def _compared(rebuilt: "Rebuilt") -> list[Difference]:
+def _compared(rebuilt: "RebuildResult") -> list[Difference]:
     if not rebuilt.differences:
         return []
     found = tuple(

@@ -28,10 +28,10 @@ from services.attribution.queries import Reader
 from services.attribution.queries.links import LinkReader
 from services.attribution.redirect import Redirect, RedirectSettings
 from services.attribution.rpc.clicks import READERS, SELF_VALIDATING, ClickServicer
-from services.attribution.rpc.conversions import Conversions
+from services.attribution.rpc.conversions import ConversionServicer
 from services.attribution.rpc.links import LinkServicer
-from services.attribution.rpc.participants import Participants
-from services.attribution.rpc.programs import Programs
+from services.attribution.rpc.participants import ParticipantServicer
+from services.attribution.rpc.programs import ProgramServicer
 from services.attribution.settings import AttributionSettings
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.wire.clicks import Sealer
@@ -80,9 +80,9 @@ class Attribution:
         deps = Deps(self._database, self._clock, self._relay, derive_key(settings.secret, "click-token"))
         reader = Reader(self._database, Pager(derive_key(settings.secret, "page-token")))
         add = self.server.add
-        add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], Programs(deps, reader))
-        add(participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], Participants(deps, reader))
-        add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], Conversions(deps, reader))
+        add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], ProgramServicer(deps, reader))
+        add(participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], ParticipantServicer(deps, reader))
+        add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], ConversionServicer(deps, reader))
 
     async def _serve_clicks(self) -> None:
         """Puts together what records clicks, writes them and leads visitors on."""

@@ -9,7 +9,7 @@ from chassis.ids import new_id
 from chassis.stream import Message
 from chassis.times import to_timestamp
 from chassis.topology import CONVERSIONS
-from services.attribution.domain.conversion import Conversion, Decided, UplineMember
+from services.attribution.domain.conversion import AttributedConversion, Conversion, UplineMember
 from services.attribution.domain.policy import Program
 from services.attribution.domain.reversal import Reversal
 from services.attribution.wire.conversions import write_conversion
@@ -33,7 +33,7 @@ def upline_members(members: Mapping[int, UplineMember]) -> dict[int, events_pb2.
 
 def conversion_recorded(
     program: Program,
-    decided: Decided,
+    decided: AttributedConversion,
     conversion: Conversion,
     members: Mapping[int, events_pb2.UplineMember],
     record_time: datetime,

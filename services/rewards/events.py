@@ -15,7 +15,7 @@ from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.settle.settlement import Accrual, Clawback, conversion_cause
 from services.rewards.domain.settle.waiting import is_mark
 from services.rewards.domain.wallet.payout import Payout, PayoutState
-from services.rewards.domain.wallet.wallet import Move
+from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.wire.plans import asset_message
 
 EVENTS_A_MESSAGE = 500
@@ -131,7 +131,7 @@ def expiring(
 
 
 def prizes_won(
-    contest_id: str, prizes: Sequence[tuple[int, Move]], moment: datetime, assets: Iterable[Asset]
+    contest_id: str, prizes: Sequence[tuple[int, WalletTransfer]], moment: datetime, assets: Iterable[Asset]
 ) -> events_pb2.RewardEvent:
     """A contest was settled: the prizes that were posted, at least one, each with the rank that won it."""
     named = {each.asset for _, each in prizes}

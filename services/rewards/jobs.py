@@ -11,12 +11,12 @@ from sqlalchemy import text
 
 from chassis import process
 from services.rewards.commands.audit import audit_ledger
-from services.rewards.commands.contests import settle_due_contests
+from services.rewards.commands.contests import close_due_contests
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import expire
 from services.rewards.commands.payouts import send_payouts
 from services.rewards.commands.release import release_due_holds, release_ended_waits, roll_up_balances
-from services.rewards.commands.spending import settle_debts
+from services.rewards.commands.spending import repay_debts
 
 RELEASE_SECONDS = 1.0
 CONTEST_SECONDS = 1.0
@@ -42,8 +42,8 @@ async def run(deps: Deps) -> None:
     await process.run_all(
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
         _repeat(deps, "release what waited", RELEASE_SECONDS, lambda: _drain(deps, release_ended_waits)),
-        _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, settle_due_contests)),
-        _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, settle_debts)),
+        _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, close_due_contests)),
+        _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, repay_debts)),
         _repeat(deps, "expire", EXPIRY_SECONDS, lambda: _drain(deps, expire)),
         _repeat(deps, "send payouts", PAYOUT_SECONDS, lambda: _drain(deps, send_payouts)),
         _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from chassis.clock import Clock, SystemClock
 from services.rewards.domain.explain.numbers import minor_text
-from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, ProviderError
+from services.rewards.domain.wallet.payout import Payout, ProviderAnswer, ProviderError, ProviderStatus
 
 ANSWER_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ class WebhookProvider:
         """Whether payouts by this method are sent to it."""
         return not self.methods or method in self.methods
 
-    async def send(self, payout: Payout, minor_digits: int) -> Answer:
+    async def send(self, payout: Payout, minor_digits: int) -> ProviderAnswer:
         """Hands a payout over. Raises ProviderError where nobody knows whether it arrived."""
         name = message_name(payout)
         moment = self.clock.now()
@@ -89,15 +89,15 @@ def content(payout: Payout, minor_digits: int) -> dict[str, object]:
     }
 
 
-def read_answer(told: bytes) -> Answer:
+def read_answer(told: bytes) -> ProviderAnswer:
     """The answer in a 2xx body: PENDING unless it says otherwise in so many words."""
     try:
         answer = json.loads(told)
-        outcome = Outcome(answer["state"])
+        outcome = ProviderStatus(answer["state"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Answer(Outcome.PENDING)
+        return ProviderAnswer(ProviderStatus.PENDING)
     reference, reason = (_storable(str(answer.get(name) or "")) for name in ("reference", "reason"))
-    return Answer(outcome, reference, reason)
+    return ProviderAnswer(outcome, reference, reason)
 
 
 def _storable(text: str) -> str:

@@ -16,7 +16,7 @@ from cli.commands.replay import play
 from cli.replay.data import Enrolment, Purchase
 from cli.replay.run import RECORD_BATCH
 from services.rewards.commands.rebuild import rebuild
-from services.rewards.queries.simulate import Draft, simulate
+from services.rewards.queries.simulate import PlanDraft, simulate
 from tests.conftest import Servers
 from tests.e2e.world import World
 from tests.flow import Flow
@@ -109,7 +109,7 @@ async def assert_told_alike(servers: Servers, world: World) -> None:
     assert (result.differences, result.conversions > 0) == ([], True)
     request = plan_pb2.GetPlanRequest(program_id=world.program_id)
     published = (await world.client.plans.GetPlan(request, timeout=DEADLINE_SECONDS)).plan_version
-    draft = Draft(world.program_id, published.plan)
+    draft = PlanDraft(world.program_id, published.plan)
     simulated = await simulate(servers.postgres.url, draft, lambda _total: lambda _done: None, jobs=1)
     assert simulated.simulated == simulated.paid
 

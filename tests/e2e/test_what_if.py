@@ -13,7 +13,7 @@ from cli.bundle.program import Bundle, load
 from cli.client import Client
 from cli.commands.replay import PROGRAM, PURCHASES, play
 from cli.replay.data import made_up_sponsors, read_purchases
-from services.rewards.queries.simulate import Draft, Paid, Simulation, simulate
+from services.rewards.queries.simulate import Paid, PlanDraft, Simulation, simulate
 from tests.conftest import Servers
 
 PLAYED = 4_000
@@ -94,7 +94,7 @@ async def test_a_draft_that_counts_pays_what_its_replay_pays(
         assert (played["orders"], played["ledger_balanced"]) == (PLAYED, True)
 
     async def simulated(bundle: Bundle, plan: plan_pb2.Plan) -> Simulation:
-        draft = Draft(bundle.program.program_id, plan)
+        draft = PlanDraft(bundle.program.program_id, plan)
         return await simulate(servers.postgres.url, draft, lambda _total: lambda _done: None, jobs=2)
 
     assert counting.plan is not None

@@ -20,7 +20,7 @@ from chassis.times import unix_ms
 from services.attribution.domain.click_token import sign_parts
 from services.attribution.intake import MAX_PART_CLICKS, Intake
 from services.attribution.store.link_cache import LinkCache
-from services.attribution.store.links import Absent, LinkKey
+from services.attribution.store.links import LinkKey, MissingLink
 from services.attribution.wire.clicks import (
     MAX_REQUEST_CLICKS,
     PlainClicks,
@@ -151,9 +151,9 @@ async def _require_links(deps: ClickDeps, clicks: Sequence[Click], path: str) ->
     metadata: dict[str, str] = {}
     for index, click in enumerate(clicks):
         absent = found[click.program_id, click.link_id]
-        if not isinstance(absent, Absent):
+        if not isinstance(absent, MissingLink):
             continue
-        field = "program_id" if absent is Absent.PROGRAM else "link_id"
+        field = "program_id" if absent is MissingLink.PROGRAM else "link_id"
         name: str = getattr(click, field)
         metadata = metadata or {absent.value: name}
         violations.append(FieldViolation(f"{path.format(index)}.{field}", f"{absent.value} {name!r} does not exist"))

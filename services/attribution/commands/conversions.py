@@ -10,7 +10,7 @@ from chassis.errors import already_exists, invalid
 from services.attribution.commands import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.commands.recording import keep
-from services.attribution.commands.touches import Named, load_candidates
+from services.attribution.commands.touches import NamedTouches, load_candidates
 from services.attribution.domain.attribution import (
     Attribution,
     Bond,
@@ -21,7 +21,7 @@ from services.attribution.domain.attribution import (
     decide,
     share_of,
 )
-from services.attribution.domain.conversion import Conversion, Decided, Draft
+from services.attribution.domain.conversion import AttributedConversion, Conversion, ConversionDraft
 from services.attribution.domain.participant import Enrolment, NewBond, Participant
 from services.attribution.domain.policy import Bindable, Binding, Program
 from services.attribution.domain.tree import PATH_LEVELS, Forest
@@ -38,7 +38,7 @@ from services.attribution.store.tree import find_above, find_roots, lengthen, wa
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordingResult:
     """What a call did."""
 
     program: Program
@@ -49,8 +49,8 @@ class Recorded:
 
 
 async def record_conversions(
-    deps: Deps, program_id: str, read_drafts: Callable[[datetime], Sequence[Draft]]
-) -> Recorded:
+    deps: Deps, program_id: str, read_drafts: Callable[[datetime], Sequence[ConversionDraft]]
+) -> RecordingResult:
     """Records conversions of one program: all or none. Ids that are recorded with the same content are skipped.
 
     NOT_FOUND (program), INVALID_ARGUMENT (currency), ALREADY_EXISTS (same id, other content).
@@ -58,7 +58,7 @@ async def record_conversions(
     now = deps.clock.now()
     drafts = read_drafts(now)
 
-    async def work(conn: AsyncConnection) -> Recorded:
+    async def work(conn: AsyncConnection) -> RecordingResult:
         program = await load_program(conn, program_id)
         _check_currencies(program, drafts)
         await locks.conversions_may_arrive(conn, program_id)
@@ -69,7 +69,7 @@ async def record_conversions(
         await bind_participants(conn, batch.bindings)
         stored = await keep(conn, program, decided, now)
         await lengthen(conn, batch.short)
-        return Recorded(program, stored, len(drafts) - len(fresh))
+        return RecordingResult(program, stored, len(drafts) - len(fresh))
 
     recorded = await in_transaction(deps.database, work)
     deps.relay.wake()
@@ -77,7 +77,7 @@ async def record_conversions(
 
 
 async def record_conversion(
-    deps: Deps, program_id: str, read_draft: Callable[[datetime], Draft]
+    deps: Deps, program_id: str, read_draft: Callable[[datetime], ConversionDraft]
 ) -> tuple[Program, Conversion]:
     """Records one conversion; returns it as it stands, also when it was recorded before."""
     recorded = await record_conversions(deps, program_id, lambda now: [read_draft(now)])
@@ -114,13 +114,15 @@ class _Batch:
     """Of those enrolled before."""
 
 
-def _check_currencies(program: Program, drafts: Sequence[Draft]) -> None:
+def _check_currencies(program: Program, drafts: Sequence[ConversionDraft]) -> None:
     for draft in drafts:
         if draft.currency_code not in ("", program.currency_code):
             raise invalid(f"{draft.path}.amount.currency_code", f"the program counts in {program.currency_code}")
 
 
-async def _not_recorded(conn: AsyncConnection, program_id: str, drafts: Sequence[Draft]) -> list[Draft]:
+async def _not_recorded(
+    conn: AsyncConnection, program_id: str, drafts: Sequence[ConversionDraft]
+) -> list[ConversionDraft]:
     """The drafts to record: each id once. ALREADY_EXISTS where an id comes with another content than before."""
     seen = await load_hashes(conn, program_id, [each.conversion_id for each in drafts])
     fresh = []
@@ -137,13 +139,13 @@ async def _not_recorded(conn: AsyncConnection, program_id: str, drafts: Sequence
     return fresh
 
 
-async def _load(conn: AsyncConnection, deps: Deps, program: Program, drafts: Sequence[Draft]) -> _Batch:
+async def _load(conn: AsyncConnection, deps: Deps, program: Program, drafts: Sequence[ConversionDraft]) -> _Batch:
     policy = program.policy
     named = await load_candidates(
         conn,
         deps.click_token_key,
         program,
-        [Named(each.code, each.click_token, each.visitor_id, each.occurred_at) for each in drafts],
+        [NamedTouches(each.code, each.click_token, each.visitor_id, each.occurred_at) for each in drafts],
     )
     buyer_ids = {each.buyer_id for each in drafts}
     referrer_ids = {each.referrer_id for candidates in named for each in candidates} | {policy.default_sponsor_id}
@@ -184,7 +186,7 @@ async def _load(conn: AsyncConnection, deps: Deps, program: Program, drafts: Seq
 
 def _must_hold_still(
     program: Program,
-    drafts: Sequence[Draft],
+    drafts: Sequence[ConversionDraft],
     named: Sequence[Sequence[Candidate]],
     people: Mapping[str, Participant],
     default_sponsor_id: str,
@@ -202,7 +204,7 @@ def _must_hold_still(
 
 def _pairs(
     program: Program,
-    drafts: Sequence[Draft],
+    drafts: Sequence[ConversionDraft],
     named: Sequence[Sequence[Candidate]],
     people: Mapping[str, Participant],
     default_sponsor_id: str,
@@ -219,7 +221,9 @@ def _pairs(
     return found
 
 
-def _decide(batch: _Batch, draft: Draft, candidates: Sequence[Candidate], now: datetime) -> Decided:
+def _decide(
+    batch: _Batch, draft: ConversionDraft, candidates: Sequence[Candidate], now: datetime
+) -> AttributedConversion:
     """Decides one conversion, and enrols and binds its buyer in the batch as the policy says."""
     policy = batch.program.policy
     person = batch.people.get(draft.buyer_id)
@@ -245,7 +249,7 @@ def _decide(batch: _Batch, draft: Draft, candidates: Sequence[Candidate], now: d
         batch.bindings.append(NewBond(key, sponsor_key, batch.forest.path(key), made))
     if made:
         bond = batch.bonds[draft.buyer_id] = made
-    return Decided(
+    return AttributedConversion(
         draft=draft,
         attribution=attribution,
         buyer_attributes=person.attributes if person else {},

@@ -13,7 +13,7 @@ from chassis.idempotency import Response, once
 from services.attribution.commands import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.commands.recording import keep
-from services.attribution.commands.touches import Named, load_candidates
+from services.attribution.commands.touches import NamedTouches, load_candidates
 from services.attribution.domain.attribution import (
     Attribution,
     BindSource,
@@ -25,7 +25,7 @@ from services.attribution.domain.attribution import (
     decide,
     share_of,
 )
-from services.attribution.domain.conversion import Decided
+from services.attribution.domain.conversion import AttributedConversion
 from services.attribution.domain.participant import Enrolment, EnrolmentDraft, NewBond, Participant
 from services.attribution.domain.policy import Bindable, Program
 from services.attribution.domain.tree import PATH_LEVELS, CycleError, Forest
@@ -162,7 +162,7 @@ class _Roll:
     """People enrolled by a purchase before, each with the reason why nobody was found to bind them to."""
     bonds: list[NewBond] = field(default_factory=list)
     """Of those enrolled before."""
-    sign_ups: list[Decided] = field(default_factory=list)
+    sign_ups: list[AttributedConversion] = field(default_factory=list)
 
 
 async def _enroll(
@@ -197,15 +197,15 @@ async def _enroll(
     return len(fresh)
 
 
-def _named(draft: EnrolmentDraft) -> Named:
+def _named(draft: EnrolmentDraft) -> NamedTouches:
     """The one touch that counts: what the caller knows outranks the code, the code the click, the click the visitor."""
     if draft.sponsor_id:
-        return Named("", "", "", draft.joined_at)
+        return NamedTouches("", "", "", draft.joined_at)
     if draft.code:
-        return Named(draft.code, "", "", draft.joined_at)
+        return NamedTouches(draft.code, "", "", draft.joined_at)
     if draft.click_token:
-        return Named("", draft.click_token, "", draft.joined_at)
-    return Named("", "", draft.visitor_id, draft.joined_at)
+        return NamedTouches("", draft.click_token, "", draft.joined_at)
+    return NamedTouches("", "", draft.visitor_id, draft.joined_at)
 
 
 async def _unbound(conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]) -> list[Participant]:
@@ -287,7 +287,7 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: in
     bond = person.bond if person and person.bond else made
     if draft.record_sign_up and f"sign_up:{draft.participant_id}" not in roll.signed_up:
         roll.sign_ups.append(
-            Decided(
+            AttributedConversion(
                 draft=sign_up(draft.participant_id, draft.joined_at),
                 attribution=attribution,
                 buyer_attributes=draft.attributes,

@@ -10,16 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import outbox
 from chassis.errors import invalid
 from services.attribution import events
-from services.attribution.domain.conversion import Conversion, Decided
+from services.attribution.domain.conversion import AttributedConversion, Conversion
 from services.attribution.domain.policy import Program
-from services.attribution.domain.reversal import Left, Reversal, Taken, after, take_what_is_there
+from services.attribution.domain.reversal import RemainingAmounts, Reversal, ReversedAmounts, after, take_what_is_there
 from services.attribution.store.conversions import insert_conversions, new_keys
-from services.attribution.store.reversals import load_reversals_of, settle_pending
+from services.attribution.store.reversals import load_reversals_of, resolve_pending
 from services.attribution.store.tree import load_members
 from services.attribution.wire.reversals import extent_of
 
 
-async def keep(conn: AsyncConnection, program: Program, decided: Sequence[Decided], now: datetime) -> list[Conversion]:
+async def keep(
+    conn: AsyncConnection, program: Program, decided: Sequence[AttributedConversion], now: datetime
+) -> list[Conversion]:
     """Stores conversions that are not recorded yet, in their order, and puts their events into the outbox.
 
     The caller holds `locks.conversions_may_arrive`.
@@ -48,7 +50,7 @@ async def keep(conn: AsyncConnection, program: Program, decided: Sequence[Decide
     return stored
 
 
-def _conversion(decided: Decided, key: int, now: datetime) -> Conversion:
+def _conversion(decided: AttributedConversion, key: int, now: datetime) -> Conversion:
     draft = decided.draft
     return Conversion(
         key, draft.conversion_id, draft.amount_minor, draft.content, draft.body_hash, decided.attribution, 0, False, now
@@ -56,7 +58,7 @@ def _conversion(decided: Decided, key: int, now: datetime) -> Conversion:
 
 
 async def _apply_early(
-    conn: AsyncConnection, program: Program, decided: Sequence[Decided], fresh: Sequence[Conversion]
+    conn: AsyncConnection, program: Program, decided: Sequence[AttributedConversion], fresh: Sequence[Conversion]
 ) -> tuple[list[Conversion], list[Reversal]]:
     """Applies reversals that came before their conversions; returns conversions after them, and those that took something."""
     waiting: dict[str, list[Reversal]] = defaultdict(list)
@@ -67,10 +69,10 @@ async def _apply_early(
         return list(fresh), []
     stored, settled = [], []
     for each, conversion in zip(decided, fresh, strict=True):
-        left = Left(conversion.amount_minor, each.draft.line_amounts)
+        left = RemainingAmounts(conversion.amount_minor, each.draft.line_amounts)
         for reversal in waiting.get(conversion.conversion_id, ()):
             taken = take_what_is_there(left, extent_of(reversal))
-            settled.append(replace(reversal, taken=taken or Taken(0), pending=False))
+            settled.append(replace(reversal, taken=taken or ReversedAmounts(0), pending=False))
             left = after(left, taken) if taken else left
         stored.append(
             replace(
@@ -79,5 +81,5 @@ async def _apply_early(
                 is_reversed=left.is_reversed,
             )
         )
-    await settle_pending(conn, settled)
+    await resolve_pending(conn, settled)
     return stored, [each for each in settled if each.taken.amount_minor or each.taken.completes]

@@ -13,7 +13,15 @@ from services.attribution.commands import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.domain.conversion import Conversion
 from services.attribution.domain.policy import Program
-from services.attribution.domain.reversal import Left, Reversal, ReversalDraft, ReversalError, Taken, after, take
+from services.attribution.domain.reversal import (
+    RemainingAmounts,
+    Reversal,
+    ReversalDraft,
+    ReversalError,
+    ReversedAmounts,
+    after,
+    take,
+)
 from services.attribution.store import locks
 from services.attribution.store.conversions import load_conversions, lock_conversions, set_reversed
 from services.attribution.store.programs import load_program
@@ -22,7 +30,7 @@ from services.attribution.wire.conversions import line_amounts
 
 
 @dataclass(frozen=True, slots=True)
-class Reversed:
+class ReversalResult:
     """What a call did."""
 
     fresh: list[Reversal]
@@ -33,7 +41,7 @@ class Reversed:
 
 async def reverse_conversions(
     deps: Deps, program_id: str, read_drafts: Callable[[datetime], Sequence[ReversalDraft]]
-) -> Reversed:
+) -> ReversalResult:
     """Takes conversions of one program back, in the order given: all or none.
 
     NOT_FOUND (program), INVALID_ARGUMENT (more than is left, unknown line, currency), ALREADY_EXISTS (same id, other
@@ -42,12 +50,12 @@ async def reverse_conversions(
     now = deps.clock.now()
     drafts = read_drafts(now)
 
-    async def work(conn: AsyncConnection) -> Reversed:
+    async def work(conn: AsyncConnection) -> ReversalResult:
         program = await load_program(conn, program_id)
         _check_currencies(program, drafts)
         conversions = await _lock(conn, program_id, {each.conversion_id for each in drafts})
         fresh, existing = await _not_recorded(conn, program_id, drafts)
-        return Reversed(await _apply(conn, program, fresh, conversions, now), existing)
+        return ReversalResult(await _apply(conn, program, fresh, conversions, now), existing)
 
     done = await in_transaction(deps.database, work)
     deps.relay.wake()
@@ -101,7 +109,7 @@ async def _apply(
     keys = await new_keys(conn, len(drafts))
     done = []
     for draft, key in zip(drafts, keys, strict=True):
-        taken = Taken(0)
+        taken = ReversedAmounts(0)
         pending = draft.conversion_id not in conversions
         if not pending:
             taken = _take(draft, lefts[draft.conversion_id])
@@ -116,7 +124,7 @@ async def _apply(
     return done
 
 
-def _take(draft: ReversalDraft, left: Left) -> Taken:
+def _take(draft: ReversalDraft, left: RemainingAmounts) -> ReversedAmounts:
     try:
         return take(left, draft.extent)
     except ReversalError as error:
@@ -125,10 +133,10 @@ def _take(draft: ReversalDraft, left: Left) -> Taken:
 
 async def _load_left(
     conn: AsyncConnection, program: Program, conversion_ids: set[str], conversions: Mapping[str, Conversion]
-) -> dict[str, Left]:
+) -> dict[str, RemainingAmounts]:
     """What is left of each conversion that is there."""
     lefts = {
-        each: Left(conversions[each].amount_minor, line_amounts(conversions[each].content))
+        each: RemainingAmounts(conversions[each].amount_minor, line_amounts(conversions[each].content))
         for each in sorted(conversion_ids)
         if each in conversions
     }
@@ -137,5 +145,5 @@ async def _load_left(
     return {each: replace(left, is_reversed=conversions[each].is_reversed) for each, left in lefts.items()}
 
 
-def _after(conversion: Conversion, left: Left) -> Conversion:
+def _after(conversion: Conversion, left: RemainingAmounts) -> Conversion:
     return replace(conversion, reversed_minor=conversion.amount_minor - left.amount_minor, is_reversed=left.is_reversed)

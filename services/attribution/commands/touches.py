@@ -18,7 +18,7 @@ _FIRST_CLICKS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedTouches:
     """The touches that one conversion or enrolment names; empty where it names none."""
 
     code: str
@@ -28,7 +28,7 @@ class Named:
 
 
 async def load_candidates(
-    conn: AsyncConnection, key: bytes, program: Program, wanted: Sequence[Named]
+    conn: AsyncConnection, key: bytes, program: Program, wanted: Sequence[NamedTouches]
 ) -> list[tuple[Candidate, ...]]:
     """Candidates of each, in its order: code, token, then the visitor's clicks, oldest first."""
     codes = {each.code for each in wanted if each.code}
@@ -60,7 +60,7 @@ def _read(key: bytes, program: Program, text: str) -> click_token.ClickToken | N
 
 
 def _candidates(
-    named: Named,
+    named: NamedTouches,
     tokens: Mapping[str, click_token.ClickToken | None],
     touches: Mapping[str, list[VisitorTouch]],
     by_code: Mapping[str, TouchSource],

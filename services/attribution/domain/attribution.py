@@ -71,7 +71,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Loser:
+class LosingCandidate:
     """A candidate that got no credit."""
 
     candidate: Candidate
@@ -104,7 +104,7 @@ class Attribution:
     code: str = ""
     channel: str = ""
     campaign: str = ""
-    losers: tuple[Loser, ...] = ()
+    losers: tuple[LosingCandidate, ...] = ()
     touch: Candidate | None = field(default=None, compare=False)
     """The link or code that led to this very conversion, whoever is credited. Known when it is decided, not kept with it."""
 
@@ -135,7 +135,7 @@ def decide(
     """
     if policy.binding is Binding.LIFETIME and buyer.bond is not None:
         bond = buyer.bond
-        losers = tuple(Loser(each, each.flaw or Reason.OUTRANKED) for each in candidates[:MAX_LOSERS])
+        losers = tuple(LosingCandidate(each, each.flaw or Reason.OUTRANKED) for each in candidates[:MAX_LOSERS])
         touch = _led_here(policy, buyer, converted_at, candidates)
         if _is_before(policy, bond, converted_at):
             return Attribution("", Reason.BEFORE_BINDING, losers=losers, touch=touch)
@@ -146,7 +146,7 @@ def decide(
     valid = [each for each, flaw in zip(candidates, flaws, strict=True) if flaw is None]
     winner = _winner(policy, valid)
     losers = tuple(
-        Loser(each, flaw or Reason.OUTRANKED)
+        LosingCandidate(each, flaw or Reason.OUTRANKED)
         for each, flaw in zip(candidates, flaws, strict=True)
         if each is not winner
     )[:MAX_LOSERS]

@@ -10,7 +10,7 @@ MAX_AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class ConversionDraft:
     """A conversion as the caller reports it."""
 
     path: str
@@ -35,10 +35,10 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class AttributedConversion:
     """A conversion with its attribution, and what a payout needs to know of the tree at that time."""
 
-    draft: Draft
+    draft: ConversionDraft
     attribution: Attribution
     buyer_attributes: dict[str, str]
     bound_at: datetime | None

@@ -65,7 +65,7 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TreeNode:
     """One ancestor or descendant."""
 
     key: int

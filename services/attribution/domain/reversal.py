@@ -14,12 +14,12 @@ class ReversalError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeExtent:
     """Everything that is left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class AmountExtent:
     """An amount, spread over the lines in proportion to what is left of each."""
 
     amount_minor: int
@@ -27,18 +27,18 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LinesExtent:
     """Amounts by line."""
 
     amounts: dict[str, int]
     """Minor units by line id, each more than zero."""
 
 
-Extent = Whole | Amount | Lines
+Extent = WholeExtent | AmountExtent | LinesExtent
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingAmounts:
     """What is left of a conversion."""
 
     amount_minor: int
@@ -49,7 +49,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReversedAmounts:
     """What a reversal takes back."""
 
     amount_minor: int
@@ -84,23 +84,23 @@ class Reversal:
     conversion_id: str
     content: bytes
     body_hash: bytes
-    taken: Taken
+    taken: ReversedAmounts
     pending: bool
     create_time: datetime
 
 
-def take(left: Left, extent: Extent) -> Taken:
+def take(left: RemainingAmounts, extent: Extent) -> ReversedAmounts:
     """What `extent` takes from what is left. Raises ReversalError where it asks for more than that."""
     if left.is_reversed:
         raise ReversalError(_name(extent), "nothing is left of the conversion")
     match extent:
-        case Whole():
+        case WholeExtent():
             return _everything(left)
-        case Amount(amount_minor):
+        case AmountExtent(amount_minor):
             if amount_minor > left.amount_minor:
                 raise ReversalError("amount.amount_minor", f"{left.amount_minor} minor units are left")
             return _some(left, spread(amount_minor, left.lines), amount_minor)
-        case Lines(amounts):
+        case LinesExtent(amounts):
             for place, (line_id, amount_minor) in enumerate(amounts.items()):
                 if line_id not in left.lines:
                     raise ReversalError(f"lines.lines[{place}].line_id", "the conversion has no such line")
@@ -112,7 +112,7 @@ def take(left: Left, extent: Extent) -> Taken:
             return _some(left, amounts, sum(amounts.values()))
 
 
-def take_what_is_there(left: Left, extent: Extent) -> Taken | None:
+def take_what_is_there(left: RemainingAmounts, extent: Extent) -> ReversedAmounts | None:
     """As `take`, for a reversal accepted before its conversion was known: it is cut to what there is.
 
     None where nothing remains of it.
@@ -120,20 +120,20 @@ def take_what_is_there(left: Left, extent: Extent) -> Taken | None:
     if left.is_reversed:
         return None
     match extent:
-        case Whole():
+        case WholeExtent():
             return _everything(left)
-        case Amount(amount_minor):
-            extent = Amount(min(amount_minor, left.amount_minor))
+        case AmountExtent(amount_minor):
+            extent = AmountExtent(min(amount_minor, left.amount_minor))
             return take(left, extent) if extent.amount_minor else None
-        case Lines(amounts):
+        case LinesExtent(amounts):
             there = {line_id: min(amount, left.lines.get(line_id, 0)) for line_id, amount in amounts.items()}
             there = {line_id: amount for line_id, amount in there.items() if amount}
-            return take(left, Lines(there)) if there else None
+            return take(left, LinesExtent(there)) if there else None
 
 
-def after(left: Left, taken: Taken) -> Left:
+def after(left: RemainingAmounts, taken: ReversedAmounts) -> RemainingAmounts:
     """What is left once `taken` is gone."""
-    return Left(
+    return RemainingAmounts(
         left.amount_minor - taken.amount_minor,
         {line_id: amount - taken.lines.get(line_id, 0) for line_id, amount in left.lines.items()},
         taken.completes,
@@ -156,13 +156,15 @@ def spread(amount_minor: int, rests: dict[str, int]) -> dict[str, int]:
     return {line_id: part for line_id, part in parts.items() if part}
 
 
-def _everything(left: Left) -> Taken:
-    return Taken(left.amount_minor, {line_id: amount for line_id, amount in left.lines.items() if amount}, True)
+def _everything(left: RemainingAmounts) -> ReversedAmounts:
+    return ReversedAmounts(
+        left.amount_minor, {line_id: amount for line_id, amount in left.lines.items() if amount}, True
+    )
 
 
-def _some(left: Left, lines: dict[str, int], amount_minor: int) -> Taken:
-    return Taken(amount_minor, lines, amount_minor == left.amount_minor)
+def _some(left: RemainingAmounts, lines: dict[str, int], amount_minor: int) -> ReversedAmounts:
+    return ReversedAmounts(amount_minor, lines, amount_minor == left.amount_minor)
 
 
 def _name(extent: Extent) -> str:
-    return {Whole: "whole", Amount: "amount", Lines: "lines"}[type(extent)]
+    return {WholeExtent: "whole", AmountExtent: "amount", LinesExtent: "lines"}[type(extent)]

@@ -14,7 +14,7 @@ from services.attribution.domain.participant import Participant
 from services.attribution.domain.policy import Program
 from services.attribution.domain.tree import PATH_LEVELS
 from services.attribution.queries import Reader
-from services.attribution.store.conversions import Purchases, load_purchases, load_recent
+from services.attribution.store.conversions import BuyerPurchases, load_purchases, load_recent
 from services.attribution.store.participants import list_referrals as load_referrals
 from services.attribution.store.participants import load_participant
 from services.attribution.store.programs import load_program
@@ -154,7 +154,7 @@ async def _referrals(
     recent = await load_recent(conn, program.program_id, ids, RECENT_CONVERSIONS)
     referrals = []
     for each in people:
-        purchases = bought.get(each.participant_id, Purchases(0, 0))
+        purchases = bought.get(each.participant_id, BuyerPurchases(0, 0))
         if purchases.amount_minor > INT64_MAX:
             raise UplineError(
                 code_pb2.OUT_OF_RANGE, "SUM_TOO_LARGE", f"purchases of {each.participant_id!r} exceed 64 bits"

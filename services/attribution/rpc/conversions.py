@@ -14,7 +14,7 @@ from services.attribution.wire.reversals import read_reversal, write_reversal
 Context = grpc.aio.ServicerContext[object, object]
 
 
-class Conversions:
+class ConversionServicer:
     """Conversions and their reversals. Methods are named as the contract names them, which says the rest."""
 
     def __init__(self, deps: Deps, reader: queries.Reader) -> None:

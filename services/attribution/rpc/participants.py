@@ -16,7 +16,7 @@ from services.attribution.queries.participants import get_participant, list_down
 Context = grpc.aio.ServicerContext[object, object]
 
 
-class Participants:
+class ParticipantServicer:
     """Participants and the tree of sponsors. Methods are named as the contract names them, which says the rest."""
 
     def __init__(self, deps: Deps, reader: queries.Reader) -> None:

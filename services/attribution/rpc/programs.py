@@ -11,7 +11,7 @@ from services.attribution.queries.programs import get_program, list_programs
 Context = grpc.aio.ServicerContext[object, object]
 
 
-class Programs:
+class ProgramServicer:
     """Programs and their attribution policy. Methods are named as the contract names them, which says the rest."""
 
     def __init__(self, deps: Deps, reader: queries.Reader) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from services.attribution.domain.attribution import Attribution, Reason
-from services.attribution.domain.conversion import Conversion, Draft
+from services.attribution.domain.conversion import Conversion, ConversionDraft
 from services.attribution.wire.conversions import pack_losers, unpack_losers
 
 _COLUMNS = """conversion_key, conversion_id, body_hash, buyer_id, amount_minor, draft, referrer_id, reason, link_id, code,
@@ -68,7 +68,7 @@ _SET_REVERSED = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Purchases:
+class BuyerPurchases:
     """What one buyer bought."""
 
     conversion_count: int
@@ -121,10 +121,12 @@ async def list_conversions(
     return [_conversion(row) for row in await conn.execute(text(_LIST.format(only=only)), values)]
 
 
-async def load_purchases(conn: AsyncConnection, program_id: str, buyer_ids: Collection[str]) -> dict[str, Purchases]:
+async def load_purchases(
+    conn: AsyncConnection, program_id: str, buyer_ids: Collection[str]
+) -> dict[str, BuyerPurchases]:
     """Totals by buyer; those who bought nothing are absent."""
     rows = await conn.execute(_TOTALS, {"program_id": program_id, "buyer_ids": list(buyer_ids)})
-    return {row.buyer_id: Purchases(row.conversion_count, int(row.amount_minor)) for row in rows}
+    return {row.buyer_id: BuyerPurchases(row.conversion_count, int(row.amount_minor)) for row in rows}
 
 
 async def load_recent(
@@ -144,7 +146,7 @@ async def new_keys(conn: AsyncConnection, count: int) -> list[int]:
 
 
 async def insert_conversions(
-    conn: AsyncConnection, program_id: str, recorded: Sequence[tuple[Draft, Conversion]]
+    conn: AsyncConnection, program_id: str, recorded: Sequence[tuple[ConversionDraft, Conversion]]
 ) -> None:
     """Adds conversions. psycopg's UniqueViolation says that somebody else has just recorded one of them.
 

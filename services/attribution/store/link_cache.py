@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from chassis.database import Database
-from services.attribution.store.links import Absent, KnownLink, LinkKey, load_known_links
+from services.attribution.store.links import KnownLink, LinkKey, MissingLink, load_known_links
 
 MAX_KNOWN = 100_000
 """About 100 MB if every link had the longest destination, 50 MB with usual ones."""
@@ -26,16 +26,16 @@ class LinkCache:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known = _Shelf[KnownLink](MAX_KNOWN, KNOWN_SECONDS)
-        self._absent = _Shelf[Absent](MAX_ABSENT, ABSENT_SECONDS)
-        self._loading: dict[LinkKey, asyncio.Task[dict[LinkKey, KnownLink | Absent]]] = {}
+        self._absent = _Shelf[MissingLink](MAX_ABSENT, ABSENT_SECONDS)
+        self._loading: dict[LinkKey, asyncio.Task[dict[LinkKey, KnownLink | MissingLink]]] = {}
 
     def peek(self, key: LinkKey) -> KnownLink | None:
         """The link, if it is here and fresh; costs no wait."""
         return self._known.get(key)
 
-    async def find(self, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | Absent]:
+    async def find(self, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | MissingLink]:
         """What there is of each key. Whoever asks for a key that is being loaded already waits for that load."""
-        found: dict[LinkKey, KnownLink | Absent] = {}
+        found: dict[LinkKey, KnownLink | MissingLink] = {}
         unknown = []
         for key in keys:
             held = self._known.get(key) or self._absent.get(key)
@@ -52,7 +52,7 @@ class LinkCache:
             found |= {key: loaded[key] for key in keys if key in loaded}
         return found
 
-    async def _load(self, keys: list[LinkKey]) -> dict[LinkKey, KnownLink | Absent]:
+    async def _load(self, keys: list[LinkKey]) -> dict[LinkKey, KnownLink | MissingLink]:
         try:
             async with self._database.transaction() as conn:
                 loaded = await load_known_links(conn, keys)

@@ -106,7 +106,7 @@ class KnownLink:
     """Whether the program lets the redirect keep a visitor id."""
 
 
-class Absent(Enum):
+class MissingLink(Enum):
     """What is missing where a link was expected."""
 
     PROGRAM = "program"
@@ -218,19 +218,19 @@ async def list_codes(
     return [(row.code_number, _code(row)) for row in rows]
 
 
-async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | Absent]:
+async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | MissingLink]:
     """What there is of each key."""
     pairs = list(keys)
     rows = await conn.execute(
         _KNOWN_LINKS, {"program_ids": [each[0] for each in pairs], "link_ids": [each[1] for each in pairs]}
     )
-    found: dict[LinkKey, KnownLink | Absent] = {}
+    found: dict[LinkKey, KnownLink | MissingLink] = {}
     for row in rows:
         key = (row.wanted_program_id, row.wanted_link_id)
         if row.allowed_hosts is None:
-            found[key] = Absent.PROGRAM
+            found[key] = MissingLink.PROGRAM
         elif row.link_id is None:
-            found[key] = Absent.LINK
+            found[key] = MissingLink.LINK
         else:
             allowed = leads_to(row.destination_url, row.allowed_hosts)
             found[key] = KnownLink(_link(row), allowed, VisitorCookie(row.visitor_cookie))

@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
-from services.attribution.domain.reversal import Reversal, Taken
+from services.attribution.domain.reversal import Reversal, ReversedAmounts
 
 _COLUMNS = """reversal_key, reversal_id, conversion_id, body_hash, draft, amount_minor, lines, completes, pending,
     create_time"""
@@ -84,7 +84,7 @@ async def insert_reversals(conn: AsyncConnection, program_id: str, reversals: Se
             )
 
 
-async def settle_pending(conn: AsyncConnection, reversals: Sequence[Reversal]) -> None:
+async def resolve_pending(conn: AsyncConnection, reversals: Sequence[Reversal]) -> None:
     """Writes what reversals took back that had come before their conversions."""
     if reversals:
         await conn.execute(
@@ -108,7 +108,7 @@ def _reversal(row: Row[Any]) -> Reversal:
         conversion_id=row.conversion_id,
         content=bytes(row.draft),
         body_hash=bytes(row.body_hash),
-        taken=Taken(row.amount_minor, row.lines, row.completes),
+        taken=ReversedAmounts(row.amount_minor, row.lines, row.completes),
         pending=row.pending,
         create_time=row.create_time,
     )

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.attribution.domain.conversion import UplineMember
-from services.attribution.domain.participant import Node
+from services.attribution.domain.participant import TreeNode
 from services.attribution.domain.tree import PATH_LEVELS
 
 _FEW_HOPS = 2
@@ -90,7 +90,7 @@ _DOWN = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Walks:
+class UplineWalks:
     """Uplines of a batch."""
 
     paths: dict[int, tuple[int, ...]]
@@ -99,7 +99,7 @@ class Walks:
     """Those of `paths` whose row holds less than it could."""
 
 
-async def walk_up(conn: AsyncConnection, keys: Collection[int], levels: int = PATH_LEVELS) -> Walks:
+async def walk_up(conn: AsyncConnection, keys: Collection[int], levels: int = PATH_LEVELS) -> UplineWalks:
     """The nearest `levels` ancestors of each."""
     paths: dict[int, list[int]] = {key: [] for key in keys}
     hops: dict[int, int] = {}
@@ -109,7 +109,7 @@ async def walk_up(conn: AsyncConnection, keys: Collection[int], levels: int = PA
             hops[start] = hop
     found = {key: tuple(path[:levels]) for key, path in paths.items()}
     short = {key: found[key][:PATH_LEVELS] for key, hop in hops.items() if hop > _FEW_HOPS and levels == PATH_LEVELS}
-    return Walks(found, short)
+    return UplineWalks(found, short)
 
 
 async def lengthen(conn: AsyncConnection, paths: Mapping[int, tuple[int, ...]]) -> None:
@@ -150,13 +150,13 @@ async def load_members(conn: AsyncConnection, keys: Collection[int]) -> dict[int
     return {key: UplineMember(participant_id, attributes) for key, participant_id, attributes in rows}
 
 
-async def load_nodes(conn: AsyncConnection, levels: Mapping[int, int]) -> dict[int, Node]:
+async def load_nodes(conn: AsyncConnection, levels: Mapping[int, int]) -> dict[int, TreeNode]:
     """Nodes by key; `levels` maps the keys to their levels."""
     if not levels:
         return {}
     rows = await conn.execute(_NODES, {"keys": sorted(levels)})
     return {
-        row.participant_key: Node(
+        row.participant_key: TreeNode(
             row.participant_key, row.participant_id, row.sponsor_id, row.attributes, levels[row.participant_key]
         )
         for row in rows

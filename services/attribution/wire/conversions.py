@@ -8,8 +8,8 @@ from upline.attribution.v1 import conversion_pb2
 from chassis.errors import invalid
 from chassis.idempotency import body_hash
 from chassis.times import to_datetime, to_timestamp
-from services.attribution.domain.attribution import Attribution, Candidate, Loser, Reason
-from services.attribution.domain.conversion import MAX_AHEAD, Conversion, Draft
+from services.attribution.domain.attribution import Attribution, Candidate, LosingCandidate, Reason
+from services.attribution.domain.conversion import MAX_AHEAD, Conversion, ConversionDraft
 from services.attribution.wire.plain import require_plain, require_plain_map
 from services.attribution.wire.programs import is_currency
 
@@ -17,7 +17,7 @@ MAX_AMOUNT_MINOR = 10**15
 """Ten trillion in a currency of cents. No reward is more either, whatever a plan makes of it."""
 
 
-def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: datetime) -> Draft:
+def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: datetime) -> ConversionDraft:
     """What the caller reports, with `occurred_at` and `line_id` filled in. INVALID_ARGUMENT names the field."""
     digest = body_hash(message)
     if message.HasField("amount"):
@@ -30,7 +30,7 @@ def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: dat
     complete = conversion_pb2.ConversionDraft()
     complete.CopyFrom(message)
     occurred_at = read_occurred_at(complete.occurred_at, message.HasField("occurred_at"), path, now)
-    return Draft(
+    return ConversionDraft(
         path=path,
         conversion_id=message.conversion_id,
         event_type=message.event_type,
@@ -48,7 +48,7 @@ def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: dat
     )
 
 
-def sign_up(participant_id: str, occurred_at: datetime) -> Draft:
+def sign_up(participant_id: str, occurred_at: datetime) -> ConversionDraft:
     """The conversion that an enrolment records."""
     content = conversion_pb2.ConversionDraft(
         conversion_id=f"sign_up:{participant_id}",
@@ -56,7 +56,7 @@ def sign_up(participant_id: str, occurred_at: datetime) -> Draft:
         buyer_id=participant_id,
         occurred_at=to_timestamp(occurred_at),
     )
-    return Draft(
+    return ConversionDraft(
         path="",
         conversion_id=content.conversion_id,
         event_type=content.event_type,
@@ -133,14 +133,14 @@ def write_attribution(attribution: Attribution, with_losers: bool = True) -> con
     )
 
 
-def pack_losers(losers: tuple[Loser, ...]) -> bytes | None:
+def pack_losers(losers: tuple[LosingCandidate, ...]) -> bytes | None:
     """The losing candidates as they are stored: an encoded `Attribution` with nothing else in it, None for none."""
     if not losers:
         return None
     return conversion_pb2.Attribution(losers=[_write_loser(each) for each in losers]).SerializeToString()
 
 
-def unpack_losers(packed: bytes | None) -> tuple[Loser, ...]:
+def unpack_losers(packed: bytes | None) -> tuple[LosingCandidate, ...]:
     """The losing candidates of a stored conversion."""
     if packed is None:
         return ()
@@ -162,7 +162,7 @@ def _number_lines(draft: conversion_pb2.ConversionDraft, path: str) -> dict[str,
     return amounts
 
 
-def _write_loser(loser: Loser) -> conversion_pb2.AttributionCandidate:
+def _write_loser(loser: LosingCandidate) -> conversion_pb2.AttributionCandidate:
     candidate = loser.candidate
     return conversion_pb2.AttributionCandidate(
         referrer_id=candidate.referrer_id,
@@ -173,8 +173,8 @@ def _write_loser(loser: Loser) -> conversion_pb2.AttributionCandidate:
     )
 
 
-def _read_loser(message: conversion_pb2.AttributionCandidate) -> Loser:
+def _read_loser(message: conversion_pb2.AttributionCandidate) -> LosingCandidate:
     touched_at = to_datetime(message.touch_time) if message.HasField("touch_time") else None
-    return Loser(
+    return LosingCandidate(
         Candidate(message.referrer_id, message.link_id, message.code, touched_at=touched_at), Reason(message.reason)
     )

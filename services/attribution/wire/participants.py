@@ -7,7 +7,7 @@ from upline.attribution.v1 import participant_pb2
 from chassis.idempotency import body_hash
 from chassis.times import to_timestamp
 from services.attribution.domain.attribution import Bond
-from services.attribution.domain.participant import EnrolmentDraft, Node, Participant
+from services.attribution.domain.participant import EnrolmentDraft, Participant, TreeNode
 from services.attribution.wire.conversions import read_past
 from services.attribution.wire.plain import require_plain, require_plain_map
 
@@ -70,7 +70,7 @@ def write_bond(bond: Bond) -> participant_pb2.SponsorBinding:
     )
 
 
-def write_node(node: Node) -> participant_pb2.TreeNode:
+def write_node(node: TreeNode) -> participant_pb2.TreeNode:
     """The node as the contract has it."""
     return participant_pb2.TreeNode(
         participant_id=node.participant_id, level=node.level, sponsor_id=node.sponsor_id, attributes=node.attributes

@@ -7,7 +7,7 @@ from upline.attribution.v1 import conversion_pb2
 from chassis.errors import invalid
 from chassis.idempotency import body_hash
 from chassis.times import to_timestamp
-from services.attribution.domain.reversal import Amount, Extent, Lines, Reversal, ReversalDraft, Whole
+from services.attribution.domain.reversal import AmountExtent, Extent, LinesExtent, Reversal, ReversalDraft, WholeExtent
 from services.attribution.wire.conversions import read_money_currency, read_occurred_at
 from services.attribution.wire.plain import require_plain
 
@@ -22,7 +22,7 @@ def read_reversal(message: conversion_pb2.ReversalDraft, path: str, now: datetim
         path=path,
         reversal_id=message.reversal_id,
         conversion_id=message.conversion_id,
-        currency_code=message.amount.currency_code if isinstance(extent, Amount) else "",
+        currency_code=message.amount.currency_code if isinstance(extent, AmountExtent) else "",
         extent=extent,
         content=complete.SerializeToString(),
         body_hash=body_hash(message),
@@ -57,7 +57,7 @@ def _read_extent(message: conversion_pb2.ReversalDraft, path: str) -> Extent:
         read_money_currency(message.amount.currency_code, f"{path}.amount.currency_code")
         if message.amount.amount_minor <= 0:
             raise invalid(f"{path}.amount.amount_minor", "must be more than 0")
-        return Amount(message.amount.amount_minor)
+        return AmountExtent(message.amount.amount_minor)
     if kind == "lines":
         amounts: dict[str, int] = {}
         for place, line in enumerate(message.lines.lines):
@@ -65,5 +65,5 @@ def _read_extent(message: conversion_pb2.ReversalDraft, path: str) -> Extent:
             if line.line_id in amounts:
                 raise invalid(f"{path}.lines.lines[{place}].line_id", f"{line.line_id!r} is there twice")
             amounts[line.line_id] = line.amount_minor
-        return Lines(amounts)
-    return Whole()
+        return LinesExtent(amounts)
+    return WholeExtent()

@@ -11,11 +11,11 @@ from services.rewards import events
 from services.rewards.commands import counting
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.settlement import refuse
+from services.rewards.domain.settle.settlement import reject_rewards
 from services.rewards.domain.settle.waiting import Ended, Rejection
 from services.rewards.store import conversions, ledger, plans, tallies, waiting
-from services.rewards.store.conversions import Kept, key_of
-from services.rewards.store.waiting import Approval, Decision
+from services.rewards.store.conversions import StoredConversion, key_of
+from services.rewards.store.waiting import ApprovalRequest, ApprovalState
 
 
 async def approve(deps: Deps, request: approval_pb2.ApproveRewardsRequest) -> None:
@@ -25,9 +25,9 @@ async def approve(deps: Deps, request: approval_pb2.ApproveRewardsRequest) -> No
         if await conversions.load(conn, request.program_id, request.conversion_id) is None:
             raise not_found("conversion", request.conversion_id)
         asked = await _asked(conn, request.program_id, request.conversion_id)
-        if any(each.approval is Approval.REJECTED for each in asked):
+        if any(each.approval is ApprovalState.REJECTED for each in asked):
             raise failed_precondition("REJECTED", "its rewards were rejected", "conversion_id")
-        await waiting.decide(conn, request.program_id, request.conversion_id, Approval.APPROVED, deps.clock.now())
+        await waiting.decide(conn, request.program_id, request.conversion_id, ApprovalState.APPROVED, deps.clock.now())
 
 
 async def reject(deps: Deps, request: approval_pb2.RejectRewardsRequest) -> None:
@@ -39,7 +39,7 @@ async def reject(deps: Deps, request: approval_pb2.RejectRewardsRequest) -> None
         raise invalid("reason", "must not contain the character U+0000")
     program_id, conversion_id = request.program_id, request.conversion_id
     async with deps.database.transaction() as conn:
-        await plans.hold_still(conn, [program_id])
+        await plans.pin_versions(conn, [program_id])
         versions = await _require_versions(deps, conn, program_id)
         if programs := counting.ordered({program_id: versions}):
             await tallies.lock(conn, programs)
@@ -47,13 +47,13 @@ async def reject(deps: Deps, request: approval_pb2.RejectRewardsRequest) -> None
         if kept is None:
             raise not_found("conversion", conversion_id)
         asked = await _asked(conn, program_id, conversion_id)
-        if any(each.approval is Approval.APPROVED for each in asked):
+        if any(each.approval is ApprovalState.APPROVED for each in asked):
             raise failed_precondition("APPROVED", "its rewards were approved", "conversion_id")
-        pending = [each for each in asked if each.approval is Approval.PENDING]
+        pending = [each for each in asked if each.approval is ApprovalState.PENDING]
         if pending:
             plan = versions[kept.plan_version - 1]
             rejection = Rejection(program_id, conversion_id, tuple(each.rule_id for each in pending), deps.clock.now())
-            await _refuse(conn, plan, kept, rejection, request.reason)
+            await _reject(conn, plan, kept, rejection, request.reason)
             await _end(conn, rejection, pending)
     deps.relay.wake()
 
@@ -65,23 +65,23 @@ async def _require_versions(deps: Deps, conn: AsyncConnection, program_id: str) 
     return versions
 
 
-async def _asked(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[Decision]:
+async def _asked(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
     asked = await waiting.lock_for_approval(conn, program_id, conversion_id)
     if not asked:
         raise failed_precondition("NOTHING_WAITS", "none of its rewards waits for approval", "conversion_id")
     return asked
 
 
-async def _refuse(conn: AsyncConnection, plan: Plan, kept: Kept, rejection: Rejection, reason: str) -> None:
+async def _reject(conn: AsyncConnection, plan: Plan, kept: StoredConversion, rejection: Rejection, reason: str) -> None:
     """Posts a refusal. The holds' rows are locked after those that say what they wait for, as for a release."""
     conversion, now = kept.conversion, rejection.moment
     key = key_of(conversion)
     earlier = (await conversions.load_reversals(conn, [key]))[key]
     position = await counting.take_refusal(conn, plan, kept, earlier, rejection)
-    await waiting.decide(conn, *key, Approval.REJECTED, now, reason, position)
+    await waiting.decide(conn, *key, ApprovalState.REJECTED, now, reason, position)
     held = await ledger.lock_holds(conn, [conversion])
     posted = (await ledger.load_posted(conn, [conversion], held))[key]
-    revisions, transfers = refuse(rejection, posted)
+    revisions, transfers = reject_rewards(rejection, posted)
     if transfers:
         await ledger.post(conn, [], transfers, revisions)
         rewards = {each.reward.reward_id: each.reward for each in posted}
@@ -89,7 +89,7 @@ async def _refuse(conn: AsyncConnection, plan: Plan, kept: Kept, rejection: Reje
         await outbox.append(conn, events.messages([events.rejected(conversion, now, reason, pairs, plan.assets)]))
 
 
-async def _end(conn: AsyncConnection, rejection: Rejection, pending: Sequence[Decision]) -> None:
+async def _end(conn: AsyncConnection, rejection: Rejection, pending: Sequence[ApprovalRequest]) -> None:
     program_id, conversion_id, _, moment = rejection
     await ledger.end_holds(conn, [(program_id, conversion_id, each.mark) for each in pending])
     await waiting.end(conn, [Ended(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])

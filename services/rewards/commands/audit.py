@@ -8,7 +8,7 @@ from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.store import audits, expiry, reading
-from services.rewards.store.audits import Audit, Finding, Limit
+from services.rewards.store.audits import Audit, AuditFinding, TallyLimit
 
 
 async def audit_ledger(deps: Deps, program_id: str) -> Audit:
@@ -20,11 +20,11 @@ async def audit_ledger(deps: Deps, program_id: str) -> Audit:
             raise not_found("program", program_id)
         limits = _limits(each for versions in plans.values() for each in versions)
         audit = await audits.run(conn, program_id, deps.clock.now(), limits)
-    unreadable = [Finding("PLAN_UNREADABLE", each, "plan", why) for each, why in sorted(plans.unreadable.items())]
+    unreadable = [AuditFinding("PLAN_UNREADABLE", each, "plan", why) for each, why in sorted(plans.unreadable.items())]
     return replace(audit, findings=(*unreadable, *audit.findings))
 
 
-def _limits(plans: Iterable[Plan]) -> list[Limit]:
+def _limits(plans: Iterable[Plan]) -> list[TallyLimit]:
     """What caps and budgets may use; one that a later version made smaller may have used more before."""
     largest: dict[tuple[str, str], int] = {}
     for plan in plans:
@@ -33,4 +33,4 @@ def _limits(plans: Iterable[Plan]) -> list[Limit]:
         for each in counted:
             key = plan.program_id, each.name
             largest[key] = max(largest.get(key, 0), each.amount_minor)
-    return [Limit(program_id, name, amount_minor) for (program_id, name), amount_minor in largest.items()]
+    return [TallyLimit(program_id, name, amount_minor) for (program_id, name), amount_minor in largest.items()]

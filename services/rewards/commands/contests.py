@@ -6,16 +6,16 @@ from chassis import outbox
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
-from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.contests import Contest, contest_cause
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.wallet.wallet import Move
+from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import contests, plans, tallies, wallets
 
 CONTESTS_A_ROUND = 20
 
 
-async def settle_due_contests(deps: Deps) -> int:
+async def close_due_contests(deps: Deps) -> int:
     """Settles contests whose time has come, each in a transaction of its own; returns how many there were."""
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
@@ -25,7 +25,7 @@ async def settle_due_contests(deps: Deps) -> int:
         program_id, contest_id = found
         async with deps.database.transaction() as conn:
             # Behind the lock of the program's facts none is half counted, and a second process finds the contest settled.
-            await plans.hold_still(conn, [program_id])
+            await plans.pin_versions(conn, [program_id])
             await tallies.lock(conn, [program_id])
             if await contests.is_due(conn, program_id, contest_id, now):
                 await _settle(deps, conn, program_id, contest_id)
@@ -46,8 +46,8 @@ async def _settle(deps: Deps, conn: AsyncConnection, program_id: str, contest_id
     await contests.settle(conn, program_id, contest_id, plan.version, now, position)
     cause = contest_cause(program_id, contest_id)
     prizes = [
-        (rank, Move(
-            program_id, TransferKind.PRIZE, place.participant_id, Place.ISSUANCE, Place.AVAILABLE, prize.asset,
+        (rank, WalletTransfer(
+            program_id, TransferKind.PRIZE, place.participant_id, AccountKind.ISSUANCE, AccountKind.AVAILABLE, prize.asset,
             prize.amount_minor, cause,
         ))
         for rank, place in enumerate(ranking, start=1)

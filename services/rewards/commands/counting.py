@@ -8,15 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.counting import Case, give_room, take_back_next
+from services.rewards.domain.settle.counting import PreparedConversion, release_headroom, take_back_next
 from services.rewards.domain.settle.settlement import Accrual, accrue
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import Moment, RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY
 from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import contests, tallies, waiting
-from services.rewards.store.conversions import Counted, Kept, Key, key_of
-from services.rewards.store.waiting import NO_REFUSAL
+from services.rewards.store.conversions import CountedPosition, Key, StoredConversion, key_of
+from services.rewards.store.waiting import NO_REJECTION
 
 CONVERSIONS_A_PART = 250
 """While so many are decided, those before them are written. Nothing is decided while the last of a transaction are."""
@@ -36,48 +36,53 @@ Changes = tuple[dict[TallyKey, int], dict[TallyKey, Moment]]
 
 
 @dataclass(slots=True)
-class Decided:
+class DecidedPart:
     """What came of conversions."""
 
     conversions: list[Conversion] = field(default_factory=list)
     accruals: list[Accrual] = field(default_factory=list)
-    counted: dict[Key, Counted] = field(default_factory=dict)
+    counted: dict[Key, CountedPosition] = field(default_factory=dict)
     """Of those of ordered programs."""
     changes: dict[str, Changes] = field(default_factory=dict)
     """What they count, by program: still to be written."""
 
 
 @dataclass(slots=True)
-class Pending:
+class PendingConversions:
     """Conversions that are about to be decided, with the plans that pay them; None where none was in force."""
 
     plain: list[tuple[Plan | None, Conversion]] = field(default_factory=list)
     """Of programs that count nothing."""
-    counting: list[tuple[Case | None, Conversion]] = field(default_factory=list)
+    counting: list[tuple[PreparedConversion | None, Conversion]] = field(default_factory=list)
 
-    def only(self, keys: Collection[Key]) -> "Pending":
+    def only(self, keys: Collection[Key]) -> "PendingConversions":
         """Those with these keys."""
-        return Pending(
+        return PendingConversions(
             [each for each in self.plain if key_of(each[1]) in keys],
             [each for each in self.counting if key_of(each[1]) in keys],
         )
 
 
-def prepare(programs: Collection[str], paying: Mapping[Key, Plan | None], conversions: Iterable[Conversion]) -> Pending:
+def prepare(
+    programs: Collection[str], paying: Mapping[Key, Plan | None], conversions: Iterable[Conversion]
+) -> PendingConversions:
     """Finds out what can be known of conversions before the lock of their ordered `programs` is taken."""
-    pending = Pending()
+    pending = PendingConversions()
     for conversion in conversions:
         plan = paying[key_of(conversion)]
         if conversion.program_id in programs:
-            pending.counting.append((None if plan is None else Case(plan, conversion), conversion))
+            pending.counting.append((None if plan is None else PreparedConversion(plan, conversion), conversion))
         else:
             pending.plain.append((plan, conversion))
     return pending
 
 
 async def decide_in_parts(
-    conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
-) -> AsyncIterator[Decided]:
+    conn: AsyncConnection,
+    programs: Collection[str],
+    pending: PendingConversions,
+    came_first: Mapping[Key, Sequence[Reversal]],
+) -> AsyncIterator[DecidedPart]:
     """Decides conversions, those of ordered `programs` one after the other, as they stand in `pending`. A part may be
     written while the next is decided: the connection is used before the first one only.
 
@@ -90,12 +95,12 @@ async def decide_in_parts(
         running = await _running(conn, programs, [case for case, _ in counting if case is not None])
         positions = await tallies.draw_positions(conn, len(counting))
     if pending.plain:  # not before: while it is written, nothing else may use the connection
-        yield Decided(
+        yield DecidedPart(
             [conversion for _, conversion in pending.plain],
             [accrue(plan, conversion) for plan, conversion in pending.plain if plan is not None],
         )
     for start in range(0, len(counting), CONVERSIONS_A_PART):
-        decided = Decided()
+        decided = DecidedPart()
         for number in range(start, min(start + CONVERSIONS_A_PART, len(counting))):
             case, conversion = counting[number]
             text = None
@@ -108,7 +113,7 @@ async def decide_in_parts(
                     taken = [(each, positions[number]) for each in late]
                     take_back_next(case.plan, conversion, snapshot or EMPTY, [], taken, tallied)
             decided.conversions.append(conversion)
-            decided.counted[key_of(conversion)] = Counted(positions[number], text)
+            decided.counted[key_of(conversion)] = CountedPosition(positions[number], text)
             if number % CONVERSIONS_A_TURN == 0:
                 await asyncio.sleep(0)  # lets the writing of the part before go on
         decided.changes = {program_id: each.take_changes() for program_id, each in running.items()}
@@ -116,10 +121,13 @@ async def decide_in_parts(
 
 
 async def decide_all(
-    conn: AsyncConnection, programs: Collection[str], pending: Pending, came_first: Mapping[Key, Sequence[Reversal]]
-) -> Decided:
+    conn: AsyncConnection,
+    programs: Collection[str],
+    pending: PendingConversions,
+    came_first: Mapping[Key, Sequence[Reversal]],
+) -> DecidedPart:
     """All parts as one, whose tallies are written."""
-    total = Decided()
+    total = DecidedPart()
     async for part in decide_in_parts(conn, programs, pending, came_first):
         total.conversions += part.conversions
         total.accruals += part.accruals
@@ -132,7 +140,7 @@ async def take_back_all(
     conn: AsyncConnection,
     programs: Collection[str],
     versions: Versions,
-    kept: Iterable[Kept],
+    kept: Iterable[StoredConversion],
     reversals: Mapping[Key, Sequence[Reversal]],
     new: Mapping[Key, int],
 ) -> None:
@@ -145,23 +153,23 @@ async def take_back_all(
     ]
     if not taken:
         return
-    running = await _running(conn, programs, [Case(plan, each.conversion) for plan, each in taken])
-    refused = await waiting.refused(conn, [key_of(each.conversion) for plan, each in taken if plan.waits])
+    running = await _running(conn, programs, [PreparedConversion(plan, each.conversion) for plan, each in taken])
+    rejections = await waiting.load_rejections(conn, [key_of(each.conversion) for plan, each in taken if plan.waits])
     for plan, each in taken:
         known = reversals[key_of(each.conversion)]
         later = [(one, new[name]) for one in known if (name := (one.program_id, one.reversal_id)) in new]
         earlier = [one for one in known if (one.program_id, one.reversal_id) not in new]
-        rule_ids, _ = refused.get(key_of(each.conversion), NO_REFUSAL)
+        rule_ids, _ = rejections.get(key_of(each.conversion), NO_REJECTION)
         take_back_next(plan, each.conversion, each.snapshot, earlier, later, running[plan.program_id], rule_ids)
     await write(conn, {program_id: each.take_changes() for program_id, each in running.items()})
 
 
 async def take_refusal(
-    conn: AsyncConnection, plan: Plan, kept: Kept, earlier: Sequence[Reversal], rejection: Rejection
+    conn: AsyncConnection, plan: Plan, kept: StoredConversion, earlier: Sequence[Reversal], rejection: Rejection
 ) -> int:
     """Takes what a person refuses out of the tallies; returns the position of that. The program's lock is taken."""
     running = RunningTallies({})
-    give_room(plan, kept.conversion, kept.snapshot, earlier, rejection, running)
+    release_headroom(plan, kept.conversion, kept.snapshot, earlier, rejection, running)
     await tallies.add(conn, plan.program_id, running.changes, running.reached)
     return (await tallies.draw_positions(conn, 1))[0]
 
@@ -180,7 +188,7 @@ async def write(conn: AsyncConnection, changes: Mapping[str, Changes]) -> None:
 
 
 async def _running(
-    conn: AsyncConnection, programs: Collection[str], cases: Sequence[Case]
+    conn: AsyncConnection, programs: Collection[str], cases: Sequence[PreparedConversion]
 ) -> dict[str, RunningTallies]:
     """The tallies that cases need, by program."""
     wanted: dict[str, list[TallyKey]] = {}

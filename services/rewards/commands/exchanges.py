@@ -10,9 +10,9 @@ from upline.rewards.v1 import redemption_pb2
 from chassis.errors import already_exists, failed_precondition, invalid, not_found
 from chassis.idempotency import body_hash
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.spending import plan_in_force, take
-from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, TransferKind
-from services.rewards.domain.wallet.wallet import Move
+from services.rewards.commands.spending import plan_in_force, withdraw
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, AccountKind, TransferKind
+from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import redemptions, wallets
 
 Answer = TypeVar("Answer", bound=Message)
@@ -30,11 +30,11 @@ async def purchase_item(deps: Deps, request: redemption_pb2.PurchaseItemRequest)
         amount_minor = item.price_minor * (request.quantity or 1)
         if amount_minor > MAX_AMOUNT_MINOR:
             raise invalid("quantity", f"costs more than {MAX_AMOUNT_MINOR} minor units")
-        move = Move(
-            request.program_id, TransferKind.PURCHASE, request.participant_id, Place.AVAILABLE, Place.REDEEMED, item.asset,
+        move = WalletTransfer(
+            request.program_id, TransferKind.PURCHASE, request.participant_id, AccountKind.AVAILABLE, AccountKind.REDEEMED, item.asset,
             amount_minor, f"purchase:{request.program_id}/{request.purchase_id}",
         )  # fmt: skip
-        await take(conn, move, now)
+        await withdraw(conn, move, now)
         return redemption_pb2.PurchaseItemResponse(asset=item.asset, amount_minor=amount_minor)
 
     return await _once(
@@ -65,11 +65,20 @@ async def exchange_asset(
             )
         cause = f"exchange:{request.program_id}/{request.exchange_id}"
         who, kind = request.participant_id, TransferKind.EXCHANGE
-        given = Move(
-            request.program_id, kind, who, Place.AVAILABLE, Place.EXCHANGE, request.asset, request.amount_minor, cause
+        given = WalletTransfer(
+            request.program_id,
+            kind,
+            who,
+            AccountKind.AVAILABLE,
+            AccountKind.EXCHANGE,
+            request.asset,
+            request.amount_minor,
+            cause,
         )
-        got = Move(request.program_id, kind, who, Place.EXCHANGE, Place.AVAILABLE, request.into, taken, cause)
-        await take(conn, given, now, [got])
+        got = WalletTransfer(
+            request.program_id, kind, who, AccountKind.EXCHANGE, AccountKind.AVAILABLE, request.into, taken, cause
+        )
+        await withdraw(conn, given, now, [got])
         return redemption_pb2.ExchangeAssetResponse(into_amount_minor=taken)
 
     return await _once(
@@ -88,11 +97,11 @@ async def give_asset(deps: Deps, request: redemption_pb2.GiveAssetRequest) -> re
         terms = plan.terms.assets.get(request.asset)
         if terms is None or not terms.transferable:
             raise failed_precondition("NOT_TRANSFERABLE", f"{request.asset!r} cannot be passed on", "asset")
-        move = Move(
-            request.program_id, TransferKind.GIFT, request.participant_id, Place.AVAILABLE, Place.AVAILABLE,
+        move = WalletTransfer(
+            request.program_id, TransferKind.GIFT, request.participant_id, AccountKind.AVAILABLE, AccountKind.AVAILABLE,
             request.asset, request.amount_minor, f"gift:{request.program_id}/{request.gift_id}", request.recipient_id,
         )  # fmt: skip
-        await take(conn, move, now)
+        await withdraw(conn, move, now)
         return redemption_pb2.GiveAssetResponse()
 
     return await _once(deps, request, request.gift_id, TransferKind.GIFT, redemption_pb2.GiveAssetResponse, give)

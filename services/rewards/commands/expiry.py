@@ -10,13 +10,13 @@ from chassis.ids import id_time
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
-from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.settle.debts import Expired, Expiry, Wallet
 from services.rewards.domain.settle.settlement import Clawback
-from services.rewards.domain.wallet.expiry import look
-from services.rewards.domain.wallet.wallet import Move
+from services.rewards.domain.wallet.expiry import scan_wallet
+from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import expiry, wallets
 
 WALLETS_A_ROUND = 200
@@ -54,10 +54,10 @@ async def _look_at(
         if known is not None and known[0] > now:
             return  # another process was here
         inflows, outflow = await expiry.flows(conn, program_id, participant_id, asset.code)
-        found = look(inflows, outflow, span, now, known[1] if known else None)
+        found = scan_wallet(inflows, outflow, span, now, known[1] if known else None)
         if found.expired_minor:
-            move = Move(
-                program_id, TransferKind.EXPIRY, participant_id, Place.AVAILABLE, Place.EXPIRED, asset.code,
+            move = WalletTransfer(
+                program_id, TransferKind.EXPIRY, participant_id, AccountKind.AVAILABLE, AccountKind.EXPIRED, asset.code,
                 found.expired_minor, f"expiry:{program_id}/{participant_id}",
             )  # fmt: skip
             await wallets.post(conn, [move], now)
@@ -80,7 +80,7 @@ async def expired(
     }
     touched: dict[Wallet, list[str]] = {}
     for each in (transfer for clawback in clawbacks for transfer in clawback.transfers if expiring):
-        if each.debit is Place.AVAILABLE and (each.program_id, each.asset) in expiring:
+        if each.debit is AccountKind.AVAILABLE and (each.program_id, each.asset) in expiring:
             touched.setdefault((each.program_id, each.participant_id, each.asset), []).append(each.reward_id)
     if not touched:
         return {}

@@ -14,13 +14,20 @@ from chassis.errors import already_exists, invalid, not_found
 from chassis.pages import fitting
 from services.rewards import events
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.spending import plan_in_force, refusals, take
+from services.rewards.commands.spending import as_preconditions, plan_in_force, withdraw
 from services.rewards.domain.plan.periods import period_name
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally import tallies as tallies_domain
 from services.rewards.domain.wallet import payout as domain
-from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, PayoutState, Provider, ProviderError
-from services.rewards.domain.wallet.wallet import Move
+from services.rewards.domain.wallet.payout import (
+    Payout,
+    PayoutState,
+    Provider,
+    ProviderAnswer,
+    ProviderError,
+    ProviderStatus,
+)
+from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import payouts, tallies, wallets
 from services.rewards.store.plans import Versions
 from services.rewards.wire.payouts import payout_message
@@ -33,10 +40,10 @@ SENDS_A_ROUND = 20
 ANSWER_WITHIN = timedelta(minutes=2)
 """Whoever died while he sent is relieved after that long; the provider knows the payout and attempt by then, or does not."""
 
-_OUTCOMES: Mapping[payout_pb2.PayoutOutcome.ValueType, Outcome] = {
-    payout_pb2.PAYOUT_OUTCOME_PAID: Outcome.PAID,
-    payout_pb2.PAYOUT_OUTCOME_FAILED: Outcome.FAILED,
-    payout_pb2.PAYOUT_OUTCOME_BOUNCED: Outcome.BOUNCED,
+_OUTCOMES: Mapping[payout_pb2.PayoutOutcome.ValueType, ProviderStatus] = {
+    payout_pb2.PAYOUT_OUTCOME_PAID: ProviderStatus.PAID,
+    payout_pb2.PAYOUT_OUTCOME_FAILED: ProviderStatus.FAILED,
+    payout_pb2.PAYOUT_OUTCOME_BOUNCED: ProviderStatus.BOUNCED,
 }
 _OUTCOME_NAMES = [payout_pb2.PayoutOutcome.Name(each) for each in _OUTCOMES]
 
@@ -53,11 +60,11 @@ async def request_payout(deps: Deps, request: payout_pb2.RequestPayoutRequest) -
         if known is not None:
             return _the_same(known, request)
         terms = plan.terms.payouts.get(request.asset)
-        with refusals():
+        with as_preconditions():
             fee_minor = domain.fee(terms, request.asset, request.method, request.amount_minor)
         if terms is not None and terms.gate is not None:
             counters = await _counters(conn, plan, request.participant_id, now)
-            with refusals():
+            with as_preconditions():
                 domain.pass_gate(terms.gate, counters, request.amount_minor)
         made = Payout(
             request.program_id,
@@ -74,7 +81,7 @@ async def request_payout(deps: Deps, request: payout_pb2.RequestPayoutRequest) -
         )
         if not await payouts.insert(conn, made):
             raise _taken(request.payout_id)
-        await take(conn, domain.request(made), now)
+        await withdraw(conn, domain.request(made), now)
     return made
 
 
@@ -107,17 +114,17 @@ async def reject_payout(deps: Deps, request: payout_pb2.RejectPayoutRequest) -> 
 
 async def report_payout(deps: Deps, request: payout_pb2.ReportPayoutRequest) -> Payout:
     """A provider's answer, told by the caller."""
-    answer = Answer(_outcome(request), request.provider_reference, request.reason)
+    answer = ProviderAnswer(_outcome(request), request.provider_reference, request.reason)
     return await _answered(deps, request.program_id, request.payout_id, request.attempt, answer)
 
 
-def _outcome(request: payout_pb2.ReportPayoutRequest) -> Outcome:
+def _outcome(request: payout_pb2.ReportPayoutRequest) -> ProviderStatus:
     """The outcome that a report states. INVALID_ARGUMENT where it states none or contradicts itself: what was left out
     neither pays nor fails."""
-    told = _OUTCOMES.get(request.outcome, Outcome.PAID if request.paid else None)
+    told = _OUTCOMES.get(request.outcome, ProviderStatus.PAID if request.paid else None)
     if told is None:
         raise invalid("outcome", f"say what the provider answered: {', '.join(_OUTCOME_NAMES)}")
-    if request.paid and told is not Outcome.PAID:
+    if request.paid and told is not ProviderStatus.PAID:
         name = payout_pb2.PayoutOutcome.Name(request.outcome)
         raise invalid("outcome", f"is {name}, and `paid` is true: leave `paid` out, or say PAYOUT_OUTCOME_PAID")
     return told
@@ -202,15 +209,17 @@ async def _send(deps: Deps, provider: Provider, sent: Payout, versions: Versions
     await _answered(deps, sent.program_id, sent.payout_id, sent.attempts, *_parts(answer))
 
 
-def _parts(answer: Answer) -> list[Answer]:
+def _parts(answer: ProviderAnswer) -> list[ProviderAnswer]:
     """The single answers that a provider gives in one: a provider that is asked again, because its first answer was
     lost, may have paid and got it back since."""
-    return [answer._replace(outcome=Outcome.PAID), answer] if answer.outcome is Outcome.BOUNCED else [answer]
+    return (
+        [answer._replace(outcome=ProviderStatus.PAID), answer] if answer.outcome is ProviderStatus.BOUNCED else [answer]
+    )
 
 
-async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, *answers: Answer) -> Payout:
-    def report(found: Payout) -> tuple[Payout, list[Move]]:
-        moves: list[Move] = []
+async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, *answers: ProviderAnswer) -> Payout:
+    def report(found: Payout) -> tuple[Payout, list[WalletTransfer]]:
+        moves: list[WalletTransfer] = []
         for each in answers:
             found, moved = domain.report(found, attempt, each, deps.clock.now())
             moves += moved
@@ -222,7 +231,7 @@ async def _answered(deps: Deps, program_id: str, payout_id: str, attempt: int, *
 async def _ask_again(deps: Deps, sent: Payout) -> None:
     """Plans the next sending, unless the answer came another way meanwhile."""
 
-    def postpone(found: Payout) -> tuple[Payout, list[Move]]:
+    def postpone(found: Payout) -> tuple[Payout, list[WalletTransfer]]:
         if (found.state, found.attempts, found.send_time) != (sent.state, sent.attempts, sent.send_time):
             return found, []
         return replace(found, send_time=deps.clock.now() + domain.pause(found.sends)), []
@@ -231,12 +240,12 @@ async def _ask_again(deps: Deps, sent: Payout) -> None:
 
 
 async def _change(
-    deps: Deps, program_id: str, payout_id: str, change: Callable[[Payout], tuple[Payout, list[Move]]]
+    deps: Deps, program_id: str, payout_id: str, change: Callable[[Payout], tuple[Payout, list[WalletTransfer]]]
 ) -> Payout:
     """Changes one payout behind its row's lock, and posts what moves."""
     async with deps.database.transaction() as conn:
         found = await _locked(conn, program_id, payout_id)
-        with refusals():
+        with as_preconditions():
             changed, moves = change(found)
         if changed != found:
             await payouts.update(conn, [changed])

@@ -12,13 +12,13 @@ from chassis.parallel import Progress, in_processes
 from services.rewards.commands.counting import ordered
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.course import Course
+from services.rewards.domain.settle.replay import Replay
 from services.rewards.domain.settle.settlement import Revision
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store import history, scratch, tallies
-from services.rewards.store.history import PastFact, Slice
+from services.rewards.store.history import SettledFact, Slice
 from services.rewards.store.plans import PlanShelf
-from services.rewards.store.scratch import Difference
+from services.rewards.store.scratch import RowDifference
 from services.rewards.store.view import SCHEMA, View, one_view, shared_view
 
 FACTS_A_WRITE = 2_000
@@ -37,7 +37,7 @@ class _Task:
 
 
 @dataclass(slots=True)
-class Rebuilt:
+class RebuildResult:
     """What was computed, and where it is not what is stored."""
 
     programs: int = 0
@@ -46,9 +46,9 @@ class Rebuilt:
     rewards: int = 0
     revisions: int = 0
     tallies: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[RowDifference] = field(default_factory=list)
 
-    def add(self, other: "Rebuilt") -> None:
+    def add(self, other: "RebuildResult") -> None:
         """Adds the figures of another part."""
         self.conversions += other.conversions
         self.reversals += other.reversals
@@ -58,7 +58,7 @@ class Rebuilt:
         self.differences += other.differences
 
 
-async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], jobs: int = 0) -> Rebuilt:
+async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], jobs: int = 0) -> RebuildResult:
     """Rebuilds one program, or all for an empty id, on one view of the database, and compares row by row.
 
     `url`: of the owner of the database, for a schema is made and removed again. `begin` gets the number of conversions and
@@ -84,7 +84,7 @@ async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], j
                 await scratch.drop(conn, schema)
     finally:
         await owner.close()
-    total = Rebuilt(programs=len(counted))
+    total = RebuildResult(programs=len(counted))
     for each in parts:
         total.add(each)
     return total
@@ -94,10 +94,10 @@ async def _parts(conn: AsyncConnection, program_id: str, count: int) -> list[Sli
     return await history.slices(conn, program_id, max(CONVERSIONS_A_SLICE, -(-count // SLICES_A_PROGRAM)))
 
 
-async def _rebuild_part(task: _Task, progress: Progress) -> Rebuilt:
+async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
     async with shared_view(task.view) as conn:
         versions = (await PlanShelf().load(conn, [task.part.program_id]))[task.part.program_id]
-        closed = await history.settled_contests(conn, task.part.program_id) if task.counts else []
+        closed = await history.closed_contests(conn, task.part.program_id) if task.counts else []
         rebuilding = _Rebuilding(versions, closed)
         async for fact in history.facts(conn, task.part):
             rebuilding.take(fact)
@@ -115,10 +115,10 @@ class _Rebuilding:
 
     def __init__(self, versions: tuple[Plan, ...], closed: list[tuple[int, str]]) -> None:
         """`closed`: (position, contest) of those whose ranking became final."""
-        self.result = Rebuilt()
+        self.result = RebuildResult()
         self._closed = deque(closed)
         self._versions = versions
-        self._course = Course()
+        self._course = Replay()
         self._rewards: list[Reward] = []
         self._revisions: list[Revision] = []
         self._snapshots: list[tuple[str, str, str | None]] = []
@@ -128,7 +128,7 @@ class _Rebuilding:
         """Whether it is time to write."""
         return len(self._snapshots) + len(self._revisions) >= FACTS_A_WRITE
 
-    def take(self, fact: PastFact) -> None:
+    def take(self, fact: SettledFact) -> None:
         """Computes one fact."""
         past = fact.past
         conversion = past.conversion

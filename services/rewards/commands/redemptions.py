@@ -6,7 +6,7 @@ from upline.rewards.v1 import redemption_pb2
 
 from chassis.errors import already_exists, failed_precondition, invalid, not_found
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.spending import plan_in_force, refusals, take
+from services.rewards.commands.spending import as_preconditions, plan_in_force, withdraw
 from services.rewards.domain.wallet import redemption as domain
 from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
 from services.rewards.store import redemptions, wallets
@@ -51,12 +51,12 @@ async def authorize_redemption(deps: Deps, request: redemption_pb2.AuthorizeRede
                 "NOT_SPENDABLE", f"{request.asset!r} is not an asset of the plan in force", "asset"
             )
         others = await redemptions.of_order(conn, request.program_id, request.order_id)
-        with refusals():
+        with as_preconditions():
             worth = domain.worth_of(terms[request.asset], wanted.authorized_minor, wanted.order_minor, others, terms)
         made = replace(wanted, worth_minor=worth)
         if not await redemptions.insert(conn, made):
             raise _taken(request.redemption_id)
-        await take(conn, domain.authorization(made), now)
+        await withdraw(conn, domain.authorization(made), now)
     return made
 
 
@@ -67,7 +67,7 @@ async def capture_redemption(deps: Deps, request: redemption_pb2.CaptureRedempti
         found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
         if found is None:
             raise not_found("redemption", request.redemption_id)
-        with refusals():
+        with as_preconditions():
             changed, moves = domain.capture(found, asked_minor)
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, deps.clock.now())
@@ -80,7 +80,7 @@ async def void_redemption(deps: Deps, request: redemption_pb2.VoidRedemptionRequ
         found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
         if found is None:
             raise not_found("redemption", request.redemption_id)
-        with refusals():
+        with as_preconditions():
             changed, moves = domain.void(found)
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, deps.clock.now())
@@ -100,7 +100,7 @@ async def refund_redemption(deps: Deps, request: redemption_pb2.RefundRedemption
             if known != (request.redemption_id, asked_minor):
                 raise _refund_taken(request.refund_id)
             return found
-        with refusals():
+        with as_preconditions():
             changed, moves = domain.refund(found, asked_minor)
         added = await redemptions.insert_refund(
             conn,

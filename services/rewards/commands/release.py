@@ -9,21 +9,21 @@ from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.settle.settlement import Posted, let_go, release
+from services.rewards.domain.settle.settlement import PostedReward, let_go, release
 from services.rewards.store import conversions, ledger, waiting
 from services.rewards.store.conversions import key_of
 
 HOLDS_A_TRANSACTION = 500
 DELTAS_A_TRANSACTION = 20_000
 
-Hold = TypeVar("Hold", ledger.Hold, waiting.Hold)
+Hold = TypeVar("Hold", ledger.DueHold, waiting.WaitingHold)
 
 
 async def release_due_holds(deps: Deps) -> int:
     """Releases holds whose time has come; returns how many there were."""
     now = deps.clock.now()
 
-    async def after(last: ledger.Hold | None) -> list[ledger.Hold]:
+    async def after(last: ledger.DueHold | None) -> list[ledger.DueHold]:
         async with deps.database.transaction() as conn:
             return await ledger.due_holds(conn, now, last, HOLDS_A_TRANSACTION)
 
@@ -34,7 +34,7 @@ async def release_ended_waits(deps: Deps) -> int:
     """Releases holds for which everything has happened; returns how many there were."""
     now = deps.clock.now()
 
-    async def after(last: waiting.Hold | None) -> list[waiting.Hold]:
+    async def after(last: waiting.WaitingHold | None) -> list[waiting.WaitingHold]:
         async with deps.database.transaction() as conn:
             return await waiting.ended_holds(conn, now, last, HOLDS_A_TRANSACTION)
 
@@ -68,7 +68,7 @@ async def _release_all(
     return count
 
 
-async def _release_due(deps: Deps, holds: Sequence[ledger.Hold]) -> None:
+async def _release_due(deps: Deps, holds: Sequence[ledger.DueHold]) -> None:
     """The hold's row is locked first and a reversal locks it too, so a reward is released or taken back from its hold, never both."""
     async with deps.database.transaction() as conn:
         due = await ledger.claim_holds(conn, holds)
@@ -92,7 +92,7 @@ async def _release_due(deps: Deps, holds: Sequence[ledger.Hold]) -> None:
         await outbox.append(conn, events.messages(facts))
 
 
-async def _release_ended(deps: Deps, holds: Sequence[waiting.Hold]) -> None:
+async def _release_ended(deps: Deps, holds: Sequence[waiting.WaitingHold]) -> None:
     async with deps.database.transaction() as conn:
         ended = await waiting.claim(conn, holds)
         if not ended:
@@ -118,7 +118,7 @@ async def _release_ended(deps: Deps, holds: Sequence[waiting.Hold]) -> None:
         await outbox.append(conn, events.messages(facts))
 
 
-def _due(posted: list[Posted], due_time: object) -> list[Posted]:
+def _due(posted: list[PostedReward], due_time: object) -> list[PostedReward]:
     return [each for each in posted if each.reward.hold_until == due_time]
 
 

@@ -13,7 +13,7 @@ from chassis import outbox
 from chassis.behind import write_behind
 from services.rewards import events
 from services.rewards.commands import counting, expiry
-from services.rewards.commands.counting import Decided, Pending
+from services.rewards.commands.counting import DecidedPart, PendingConversions
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import Conversion, Reversal
@@ -22,8 +22,8 @@ from services.rewards.domain.settle.debts import owing, spent_from
 from services.rewards.domain.settle.settlement import Accrual, Clawback, claw_back, revised
 from services.rewards.domain.settle.waiting import awaited_events, signal_of, waits_of
 from services.rewards.store import conversions, ledger, plans, tallies, waiting, wallets
-from services.rewards.store.conversions import Kept, Key, key_of
-from services.rewards.wire.events import Recorded, read_facts
+from services.rewards.store.conversions import Key, StoredConversion, key_of
+from services.rewards.wire.events import ArrivedConversion, read_facts
 
 FACTS_A_TRANSACTION = 1_000
 """The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for long."""
@@ -32,7 +32,7 @@ PARTS_AT_ONCE = 2
 PARTS_AHEAD = 2
 """So many decided parts of a transaction may wait to be written: where writing falls behind for a moment, deciding goes on."""
 
-Fact = TypeVar("Fact", Recorded, Reversal)
+Fact = TypeVar("Fact", ArrivedConversion, Reversal)
 Versions = dict[str, tuple[Plan, ...]]
 Locked = Callable[[], None]
 """Says that a transaction has the locks that give its facts their place among all facts of their programs."""
@@ -76,10 +76,10 @@ async def _in_parts(
     return failures
 
 
-async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Recorded]) -> None:
+async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[ArrivedConversion]) -> None:
     async with deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in recorded}
-        await plans.hold_still(conn, program_ids)
+        await plans.pin_versions(conn, program_ids)
         versions = await deps.plans.load(conn, program_ids)
         paying = {
             key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.terms_time)
@@ -106,9 +106,9 @@ async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Recorde
 async def _settle_fresh(
     conn: AsyncConnection,
     versions: Versions,
-    rows: Mapping[Key, tuple[Recorded, int]],
+    rows: Mapping[Key, tuple[ArrivedConversion, int]],
     programs: Collection[str],
-    pending: Pending,
+    pending: PendingConversions,
 ) -> None:
     fresh, awaited = await conversions.merge_new(conn, list(rows.values()))
     late = await conversions.load_reversals(conn, awaited) if awaited else {}
@@ -126,9 +126,9 @@ async def _settle_fresh(
 async def _write_new(
     conn: AsyncConnection,
     versions: Versions,
-    rows: Mapping[Key, tuple[Recorded, int]],
+    rows: Mapping[Key, tuple[ArrivedConversion, int]],
     accruals: list[Accrual],
-    decided: Decided,
+    decided: DecidedPart,
 ) -> None:
     await conversions.copy_new(conn, [rows[key_of(each)] for each in decided.conversions], decided.counted)
     await counting.write(conn, decided.changes)
@@ -140,7 +140,7 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
     async with deps.database.transaction() as conn:
         program_ids = {each.program_id for each in reversals}
         # A version that begins to count may not come in between: what its conversions count is taken back behind the lock.
-        await plans.hold_still(conn, program_ids)
+        await plans.pin_versions(conn, program_ids)
         programs = counting.ordered(await deps.plans.load(conn, program_ids))
         if programs:
             await tallies.lock(conn, programs)
@@ -163,7 +163,7 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
 async def _take_back(
     conn: AsyncConnection,
     versions: Versions,
-    kept: Mapping[Key, Kept | None],
+    kept: Mapping[Key, StoredConversion | None],
     known: Mapping[Key, Sequence[Reversal]],
     new: Sequence[Reversal],
 ) -> None:

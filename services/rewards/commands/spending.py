@@ -10,18 +10,18 @@ from chassis.errors import failed_precondition, not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.plan.plan import Plan, in_force
-from services.rewards.domain.wallet.wallet import EMPTY_POCKET, Move, RefusedError, settle_debt, spend
+from services.rewards.domain.wallet.wallet import EMPTY_POCKET, PreconditionError, WalletTransfer, repay_debt, spend
 from services.rewards.store import wallets
 
 DEBTORS_A_ROUND = 200
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def as_preconditions() -> Iterator[None]:
     """Tells the caller of what the domain refuses."""
     try:
         yield
-    except RefusedError as error:
+    except PreconditionError as error:
         raise failed_precondition(error.reason, str(error)) from error
 
 
@@ -36,15 +36,17 @@ async def plan_in_force(deps: Deps, conn: AsyncConnection, program_id: str, now:
     return plan
 
 
-async def take(conn: AsyncConnection, move: Move, now: datetime, more: Sequence[Move] = ()) -> None:
+async def withdraw(
+    conn: AsyncConnection, move: WalletTransfer, now: datetime, more: Sequence[WalletTransfer] = ()
+) -> None:
     """Posts a move out of AVAILABLE and what follows from it. The wallet is locked; FAILED_PRECONDITION if too little is in it."""
     pockets = await wallets.pockets(conn, move.program_id, [move.participant_id])
-    with refusals():
+    with as_preconditions():
         moves = spend(move, pockets.get((move.participant_id, move.asset), EMPTY_POCKET))
     await wallets.post(conn, [*moves, *more], now)
 
 
-async def settle_debts(deps: Deps) -> int:
+async def repay_debts(deps: Deps) -> int:
     """Settles debts out of what became available since; returns how many wallets owed something of it."""
     async with deps.database.transaction() as conn:
         debtors = await wallets.debtors(conn, DEBTORS_A_ROUND)
@@ -53,10 +55,10 @@ async def settle_debts(deps: Deps) -> int:
         program_id, participant_id = debtor
         async with deps.database.transaction() as conn:
             await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
-            moves: list[Move] = []
+            moves: list[WalletTransfer] = []
             pockets = await wallets.pockets(conn, program_id, [participant_id])
             for (_, asset), pocket in sorted(pockets.items()):
-                moves += settle_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
+                moves += repay_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
             await wallets.post(conn, moves, deps.clock.now())
 
     await one_by_one(debtors, settle)

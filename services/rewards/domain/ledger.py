@@ -11,7 +11,7 @@ MAX_AMOUNT_MINOR = 10**15
 what is reported. So every single amount fits int64 with room for thousands of its kind; what adds many of them up is not bound by int64."""
 
 
-class Place(IntEnum):
+class AccountKind(IntEnum):
     """Accounts. Those of a participant exist once for each participant and asset, the others once a program and asset.
 
     The numbers are stored: never reuse one.
@@ -63,7 +63,7 @@ class TransferKind(IntEnum):
     PAYOUT_BOUNCE = 19
 
 
-PARTICIPANT_PLACES = frozenset({Place.HELD, Place.AVAILABLE, Place.RESERVED, Place.DEBT})
+PARTICIPANT_ACCOUNT_KINDS = frozenset({AccountKind.HELD, AccountKind.AVAILABLE, AccountKind.RESERVED, AccountKind.DEBT})
 
 
 class Transfer(NamedTuple):
@@ -73,15 +73,15 @@ class Transfer(NamedTuple):
     program_id: str
     kind: TransferKind
     participant_id: str
-    debit: Place
-    credit: Place
+    debit: AccountKind
+    credit: AccountKind
     asset: str
     amount_minor: int
     reward_id: str
     cause_id: str
 
 
-Account = tuple[str, str, Place, str]
+Account = tuple[str, str, AccountKind, str]
 """The key of a balance: program, participant (empty for the program's own accounts), place, asset."""
 
 
@@ -118,12 +118,15 @@ def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Acc
             of_people = sums[key] = {}
         of_people[beneficiary_id] = of_people.get(beneficiary_id, 0) + amount_minor
     for (program_id, is_free, asset), of_people in sums.items():
-        place, source = Place.AVAILABLE if is_free else Place.HELD, (program_id, "", Place.ISSUANCE, asset)
+        place, source = (
+            AccountKind.AVAILABLE if is_free else AccountKind.HELD,
+            (program_id, "", AccountKind.ISSUANCE, asset),
+        )
         changes |= {(program_id, each, place, asset): amount_minor for each, amount_minor in of_people.items()}
         changes[source] = changes.get(source, 0) - sum(of_people.values())
     for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
-        source = (program_id, participant_id if debit in PARTICIPANT_PLACES else "", debit, asset)
-        target = (program_id, participant_id if credit in PARTICIPANT_PLACES else "", credit, asset)
+        source = (program_id, participant_id if debit in PARTICIPANT_ACCOUNT_KINDS else "", debit, asset)
+        target = (program_id, participant_id if credit in PARTICIPANT_ACCOUNT_KINDS else "", credit, asset)
         changes[source] = changes.get(source, 0) - amount_minor
         changes[target] = changes.get(target, 0) + amount_minor
     return changes

@@ -12,9 +12,9 @@ from chassis.errors import invalid, not_found
 from chassis.pages import fitting, page_size
 from chassis.times import to_timestamp
 from services.rewards.domain.conversion import Conversion, after
-from services.rewards.domain.decide.deciding import decide, silent
-from services.rewards.domain.decide.decision import SHARE_BIT, Decision, Moved, Outcome
-from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, refused
+from services.rewards.domain.decide.decision import SHARE_BIT, CompressionStep, Decision, Outcome
+from services.rewards.domain.decide.evaluation import decide, silent
+from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, rejected_decision
 from services.rewards.domain.explain.numbers import fraction_text
 from services.rewards.domain.explain.steps import explain_steps
 from services.rewards.domain.explain.words import LOCALES
@@ -24,8 +24,8 @@ from services.rewards.domain.settle.settlement import hold_end
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
 from services.rewards.store import conversions, reading, waiting
-from services.rewards.store.conversions import Kept, key_of
-from services.rewards.store.waiting import NO_REFUSAL
+from services.rewards.store.conversions import StoredConversion, key_of
+from services.rewards.store.waiting import NO_REJECTION
 from services.rewards.wire.plans import currency_digits
 
 _LARGEST_INT64 = 2**63 - 1
@@ -83,7 +83,7 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
     slot = UUID(view.reward_id).int & 0xFFFF
     first, current = (_in_slot(decide(plan, conversion, kept.snapshot), slot) for conversion in (kept.conversion, left))
     if view.rejection_reason:
-        current = refused(current, view.rejection_reason)
+        current = rejected_decision(current, view.rejection_reason)
     return reward_pb2.ExplainRewardResponse(
         reward=reward_message(view),
         derivation=_derivation(plan, kept.conversion, first, locale),
@@ -112,11 +112,13 @@ async def explain_conversion_now(
         versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
         kept = await _require_conversion(conn, request.program_id, request.conversion_id)
         left = await _left(conn, kept)
-        refusal = (await waiting.refused(conn, [key_of(kept.conversion)])).get(key_of(kept.conversion), NO_REFUSAL)
+        rejection = (await waiting.load_rejections(conn, [key_of(kept.conversion)])).get(
+            key_of(kept.conversion), NO_REJECTION
+        )
     plan = versions[kept.plan_version - 1] if kept.plan_version else None
     decisions = [
-        refused(each, refusal.reason)
-        if each.outcome is Outcome.PAID and each.rule.rule_id in refusal.rule_ids
+        rejected_decision(each, rejection.reason)
+        if each.outcome is Outcome.PAID and each.rule.rule_id in rejection.rule_ids
         else each
         for each in (decide(plan, left, kept.snapshot) if plan else [])
     ]
@@ -138,14 +140,14 @@ async def explain_conversion_now(
     )
 
 
-async def _require_conversion(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept:
+async def _require_conversion(conn: AsyncConnection, program_id: str, conversion_id: str) -> StoredConversion:
     kept = await conversions.load(conn, program_id, conversion_id)
     if kept is None:
         raise not_found("conversion", conversion_id)
     return kept
 
 
-async def _left(conn: AsyncConnection, kept: Kept) -> Conversion:
+async def _left(conn: AsyncConnection, kept: StoredConversion) -> Conversion:
     key = key_of(kept.conversion)
     return after(kept.conversion, (await conversions.load_reversals(conn, [key]))[key])
 
@@ -176,7 +178,7 @@ def _derivation(plan: Plan, conversion: Conversion, decision: Decision, locale: 
         exact_minor=fraction_text(Fraction(decision.numerator, decision.denominator)),
         sentence=explain_decision(plan, conversion, decision, digits, locale),
         steps=explain_steps(plan, conversion, decision, digits, locale),
-        distance=next((each.distance for each in decision.steps if isinstance(each, Moved)), 0),
+        distance=next((each.distance for each in decision.steps if isinstance(each, CompressionStep)), 0),
         share=decision.is_share,
     )
     if level.percent is not None:

@@ -11,9 +11,9 @@ from chassis.errors import not_found
 from chassis.parallel import Progress, in_processes
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.course import Course
+from services.rewards.domain.settle.replay import Replay
 from services.rewards.store import history
-from services.rewards.store.history import PastFact, Slice
+from services.rewards.store.history import SettledFact, Slice
 from services.rewards.store.plans import PlanShelf
 from services.rewards.store.view import View, one_view, shared_view
 from services.rewards.wire.plans import read_plan
@@ -26,7 +26,7 @@ Paid = dict[tuple[str, str, str], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PlanDraft:
     """A plan that is not published, for the conversions of one program that occurred in [start, end)."""
 
     program_id: str
@@ -43,7 +43,7 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class _Task:
     view: View
-    draft: Draft
+    draft: PlanDraft
     currency_code: str
     part: Slice
 
@@ -68,7 +68,7 @@ class Simulation:
                 mine[key] = (before[0] + count, before[1] + minor)
 
 
-async def simulate(url: str, draft: Draft, begin: Callable[[int], Progress], jobs: int = 0) -> Simulation:
+async def simulate(url: str, draft: PlanDraft, begin: Callable[[int], Progress], jobs: int = 0) -> Simulation:
     """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before `draft.start`.
 
     Where it counts something, facts come in the order in which they were settled, and those of a time when nothing was counted in
@@ -124,10 +124,10 @@ class _Running:
     def __init__(self, plan: Plan) -> None:
         self.conversion_ids: list[str] = []
         self._plan = plan
-        self._course = Course()
+        self._course = Replay()
         self._total: Paid = {}
 
-    def take(self, fact: PastFact) -> None:
+    def take(self, fact: SettledFact) -> None:
         """Decides one fact."""
         conversion = fact.past.conversion
         if fact.change is None:

@@ -8,7 +8,7 @@ from chassis.errors import invalid
 from chassis.ids import id_time
 from chassis.pages import page_size
 from chassis.times import to_datetime, to_timestamp
-from services.rewards.domain.ledger import PARTICIPANT_PLACES, Place
+from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import reading
@@ -31,10 +31,10 @@ async def get_wallet(deps: QueryDeps, request: wallet_pb2.GetWalletRequest) -> w
             wallet_pb2.Balance(
                 asset=code,
                 minor_digits=digits,
-                held_minor=found.get((code, Place.HELD), 0),
-                available_minor=found.get((code, Place.AVAILABLE), 0),
-                reserved_minor=found.get((code, Place.RESERVED), 0),
-                debt_minor=-found.get((code, Place.DEBT), 0),
+                held_minor=found.get((code, AccountKind.HELD), 0),
+                available_minor=found.get((code, AccountKind.AVAILABLE), 0),
+                reserved_minor=found.get((code, AccountKind.RESERVED), 0),
+                debt_minor=-found.get((code, AccountKind.DEBT), 0),
             )
             for code, digits in asset_digits(versions).items()
         ]
@@ -70,8 +70,8 @@ def _transfer_message(row: Any) -> wallet_pb2.Transfer:
 
 def account_name(place: int, participant_id: str) -> str:
     """`issuance` and the like, or `held:` and the like and the participant."""
-    name = Place(place).name.lower()
-    return f"{name}:{participant_id}" if place in PARTICIPANT_PLACES else name
+    name = AccountKind(place).name.lower()
+    return f"{name}:{participant_id}" if place in PARTICIPANT_ACCOUNT_KINDS else name
 
 
 def asset_digits(versions: tuple[Plan, ...]) -> dict[str, int]:

@@ -8,8 +8,8 @@ from chassis.server import Context
 from services.rewards.commands import payouts
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps
+from services.rewards.queries.payout_report import get_settlement_report
 from services.rewards.queries.payouts import get_payout, list_payouts
-from services.rewards.queries.settlement import get_settlement_report
 from services.rewards.wire.payouts import batch_csv, payout_message
 
 

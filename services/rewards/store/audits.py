@@ -299,7 +299,7 @@ _COUNTS = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """Something that does not hold."""
 
     check: str
@@ -321,11 +321,11 @@ class Audit:
     transfer_count: int
     account_count: int
     reward_count: int
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class TallyLimit:
     """How much a tally may say: of a cap or budget, in minor units, the largest amount that any version of its plan gives it."""
 
     program_id: str
@@ -333,7 +333,7 @@ class Limit:
     amount_minor: int
 
 
-async def run(conn: AsyncConnection, program_id: str, now: datetime, limits: Sequence[Limit]) -> Audit:
+async def run(conn: AsyncConnection, program_id: str, now: datetime, limits: Sequence[TallyLimit]) -> Audit:
     """Runs every check, in a transaction that shows one snapshot throughout.
 
     What no program can be named for, dead letters and the outbox, is told whatever program is asked for.
@@ -351,6 +351,6 @@ async def run(conn: AsyncConnection, program_id: str, now: datetime, limits: Seq
     findings = []
     for name, statement in _CHECKS.items():
         rows = await conn.execute(statement, {each: scope[each] for each in statement.compile().params})
-        findings += [Finding(name, row.program_id, row.subject, row.detail) for row in rows]
+        findings += [AuditFinding(name, row.program_id, row.subject, row.detail) for row in rows]
     counts = (await conn.execute(_COUNTS, {"program_id": program_id})).one()
     return Audit(counts.transfer_count, counts.account_count, counts.reward_count, tuple(findings[:MAX_FINDINGS]))

@@ -87,7 +87,7 @@ async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Cont
         parameters = {
             "program_id": program_id,
             "contest_ids": [each.contest_id for each in contests],
-            "due_times": [each.settle_time for each in contests],
+            "due_times": [each.close_time for each in contests],
         }
         await conn.execute(_EXPECT, parameters)
 

@@ -13,7 +13,7 @@ from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.settle.settlement import FIRST_POSITION, first_reward_id, reward_prefix
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot, from_json
 from services.rewards.store.copying import NULL, copy_lines, escape, escape_once
-from services.rewards.wire.events import Recorded, read_conversion
+from services.rewards.wire.events import ArrivedConversion, read_conversion
 
 Key = tuple[str, str]
 """(program_id, conversion_id)."""
@@ -86,7 +86,7 @@ _LOAD_REVERSALS = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredConversion:
     """A conversion as kept, with the version that pays it (0: none)."""
 
     conversion: Conversion
@@ -94,14 +94,16 @@ class Kept:
     snapshot: Snapshot = EMPTY
 
 
-class Counted(NamedTuple):
+class CountedPosition(NamedTuple):
     """When a conversion was settled among those of its program, and with which tallies; None where nothing is counted."""
 
     position: int | None = None
     snapshot: str | None = None
 
 
-async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]], counted: Mapping[Key, Counted]) -> None:
+async def copy_new(
+    conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]], counted: Mapping[Key, CountedPosition]
+) -> None:
     """Adds conversions with their plan versions. psycopg.errors.UniqueViolation if one is there already."""
     await copy_lines(
         conn,
@@ -116,7 +118,7 @@ async def copy_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]], 
     )
 
 
-async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]]) -> tuple[set[Key], set[Key]]:
+async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]]) -> tuple[set[Key], set[Key]]:
     """Adds those conversions that are not there yet; returns their keys, and the keys of those a reversal was waiting for."""
     ordered = sorted(rows, key=lambda row: key_of(row[0].conversion))
     result = await conn.execute(
@@ -138,7 +140,7 @@ async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[Recorded, int]])
     )
 
 
-async def keep_counted(conn: AsyncConnection, counted: Mapping[Key, Counted]) -> None:
+async def keep_counted(conn: AsyncConnection, counted: Mapping[Key, CountedPosition]) -> None:
     """Notes of conversions that were just added when and with which tallies they were settled."""
     ordered = sorted(counted)
     await conn.execute(
@@ -152,7 +154,7 @@ async def keep_counted(conn: AsyncConnection, counted: Mapping[Key, Counted]) ->
     )
 
 
-async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kept | None]:
+async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, StoredConversion | None]:
     """Locks conversions, leaving a place for those that have not arrived: None for these."""
     ordered = sorted(set(keys))
     parameters = {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]}
@@ -160,20 +162,20 @@ async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key,
     return {(row.program_id, row.conversion_id): _kept(row) for row in await conn.execute(_READ_LOCKED, parameters)}
 
 
-async def load(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept | None:
+async def load(conn: AsyncConnection, program_id: str, conversion_id: str) -> StoredConversion | None:
     """One conversion; None if it has not arrived."""
     row = (await conn.execute(_READ, {"program_id": program_id, "conversion_id": conversion_id})).one_or_none()
     return None if row is None else _kept(row)
 
 
-async def load_of_reward(conn: AsyncConnection, program_id: str, reward_id: str) -> Kept | None:
+async def load_of_reward(conn: AsyncConnection, program_id: str, reward_id: str) -> StoredConversion | None:
     """The conversion that a reward is for; None if no conversion can have a reward of this id."""
     parameters = {"program_id": program_id, "first_reward_id": first_reward_id(reward_id)}
     row = (await conn.execute(_READ_BY_REWARD, parameters)).one_or_none()
     return None if row is None else _kept(row)
 
 
-async def load_many(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Kept]:
+async def load_many(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, StoredConversion]:
     """Those of the conversions that have arrived."""
     ordered = sorted(set(keys))
     rows = await conn.execute(
@@ -242,15 +244,15 @@ def _write_lines(lines: Sequence[tuple[str, int]]) -> str | None:
     return json.dumps(lines, ensure_ascii=False, separators=(",", ":")) if lines else None
 
 
-def _counted_columns(counted: Counted | None) -> str:
+def _counted_columns(counted: CountedPosition | None) -> str:
     if counted is None:
         return _NOTHING_COUNTED
     position = NULL if counted.position is None else counted.position
     return f"\t{position}\t{NULL if counted.snapshot is None else escape_once(counted.snapshot)}"
 
 
-def _kept(row: Any) -> Kept | None:
+def _kept(row: Any) -> StoredConversion | None:
     if row.event is None:
         return None
     conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(row.event)))
-    return Kept(conversion, row.plan_version, EMPTY if row.snapshot is None else from_json(row.snapshot))
+    return StoredConversion(conversion, row.plan_version, EMPTY if row.snapshot is None else from_json(row.snapshot))

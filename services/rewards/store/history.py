@@ -81,7 +81,7 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class SettledConversion:
     """A conversion that was settled."""
 
     conversion: Conversion
@@ -101,10 +101,10 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class PastFact:
+class SettledFact:
     """A conversion that was settled, or one of the reversals that took it back, or that a person refused rewards for it."""
 
-    past: Past
+    past: SettledConversion
     change: Reversal | Rejection | None
     """None for the conversion itself."""
     position: int | None
@@ -126,37 +126,37 @@ async def slices(conn: AsyncConnection, program_id: str, size: int) -> list[Slic
     return [Slice(program_id, after, up_to) for after, up_to in zip(["", *bounds], [*bounds, _LAST_TEXT], strict=True)]
 
 
-async def settled_contests(conn: AsyncConnection, program_id: str) -> list[tuple[int, str]]:
+async def closed_contests(conn: AsyncConnection, program_id: str) -> list[tuple[int, str]]:
     """(position, contest) of those whose ranking became final, in this order."""
     return [(row.position, row.contest_id) for row in await conn.execute(_SETTLED, {"program_id": program_id})]
 
 
-async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[PastFact]:
+async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledFact]:
     """The facts of a slice in the order in which they were settled.
 
     A reversal that was there before its conversion took effect with it, so it comes right behind it.
     """
     # Changes that take effect later, each with its position, which tells those of one moment apart.
-    waiting: list[tuple[Moment, int, PastFact]] = []
+    waiting: list[tuple[Moment, int, SettledFact]] = []
     first = (await conn.execute(_FIRST_POSITION, {"program_id": part.program_id})).scalar_one()
     async for past in _in_turn(_pasts(conn, part)):
         moment = _moment(past)
         while waiting and waiting[0][0] < moment:  # of one instant, conversions come first: so they are settled too
             yield heapq.heappop(waiting)[2]
-        yield PastFact(past, None, past.position)
+        yield SettledFact(past, None, past.position)
         last = past.conversion.record_time
         for reversal, position in past.reversals:
             if past.position is not None and position < past.position:
-                yield PastFact(past, reversal, past.position)
+                yield SettledFact(past, reversal, past.position)
                 continue
             # Before anything was counted, all is in the order of recording, but those of one conversion as they were settled.
             last = max(last, reversal.record_time)
             at = position if first is not None and position > first else None
-            heapq.heappush(waiting, (_moment_of(at, last), position, PastFact(past, reversal, at)))
+            heapq.heappush(waiting, (_moment_of(at, last), position, SettledFact(past, reversal, at)))
         if past.rejection is not None:
             rejection, position = past.rejection
             then = _moment_of(position, rejection.moment)
-            heapq.heappush(waiting, (then, position, PastFact(past, rejection, position)))
+            heapq.heappush(waiting, (then, position, SettledFact(past, rejection, position)))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
@@ -173,11 +173,11 @@ async def paid(
     return {(rule_id, person, asset): (count, minor) for rule_id, person, asset, count, minor in rows}
 
 
-async def _in_turn(pasts: AsyncIterator[Past]) -> AsyncIterator[Past]:
+async def _in_turn(pasts: AsyncIterator[SettledConversion]) -> AsyncIterator[SettledConversion]:
     """The same conversions, where those without a position that were recorded at one instant are put into the order of
     the calls that recorded them, which their events tell. One instant is a microsecond: there are as many of them as
     calls end in it, by a thousand."""
-    alike: list[Past] = []
+    alike: list[SettledConversion] = []
     async for past in pasts:
         if alike and _moment(past) != _moment(alike[0]):
             for each in sorted(alike, key=lambda each: each.conversion.turn):
@@ -188,7 +188,7 @@ async def _in_turn(pasts: AsyncIterator[Past]) -> AsyncIterator[Past]:
         yield each
 
 
-async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
+async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledConversion]:
     parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
     raw = await psycopg_connection(conn)
     # A cursor of the server: a history may not fit into memory.
@@ -198,10 +198,10 @@ async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[Past]:
             for conversion_id, event, version, position, snapshot, rule_ids, decide_time, decided, *reversals in rows:
                 conversion = read_conversion(events_pb2.ConversionRecorded.FromString(event))
                 taken = _reversals(part.program_id, conversion_id, reversals) if reversals[0] else ()
-                refused = None
+                rejected = None
                 if rule_ids:
-                    refused = Rejection(part.program_id, conversion_id, tuple(rule_ids), decide_time), decided
-                yield Past(conversion, version, position, snapshot, taken, refused)
+                    rejected = Rejection(part.program_id, conversion_id, tuple(rule_ids), decide_time), decided
+                yield SettledConversion(conversion, version, position, snapshot, taken, rejected)
 
 
 def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple[tuple[Reversal, int], ...]:
@@ -211,7 +211,7 @@ def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple
     )
 
 
-def _moment(past: Past) -> Moment:
+def _moment(past: SettledConversion) -> Moment:
     return _moment_of(past.position, past.conversion.record_time)
 
 

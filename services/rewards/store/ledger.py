@@ -7,16 +7,22 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.ledger import Account, Place, Reward, Transfer, deltas
-from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, Posted, Revision, reward_prefix
+from services.rewards.domain.ledger import Account, AccountKind, Reward, Transfer, deltas
+from services.rewards.domain.settle.settlement import (
+    FIRST_POSITION,
+    LAST_POSITION,
+    PostedReward,
+    Revision,
+    reward_prefix,
+)
 from services.rewards.store.conversions import Key, key_of
 from services.rewards.store.copying import NULL, copy_lines, escape
 
 MAX_DELTA_MINOR = 2**63 - 1
 
-Hold = tuple[str, str, datetime]
+DueHold = tuple[str, str, datetime]
 """(program_id, conversion_id, due_time)."""
-_BEFORE_ALL: Hold = ("", "", datetime(1, 1, 1, tzinfo=UTC))
+_BEFORE_ALL: DueHold = ("", "", datetime(1, 1, 1, tzinfo=UTC))
 
 _COPY_REWARDS = (
     "COPY reward (beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor,"
@@ -130,7 +136,7 @@ async def lock_holds(conn: AsyncConnection, conversions: Iterable[Conversion]) -
 
 async def load_posted(
     conn: AsyncConnection, conversions: Sequence[Conversion], held: set[tuple[str, str, datetime]]
-) -> dict[Key, list[Posted]]:
+) -> dict[Key, list[PostedReward]]:
     """The rewards of conversions as they stand, in the order of rules and levels. `held`: holds that have not ended."""
     times = {key_of(each): each.record_time for each in conversions}
     places = [(person, each, reward_prefix(each)) for each in conversions for person in each.people]
@@ -144,20 +150,20 @@ async def load_posted(
             "last_ids": [prefix + LAST_POSITION for _, _, prefix in places],
         },
     )
-    found: dict[Key, list[Posted]] = {key: [] for key in times}
+    found: dict[Key, list[PostedReward]] = {key: [] for key in times}
     for row in rows:
         key = (row.program_id, row.conversion_id)
         found[key].append(
-            Posted(
+            PostedReward(
                 reward_of(row, times[key]),
                 row.amount_minor + row.revised_minor,
-                Place.HELD if (*key, row.hold_until) in held else Place.AVAILABLE,
+                AccountKind.HELD if (*key, row.hold_until) in held else AccountKind.AVAILABLE,
             )
         )
     return found
 
 
-async def due_holds(conn: AsyncConnection, now: datetime, after: Hold | None, limit: int) -> list[Hold]:
+async def due_holds(conn: AsyncConnection, now: datetime, after: DueHold | None, limit: int) -> list[DueHold]:
     """Holds that have ended, those first that ended first, from the one `after` on; passes over those another process releases."""
     program_id, conversion_id, due_time = after or _BEFORE_ALL
     names = {"after_program": program_id, "after_conversion": conversion_id, "after_time": due_time}
@@ -165,13 +171,13 @@ async def due_holds(conn: AsyncConnection, now: datetime, after: Hold | None, li
     return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
 
 
-async def claim_holds(conn: AsyncConnection, holds: Sequence[Hold]) -> list[Hold]:
+async def claim_holds(conn: AsyncConnection, holds: Sequence[DueHold]) -> list[DueHold]:
     """Locks those of the holds that have not ended meanwhile; passes over those another process releases."""
     rows = await conn.execute(_CLAIM, _columns(holds))
     return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
 
 
-async def end_holds(conn: AsyncConnection, holds: Sequence[Hold]) -> None:
+async def end_holds(conn: AsyncConnection, holds: Sequence[DueHold]) -> None:
     """Removes holds."""
     await conn.execute(_END_HOLDS, _columns(holds))
 
@@ -201,7 +207,7 @@ def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
     )
 
 
-def _columns(holds: Sequence[Hold]) -> dict[str, list[object]]:
+def _columns(holds: Sequence[DueHold]) -> dict[str, list[object]]:
     return {
         "program_ids": [each[0] for each in holds],
         "conversion_ids": [each[1] for each in holds],

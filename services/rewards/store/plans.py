@@ -124,7 +124,7 @@ async def lock(conn: AsyncConnection, program_id: str) -> None:
     await conn.execute(_LOCK, {"program_id": program_id})
 
 
-async def hold_still(conn: AsyncConnection, program_ids: Collection[str]) -> None:
+async def pin_versions(conn: AsyncConnection, program_ids: Collection[str]) -> None:
     """Keeps new versions of the programs out until the transaction ends, and waits for those on their way in.
 
     Without it, a conversion could be paid by the version before while the next one, in force already, is being committed.

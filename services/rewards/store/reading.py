@@ -11,7 +11,7 @@ from chassis.ids import least_id
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
 from services.rewards.domain.settle.waiting import is_mark
-from services.rewards.store.waiting import Approval
+from services.rewards.store.waiting import ApprovalState
 
 _REWARD_COLUMNS = """
     r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor, r.hold_until,
@@ -251,6 +251,6 @@ def _view(row: Row[Any]) -> RewardView:
         row.plan_version,
         row.held,
         (row.until_event or "") if row.held else "",
-        row.approval == Approval.PENDING,
+        row.approval == ApprovalState.PENDING,
         row.reason or "",
     )

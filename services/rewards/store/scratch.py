@@ -29,7 +29,7 @@ _IN_SLICE = "program_id = :program_id AND conversion_id > :after AND conversion_
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RowDifference:
     """A row that should be there and is not, or is there and should not be; one of the two sides is empty or both differ."""
 
     program_id: str
@@ -99,7 +99,7 @@ async def write(
     )
 
 
-async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[Difference]:
+async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[RowDifference]:
     """Every row of the slice that is not stored as it was computed. In the transaction that computed it."""
     for name in COPIED[:2]:
         await conn.execute(text(f"ANALYZE {schema}.{name}"))
@@ -146,7 +146,7 @@ async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[Diffe
             text(statement), {name: parameters[name] for name in text(statement).compile().params}
         )
         found += [
-            Difference(part.program_id, row.conversion_id, table, row.key, row.stored or "", row.rebuilt or "")
+            RowDifference(part.program_id, row.conversion_id, table, row.key, row.stored or "", row.rebuilt or "")
             for row in rows
         ]
     return found

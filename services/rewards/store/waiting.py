@@ -13,7 +13,7 @@ from services.rewards.domain.settle.waiting import Ended, Signal, Wait
 from services.rewards.store.conversions import Key
 
 
-class Approval(IntEnum):
+class ApprovalState(IntEnum):
     """Where a person's approval stands. The numbers are stored."""
 
     NOT_NEEDED = 0
@@ -22,10 +22,10 @@ class Approval(IntEnum):
     REJECTED = 3
 
 
-Hold = tuple[datetime, str, str, datetime]
+WaitingHold = tuple[datetime, str, str, datetime]
 """(earliest, program_id, conversion_id, mark)."""
 _FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
-_BEFORE_ALL: Hold = (_FIRST_TIME, "", "", _FIRST_TIME)
+_BEFORE_ALL: WaitingHold = (_FIRST_TIME, "", "", _FIRST_TIME)
 
 _INSERT = text("""
     INSERT INTO hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest, occurred_at)
@@ -100,15 +100,15 @@ _REFUSED = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ApprovalRequest:
     """What a person was asked about a conversion's rewards by one rule."""
 
     mark: datetime
     rule_id: str
-    approval: Approval
+    approval: ApprovalState
 
 
-class Refusal(NamedTuple):
+class StoredRejection(NamedTuple):
     """A person's no."""
 
     rule_ids: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class Refusal(NamedTuple):
     reason: str = ""
 
 
-NO_REFUSAL = Refusal()
+NO_REJECTION = StoredRejection()
 
 
 async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[Signal]) -> None:
@@ -134,7 +134,9 @@ async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[S
                 "rule_ids": [each.rule_id for each in waits],
                 "buyer_ids": [each.buyer_id for each in waits],
                 "event_types": [each.event_type for each in waits],
-                "approvals": [int(Approval.PENDING if each.needs_approval else Approval.NOT_NEEDED) for each in waits],
+                "approvals": [
+                    int(ApprovalState.PENDING if each.needs_approval else ApprovalState.NOT_NEEDED) for each in waits
+                ],
                 "earliests": [each.earliest for each in waits],
                 "occurred_ats": [each.occurred_at for each in waits],
             },
@@ -160,7 +162,7 @@ async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[S
         )
 
 
-async def ended_holds(conn: AsyncConnection, now: datetime, after: Hold | None, limit: int) -> list[Hold]:
+async def ended_holds(conn: AsyncConnection, now: datetime, after: WaitingHold | None, limit: int) -> list[WaitingHold]:
     """Holds for which everything has happened, from the one `after` on; passes over those another process releases."""
     earliest, program_id, conversion_id, mark = after or _BEFORE_ALL
     names = {"after_program": program_id, "after_conversion": conversion_id, "after_mark": mark}
@@ -168,7 +170,7 @@ async def ended_holds(conn: AsyncConnection, now: datetime, after: Hold | None, 
     return [(row.earliest, row.program_id, row.conversion_id, row.mark) for row in rows]
 
 
-async def claim(conn: AsyncConnection, holds: Sequence[Hold]) -> list[Ended]:
+async def claim(conn: AsyncConnection, holds: Sequence[WaitingHold]) -> list[Ended]:
     """Locks those of the holds that nobody released meanwhile; passes over those another process releases."""
     rows = await conn.execute(
         _CLAIM,
@@ -194,17 +196,17 @@ async def end(conn: AsyncConnection, ended: Sequence[Ended]) -> None:
     )
 
 
-async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[Decision]:
+async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
     """What persons were asked about a conversion; it stays as it is until the transaction ends."""
     rows = await conn.execute(_LOCK_FOR_APPROVAL, {"program_id": program_id, "conversion_id": conversion_id})
-    return [Decision(row.mark, row.rule_id, Approval(row.approval)) for row in rows]
+    return [ApprovalRequest(row.mark, row.rule_id, ApprovalState(row.approval)) for row in rows]
 
 
 async def decide(
     conn: AsyncConnection,
     program_id: str,
     conversion_id: str,
-    approval: Approval,
+    approval: ApprovalState,
     now: datetime,
     reason: str = "",
     position: int | None = None,
@@ -216,14 +218,14 @@ async def decide(
     )
 
 
-async def refused(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, Refusal]:
+async def load_rejections(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, StoredRejection]:
     """What a person refused of these conversions."""
     if not keys:
         return {}
     rows = await conn.execute(
         _REFUSED, {"program_ids": [each[0] for each in keys], "conversion_ids": [each[1] for each in keys]}
     )
-    return {(row.program_id, row.conversion_id): Refusal(tuple(row.rule_ids), row.reason) for row in rows}
+    return {(row.program_id, row.conversion_id): StoredRejection(tuple(row.rule_ids), row.reason) for row in rows}
 
 
 async def pending(

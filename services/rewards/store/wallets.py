@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import id_at
-from services.rewards.domain.ledger import Place
-from services.rewards.domain.wallet.wallet import Move, Pocket, changes
+from services.rewards.domain.ledger import AccountKind
+from services.rewards.domain.wallet.wallet import Pocket, WalletTransfer, changes
 
 WALLET_LOCKS = 1024
 
@@ -85,7 +85,7 @@ async def pockets(conn: AsyncConnection, program_id: str, participants: Iterable
     return {(row.participant_id, row.asset): Pocket(int(row.available_minor), int(row.debt_minor)) for row in rows}
 
 
-async def post(conn: AsyncConnection, moves: Sequence[Move], moment: datetime) -> None:
+async def post(conn: AsyncConnection, moves: Sequence[WalletTransfer], moment: datetime) -> None:
     """Writes moves, dated `moment`, in the caller's transaction."""
     if not moves:
         return
@@ -117,7 +117,11 @@ async def post(conn: AsyncConnection, moves: Sequence[Move], moment: datetime) -
     )
     # What comes back is as old as it was: something of it may expire earlier than what was looked at last.
     for each in moves:
-        if each.credit is Place.AVAILABLE and each.debit in {Place.RESERVED, Place.REDEEMED, Place.PAID_OUT}:
+        if each.credit is AccountKind.AVAILABLE and each.debit in {
+            AccountKind.RESERVED,
+            AccountKind.REDEEMED,
+            AccountKind.PAID_OUT,
+        }:
             await conn.execute(
                 _LOOK_AGAIN,
                 {"program_id": each.program_id, "participant_id": each.participant_id, "asset": each.asset},

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.rewards.domain.plan.condition import OTHER_TEXT, Variable
-from services.rewards.wire.syntax import Kind, Node
+from services.rewards.wire.syntax import NodeKind, SyntaxNode
 
 _LOGIC: Final = frozenset({"_&&_", "_||_", "!_", "_?_:_"})
 _EQUAL: Final = frozenset({"_==_", "_!=_"})
@@ -25,7 +25,7 @@ class _NotSimpleError(Exception):
     """The condition asks for more than can be told by trying."""
 
 
-def alternatives(root: Node) -> Mapping[Variable, frozenset[object]] | None:
+def alternatives(root: SyntaxNode) -> Mapping[Variable, frozenset[object]] | None:
     """Values by variable; None where they cannot be told."""
     found: dict[Variable, set[object]] = {}
     try:
@@ -35,26 +35,26 @@ def alternatives(root: Node) -> Mapping[Variable, frozenset[object]] | None:
     return {variable: frozenset(values) for variable, values in found.items()}
 
 
-def _truth(node: Node, found: dict[Variable, set[object]]) -> None:
+def _truth(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
     """A part that is true or not."""
-    if node.kind is Kind.CONSTANT and isinstance(node.value, bool):
+    if node.kind is NodeKind.CONSTANT and isinstance(node.value, bool):
         return
-    if node.kind is Kind.NAME:
+    if node.kind is NodeKind.NAME:
         _add(found, (node.name, ""), _TRUTHS)
-    elif node.kind is Kind.HAS:
+    elif node.kind is NodeKind.HAS:
         _add(found, _entry(node.parts[0], node.name), (OTHER_TEXT,))
-    elif node.kind is Kind.CALL and node.name in _LOGIC:
+    elif node.kind is NodeKind.CALL and node.name in _LOGIC:
         for part in node.parts:
             _truth(part, found)
-    elif node.kind is Kind.CALL and node.name in _EQUAL | _ORDER and len(node.parts) == 2:
+    elif node.kind is NodeKind.CALL and node.name in _EQUAL | _ORDER and len(node.parts) == 2:
         _compared(node, found)
-    elif node.kind is Kind.CALL and node.name == "@in" and len(node.parts) == 2:
+    elif node.kind is NodeKind.CALL and node.name == "@in" and len(node.parts) == 2:
         _contained(*node.parts, found)
     else:
         raise _NotSimpleError
 
 
-def _compared(node: Node, found: dict[Variable, set[object]]) -> None:
+def _compared(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
     """A variable, or a truth, beside a constant."""
     one, other = node.parts
     if _constant(one) is not None:
@@ -68,9 +68,9 @@ def _compared(node: Node, found: dict[Variable, set[object]]) -> None:
         _add(found, _variable(one), _around(value))
 
 
-def _contained(item: Node, whole: Node, found: dict[Variable, set[object]]) -> None:
+def _contained(item: SyntaxNode, whole: SyntaxNode, found: dict[Variable, set[object]]) -> None:
     """A variable in a list of constants, or a key in a map."""
-    if whole.kind is Kind.LIST:
+    if whole.kind is NodeKind.LIST:
         for each in whole.parts:
             value = _constant(each)
             if value is None or isinstance(value, bool):
@@ -91,11 +91,11 @@ def _around(value: object) -> tuple[object, ...]:
     return value, OTHER_TEXT
 
 
-def _constant(node: Node) -> object:
+def _constant(node: SyntaxNode) -> object:
     """The value of a constant, or of a time that is written out; None for anything else."""
-    if node.kind is Kind.CONSTANT:
+    if node.kind is NodeKind.CONSTANT:
         return node.value
-    if node.kind is Kind.CALL and node.name == "timestamp" and len(node.parts) == 1:
+    if node.kind is NodeKind.CALL and node.name == "timestamp" and len(node.parts) == 1:
         text = node.parts[0].value
         try:
             moment = datetime.fromisoformat(text) if isinstance(text, str) else None
@@ -105,19 +105,19 @@ def _constant(node: Node) -> object:
     return None
 
 
-def _variable(node: Node) -> Variable:
-    if node.kind is Kind.NAME:
+def _variable(node: SyntaxNode) -> Variable:
+    if node.kind is NodeKind.NAME:
         return node.name, ""
-    if node.kind is Kind.FIELD:
+    if node.kind is NodeKind.FIELD:
         return _entry(node.parts[0], node.name)
-    if node.kind is Kind.CALL and node.name == "_[_]" and isinstance(node.parts[1].value, str):
+    if node.kind is NodeKind.CALL and node.name == "_[_]" and isinstance(node.parts[1].value, str):
         return _entry(node.parts[0], node.parts[1].value)
     raise _NotSimpleError
 
 
-def _entry(whole: Node, key: str) -> Variable:
+def _entry(whole: SyntaxNode, key: str) -> Variable:
     """An entry of a map that is a variable. Without a key it could not be told from a variable by itself."""
-    if whole.kind is not Kind.NAME or not key:
+    if whole.kind is not NodeKind.NAME or not key:
         raise _NotSimpleError
     return whole.name, key
 

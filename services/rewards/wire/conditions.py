@@ -16,12 +16,12 @@ from typing import Final, cast
 from cel_expr_python import cel
 from upline.attribution.v1 import conversion_pb2
 
-from services.rewards.domain.decide.facts import DAYS_SINCE_BIND, LINE
+from services.rewards.domain.decide.inputs import DAYS_SINCE_BIND, LINE
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, ConditionError, Variable
 from services.rewards.wire.alternatives import alternatives
 from services.rewards.wire.problems import Problems
-from services.rewards.wire.syntax import Kind, Node, tree_of
+from services.rewards.wire.syntax import NodeKind, SyntaxNode, tree_of
 
 AMOUNT: Final = "amount"
 """What somebody asks to be paid out, in minor units."""
@@ -148,7 +148,7 @@ class CelCondition:
         return alternatives(self.tree)
 
     @property
-    def tree(self) -> Node:
+    def tree(self) -> SyntaxNode:
         """The condition's syntax tree."""
         return tree_of(self._expression.serialize())
 
@@ -276,7 +276,7 @@ def _wrong_patterns(condition: CelCondition) -> Iterable[str]:
     if "matches" not in condition.text:
         return
     for node in condition.tree.walk():
-        pattern = node.parts[-1] if node.kind is Kind.CALL and node.name == "matches" else None
+        pattern = node.parts[-1] if node.kind is NodeKind.CALL and node.name == "matches" else None
         if pattern is None or not isinstance(pattern.value, str):
             continue
         result = _MATCHER.eval(None, {_PATTERN: pattern.value}).value()

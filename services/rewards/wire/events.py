@@ -14,7 +14,7 @@ _REASONS = conversion_pb2.AttributionReason.DESCRIPTOR
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ArrivedConversion:
     """A conversion that arrived, with the bytes to keep."""
 
     conversion: Conversion
@@ -26,19 +26,19 @@ class UnknownFactError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FactBatch:
     """The facts that messages tell, in the order in which they take effect; a fact that stands in them twice comes
     once."""
 
-    recorded: list[Recorded]
+    recorded: list[ArrivedConversion]
     reversals: list[Reversal]
     unreadable: list[ValueError]
     """Why other facts cannot be settled."""
 
 
-def read_facts(payloads: Sequence[bytes]) -> Facts:
+def read_facts(payloads: Sequence[bytes]) -> FactBatch:
     """Decodes messages of stream CONVERSIONS. Raises google.protobuf.message.DecodeError for what is no message."""
-    recorded: dict[tuple[str, str], Recorded] = {}
+    recorded: dict[tuple[str, str], ArrivedConversion] = {}
     reversals: dict[tuple[str, str], Reversal] = {}
     unreadable: list[ValueError] = []
     for payload in payloads:
@@ -48,7 +48,7 @@ def read_facts(payloads: Sequence[bytes]) -> Facts:
                 if kind == "recorded":
                     conversion = read_conversion(event.recorded)
                     key = (conversion.program_id, conversion.conversion_id)
-                    recorded[key] = Recorded(conversion, event.recorded.SerializeToString())
+                    recorded[key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
                 elif kind == "reversed":
                     reversal = read_reversal(event.reversed)
                     reversals[reversal.program_id, reversal.reversal_id] = reversal
@@ -56,7 +56,7 @@ def read_facts(payloads: Sequence[bytes]) -> Facts:
                     unreadable.append(UnknownFactError(f"event {event.event_id!r} tells nothing this version knows"))
             except ValueError as error:
                 unreadable.append(error)
-    return Facts(
+    return FactBatch(
         sorted(recorded.values(), key=lambda each: each.conversion.turn),
         sorted(reversals.values(), key=lambda each: each.turn),
         unreadable,

@@ -13,7 +13,7 @@ from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.wire.allotments import read_allotments
 from services.rewards.wire.assets import asset_message, read_assets
 from services.rewards.wire.conditions import Compiler
-from services.rewards.wire.counting import read_budgets, read_contests, read_counters
+from services.rewards.wire.counters import read_budgets, read_contests, read_counters
 from services.rewards.wire.currencies import currency_digits
 from services.rewards.wire.plan_context import PlanContext
 from services.rewards.wire.problems import Problems

@@ -8,7 +8,7 @@ from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount
-from services.rewards.domain.plan.audience import Audience, Who
+from services.rewards.domain.plan.audience import Audience, Role
 from services.rewards.domain.plan.condition import Condition
 from services.rewards.domain.plan.limits import Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
@@ -134,7 +134,7 @@ class RuleReader:
             return
         if not message.earnings_of:
             self._forbid("earnings_of", "is missing: whose rewards are the base?")
-        if to.who is not Who.UPLINE:
+        if to.who is not Role.UPLINE:
             self._forbid("to", "must be levels of the upline with the base EARNINGS")
         if message.group:
             self._forbid("group", "is not for the base EARNINGS, which is decided after groups")
@@ -166,7 +166,7 @@ class RuleReader:
     def _qualification(self, to: Audience) -> Qualification | None:
         if not self._message.HasField("qualification"):
             return None
-        if to.who is not Who.UPLINE:
+        if to.who is not Role.UPLINE:
             self._forbid("qualification", "is for levels of the upline only; use `when`")
         message = self._message.qualification
         condition = self._condition(message.when, Scope.PERSON, "qualification.when")
@@ -186,7 +186,7 @@ class RuleReader:
     def _share(self, to: Audience) -> Share | None:
         if not self._message.HasField("share"):
             return None
-        if to.who is Who.BUYER:
+        if to.who is Role.BUYER:
             self._forbid("share", "is of rewards to the upline or the link owner: this one is the buyer's already")
         message = self._message.share
         if message.WhichOneof("part") == "percent":

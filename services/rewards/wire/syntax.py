@@ -16,7 +16,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 _REST_OF_INT64: Final = 1 << 63
 
 
-class Kind(Enum):
+class NodeKind(Enum):
     """The kinds of parts that an expression has."""
 
     CONSTANT = "constant"
@@ -33,26 +33,26 @@ class Kind(Enum):
     """Something that no check asks for, such as a loop over lines."""
 
 
-class Node(NamedTuple):
+class SyntaxNode(NamedTuple):
     """A part of an expression."""
 
-    kind: Kind
+    kind: NodeKind
     name: str = ""
     """The name of a variable, a field, an operator or a function."""
     value: object = None
     """The value of a constant: a bool, an int or a str; None for other kinds of constants."""
-    parts: tuple["Node", ...] = ()
+    parts: tuple["SyntaxNode", ...] = ()
     offset: int = 0
     """The place of the part, in characters from the beginning of the text."""
 
-    def walk(self) -> Iterator["Node"]:
+    def walk(self) -> Iterator["SyntaxNode"]:
         """This part and all within it."""
         yield self
         for each in self.parts:
             yield from each.walk()
 
 
-def tree_of(serialized: bytes) -> Node:
+def tree_of(serialized: bytes) -> SyntaxNode:
     """The tree of an expression as the library serializes it: an `Any` that holds a CheckedExpr."""
     packed = Any.FromString(serialized)
     checked = _Fields(packed.value)
@@ -61,7 +61,7 @@ def tree_of(serialized: bytes) -> Node:
         for entry in source.messages(4):
             offsets[entry.number(1)] = entry.number(2)
     expression = next(checked.messages(4), None)
-    return Node(Kind.OTHER) if expression is None else _node(expression, offsets)
+    return SyntaxNode(NodeKind.OTHER) if expression is None else _node(expression, offsets)
 
 
 class _Fields:
@@ -85,42 +85,46 @@ class _Fields:
         return found - 2 * _REST_OF_INT64 if found >= _REST_OF_INT64 else found
 
 
-def _node(fields: _Fields, offsets: dict[int, int]) -> Node:
+def _node(fields: _Fields, offsets: dict[int, int]) -> SyntaxNode:
     offset = offsets.get(fields.number(2), 0)
     number = next((each for each in _READ if fields.has(each)), 0)
     if not number:
-        return Node(Kind.OTHER, offset=offset)
+        return SyntaxNode(NodeKind.OTHER, offset=offset)
     return _READ[number](next(fields.messages(number)), offsets)._replace(offset=offset)
 
 
-def _name(ident: _Fields, _offsets: dict[int, int]) -> Node:
-    return Node(Kind.NAME, ident.text(1))
+def _name(ident: _Fields, _offsets: dict[int, int]) -> SyntaxNode:
+    return SyntaxNode(NodeKind.NAME, ident.text(1))
 
 
-def _field(select: _Fields, offsets: dict[int, int]) -> Node:
-    return Node(Kind.HAS if select.number(3) else Kind.FIELD, select.text(2), parts=_nodes(select, 1, offsets))
+def _field(select: _Fields, offsets: dict[int, int]) -> SyntaxNode:
+    return SyntaxNode(
+        NodeKind.HAS if select.number(3) else NodeKind.FIELD, select.text(2), parts=_nodes(select, 1, offsets)
+    )
 
 
-def _call(call: _Fields, offsets: dict[int, int]) -> Node:
-    return Node(Kind.CALL, call.text(2), parts=(*_nodes(call, 1, offsets), *_nodes(call, 3, offsets)))
+def _call(call: _Fields, offsets: dict[int, int]) -> SyntaxNode:
+    return SyntaxNode(NodeKind.CALL, call.text(2), parts=(*_nodes(call, 1, offsets), *_nodes(call, 3, offsets)))
 
 
-def _list(items: _Fields, offsets: dict[int, int]) -> Node:
-    return Node(Kind.LIST, parts=_nodes(items, 1, offsets))
+def _list(items: _Fields, offsets: dict[int, int]) -> SyntaxNode:
+    return SyntaxNode(NodeKind.LIST, parts=_nodes(items, 1, offsets))
 
 
-def _loop(loop: _Fields, offsets: dict[int, int]) -> Node:
+def _loop(loop: _Fields, offsets: dict[int, int]) -> SyntaxNode:
     """A loop, with its parts: what it goes over, where it begins, whether it goes on, a step, and the result."""
-    return Node(Kind.OTHER, parts=tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(loop, number, offsets)))
+    return SyntaxNode(
+        NodeKind.OTHER, parts=tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(loop, number, offsets))
+    )
 
 
-def _constant(constant: _Fields, _offsets: dict[int, int]) -> Node:
+def _constant(constant: _Fields, _offsets: dict[int, int]) -> SyntaxNode:
     value: object = constant.text(6) if constant.has(6) else None
     if constant.has(2):
         value = bool(constant.number(2))
     elif constant.has(3):
         value = constant.number(3)
-    return Node(Kind.CONSTANT, value=value)
+    return SyntaxNode(NodeKind.CONSTANT, value=value)
 
 
 _READ: Final = {3: _constant, 4: _name, 5: _field, 6: _call, 7: _list, 9: _loop}
@@ -128,5 +132,5 @@ _READ: Final = {3: _constant, 4: _name, 5: _field, 6: _call, 7: _list, 9: _loop}
 condition can make."""
 
 
-def _nodes(fields: _Fields, number: int, offsets: dict[int, int]) -> tuple[Node, ...]:
+def _nodes(fields: _Fields, number: int, offsets: dict[int, int]) -> tuple[SyntaxNode, ...]:
     return tuple(_node(each, offsets) for each in fields.messages(number))

@@ -7,7 +7,7 @@ from upline.rewards.v1 import plan_pb2, reward_pb2
 from upline.type.v1 import asset_pb2
 
 from services.rewards.commands.rebuild import rebuild
-from services.rewards.queries.simulate import Draft, simulate
+from services.rewards.queries.simulate import PlanDraft, simulate
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.counted import cap, plan, rule
@@ -89,6 +89,8 @@ async def test_a_simulation_divides_as_the_plan_does(servers: Servers, ledger: L
     for number, minor in enumerate((10_000, 149, 3_333)):
         await ledger.settle(message(recorded(program, f"c{number}", minor, upline=("maria", "olga"))))
     await ledger.settle(message(reversed_(program, "c2", "r1", 1_000)))
-    result = await simulate(servers.postgres.url, Draft(program, sharing()), lambda _total: lambda _done: None, jobs=1)
+    result = await simulate(
+        servers.postgres.url, PlanDraft(program, sharing()), lambda _total: lambda _done: None, jobs=1
+    )
     assert result.simulated == result.paid
     assert sum(minor for _, minor in result.paid.values()) == 100 + 1 + 23

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from upline.attribution.v1 import events_pb2
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.queries.simulate import Draft, Simulation, simulate
+from services.rewards.queries.simulate import PlanDraft, Simulation, simulate
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import (
     Ledger,
@@ -53,7 +53,7 @@ async def paid(ledger: Ledger, program: str, ids: list[str]) -> list[int]:
 
 async def simulated(servers: Servers, program: str, draft: plan_pb2.Plan) -> Simulation:
     """The draft over the program's history."""
-    return await simulate(servers.postgres.url, Draft(program, draft), lambda _total: lambda _done: None, jobs=1)
+    return await simulate(servers.postgres.url, PlanDraft(program, draft), lambda _total: lambda _done: None, jobs=1)
 
 
 @pytest.mark.parametrize("size", [1, 5, 12])

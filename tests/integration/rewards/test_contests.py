@@ -13,7 +13,7 @@ from upline.rewards.v1 import contest_pb2, contest_pb2_grpc, plan_pb2, wallet_pb
 from upline.rewards.v1 import events_pb2 as reward_events_pb2
 
 from chassis.clock import ManualClock
-from services.rewards.commands.contests import settle_due_contests
+from services.rewards.commands.contests import close_due_contests
 from services.rewards.store import contests as store
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
@@ -155,7 +155,7 @@ async def test_a_contest_that_cannot_be_settled_keeps_no_other_from_it(
     with monkeypatch.context() as patched:
         patched.setattr(store, "ranking", rank)
         with pytest.raises(SystemError):
-            await settle_due_contests(ledger.rewards.service.deps)
+            await close_due_contests(ledger.rewards.service.deps)
     assert await ledger.available(broken, "anna") == [10]
     assert await ledger.available(program, "anna") == [10_010]
     await settle_all(ledger)
@@ -273,5 +273,5 @@ async def test_a_contest_that_no_plan_has_is_not_found(ledger: Ledger, published
 
 async def settle_all(ledger: Ledger) -> None:
     """Settles whatever is due."""
-    while await settle_due_contests(ledger.rewards.service.deps):
+    while await close_due_contests(ledger.rewards.service.deps):
         pass

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.rewards.commands.spending import settle_debts
+from services.rewards.commands.spending import repay_debts
 from services.rewards.store import wallets
 from services.rewards.store.ledger import roll_up
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
@@ -14,7 +14,7 @@ DEBT_SETTLEMENT = 4
 
 async def settle_all(ledger: Ledger) -> None:
     """Settles every debt that can be."""
-    while await settle_debts(ledger.rewards.service.deps):
+    while await repay_debts(ledger.rewards.service.deps):
         pass
 
 
@@ -106,7 +106,7 @@ async def test_who_has_paid_his_debt_is_no_debtor(ledger: Ledger, published: Pub
     assert await debtors() == []
     await vera.earn(500, "c2")
     assert await debtors() == ["vera"]
-    await settle_debts(ledger.rewards.service.deps)
+    await repay_debts(ledger.rewards.service.deps)
     assert await vera.balance() == (0, 200, 0, 0)
     assert await debtors() == []
 

@@ -208,7 +208,7 @@ async def test_one_payout_that_cannot_be_sent_keeps_no_other_from_it(
     provider = type(hooked.service.deps.provider)
     send_one = provider.send
 
-    async def send_but_a(self: WebhookProvider, payout: domain.Payout, minor_digits: int) -> domain.Answer:
+    async def send_but_a(self: WebhookProvider, payout: domain.Payout, minor_digits: int) -> domain.ProviderAnswer:
         if payout.payout_id == "a":
             raise SystemError("cannot be written")
         return await send_one(self, payout, minor_digits)
@@ -230,7 +230,7 @@ async def test_an_answer_of_broken_text_is_an_answer(
     await send(hooked)
     paid = await maria.act("Get", "выплата №1")
     assert (paid.state, paid.provider_reference) == (PAID, "? 7")
-    assert read_answer(b"[" * 60_000).outcome is domain.Outcome.PENDING
+    assert read_answer(b"[" * 60_000).outcome is domain.ProviderStatus.PENDING
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ async def test_an_answer_of_broken_text_is_an_answer(
     ],
 )
 def test_an_answer_that_names_no_state_decides_nothing(told: str) -> None:
-    assert read_answer(told.encode()) == domain.Answer(domain.Outcome.PENDING)
+    assert read_answer(told.encode()) == domain.ProviderAnswer(domain.ProviderStatus.PENDING)
 
 
 async def test_processes_at_once_send_each_payout_once(

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from chassis.database import Database
-from services.rewards.commands.rebuild import Rebuilt, rebuild
+from services.rewards.commands.rebuild import RebuildResult, rebuild
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
 
 
-async def rebuilt(servers: Servers, program: str) -> Rebuilt:
+async def rebuilt(servers: Servers, program: str) -> RebuildResult:
     """The program computed again."""
     done: list[int] = []
     return await rebuild(servers.postgres.url, program, lambda _total: done.append, jobs=1)

@@ -14,7 +14,7 @@ from chassis.database import Database
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.settle import settle
 from services.rewards.store import conversions
-from services.rewards.store.conversions import Kept
+from services.rewards.store.conversions import StoredConversion
 from services.rewards.wire.events import read_facts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import (
@@ -213,7 +213,9 @@ async def test_an_explanation_is_whole_also_while_a_refund_is_settled(
     )
     load = conversions.load
 
-    async def load_and_be_overtaken(conn: AsyncConnection, program_id: str, conversion_id: str) -> Kept | None:
+    async def load_and_be_overtaken(
+        conn: AsyncConnection, program_id: str, conversion_id: str
+    ) -> StoredConversion | None:
         kept = await load(conn, program_id, conversion_id)
         await ledger.settle(message(reversed_(program, "c1", "r1", 400)))
         return kept

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from services.rewards.commands.spending import settle_debts
+from services.rewards.commands.spending import repay_debts
 from tests.errors import reason_of
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_FAILED, SAID_PAID, Treasury, payout_plan
@@ -52,7 +52,7 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
 
         return asyncio.run_coroutine_threadsafe(whole(), loop).result(DEADLINE_SECONDS)
 
-    class Course(RuleBasedStateMachine):
+    class Replay(RuleBasedStateMachine):
         @initialize()
         def begin(self) -> None:
             self.program = run(published(payout_plan(approval=True)))
@@ -185,7 +185,7 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
         def wallets_agree(self) -> None:
             if not hasattr(self, "program"):
                 return
-            while run(settle_debts(ledger.rewards.service.deps)):
+            while run(repay_debts(ledger.rewards.service.deps)):
                 pass
             for person, client in self.clients.items():
                 for asset in (POINTS, USD):
@@ -195,7 +195,7 @@ def machine(ledger: Ledger, published: Published, loop: asyncio.AbstractEventLoo
             if hasattr(self, "program"):
                 run(self.anyone.assert_clean())
 
-    return Course
+    return Replay
 
 
 async def test_any_course_leaves_what_the_model_says(ledger: Ledger, published: Published) -> None:

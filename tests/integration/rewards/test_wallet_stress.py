@@ -15,7 +15,7 @@ from chassis.clock import ManualClock
 from chassis.times import to_timestamp
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.release import roll_up_balances
-from services.rewards.commands.spending import settle_debts
+from services.rewards.commands.spending import repay_debts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.paying_out import SAID_BOUNCED, SAID_FAILED, SAID_PAID, Treasury, payout_plan
@@ -157,7 +157,7 @@ async def test_many_clients_on_few_wallets(ledger: Ledger, published: Published,
 
     async def in_the_background() -> None:
         while not stop.is_set():
-            await settle_debts(ledger.rewards.service.deps)
+            await repay_debts(ledger.rewards.service.deps)
             await roll_up_balances(other.service.deps)
             await asyncio.sleep(0.01)
 
@@ -165,7 +165,7 @@ async def test_many_clients_on_few_wallets(ledger: Ledger, published: Published,
     await asyncio.gather(*(each.work() for each in clients))
     stop.set()
     await background
-    while await settle_debts(ledger.rewards.service.deps):
+    while await repay_debts(ledger.rewards.service.deps):
         pass
     assert sum(each.done for each in clients) > CLIENTS * STEPS / 4
     await assert_right(ledger, program)

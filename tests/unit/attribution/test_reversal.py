@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.attribution.domain.reversal import (
-    Amount,
-    Left,
-    Lines,
+    AmountExtent,
+    LinesExtent,
+    RemainingAmounts,
     ReversalError,
-    Taken,
-    Whole,
+    ReversedAmounts,
+    WholeExtent,
     after,
     spread,
     take,
@@ -46,18 +46,18 @@ def test_spread_by_largest_remainder() -> None:
 @settings(deadline=None)
 @given(data=st.data(), rests=RESTS)
 def test_any_split_of_refunds_ends_at_zero(data: st.DataObject, rests: dict[str, int]) -> None:
-    left = Left(sum(rests.values()), rests)
+    left = RemainingAmounts(sum(rests.values()), rests)
     taken = []
     while not left.is_reversed:
         kind = data.draw(st.sampled_from(["whole", "amount", "lines"]))
         there = [line_id for line_id, amount in left.lines.items() if amount]
         if kind == "whole" or left.amount_minor == 0:
-            extent: Whole | Amount | Lines = Whole()
+            extent: WholeExtent | AmountExtent | LinesExtent = WholeExtent()
         elif kind == "amount":
-            extent = Amount(data.draw(st.integers(1, left.amount_minor)))
+            extent = AmountExtent(data.draw(st.integers(1, left.amount_minor)))
         else:
             line_id = data.draw(st.sampled_from(there))
-            extent = Lines({line_id: data.draw(st.integers(1, left.lines[line_id]))})
+            extent = LinesExtent({line_id: data.draw(st.integers(1, left.lines[line_id]))})
         taken.append(take(left, extent))
         left = after(left, taken[-1])
         assert sum(left.lines.values()) == left.amount_minor
@@ -69,41 +69,43 @@ def test_any_split_of_refunds_ends_at_zero(data: st.DataObject, rests: dict[str,
 @pytest.mark.parametrize(
     ("left", "extent", "field"),
     [
-        (Left(5, {}), Amount(6), "amount.amount_minor"),
-        (Left(0, {}), Amount(1), "amount.amount_minor"),
-        (Left(5, {"a": 5}), Lines({"a": 6}), "lines.lines[0].amount_minor"),
-        (Left(5, {"a": 5}), Lines({"a": 1, "b": 1}), "lines.lines[1].line_id"),
-        (Left(0, {}, is_reversed=True), Whole(), "whole"),
-        (Left(0, {}, is_reversed=True), Amount(1), "amount"),
+        (RemainingAmounts(5, {}), AmountExtent(6), "amount.amount_minor"),
+        (RemainingAmounts(0, {}), AmountExtent(1), "amount.amount_minor"),
+        (RemainingAmounts(5, {"a": 5}), LinesExtent({"a": 6}), "lines.lines[0].amount_minor"),
+        (RemainingAmounts(5, {"a": 5}), LinesExtent({"a": 1, "b": 1}), "lines.lines[1].line_id"),
+        (RemainingAmounts(0, {}, is_reversed=True), WholeExtent(), "whole"),
+        (RemainingAmounts(0, {}, is_reversed=True), AmountExtent(1), "amount"),
     ],
 )
-def test_more_than_is_there(left: Left, extent: Whole | Amount | Lines, field: str) -> None:
+def test_more_than_is_there(
+    left: RemainingAmounts, extent: WholeExtent | AmountExtent | LinesExtent, field: str
+) -> None:
     with pytest.raises(ReversalError) as caught:
         take(left, extent)
     assert caught.value.field_path == field
 
 
 def test_an_event_without_value_is_taken_back_whole_once() -> None:
-    left = Left(0, {})
-    taken = take(left, Whole())
-    assert taken == Taken(0, {}, True)
-    assert take_what_is_there(after(left, taken), Whole()) is None
+    left = RemainingAmounts(0, {})
+    taken = take(left, WholeExtent())
+    assert taken == ReversedAmounts(0, {}, True)
+    assert take_what_is_there(after(left, taken), WholeExtent()) is None
 
 
 def test_early_reversals_are_cut_to_what_there_is() -> None:
-    left = Left(10, {"a": 6, "b": 4})
-    assert take_what_is_there(left, Amount(11)) == Taken(10, {"a": 6, "b": 4}, True)
-    assert take_what_is_there(left, Lines({"a": 7, "z": 3})) == Taken(6, {"a": 6}, False)
-    assert take_what_is_there(left, Lines({"z": 3})) is None
-    assert take_what_is_there(Left(0, {}), Amount(1)) is None
+    left = RemainingAmounts(10, {"a": 6, "b": 4})
+    assert take_what_is_there(left, AmountExtent(11)) == ReversedAmounts(10, {"a": 6, "b": 4}, True)
+    assert take_what_is_there(left, LinesExtent({"a": 7, "z": 3})) == ReversedAmounts(6, {"a": 6}, False)
+    assert take_what_is_there(left, LinesExtent({"z": 3})) is None
+    assert take_what_is_there(RemainingAmounts(0, {}), AmountExtent(1)) is None
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 100), max_size=6), st.integers(0, 200))
 def test_early_amounts_never_take_more_than_the_whole(amounts: list[int], total: int) -> None:
-    def step(left: Left, amount: int) -> Left:
-        taken = take_what_is_there(left, Amount(amount))
+    def step(left: RemainingAmounts, amount: int) -> RemainingAmounts:
+        taken = take_what_is_there(left, AmountExtent(amount))
         return after(left, taken) if taken else left
 
-    left = reduce(step, amounts, Left(total, {}))
+    left = reduce(step, amounts, RemainingAmounts(total, {}))
     assert left.amount_minor == max(total - sum(amounts), 0)

@@ -7,7 +7,7 @@ import pytest
 
 from cli.bundle.program import decode
 from cli.checking import check_plan
-from services.rewards.domain.check.lint import Finding
+from services.rewards.domain.check.lint import WarningKind
 from services.rewards.wire.conditions import Compiler, Scope
 
 PAGE = Path("docs/plans.md").read_text()
@@ -39,7 +39,9 @@ def test_every_variable_is_told() -> None:
 
 def test_every_warning_is_told() -> None:
     warnings = PAGE.partition("\n## Warnings\n")[2]
-    assert {each.value.upper() for each in Finding} == set(re.findall(r"^\| `([A-Z_]+)` \|", warnings, re.MULTILINE))
+    assert {each.value.upper() for each in WarningKind} == set(
+        re.findall(r"^\| `([A-Z_]+)` \|", warnings, re.MULTILINE)
+    )
 
 
 def test_links_lead_somewhere() -> None:

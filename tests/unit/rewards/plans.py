@@ -7,8 +7,8 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.decide.pay import pay
 from services.rewards.domain.details import Details
 from services.rewards.domain.plan.plan import Plan

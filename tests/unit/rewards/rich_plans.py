@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.reads import reads
+from services.rewards.domain.decide.needed_tallies import needed_tallies
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.snapshot import Snapshot
@@ -154,6 +154,6 @@ def rich_conversions(draw: st.DrawFn) -> Conversion:
 @st.composite
 def snapshots(draw: st.DrawFn, subject: Plan, order: Conversion) -> Snapshot:
     """Any tallies of what a decision reads."""
-    keys = sorted(reads(subject, order))
+    keys = sorted(needed_tallies(subject, order))
     values = draw(st.lists(st.sampled_from([0, 1, 2, 900, 15_000]), min_size=len(keys), max_size=len(keys)))
     return Snapshot({key: value for key, value in zip(keys, values, strict=True) if value})

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.check.worst_case import worst_cases
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.explain.decisions import explain_decision
 from services.rewards.domain.explain.steps import explain_steps

@@ -2,8 +2,8 @@
 
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decide.deciding import decide
-from services.rewards.domain.decide.decision import Earned, Outcome
+from services.rewards.domain.decide.decision import EarningsStep, Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.settle.settlement import accrue
 from tests.unit.rewards.plans import (
@@ -48,7 +48,7 @@ def test_one_who_stands_above_several_earners_gets_one_reward_at_his_true_distan
     both = plan(rule("sale", to=upline(1, 2)), matching("10", "1", of=("sale",)))
     last = decide(both, conversion())[-1]
     assert (last.beneficiary_id, last.amount_minor) == ("petr", 110)
-    assert [(each.earner_id, each.percent) for each in last.steps if isinstance(each, Earned)] == [
+    assert [(each.earner_id, each.percent) for each in last.steps if isinstance(each, EarningsStep)] == [
         ("maria", 1),
         ("olga", 10),
     ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.rewards.domain.settle.debts import Expired, Expiry
-from services.rewards.domain.wallet.expiry import LOOK_AGAIN, look
+from services.rewards.domain.wallet.expiry import LOOK_AGAIN, scan_wallet
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -21,29 +21,29 @@ def at(day: int) -> datetime:
 def test_the_oldest_go_first_and_are_announced_before() -> None:
     inflows = [(at(0), 100), (at(20), 50)]
     # Of 100 that expire on day 100, 30 were used; a week before their owner is told.
-    early = look(inflows, 30, 100 * DAY, at(92), None)
+    early = scan_wallet(inflows, 30, 100 * DAY, at(92), None)
     assert (early.expired_minor, early.warned_minor) == (0, 0)
-    told = look(inflows, 30, 100 * DAY, at(93), None)
+    told = scan_wallet(inflows, 30, 100 * DAY, at(93), None)
     assert (told.warned_minor, told.warned_time, told.warned_until) == (70, at(100), at(100))
-    again = look(inflows, 30, 100 * DAY, at(94), told.warned_until)
+    again = scan_wallet(inflows, 30, 100 * DAY, at(94), told.warned_until)
     assert (again.warned_minor, again.warned_until) == (0, at(100))
-    assert look(inflows, 30, 100 * DAY, at(100) - timedelta(microseconds=1), at(100)).expired_minor == 0
-    gone = look(inflows, 30, 100 * DAY, at(100), at(100))
+    assert scan_wallet(inflows, 30, 100 * DAY, at(100) - timedelta(microseconds=1), at(100)).expired_minor == 0
+    gone = scan_wallet(inflows, 30, 100 * DAY, at(100), at(100))
     assert (gone.expired_minor, gone.warned_minor, gone.check_time) == (70, 0, at(100) + LOOK_AGAIN)
-    assert look(inflows, 100, 100 * DAY, at(113), at(100)).warned_minor == 50
+    assert scan_wallet(inflows, 100, 100 * DAY, at(113), at(100)).warned_minor == 50
 
 
 def test_short_lives_are_announced_in_their_last_quarter() -> None:
-    assert look([(at(0), 5)], 0, 8 * DAY, at(5), None).check_time == at(6)
-    assert look([(at(0), 5)], 0, 8 * DAY, at(6), None).warned_minor == 5
+    assert scan_wallet([(at(0), 5)], 0, 8 * DAY, at(5), None).check_time == at(6)
+    assert scan_wallet([(at(0), 5)], 0, 8 * DAY, at(6), None).warned_minor == 5
 
 
 def test_what_lives_less_than_a_day_is_looked_at_in_time() -> None:
     hour = timedelta(hours=1)
     # What comes right after a look at an empty wallet has to be announced, and to go in time.
-    seen = look([], 0, 4 * hour, at(0), None).check_time
+    seen = scan_wallet([], 0, 4 * hour, at(0), None).check_time
     assert at(0) < seen <= at(0) + 3 * hour
-    assert look([], 0, 100 * DAY, at(0), None).check_time == at(0) + LOOK_AGAIN
+    assert scan_wallet([], 0, 100 * DAY, at(0), None).check_time == at(0) + LOOK_AGAIN
 
 
 @given(
@@ -59,7 +59,7 @@ def test_the_formula_is_what_lots_would_say(steps: list[tuple[int, int]], life: 
         for lot in [each for each in lots if each[0] + life <= day]:
             expired_by_lots += lot[1]
             lots.remove(lot)
-        found = look(inflows, outflow, life * DAY, at(day), None)
+        found = scan_wallet(inflows, outflow, life * DAY, at(day), None)
         expired += found.expired_minor
         outflow += found.expired_minor
         assert expired == expired_by_lots
@@ -91,11 +91,11 @@ class Life:
     """(reward, taken back of what expired)."""
     taken: dict[int, int] = field(default_factory=dict)
 
-    def look(self, day: int) -> None:
+    def scan_wallet(self, day: int) -> None:
         """What expires on a day, does."""
         inflows = [(at(came), minor - self.taken.get(came, 0)) for came, minor in self.came.items() if came <= day]
         used = sum(minor for when, minor in self.used.items() if when < day)
-        found = look(inflows, used + self.gone, self.span * DAY, at(day), None)
+        found = scan_wallet(inflows, used + self.gone, self.span * DAY, at(day), None)
         if found.expired_minor:
             self.expired.append((day, found.expired_minor))
 
@@ -135,7 +135,7 @@ def test_what_is_taken_back_leaves_what_there_would_be_had_it_never_come(
     came = dict(sorted(came.items()))
     life = Life(span, came, used)
     for day in range(61):
-        life.look(day)
+        life.scan_wallet(day)
         for when, which, share in refunds:
             reward = list(came)[int(which * (len(came) - 1))]
             if when == day and reward <= day:
@@ -145,14 +145,14 @@ def test_what_is_taken_back_leaves_what_there_would_be_had_it_never_come(
                 assert life.left <= before
     never = Life(span, {each: minor - life.taken.get(each, 0) for each, minor in came.items()}, used)
     for day in range(61):
-        never.look(day)
+        never.scan_wallet(day)
     assert (life.left, life.gone) == (never.left, never.gone)
 
 
 def test_what_expired_is_not_owed() -> None:
     life = Life(10, {0: 100, 5: 50}, {8: 30})
     for day in range(13):
-        life.look(day)
+        life.scan_wallet(day)
     # 70 of the first 100 expired on day 10. The second reward is there as a whole, and was never near its end.
     assert (life.gone, life.left) == (70, 50)
     assert (life.refund(5, 20), life.refund(0, 40), life.refund(0, 60)) == (0, 40, 30)
@@ -163,6 +163,6 @@ def test_what_expired_is_not_owed() -> None:
 def test_what_expired_before_is_no_discount() -> None:
     life = Life(10, {0: 100, 20: 50}, {21: 50})
     for day in range(25):
-        life.look(day)
+        life.scan_wallet(day)
     assert life.refund(20, 50) == 0
     assert life.left == -50

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.decide.decision import Limited, Outcome
+from services.rewards.domain.decide.decision import LimitStep, Outcome
 from services.rewards.domain.decide.effects import effects
 from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details, Line
@@ -61,7 +61,7 @@ def test_what_is_used_leaves_less_room() -> None:
     used = Snapshot({("cap:r:beneficiary:day", "maria", "2026-03-01"): 900})
     assert paid(subject, conversion(), used) == [("r", "maria", 600)]
     (decision,) = decide(subject, conversion(), used)
-    assert decision.steps == (Limited(subject.rules[0].caps[0], 1_000, 600),)
+    assert decision.steps == (LimitStep(subject.rules[0].caps[0], 1_000, 600),)
     assert paid(subject, conversion(), Snapshot({("cap:r:beneficiary:day", "maria", "2026-02-28"): 1_500})) == [
         ("r", "maria", 1_000)
     ]
@@ -156,7 +156,7 @@ def test_no_reward_is_larger_than_any_amount_may_be() -> None:
     order = conversion(MAX_AMOUNT_MINOR // 2 + 1)
     too_much, fair = decide(double, order)
     assert (too_much.outcome, fair.outcome) == (Outcome.CAPPED, Outcome.PAID)
-    assert too_much.steps == (Limited(LARGEST, MAX_AMOUNT_MINOR + 2, 0),)
+    assert too_much.steps == (LimitStep(LARGEST, MAX_AMOUNT_MINOR + 2, 0),)
     assert explain_steps(double, order, too_much, 2, "en") == [
         "Cap on each reward, at most 10000000000000.00 USD: 0.00 USD of 10000000000000.02 USD fits."
     ]

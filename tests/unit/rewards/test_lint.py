@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.check.lint import Finding, Warned
+from services.rewards.domain.check.lint import PlanWarning, WarningKind
 from services.rewards.domain.check.lint import lint as lint_in_currency
 from services.rewards.domain.check.rounding import overpaid
 from services.rewards.domain.check.worst_case import worst_cases
@@ -18,11 +18,11 @@ NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, pl
 PAID_FOR = "event.amount_minor > 0"
 
 
-def lint(subject: Plan) -> list[Warned]:
+def lint(subject: Plan) -> list[PlanWarning]:
     return lint_in_currency(subject, 2)
 
 
-def found(subject: Plan) -> list[tuple[Finding, str]]:
+def found(subject: Plan) -> list[tuple[WarningKind, str]]:
     return [(each.finding, each.path) for each in lint(subject)]
 
 
@@ -33,7 +33,7 @@ def test_a_plan_without_tricks_is_clean() -> None:
 def test_more_than_the_order_is_paid() -> None:
     subject = plan(rule(to=upline(1, 3), amount=percent("30")), rule("b", to=buyer(), amount=percent("15")))
     (warned,) = lint(subject)
-    assert warned.finding is Finding.PAYS_MORE_THAN_THE_ORDER
+    assert warned.finding is WarningKind.PAYS_MORE_THAN_THE_ORDER
     assert "for one order up to 105 % of the order is paid" in warned.text
 
 
@@ -62,7 +62,7 @@ def test_parts_that_round_to_more_than_the_whole(
     percents: tuple[str, ...], asset: str, rounding: int, told: str
 ) -> None:
     (warned,) = lint(plan(*shares(*percents, asset=asset), rounding=rounding))
-    assert (warned.finding, warned.path) == (Finding.PARTS_MORE_THAN_THE_WHOLE, "plan.rules[0].amount")
+    assert (warned.finding, warned.path) == (WarningKind.PARTS_MORE_THAN_THE_WHOLE, "plan.rules[0].amount")
     names = " and ".join(f"'r{number}'" for number in range(1, len(percents) + 1))
     assert warned.text.startswith(f"rules {names} round one by one")
     assert told in warned.text
@@ -152,7 +152,7 @@ def test_what_excludes_each_other_is_not_added_up(one: str, other: str) -> None:
     both = [rule("a", when=one, amount=percent("60")), rule("b", when=other, amount=percent("55"))]
     sales = counter("sales", plan_pb2.MEASURE_CONVERSIONS)
     subject = plan(*both, counters=[sales] if "counters" in one else [])
-    assert Finding.PAYS_MORE_THAN_THE_ORDER not in {finding for finding, _ in found(subject)}
+    assert WarningKind.PAYS_MORE_THAN_THE_ORDER not in {finding for finding, _ in found(subject)}
     assert worst_cases(subject)["order"].order_percent == 60
 
 
@@ -168,7 +168,7 @@ def test_what_excludes_each_other_is_not_added_up(one: str, other: str) -> None:
 )
 def test_what_can_be_true_at_once_or_is_not_known_is_added_up(one: str, other: str) -> None:
     subject = plan(rule("a", when=one, amount=percent("60")), rule("b", when=other, amount=percent("55")))
-    assert found(subject) == [(Finding.PAYS_MORE_THAN_THE_ORDER, "plan.rules")]
+    assert found(subject) == [(WarningKind.PAYS_MORE_THAN_THE_ORDER, "plan.rules")]
 
 
 def test_people_are_told_apart_by_where_they_stand() -> None:
@@ -177,7 +177,7 @@ def test_people_are_told_apart_by_where_they_stand() -> None:
         rule("a", when=gold, amount=percent("60")),
         rule("b", to=upline(2, 2), when=silver, amount=percent("55")),
     )
-    assert found(plan(one, other)) == [(Finding.PAYS_MORE_THAN_THE_ORDER, "plan.rules")]
+    assert found(plan(one, other)) == [(WarningKind.PAYS_MORE_THAN_THE_ORDER, "plan.rules")]
     by_level = rule("a", to=upline(1, 3), when="level == 1", amount=percent("60"))
     assert found(plan(by_level)) == []
 
@@ -231,7 +231,7 @@ def test_a_tier_of_volume_is_told_in_whole_units() -> None:
     ],
 )
 def test_what_is_never_true_never_matches(fields: dict[str, object], path: str) -> None:
-    assert found(plan(rule(**fields))) == [(Finding.NEVER_MATCHES, f"plan.rules[0].{path}")]
+    assert found(plan(rule(**fields))) == [(WarningKind.NEVER_MATCHES, f"plan.rules[0].{path}")]
 
 
 @pytest.mark.parametrize("when", ["event.type == 'order'", "level == 1", "event.amount_minor < 0", "event.hour == 23"])
@@ -251,7 +251,7 @@ def test_days_that_mean_two_things_are_told_with_what_to_ask_for() -> None:
         "plan.rules[0].when",
         "plan.rules[0].qualification.when",
     ]
-    assert {each.finding for each in warned} == {Finding.AMBIGUOUS_DAYS}
+    assert {each.finding for each in warned} == {WarningKind.AMBIGUOUS_DAYS}
     assert "ask for `buyer.days_bound`" in warned[0].text
     assert lint(plan(rule(when="buyer.days_bound < 30"))) == []
 
@@ -259,7 +259,7 @@ def test_days_that_mean_two_things_are_told_with_what_to_ask_for() -> None:
 def test_earnings_of_other_events_are_never_earned() -> None:
     amount = percent("10", plan_pb2.AMOUNT_BASE_EARNINGS)
     subject = plan(rule("task", on=["task"]), rule("match", amount=amount, earnings_of=["task"]))
-    assert found(subject) == [(Finding.NEVER_MATCHES, "plan.rules[1].on")]
+    assert found(subject) == [(WarningKind.NEVER_MATCHES, "plan.rules[1].on")]
 
 
 @pytest.mark.parametrize(
@@ -273,27 +273,27 @@ def test_earnings_of_other_events_are_never_earned() -> None:
 )
 def test_a_bound_that_no_conversion_crosses(counted: plan_pb2.Counter, to: plan_pb2.Beneficiary) -> None:
     subject = plan(rule(to=to, amount=None, tiers=tiers("sales", BONUS, (2, 5)), when=PAID_FOR), counters=[counted])
-    assert found(subject) == [(Finding.UNREACHABLE_TIER, "plan.rules[0].tiers.tiers[0]")]
+    assert found(subject) == [(WarningKind.UNREACHABLE_TIER, "plan.rules[0].tiers.tiers[0]")]
 
 
 def test_a_tier_that_pays_less() -> None:
     subject = plan(rule(tiers=tiers("volume", NEXT, (10, "15"), (20, "12"))), counters=[counter()])
-    assert found(subject) == [(Finding.TIER_PAYS_LESS, "plan.rules[0].tiers.tiers[1]")]
+    assert found(subject) == [(WarningKind.TIER_PAYS_LESS, "plan.rules[0].tiers.tiers[1]")]
 
 
 def test_what_competes_in_different_units() -> None:
     subject = plan(rule("a", amount=fixed(500), group="g", when=PAID_FOR), rule("b", group="g"))
     (warned,) = lint(subject)
-    assert warned.finding is Finding.COMPETING_UNITS
+    assert warned.finding is WarningKind.COMPETING_UNITS
     assert "a fixed amount in USD, a percentage of order in USD" in warned.text
     subject = plan(rule("a", asset="points", group="g"), rule("b", group="g"), assets=[usd(), points()])
-    assert found(subject) == [(Finding.COMPETING_UNITS, "plan.rules[0].group")]
-    assert found(plan(rule(group="g"))) == [(Finding.LONELY_GROUP, "plan.rules[0].group")]
+    assert found(subject) == [(WarningKind.COMPETING_UNITS, "plan.rules[0].group")]
+    assert found(plan(rule(group="g"))) == [(WarningKind.LONELY_GROUP, "plan.rules[0].group")]
 
 
 def test_what_can_be_had_for_nothing() -> None:
     gift = rule(on=["sign_up"], amount=fixed(500))
-    assert found(plan(gift)) == [(Finding.COSTS_NOTHING_TO_TRIGGER, "plan.rules[0]")]
+    assert found(plan(gift)) == [(WarningKind.COSTS_NOTHING_TO_TRIGGER, "plan.rules[0]")]
     capped = rule(on=["sign_up"], amount=fixed(500), caps=[plan_pb2.Cap(scope=2, amount_minor=5_000)])
     assert lint(plan(capped)) == []
     budget = plan_pb2.Budget(budget_id="b", asset="USD", amount_minor=100_000)
@@ -302,13 +302,13 @@ def test_what_can_be_had_for_nothing() -> None:
 
 
 def test_a_counter_that_nothing_asks_for() -> None:
-    assert found(plan(rule(), counters=[counter()])) == [(Finding.UNUSED_COUNTER, "plan.counters[0]")]
+    assert found(plan(rule(), counters=[counter()])) == [(WarningKind.UNUSED_COUNTER, "plan.counters[0]")]
     assert lint(plan(rule(when="counters.volume > 5"), counters=[counter()])) == []
 
 
 def test_who_gives_away_what_others_are_paid() -> None:
     chosen = plan_pb2.Share(chosen=plan_pb2.ChosenShare(min_percent="0", max_percent="100", default_percent="0"))
-    assert found(plan(rule(to=upline(1, 2), share=chosen))) == [(Finding.SHARE_OF_OTHERS, "plan.rules[0].share")]
+    assert found(plan(rule(to=upline(1, 2), share=chosen))) == [(WarningKind.SHARE_OF_OTHERS, "plan.rules[0].share")]
     assert lint(plan(rule(share=chosen))) == []
 
 

@@ -10,14 +10,21 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, OverReversedError, Reversal, after
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Decision, Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.decide.pay import owed, pay
 from services.rewards.domain.details import Details
-from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, Place, Reward, deltas
+from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, AccountKind, Reward, deltas
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.plan.rounding import Rounding, rounder
-from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, first_reward_id, id_prefix, position
+from services.rewards.domain.settle.settlement import (
+    PostedReward,
+    accrue,
+    claw_back,
+    first_reward_id,
+    id_prefix,
+    position,
+)
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,
@@ -162,7 +169,7 @@ def test_any_refunds_that_add_up_to_the_whole_end_at_zero(subject: Plan, order: 
     for number, part in enumerate(parts, start=1):
         moment = MOMENT + timedelta(minutes=number)
         reversal = Reversal("shop", f"r{number}", "c1", part, number == len(parts), moment)
-        posted = [Posted(each, net[each.reward_id], Place.AVAILABLE) for each in accrual.rewards]
+        posted = [PostedReward(each, net[each.reward_id], AccountKind.AVAILABLE) for each in accrual.rewards]
         clawback = claw_back(subject, order, earlier, reversal, posted)
         for revision in clawback.revisions:
             net[revision.reward.reward_id] += revision.delta_minor
@@ -195,7 +202,7 @@ def test_the_two_ways_to_decide_a_plain_plan_agree(subject: Plan, order: Convers
     """Plain plans are decided by a shorter way; the long one is the truth for all others, and for these too."""
     part = Reversal(order.program_id, "r", order.conversion_id, min(cut, order.amount_minor), False, order.record_time)
     for left in (order, after(order, [part])):
-        assert subject.hear(left.event_type).is_plain
+        assert subject.event_rules(left.event_type).is_plain
         decisions = decide(subject, left)
         assert pay(subject, left) == owed(decisions)
         assert all(Decision(**each._asdict()) == each for each in decisions)  # no field is missing

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decide.decision import Moved, Outcome
+from services.rewards.domain.decide.decision import CompressionStep, Outcome
 from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.tally.snapshot import Snapshot
@@ -79,7 +79,7 @@ def test_or_the_next_who_is_takes_the_level() -> None:
     subject = plan(rule(to=upline(1, 3), amount=per_level("5", "3", "1"), qualification=qualified(otherwise=COMPRESS)))
     assert paid(subject, detailed(GOLD)) == [("r", "olga", 500), ("r", "petr", 300)]
     decisions = decide(subject, detailed(GOLD))
-    assert [each.steps for each in decisions] == [(Moved(2),), (Moved(3),), ()]
+    assert [each.steps for each in decisions] == [(CompressionStep(2),), (CompressionStep(3),), ()]
     assert decisions[2].outcome is Outcome.NO_ANCESTOR
     from_second = plan(rule(to=upline(2, 2), qualification=qualified(otherwise=COMPRESS)))
     assert paid(from_second, detailed(GOLD)) == [("r", "petr", 1_000)]

@@ -7,9 +7,9 @@ import pytest
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.effects import effects
-from services.rewards.domain.decide.reads import reads
+from services.rewards.domain.decide.evaluation import decide
+from services.rewards.domain.decide.needed_tallies import needed_tallies
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.tally.running import RunningTallies
 from tests.unit.rewards.plans import buyer, conversion, fixed, paid, plan, rule, upline
@@ -20,7 +20,7 @@ def in_turn(subject: Plan, orders: list[Conversion]) -> Mapping[str, int]:
     running = RunningTallies({})
     totals: dict[str, int] = {}
     for order in orders:
-        snapshot = running.snapshot(reads(subject, order))
+        snapshot = running.snapshot(needed_tallies(subject, order))
         decisions = decide(subject, order, snapshot)
         for each in decisions:
             totals[each.beneficiary_id] = totals.get(each.beneficiary_id, 0) + each.amount_minor

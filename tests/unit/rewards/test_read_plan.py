@@ -396,10 +396,10 @@ def test_the_same_rank_may_win_two_things() -> None:
 def test_a_plan_that_counts_is_stateful_and_one_that_does_not_is_plain() -> None:
     plain = plan(rule(), rule("b", to=buyer(), amount=fixed(5)))
     assert not plain.is_stateful
-    assert plain.hear("order").is_plain
+    assert plain.event_rules("order").is_plain
     conditional = plan(rule(when="event.hour > 3"))
     assert not conditional.is_stateful
-    assert not conditional.hear("order").is_plain
+    assert not conditional.event_rules("order").is_plain
     for feature in (
         {"occurrence": plan_pb2.Occurrence(first=1)},
         {"caps": [plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_PROGRAM, amount_minor=5)]},

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal, after
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.decide.pay import pay
 from services.rewards.domain.details import Details, Line
-from services.rewards.domain.ledger import Place, deltas
+from services.rewards.domain.ledger import AccountKind, deltas
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.settlement import Posted, accrue, claw_back, position
+from services.rewards.domain.settle.settlement import PostedReward, accrue, claw_back, position
 from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import (
     MOMENT,
@@ -32,11 +32,11 @@ from tests.unit.rewards.plans import (
 )
 from tests.unit.rewards.rich_plans import rich_conversions, rich_plans, snapshots
 
-Case = tuple[Plan, Conversion, Snapshot]
+PreparedConversion = tuple[Plan, Conversion, Snapshot]
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn) -> PreparedConversion:
     """A plan, an order, and what was counted before it."""
     subject, order = draw(rich_plans()), draw(rich_conversions())
     return subject, order, draw(snapshots(subject, order))
@@ -123,14 +123,16 @@ def test_the_refund_of_another_line_gives_nothing_back_that_a_refund_took() -> N
 
 @settings(max_examples=1_000, deadline=None)
 @given(cases(), st.data())
-def test_any_refunds_end_at_zero_and_each_leaves_exactly_what_the_plan_owes(case: Case, data: st.DataObject) -> None:
+def test_any_refunds_end_at_zero_and_each_leaves_exactly_what_the_plan_owes(
+    case: PreparedConversion, data: st.DataObject
+) -> None:
     subject, order, snapshot = case
     accrual = accrue(subject, order, snapshot)
     net = {each.reward_id: each.amount_minor for each in accrual.rewards}
     ledger = deltas(accrual.rewards, ())
     earlier: list[Reversal] = []
     for reversal in data.draw(refunds(order)):
-        posted = [Posted(each, net[each.reward_id], Place.AVAILABLE) for each in accrual.rewards]
+        posted = [PostedReward(each, net[each.reward_id], AccountKind.AVAILABLE) for each in accrual.rewards]
         clawback = claw_back(subject, order, earlier, reversal, posted, snapshot)
         for revision in clawback.revisions:
             net[revision.reward.reward_id] += revision.delta_minor
@@ -148,7 +150,7 @@ def test_any_refunds_end_at_zero_and_each_leaves_exactly_what_the_plan_owes(case
 
 @settings(max_examples=500, deadline=None)
 @given(cases(), st.data())
-def test_no_refund_gives_anybody_more(case: Case, data: st.DataObject) -> None:
+def test_no_refund_gives_anybody_more(case: PreparedConversion, data: st.DataObject) -> None:
     subject, order, snapshot = case
     reversals = data.draw(refunds(order))
     before = {each.slot: each.amount_minor for each in decide(subject, order, snapshot)}
@@ -161,7 +163,7 @@ def test_no_refund_gives_anybody_more(case: Case, data: st.DataObject) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
-def test_a_decision_depends_on_nothing_else(case: Case) -> None:
+def test_a_decision_depends_on_nothing_else(case: PreparedConversion) -> None:
     subject, order, snapshot = case
     once = decide(subject, order, snapshot)
     again = decide(subject, replace(order), Snapshot(dict(snapshot.values)))

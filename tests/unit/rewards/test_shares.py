@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.plan.shares import split
 from services.rewards.domain.settle.settlement import accrue

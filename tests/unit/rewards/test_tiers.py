@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.decide.deciding import decide
-from services.rewards.domain.decide.decision import Crossed, Outcome
+from services.rewards.domain.decide.decision import BonusStep, Outcome
 from services.rewards.domain.decide.effects import effects
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.plan.tiers import Tier, TierMode, Tiers, average
 from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import conversion, counter, fixed, outcomes, paid, percent, plan, rule, tiers, upline
@@ -98,7 +98,7 @@ def test_a_bonus_taken_back_is_earned_by_the_next() -> None:
     subject = bonus_plan()
     (gone,) = decide(subject, conversion(remaining_minor=0, void=True), sales(2))
     assert gone.outcome is Outcome.REVERSED
-    assert gone.steps == (Crossed("sales", 2, 0, (), lost=(0,)),)
+    assert gone.steps == (BonusStep("sales", 2, 0, (), lost=(0,)),)
     assert paid(subject, conversion(), sales(3, forfeit=1)) == [("bonus", "maria", 500)]
     assert outcomes(subject, conversion(), sales(3, forfeit=1, bonus=1)) == [Outcome.NO_TIER]
 
@@ -134,7 +134,7 @@ def test_a_volume_crosses_several_bounds_at_once_and_falls_back_with_a_refund() 
     order = conversion(2_500)
     assert paid(subject, order) == [("bonus", "maria", 12)]
     (left,) = decide(subject, replace(order, remaining_minor=1_500))
-    assert (left.amount_minor, left.steps) == (5, (Crossed("volume", 0, 1_500, (0,), lost=(1,)),))
+    assert (left.amount_minor, left.steps) == (5, (BonusStep("volume", 0, 1_500, (0,), lost=(1,)),))
 
 
 def test_a_bonus_that_a_cap_cut_falls_back_too() -> None:

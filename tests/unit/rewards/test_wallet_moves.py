@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.rewards.domain.ledger import Place
+from services.rewards.domain.ledger import AccountKind
 from services.rewards.domain.plan.asset import AssetKind
 from services.rewards.domain.plan.terms import AssetTerms, PayoutMethod
 from services.rewards.domain.wallet import payout as payouts
 from services.rewards.domain.wallet import redemption as redemptions
-from services.rewards.domain.wallet.payout import Answer, Outcome, Payout, PayoutState
+from services.rewards.domain.wallet.payout import Payout, PayoutState, ProviderAnswer, ProviderStatus
 from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
-from services.rewards.domain.wallet.wallet import Move, Pocket, RefusedError, changes, spend
+from services.rewards.domain.wallet.wallet import Pocket, PreconditionError, WalletTransfer, changes, spend
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 CASES = 1_000
@@ -27,9 +27,9 @@ asked = st.one_of(st.none(), st.integers(1, 1_200))
 """Amounts that are asked for; None for all there is."""
 
 
-def balances(moves: list[Move]) -> Counter[Place]:
+def balances(moves: list[WalletTransfer]) -> Counter[AccountKind]:
     """What moves add up to, by account."""
-    found: Counter[Place] = Counter()
+    found: Counter[AccountKind] = Counter()
     for (_, _, place, _), delta in changes(moves).items():
         found[place] += delta
     return found
@@ -47,7 +47,7 @@ def test_what_a_redemption_moves_is_what_it_says(authorized: int, steps: list[tu
     redemption = a_redemption(authorized)
     moves = [redemptions.authorization(redemption)]
     for verb, amount in steps:
-        with suppress(RefusedError):
+        with suppress(PreconditionError):
             if verb == "void":
                 redemption, moved = redemptions.void(redemption)
             else:
@@ -55,9 +55,9 @@ def test_what_a_redemption_moves_is_what_it_says(authorized: int, steps: list[tu
             moves += moved
         found = balances(moves)
         is_open = redemption.state is RedemptionState.AUTHORIZED
-        assert found[Place.RESERVED] == (authorized if is_open else 0)
-        assert found[Place.REDEEMED] == redemption.captured_minor - redemption.refunded_minor >= 0
-        assert found[Place.AVAILABLE] == -redemption.outstanding_minor
+        assert found[AccountKind.RESERVED] == (authorized if is_open else 0)
+        assert found[AccountKind.REDEEMED] == redemption.captured_minor - redemption.refunded_minor >= 0
+        assert found[AccountKind.AVAILABLE] == -redemption.outstanding_minor
         assert sum(found.values()) == 0
 
 
@@ -86,8 +86,8 @@ def test_a_payout_is_paid_once_or_comes_back(amount: int, fee: int, steps: list[
     ended = False
     for verb in steps:
         before = payout
-        moved: list[Move] = []
-        with suppress(RefusedError):
+        moved: list[WalletTransfer] = []
+        with suppress(PreconditionError):
             if verb == "approve":
                 payout = payouts.approve(payout, NOW)
             elif verb == "reject":
@@ -95,9 +95,11 @@ def test_a_payout_is_paid_once_or_comes_back(amount: int, fee: int, steps: list[
             elif verb == "send" and payout.state is PayoutState.APPROVED:
                 payout = payouts.sent(payout, NOW)
             elif verb in ("paid", "failed", "bounced", "pending"):
-                payout, moved = payouts.report(payout, max(payout.attempts, 1), Answer(Outcome(verb)), NOW)
+                payout, moved = payouts.report(
+                    payout, max(payout.attempts, 1), ProviderAnswer(ProviderStatus(verb)), NOW
+                )
             elif verb.startswith("stale"):
-                said = Answer(Outcome(verb.removeprefix("stale ")))
+                said = ProviderAnswer(ProviderStatus(verb.removeprefix("stale ")))
                 payout, moved = payouts.report(payout, max(payout.attempts - 1, 1), said, NOW)
             elif verb == "retry":
                 payout = payouts.retry(payout, NOW)
@@ -107,10 +109,10 @@ def test_a_payout_is_paid_once_or_comes_back(amount: int, fee: int, steps: list[
         found = balances(moves)
         paid, bounced = payout.state is PayoutState.PAID, payout.state is PayoutState.BOUNCED
         back = payout.state in (PayoutState.REJECTED, PayoutState.CANCELLED)
-        assert found[Place.PAID_OUT] == (amount - fee if paid else 0)
-        assert found[Place.FEES] == (fee if paid or bounced else 0)
-        assert found[Place.RESERVED] == (0 if paid or bounced or back else amount)
-        assert found[Place.AVAILABLE] == (0 if back else -fee if bounced else -amount)
+        assert found[AccountKind.PAID_OUT] == (amount - fee if paid else 0)
+        assert found[AccountKind.FEES] == (fee if paid or bounced else 0)
+        assert found[AccountKind.RESERVED] == (0 if paid or bounced or back else amount)
+        assert found[AccountKind.AVAILABLE] == (0 if back else -fee if bounced else -amount)
         if bounced:  # what had been paid comes back, and nothing else does
             assert before.state in (PayoutState.PAID, PayoutState.BOUNCED)
         if ended:
@@ -126,12 +128,12 @@ def test_debts_are_settled_before_anything_is_spent(available: int, debt: int, a
     pocket = Pocket(available, debt)
     move = redemptions.authorization(a_redemption(amount))
     if available - debt < amount:
-        with pytest.raises(RefusedError):
+        with pytest.raises(PreconditionError):
             spend(move, pocket)
         return
     found = balances(spend(move, pocket))
-    assert found[Place.DEBT] == debt
-    assert available + found[Place.AVAILABLE] >= 0
+    assert found[AccountKind.DEBT] == debt
+    assert available + found[AccountKind.AVAILABLE] >= 0
 
 
 @settings(max_examples=CASES)
@@ -144,7 +146,7 @@ def test_an_order_is_never_paid_beyond_the_share(rate: Fraction, percent: int, a
     points = AssetTerms("points", AssetKind.POINTS, rate, Fraction(percent))
     others: list[Redemption] = []
     for amount in asked:
-        with suppress(RefusedError):
+        with suppress(PreconditionError):
             worth = redemptions.worth_of(points, amount, 1_000, others, {"points": points})
             others.append(a_redemption(amount, worth_minor=worth))
     paid = sum(each.authorized_minor for each in others) / rate
@@ -156,7 +158,7 @@ def test_an_order_is_never_paid_beyond_the_share(rate: Fraction, percent: int, a
         fits = (paid + amount / rate) * 100 <= percent * 1_000
         try:
             redemptions.worth_of(points, amount, 1_000, others, {"points": points})
-        except RefusedError:
+        except PreconditionError:
             assert not fits
         else:
             assert fits

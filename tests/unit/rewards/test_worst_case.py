@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from upline.rewards.v1 import plan_pb2
 
-from services.rewards.domain.check.lint import Finding, lint
+from services.rewards.domain.check.lint import WarningKind, lint
 from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.deciding import decide
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.plan.plan import Plan
 from tests.unit.rewards.plans import MOMENT, buyer, conversion, percent, plan, rule, upline
@@ -77,7 +77,7 @@ def test_no_order_costs_more_than_the_worst_and_none_more_than_itself_without_a_
         exact = sum((Fraction(each.numerator, each.denominator) for each in paid), Fraction())
         assert exact <= worst / 100 * order.amount_minor
         if sum(each.amount_minor for each in paid) > order.amount_minor:
-            assert warned & {Finding.PAYS_MORE_THAN_THE_ORDER, Finding.PARTS_MORE_THAN_THE_WHOLE}
+            assert warned & {WarningKind.PAYS_MORE_THAN_THE_ORDER, WarningKind.PARTS_MORE_THAN_THE_WHOLE}
 
 
 def test_where_levels_move_down_a_group_may_pay_two_people_of_one_level() -> None:

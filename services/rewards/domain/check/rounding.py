@@ -7,7 +7,7 @@ from itertools import chain, islice
 from math import lcm
 from typing import Final, NamedTuple
 
-from services.rewards.domain.check.worlds import Unit, possible
+from services.rewards.domain.check.worlds import RuleLevel, possible
 from services.rewards.domain.check.worst_case import units_of
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.plan import Plan, Rule
@@ -55,10 +55,10 @@ def overpaid(plan: Plan) -> Iterator[Overpaid]:
                 yield found
 
 
-def _sharing(plan: Plan, event_type: str) -> Iterator[list[Unit]]:
+def _sharing(plan: Plan, event_type: str) -> Iterator[list[RuleLevel]]:
     """Levels that get a percentage of the same, in the same asset."""
-    alike: dict[tuple[Base, str, str], list[Unit]] = {}
-    for unit in units_of(plan.hear(event_type).rules):
+    alike: dict[tuple[Base, str, str], list[RuleLevel]] = {}
+    for unit in units_of(plan.event_rules(event_type).rules):
         rule = unit.rule
         is_share = rule.base is not Base.EARNINGS and rule.table is None and rule.part is None
         if is_share and rule.levels[unit.number].percent is not None:
@@ -67,21 +67,21 @@ def _sharing(plan: Plan, event_type: str) -> Iterator[list[Unit]]:
     yield from alike.values()
 
 
-def _dearest(plan: Plan, event_type: str, units: list[Unit]) -> list[Unit]:
+def _dearest(plan: Plan, event_type: str, units: list[RuleLevel]) -> list[RuleLevel]:
     """The units that can be paid together and take the most; of a group the dearest for each person."""
     groups: dict[object, list[int]] = {}
     for position, unit in enumerate(units):
         if unit.rule.group:
             groups.setdefault((unit.rule.group, unit.person), []).append(position)
-    chosen: list[Unit] = []
+    chosen: list[RuleLevel] = []
     for sets in possible(plan, event_type, units, groups.values()):
         candidates = [_without_outbid([units[position] for position in sorted(each)]) for each in sets]
         chosen += max(candidates, key=lambda each: sum((_percent(unit) for unit in each), Fraction()))
     return chosen
 
 
-def _without_outbid(units: list[Unit]) -> list[Unit]:
-    best: dict[object, Unit] = {}
+def _without_outbid(units: list[RuleLevel]) -> list[RuleLevel]:
+    best: dict[object, RuleLevel] = {}
     for number, unit in enumerate(units):
         key = (unit.rule.group, unit.person) if unit.rule.group else number
         if key not in best or _percent(unit) > _percent(best[key]):
@@ -89,11 +89,11 @@ def _without_outbid(units: list[Unit]) -> list[Unit]:
     return list(best.values())
 
 
-def _percent(unit: Unit) -> Fraction:
+def _percent(unit: RuleLevel) -> Fraction:
     return unit.rule.levels[unit.number].percent or Fraction()
 
 
-def _example(plan: Plan, units: list[Unit]) -> Overpaid | None:
+def _example(plan: Plan, units: list[RuleLevel]) -> Overpaid | None:
     """An amount of which the rules pay more than there is; None where they state more than the whole anyhow, or where
     there is none."""
     percents = [_percent(each) for each in units]

@@ -6,7 +6,7 @@ from itertools import product
 from math import prod
 from typing import Final, NamedTuple
 
-from services.rewards.domain.plan.audience import Who
+from services.rewards.domain.plan.audience import Role
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError, Variable
 from services.rewards.domain.plan.plan import MAX_LEVEL, Plan, Rule
 from services.rewards.domain.plan.qualification import Unqualified
@@ -26,7 +26,7 @@ Key = tuple[Variable, object]
 """A variable, with the seat of the person whose it is if it is a beneficiary's."""
 
 
-class Unit(NamedTuple):
+class RuleLevel(NamedTuple):
     """One level of one rule: it is paid or not as a whole. A rule with base EARNINGS is one unit, for whom it pays is
     decided by others."""
 
@@ -35,7 +35,7 @@ class Unit(NamedTuple):
     """The place of the level among the rule's levels."""
 
     @property
-    def seat(self) -> tuple[Who, int]:
+    def seat(self) -> tuple[Role, int]:
         """The level that is paid: the same person in every rule that has it, unless levels move down."""
         return self.rule.to.who, self.rule.levels[self.number].level
 
@@ -86,7 +86,7 @@ def is_ever_true(condition: Condition, domains: Domains) -> bool:
 
 
 def possible(
-    plan: Plan, event_type: str, units: Sequence[Unit], bound: Iterable[Iterable[int]]
+    plan: Plan, event_type: str, units: Sequence[RuleLevel], bound: Iterable[Iterable[int]]
 ) -> Iterator[list[frozenset[int]]]:
     """For each part of the units that has nothing to do with the others, the sets of them that can be paid together,
     by their positions. `bound`: positions of units that belong to one part for another reason."""
@@ -119,7 +119,7 @@ class _Asked:
         self._known: dict[tuple[int, tuple[object, ...]], bool] = {}
 
     @classmethod
-    def of(cls, plan: Plan, event_type: str, unit: Unit, read: "Alternatives") -> "_Asked":
+    def of(cls, plan: Plan, event_type: str, unit: RuleLevel, read: "Alternatives") -> "_Asked":
         """Reads the conditions of one unit. `read` keeps alternatives of conditions that other units have too, for many
         levels belong to few rules."""
         asked = cls()
@@ -148,7 +148,7 @@ class _Asked:
         return self._known[asked]
 
 
-def _key(variable: Variable, unit: Unit) -> Key:
+def _key(variable: Variable, unit: RuleLevel) -> Key:
     return variable, unit.person if variable[0].startswith(_OF_PERSON) else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from services.rewards.domain.check.worlds import Unit, possible
+from services.rewards.domain.check.worlds import RuleLevel, possible
 from services.rewards.domain.details import MAX_LINES
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.plan import Plan, Rule
@@ -34,22 +34,24 @@ def worst_cases(plan: Plan) -> dict[str, Cost]:
     return {event_type: _worst_case(plan, event_type) for event_type in types}
 
 
-def units_of(rules: Iterable[Rule]) -> list[Unit]:
+def units_of(rules: Iterable[Rule]) -> list[RuleLevel]:
     """The units of rules, each of which is paid or not by itself."""
     return [
-        Unit(rule, index) for rule in rules for index in range(1 if rule.base is Base.EARNINGS else len(rule.levels))
+        RuleLevel(rule, index)
+        for rule in rules
+        for index in range(1 if rule.base is Base.EARNINGS else len(rule.levels))
     ]
 
 
 def _worst_case(plan: Plan, event_type: str) -> Cost:
-    units = units_of(plan.hear(event_type).rules)
+    units = units_of(plan.event_rules(event_type).rules)
     total = Cost()
     for sets in possible(plan, event_type, units, _bound(units)):
         total.add(_dearest([_cost([units[position] for position in sorted(each)]) for each in sets]))
     return total
 
 
-def _bound(units: list[Unit]) -> Iterator[list[int]]:
+def _bound(units: list[RuleLevel]) -> Iterator[list[int]]:
     """The positions of units whose costs are no mere sum: those of one group for one person, and those that earn with
     those who get a part of it."""
     by_group: dict[tuple[str, object], list[int]] = {}
@@ -62,7 +64,7 @@ def _bound(units: list[Unit]) -> Iterator[list[int]]:
     yield from by_group.values()
 
 
-def _cost(paid: list[Unit]) -> Cost:
+def _cost(paid: list[RuleLevel]) -> Cost:
     """The cost of units that are paid together. Of a group, each person costs what its dearest member pays them."""
     total = Cost()
     people: dict[tuple[str, object], list[Cost]] = {}

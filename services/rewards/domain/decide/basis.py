@@ -4,8 +4,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.decision import Failed, Outcome, Step
-from services.rewards.domain.decide.facts import Facts
+from services.rewards.domain.decide.decision import ConditionFailureStep, Outcome, Step
+from services.rewards.domain.decide.inputs import Inputs
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.amounts import Base, Table
 from services.rewards.domain.plan.condition import ConditionError
@@ -21,7 +21,7 @@ class Basis(NamedTuple):
     denominator: int
     minor: int
     """The same, rounded down."""
-    refusal: Outcome | None = None
+    unpaid: Outcome | None = None
     steps: tuple[Step, ...] = ()
 
 
@@ -42,31 +42,31 @@ def basis_of(plan: Plan, rule: Rule, conversion: Conversion) -> Basis:
     return Basis(numerator, conversion.amount_minor, numerator // conversion.amount_minor)
 
 
-def basis_of_lines(plan: Plan, rule: Rule, facts: Facts) -> Basis:
+def basis_of_lines(plan: Plan, rule: Rule, inputs: Inputs) -> Basis:
     """Of the base LINES: what is left of the lines. Of a table: what they pay, already in minor units of the rule's asset."""
-    whole = basis_of(plan, rule, facts.conversion)
-    if whole.refusal is not None:
+    whole = basis_of(plan, rule, inputs.conversion)
+    if whole.unpaid is not None:
         return whole
     try:
-        lines = [each for each in facts.details.lines if rule.lines is None or facts.holds_for_line(rule.lines, each)]
+        lines = [each for each in inputs.details.lines if rule.lines is None or inputs.holds_for_line(rule.lines, each)]
     except ConditionError as error:
-        return Basis(0, 1, 0, Outcome.CONDITION_ERROR, (Failed(str(error)),))
-    left = sum(_left(each, facts) for each in lines)
+        return Basis(0, 1, 0, Outcome.CONDITION_ERROR, (ConditionFailureStep(str(error)),))
+    left = sum(_left(each, inputs) for each in lines)
     if rule.table is None:
         return Basis(left, 1, left)
-    paid = sum((_pays(rule.table, each, facts) for each in lines), Fraction())
+    paid = sum((_pays(rule.table, each, inputs) for each in lines), Fraction())
     return Basis(paid.numerator, paid.denominator, left)
 
 
-def _left(line: Line, facts: Facts) -> int:
-    return line.amount_minor - facts.conversion.taken_by_line.get(line.line_id, 0)
+def _left(line: Line, inputs: Inputs) -> int:
+    return line.amount_minor - inputs.conversion.taken_by_line.get(line.line_id, 0)
 
 
-def _pays(table: Table, line: Line, facts: Facts) -> Fraction:
+def _pays(table: Table, line: Line, inputs: Inputs) -> Fraction:
     row = table.row(line)
     if row is None:
         return Fraction(0)
-    left = _left(line, facts)
+    left = _left(line, inputs)
     if row.percent is not None:
         return row.share * left
     # A line that cost nothing has nothing to be taken back: it stays while the conversion does.

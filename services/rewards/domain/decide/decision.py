@@ -37,13 +37,13 @@ class Outcome(Enum):
     """No decision: a person's word after it, for explanations."""
 
 
-class Failed(NamedTuple):
+class ConditionFailureStep(NamedTuple):
     """A condition could not be evaluated."""
 
     error: str
 
 
-class AtTier(NamedTuple):
+class TierStep(NamedTuple):
     """A tier of mode NEXT, or that none is reached yet."""
 
     counter_id: str
@@ -52,11 +52,11 @@ class AtTier(NamedTuple):
     """The tier's; 0 below the first."""
 
 
-new_at_tier: Final = partial(tuple.__new__, AtTier)
+new_tier_step: Final = partial(tuple.__new__, TierStep)
 """One of a tuple of all its fields, in half of the time."""
 
 
-class AcrossTiers(NamedTuple):
+class MarginalTiersStep(NamedTuple):
     """A conversion that was split at the bounds of tiers of mode MARGINAL."""
 
     counter_id: str
@@ -65,7 +65,7 @@ class AcrossTiers(NamedTuple):
     """(how much of the conversion's amount, at how many percent)."""
 
 
-class Crossed(NamedTuple):
+class BonusStep(NamedTuple):
     """Tiers of mode BONUS whose bounds the conversion crossed."""
 
     counter_id: str
@@ -78,13 +78,13 @@ class Crossed(NamedTuple):
     """Of those that paid before something was taken back, and no longer do."""
 
 
-class Moved(NamedTuple):
+class CompressionStep(NamedTuple):
     """Compression gave an ancestor the level of one nearer to the buyer."""
 
     distance: int
 
 
-class Earned(NamedTuple):
+class EarningsStep(NamedTuple):
     """A part of the base EARNINGS."""
 
     rule_id: str
@@ -96,7 +96,7 @@ class Earned(NamedTuple):
     percent: Fraction | None
 
 
-class Allotted(NamedTuple):
+class AllotmentStep(NamedTuple):
     """A part of an allotment. Amounts are those of the whole allotment, and of the part."""
 
     allotment_id: str
@@ -109,7 +109,7 @@ class Allotted(NamedTuple):
     part_minor: int
 
 
-class Limited(NamedTuple):
+class LimitStep(NamedTuple):
     """A cap or budget left less room than was owed."""
 
     limit: Cap | Budget
@@ -117,13 +117,13 @@ class Limited(NamedTuple):
     after_minor: int
 
 
-class Outbid(NamedTuple):
+class OutbidStep(NamedTuple):
     """Another rule of the group is worth more to the beneficiary."""
 
     by_rule_id: str
 
 
-class Split(NamedTuple):
+class ShareStep(NamedTuple):
     """A part of the reward goes to the buyer."""
 
     percent: Fraction
@@ -132,13 +132,25 @@ class Split(NamedTuple):
     """Whose reward it is."""
 
 
-class Refused(NamedTuple):
+class RejectionStep(NamedTuple):
     """A person refused the reward."""
 
     reason: str
 
 
-Step = Failed | AtTier | AcrossTiers | Crossed | Moved | Earned | Allotted | Limited | Outbid | Split | Refused
+Step = (
+    ConditionFailureStep
+    | TierStep
+    | MarginalTiersStep
+    | BonusStep
+    | CompressionStep
+    | EarningsStep
+    | AllotmentStep
+    | LimitStep
+    | OutbidStep
+    | ShareStep
+    | RejectionStep
+)
 
 
 class Decision(NamedTuple):

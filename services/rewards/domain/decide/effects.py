@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.decision import Crossed, Decision, Outcome, Split
-from services.rewards.domain.decide.facts import Facts, counts
-from services.rewards.domain.decide.room import used_of
-from services.rewards.domain.decide.seats import verdict
-from services.rewards.domain.plan.audience import Who
+from services.rewards.domain.decide.beneficiaries import verdict
+from services.rewards.domain.decide.decision import BonusStep, Decision, Outcome, ShareStep
+from services.rewards.domain.decide.headroom import used_of
+from services.rewards.domain.decide.inputs import Inputs, counts
+from services.rewards.domain.plan.audience import Role
 from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.tiers import TierMode
@@ -16,15 +16,15 @@ from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey, headcount
 
 Change = tuple[TallyKey, int]
-_REFEREES, _BONUS, _LINK_OWNER = Measure.REFEREES, TierMode.BONUS, Who.LINK_OWNER
+_REFEREES, _BONUS, _LINK_OWNER = Measure.REFEREES, TierMode.BONUS, Role.LINK_OWNER
 _STANDS = (Outcome.PAID, Outcome.SHARED)
 
 
-def members(plan: Plan, facts: Facts) -> list[TallyKey]:
+def members(plan: Plan, inputs: Inputs) -> list[TallyKey]:
     """The tallies that have to be known to apply the conversion's effects: whoever counts once may be there already."""
-    if not facts.heard.counts_heads:
+    if not inputs.event_rules.counts_heads:
         return []
-    return [key for key, _ in _counted(plan, facts) if headcount(key) is not None]
+    return [key for key, _ in _counted(plan, inputs) if headcount(key) is not None]
 
 
 def effects(
@@ -32,17 +32,17 @@ def effects(
 ) -> dict[TallyKey, int]:
     """What the conversion, as far as it is left, changes in all. `decisions`: every one of it, with the same snapshot."""
     total: dict[TallyKey, int] = {}
-    for key, change in changes_of(plan, Facts(plan, conversion, snapshot), decisions):
+    for key, change in changes_of(plan, Inputs(plan, conversion, snapshot), decisions):
         total[key] = total.get(key, 0) + change
     return total
 
 
-def changes_of(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> list[Change]:
+def changes_of(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[Change]:
     """The same of what is known of the conversion, one by one: a tally may be changed more than once."""
-    changes = _counted(plan, facts)
-    if facts.heard.occurrences:
-        changes += _occurrences(facts)
-    changes += _used(plan, facts, decisions)
+    changes = _counted(plan, inputs)
+    if inputs.event_rules.occurrences:
+        changes += _occurrences(inputs)
+    changes += _used(plan, inputs, decisions)
     return changes
 
 
@@ -51,77 +51,77 @@ def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) ->
     return {key: change for key in before.keys() | after.keys() if (change := after.get(key, 0) - before.get(key, 0))}
 
 
-def _counted(plan: Plan, facts: Facts) -> list[Change]:
+def _counted(plan: Plan, inputs: Inputs) -> list[Change]:
     """Counters and scores. A conversion counts by its own time, however late it comes."""
     changes: list[Change] = []
-    for counter in facts.heard.counters:
-        if not counts(counter, facts):
+    for counter in inputs.event_rules.counters:
+        if not counts(counter, inputs):
             continue
-        conversion, adds = facts.conversion, counter.adds(facts.conversion)
-        owner_id = facts.link_owner_id if counter.of.who is _LINK_OWNER else ""
+        conversion, adds = inputs.conversion, counter.adds(inputs.conversion)
+        owner_id = inputs.link_owner_id if counter.of.who is _LINK_OWNER else ""
         subjects: Sequence[str] = counter.of.people(conversion, owner_id)
         if counter.measure is _REFEREES:
             subjects = [tallies.pair(each, conversion.buyer_id) for each in subjects]
-        for name, period in _names(plan, counter, facts):
+        for name, period in _names(plan, counter, inputs):
             changes += [((name, subject, period), adds) for subject in subjects]
     return changes
 
 
-def _names(plan: Plan, counter: Counter, facts: Facts) -> list[tuple[str, str]]:
+def _names(plan: Plan, counter: Counter, inputs: Inputs) -> list[tuple[str, str]]:
     """What a conversion changes of a counter: (name, period) of itself and of the contests about it."""
-    names = [(counter.changed, facts.periods[counter.period])]
+    names = [(counter.changed, inputs.periods[counter.period])]
     for each in plan.contests:
-        if each.counter_id == counter.counter_id and each.start_time <= facts.conversion.occurred_at < each.end_time:
+        if each.counter_id == counter.counter_id and each.start_time <= inputs.conversion.occurred_at < each.end_time:
             of_contest = tallies.contest_member if counter.measure is _REFEREES else tallies.contest
             names.append((of_contest(each.contest_id), ""))
     return names
 
 
-def _occurrences(facts: Facts) -> list[Change]:
+def _occurrences(inputs: Inputs) -> list[Change]:
     """Of rules that pay some of a buyer's conversions: this is one of them if the rule's condition is true."""
     changes: list[Change] = []
-    for rule, occurrence in facts.heard.occurrences:
-        if rule.when is not None and verdict(rule.when, facts, "", 0)[0] is not None:
+    for rule, occurrence in inputs.event_rules.occurrences:
+        if rule.when is not None and verdict(rule.when, inputs, "", 0)[0] is not None:
             continue
-        buyer_id = facts.conversion.buyer_id
+        buyer_id = inputs.conversion.buyer_id
         if occurrence.first:
-            changes.append(((tallies.occurrence(rule.rule_id), buyer_id, ""), int(not facts.conversion.void)))
+            changes.append(((tallies.occurrence(rule.rule_id), buyer_id, ""), int(not inputs.conversion.void)))
         if occurrence.nth:
             changes.append(((tallies.seen(rule.rule_id), buyer_id, ""), 1))
     return changes
 
 
-def _used(plan: Plan, facts: Facts, decisions: Iterable[Decision]) -> list[Change]:
+def _used(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[Change]:
     """Of limits, and of bonuses that are paid once."""
     changes: list[Change] = []
     for each in decisions:
         rule, _, person, _, _, _, _, amount_minor, _, is_share = each
         if amount_minor and rule.limits:
-            for key in used_of(rule, _whose(each) if is_share else person, facts):
+            for key in used_of(rule, _whose(each) if is_share else person, inputs):
                 if key is not None:
                     changes.append((key, amount_minor))
         if rule.tiers is not None and rule.tiers.mode is _BONUS and not is_share:
-            changes += _bonuses(plan, facts, each)
+            changes += _bonuses(plan, inputs, each)
     return changes
 
 
 def _whose(decision: Decision) -> str:
     """Whose reward it is a part of."""
-    return next(each.beneficiary_id for each in decision.steps if isinstance(each, Split))
+    return next(each.beneficiary_id for each in decision.steps if isinstance(each, ShareStep))
 
 
-def _bonuses(plan: Plan, facts: Facts, decision: Decision) -> Iterator[Change]:
-    crossed = next((each for each in decision.steps if isinstance(each, Crossed)), None)
+def _bonuses(plan: Plan, inputs: Inputs, decision: Decision) -> Iterator[Change]:
+    crossed = next((each for each in decision.steps if isinstance(each, BonusStep)), None)
     if crossed is None:
         return
     rule, person = decision.rule, decision.beneficiary_id
     bounds = rule.tiers.bounds if rule.tiers is not None else ()
-    period = facts.periods[plan.counters[crossed.counter_id].period]
+    period = inputs.periods[plan.counters[crossed.counter_id].period]
     if decision.outcome in _STANDS:
         for number in crossed.tiers:
             forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)
             yield (tallies.bonus(rule.rule_id, bounds[number]), person, period), 1
-            yield forfeit, -min(facts.snapshot.values.get(forfeit, 0), 1)
+            yield forfeit, -min(inputs.snapshot.values.get(forfeit, 0), 1)
     for number in crossed.lost:
         forfeit = (tallies.forfeit(rule.rule_id, bounds[number]), person, period)
-        yield forfeit, 1 - min(facts.snapshot.values.get(forfeit, 0), 1)
+        yield forfeit, 1 - min(inputs.snapshot.values.get(forfeit, 0), 1)

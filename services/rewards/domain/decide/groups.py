@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from services.rewards.domain.decide.decision import Decision, Outbid, Outcome
+from services.rewards.domain.decide.decision import Decision, OutbidStep, Outcome
 
 
 def best_of_groups(decisions: Sequence[Decision]) -> list[Decision]:
@@ -27,5 +27,5 @@ def _stand(
     winner = best[decision.rule.group, decision.beneficiary_id][1]
     if winner == index:
         return decision
-    steps = (*decision.steps, Outbid(decisions[winner].rule.rule_id))
+    steps = (*decision.steps, OutbidStep(decisions[winner].rule.rule_id))
     return decision._replace(outcome=Outcome.OUTBID, amount_minor=0, steps=steps)

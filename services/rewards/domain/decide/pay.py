@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.basis import basis_of
-from services.rewards.domain.decide.deciding import decide
 from services.rewards.domain.decide.decision import Decision, Outcome
+from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, Plan, Rule
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
@@ -21,9 +21,9 @@ def pay(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[
     `snapshot`: the tallies before the conversion, of the plan's that count something.
     """
     largest_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
-    heard = plan.hear(conversion.event_type)
-    if heard.is_plain and largest_minor <= MAX_SURE_BASE_MINOR:
-        return _pay_level_by_level(plan, heard.rules, conversion)
+    event_rules = plan.event_rules(conversion.event_type)
+    if event_rules.is_plain and largest_minor <= MAX_SURE_BASE_MINOR:
+        return _pay_level_by_level(plan, event_rules.rules, conversion)
     return owed(decide(plan, conversion, snapshot))
 
 
@@ -42,8 +42,8 @@ def _pay_level_by_level(plan: Plan, rules: Iterable[Rule], conversion: Conversio
     in_whole_units, upline = plan.round, conversion.upline
     height = len(upline)
     for rule in rules:
-        base_numerator, base_denominator, _, refusal, _ = basis_of(plan, rule, conversion)
-        if refusal is not None:
+        base_numerator, base_denominator, _, unpaid, _ = basis_of(plan, rule, conversion)
+        if unpaid is not None:
             continue
         for level, numerator, denominator, percent in rule.levels:
             if level > height:

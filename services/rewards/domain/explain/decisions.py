@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.rewards.domain.conversion import Conversion
-from services.rewards.domain.decide.decision import Allotted, Crossed, Decision, Failed, Outcome, Refused
+from services.rewards.domain.decide.decision import (
+    AllotmentStep,
+    BonusStep,
+    ConditionFailureStep,
+    Decision,
+    Outcome,
+    RejectionStep,
+)
 from services.rewards.domain.explain.numbers import exact_text, fraction_text, minor_text
 from services.rewards.domain.explain.words import WORDS
 from services.rewards.domain.plan.amounts import Base
-from services.rewards.domain.plan.audience import BUYER_LEVEL, Who
+from services.rewards.domain.plan.audience import BUYER_LEVEL, Role
 from services.rewards.domain.plan.plan import Plan, Rule
 from services.rewards.domain.settle.settlement import hold_end
 
@@ -30,9 +37,9 @@ _WHY_NOT: Final = (
 """Why nobody gets anything, where every rule has one of these outcomes; the first that is so."""
 
 
-def refused(decision: Decision, reason: str) -> Decision:
+def rejected_decision(decision: Decision, reason: str) -> Decision:
     """What became of a decision when a person refused the reward."""
-    return decision._replace(outcome=Outcome.REJECTED, amount_minor=0, steps=(*decision.steps, Refused(reason)))
+    return decision._replace(outcome=Outcome.REJECTED, amount_minor=0, steps=(*decision.steps, RejectionStep(reason)))
 
 
 def explain_decision(plan: Plan, conversion: Conversion, decision: Decision, currency_digits: int, locale: str) -> str:
@@ -85,7 +92,7 @@ def _facts(
     exact = f"{exact_text(decision.numerator, decision.denominator, rule.asset.digits)} {rule.asset.code}"
     rounding = words[plan.rounding.value]
     is_whole = decision.numerator % decision.denominator == 0
-    allotted = next((each for each in decision.steps if isinstance(each, Allotted)), None)
+    allotted = next((each for each in decision.steps if isinstance(each, AllotmentStep)), None)
     owed = plan.round(decision.numerator, decision.denominator) if allotted is None else allotted.part_minor
     return {
         "rule": rule.rule_id,
@@ -107,13 +114,13 @@ def _facts(
         "least": fraction_text(rule.least_left_percent) if rule.least_left_percent is not None else "",
         "condition": f"{rule.when.text}." if rule.when else "",
         "qualification": f"{rule.qualification.when.text}." if rule.qualification else "",
-        "error": next((each.error for each in decision.steps if isinstance(each, Failed)), ""),
-        "reason": next((each.reason for each in decision.steps if isinstance(each, Refused)), ""),
+        "error": next((each.error for each in decision.steps if isinstance(each, ConditionFailureStep)), ""),
+        "reason": next((each.reason for each in decision.steps if isinstance(each, RejectionStep)), ""),
     }
 
 
 def _how(decision: Decision) -> str:
-    if any(isinstance(each, Crossed) for each in decision.steps):
+    if any(isinstance(each, BonusStep) for each in decision.steps):
         return "by_bonus"
     if decision.rule.table is not None:
         return "by_table"
@@ -157,7 +164,7 @@ def _to(decision: Decision, words: dict[str, str]) -> str:
         key = "share"
     elif not decision.beneficiary_id:
         key = "nobody"
-    elif decision.rule.to.who is Who.LINK_OWNER:
+    elif decision.rule.to.who is Role.LINK_OWNER:
         key = "link_owner"
     else:
         key = "buyer" if level == BUYER_LEVEL else "level"

@@ -6,19 +6,19 @@ from fractions import Fraction
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.decision import (
-    AcrossTiers,
-    Allotted,
-    AtTier,
-    Crossed,
+    AllotmentStep,
+    BonusStep,
+    CompressionStep,
+    ConditionFailureStep,
     Decision,
-    Earned,
-    Failed,
-    Limited,
-    Moved,
-    Outbid,
-    Refused,
-    Split,
+    EarningsStep,
+    LimitStep,
+    MarginalTiersStep,
+    OutbidStep,
+    RejectionStep,
+    ShareStep,
     Step,
+    TierStep,
 )
 from services.rewards.domain.explain.numbers import fraction_text, minor_text
 from services.rewards.domain.explain.words import WORDS
@@ -47,15 +47,15 @@ class _Teller:
 
     def tell(self, step: Step) -> str:
         """One step; nothing where the decision's own sentence says it."""
-        return "" if isinstance(step, Failed | Refused) else _TELL[type(step)](self, step)
+        return "" if isinstance(step, ConditionFailureStep | RejectionStep) else _TELL[type(step)](self, step)
 
-    def at_tier(self, step: AtTier) -> str:
+    def at_tier(self, step: TierStep) -> str:
         """A tier of mode NEXT."""
         bounds = self.decision.rule.tiers.bounds if self.decision.rule.tiers else ()
         key, bound = ("step_tier", step.bound) if step.bound else ("step_below", bounds[0])
         return self._of_counter(key, step.counter_id, value=step.value, bound=bound)
 
-    def across(self, step: AcrossTiers) -> str:
+    def across(self, step: MarginalTiersStep) -> str:
         """Tiers of mode MARGINAL."""
         part = self.words["step_across_part"]
         parts = ", ".join(
@@ -64,7 +64,7 @@ class _Teller:
         )
         return self._of_counter("step_across", step.counter_id, value=step.value, parts=parts) if parts else ""
 
-    def crossed(self, step: Crossed) -> str:
+    def crossed(self, step: BonusStep) -> str:
         """Tiers of mode BONUS."""
         tiers = self.decision.rule.tiers
         if tiers is None:
@@ -75,12 +75,12 @@ class _Teller:
         bounds = [tiers.bounds[each] for each in step.tiers] if step.tiers else list(tiers.bounds)
         return self._of_counter(key, step.counter_id, value=step.value, adds=step.adds, bounds=bounds)
 
-    def moved(self, step: Moved) -> str:
+    def moved(self, step: CompressionStep) -> str:
         """Compression."""
         level = self.decision.amount.level
         return self.words["step_moved"].format(who=self._whose, distance=step.distance, level=level)
 
-    def earned(self, step: Earned) -> str:
+    def earned(self, step: EarningsStep) -> str:
         """A part of the base EARNINGS."""
         amount = f"{minor_text(step.amount_minor, step.digits)} {step.asset}"
         percent = fraction_text(step.percent or _NOTHING)
@@ -88,7 +88,7 @@ class _Teller:
             earner=step.earner_id, amount=amount, rule=step.rule_id, percent=percent
         )
 
-    def allotted(self, step: Allotted) -> str:
+    def allotted(self, step: AllotmentStep) -> str:
         """A part of an allotment."""
         key = "step_allotted" if step.left_minor == step.at_first_minor else "step_allotted_left"
         return self.words[key].format(
@@ -100,7 +100,7 @@ class _Teller:
             part=self._amount(step.part_minor),
         )
 
-    def limited(self, step: Limited) -> str:
+    def limited(self, step: LimitStep) -> str:
         """A cap or a budget."""
         limit = step.limit
         facts = {
@@ -113,11 +113,11 @@ class _Teller:
             return self.words["step_cap"].format(scope=self.words[f"cap_{limit.scope.value}"], **facts)
         return self.words["step_budget"].format(budget=limit.budget_id, **facts)
 
-    def outbid(self, step: Outbid) -> str:
+    def outbid(self, step: OutbidStep) -> str:
         """A group."""
         return self.words["step_outbid"].format(rule=step.by_rule_id, who=self._whose)
 
-    def split(self, step: Split) -> str:
+    def split(self, step: ShareStep) -> str:
         """A share."""
         return self.words["step_split"].format(
             percent=fraction_text(step.percent),
@@ -128,7 +128,7 @@ class _Teller:
 
     @property
     def _whose(self) -> str:
-        split = next((each for each in self.decision.steps if isinstance(each, Split)), None)
+        split = next((each for each in self.decision.steps if isinstance(each, ShareStep)), None)
         return split.beneficiary_id if split is not None else self.decision.beneficiary_id
 
     def _amount(self, amount_minor: int) -> str:
@@ -152,13 +152,13 @@ class _Teller:
 
 _NOTHING = Fraction(0)
 _TELL: dict[type, Callable[..., str]] = {
-    AtTier: _Teller.at_tier,
-    AcrossTiers: _Teller.across,
-    Crossed: _Teller.crossed,
-    Moved: _Teller.moved,
-    Earned: _Teller.earned,
-    Allotted: _Teller.allotted,
-    Limited: _Teller.limited,
-    Outbid: _Teller.outbid,
-    Split: _Teller.split,
+    TierStep: _Teller.at_tier,
+    MarginalTiersStep: _Teller.across,
+    BonusStep: _Teller.crossed,
+    CompressionStep: _Teller.moved,
+    EarningsStep: _Teller.earned,
+    AllotmentStep: _Teller.allotted,
+    LimitStep: _Teller.limited,
+    OutbidStep: _Teller.outbid,
+    ShareStep: _Teller.split,
 }

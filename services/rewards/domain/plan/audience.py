@@ -10,7 +10,7 @@ LINK_OWNER_LEVEL = 1
 """Who led the buyer here stands where his sponsor would."""
 
 
-class Who(Enum):
+class Role(Enum):
     """One of the roles that people have in a conversion."""
 
     BUYER = "buyer"
@@ -18,14 +18,14 @@ class Who(Enum):
     LINK_OWNER = "link_owner"
 
 
-_UPLINE = Who.UPLINE  # in Python 3.11, to look up a member takes longer than much of what is done with it
-_BUYER = Who.BUYER
+_UPLINE = Role.UPLINE  # in Python 3.11, to look up a member takes longer than much of what is done with it
+_BUYER = Role.BUYER
 
 
 class Audience(NamedTuple):
     """The people of one role."""
 
-    who: Who
+    who: Role
     first_level: int = 0
     last_level: int = 0
     """Of the upline; both ends included."""

@@ -32,7 +32,7 @@ class Contest:
     prizes: tuple[Prize, ...]
 
     @property
-    def settle_time(self) -> datetime:
+    def close_time(self) -> datetime:
         """When the ranking is final."""
         return self.end_time + self.settle_after
 

@@ -9,7 +9,7 @@ from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table
 from services.rewards.domain.plan.asset import Asset
-from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Who
+from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Role
 from services.rewards.domain.plan.condition import Condition, counters_in
 from services.rewards.domain.plan.contests import Contest
 from services.rewards.domain.plan.counters import Counter, Measure
@@ -48,7 +48,7 @@ class Rule:
     """The later event that ends the hold; empty for none."""
     approval: bool = False
     """Whether a person ends the hold."""
-    to: Audience = Audience(Who.UPLINE)  # noqa: RUF009  a tuple: immutable
+    to: Audience = Audience(Role.UPLINE)  # noqa: RUF009  a tuple: immutable
     when: Condition | None = None
     lines: Condition | None = None
     """Which lines count; None for all."""
@@ -80,7 +80,7 @@ class Rule:
     def __post_init__(self) -> None:
         features = (
             self.when, self.lines, self.table, self.part, self.occurrence, self.qualification, self.tiers, self.caps,
-            self.share, self.group, self.least_left_percent is not None, self.to.who is Who.LINK_OWNER,
+            self.share, self.group, self.least_left_percent is not None, self.to.who is Role.LINK_OWNER,
             self.base in (Base.LINES, Base.EARNINGS), self._is_huge,
         )  # fmt: skip
         object.__setattr__(self, "is_plain", not any(features))
@@ -112,7 +112,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EventRules:
     """What a plan does with an event type: found out once, not for every conversion."""
 
     rules: tuple[Rule, ...]
@@ -155,7 +155,7 @@ class Plan:
     """By its rounding."""
     is_stateful: bool = field(init=False)
     """Whether it counts anything from conversion to conversion."""
-    _heard: dict[str, Heard] = field(init=False, compare=False, repr=False, default_factory=dict)
+    _event_rules: dict[str, EventRules] = field(init=False, compare=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         counts = bool(self.counters or self.budgets or any(rule.counts for rule in self.rules))
@@ -163,14 +163,14 @@ class Plan:
         object.__setattr__(self, "round", rounder(self.rounding))
         object.__setattr__(self, "rules", tuple(self._with_budgets(each) for each in self.rules))
 
-    def hear(self, event_type: str) -> Heard:
+    def event_rules(self, event_type: str) -> EventRules:
         """What is done with an event type."""
-        return self._heard.get(event_type) or self._listen(event_type)
+        return self._event_rules.get(event_type) or self._select_rules(event_type)
 
-    def _listen(self, event_type: str) -> Heard:
+    def _select_rules(self, event_type: str) -> EventRules:
         rules = tuple(each for each in self.rules if event_type in each.event_types)
         counters = tuple(each for each in self.counters.values() if event_type in each.event_types)
-        heard = self._heard[event_type] = Heard(
+        found = self._event_rules[event_type] = EventRules(
             rules,
             direct=tuple(each for each in rules if each.base is not Base.EARNINGS),
             indirect=tuple(each for each in rules if each.base is Base.EARNINGS),
@@ -181,7 +181,7 @@ class Plan:
             has_shares=any(each.share is not None for each in rules),
             counts_heads=any(each.measure is Measure.REFEREES for each in counters),
         )
-        return heard
+        return found
 
     def _with_budgets(self, rule: Rule) -> Rule:
         budgets = tuple(each for each in self.budgets if each.concerns(rule.rule_id, rule.asset.code))

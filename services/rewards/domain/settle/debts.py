@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from services.rewards.domain.ledger import Place, Transfer
+from services.rewards.domain.ledger import AccountKind, Transfer
 from services.rewards.domain.settle.settlement import Clawback, same_position
 
 Wallet = tuple[str, str, str]
@@ -52,7 +52,7 @@ def spent_from(clawbacks: Iterable[Clawback]) -> set[tuple[str, str]]:
         (each.program_id, each.participant_id)
         for clawback in clawbacks
         for each in clawback.transfers
-        if each.debit is Place.AVAILABLE
+        if each.debit is AccountKind.AVAILABLE
     }
 
 
@@ -67,7 +67,7 @@ def owing(
 
 def _split(clawback: Clawback, left: dict[Wallet, int], expired: Mapping[Wallet, Expired]) -> Iterable[Transfer]:
     for each in clawback.transfers:
-        if each.debit is not Place.AVAILABLE:
+        if each.debit is not AccountKind.AVAILABLE:
             yield each
             continue
         wallet = (each.program_id, each.participant_id, each.asset)
@@ -76,7 +76,7 @@ def _split(clawback: Clawback, left: dict[Wallet, int], expired: Mapping[Wallet,
         left[wallet] = left.get(wallet, 0) - there
         if there:
             yield each._replace(amount_minor=there)
-        for place, amount_minor in ((Place.EXPIRED, gone), (Place.DEBT, each.amount_minor - gone - there)):
+        for place, amount_minor in ((AccountKind.EXPIRED, gone), (AccountKind.DEBT, each.amount_minor - gone - there)):
             if amount_minor:
                 transfer_id = same_position(clawback.reversal, place.name.lower(), each.transfer_id)
                 yield each._replace(transfer_id=transfer_id, debit=place, amount_minor=amount_minor)

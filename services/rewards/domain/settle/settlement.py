@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from services.rewards.domain.conversion import Conversion, Reversal, after
 from services.rewards.domain.decide.decision import slot_of
 from services.rewards.domain.decide.pay import Owed, pay
-from services.rewards.domain.ledger import Place, Reward, Transfer, TransferKind, new_reward
+from services.rewards.domain.ledger import AccountKind, Reward, Transfer, TransferKind, new_reward
 from services.rewards.domain.plan.plan import BUYER_LEVEL, Plan, Rule
 from services.rewards.domain.settle.waiting import Ended, Rejection, mark
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
@@ -32,12 +32,12 @@ class Accrual:
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class PostedReward:
     """A reward as it stands before a reversal."""
 
     reward: Reward
     net_minor: int
-    place: Place
+    place: AccountKind
     """Where its value is."""
 
 
@@ -152,7 +152,7 @@ def claw_back(
     conversion: Conversion,
     earlier: Sequence[Reversal],
     reversal: Reversal,
-    posted: Sequence[Posted],
+    posted: Sequence[PostedReward],
     snapshot: Snapshot = EMPTY,
 ) -> Clawback:
     """Recomputes the plan on what is left after `earlier` and `reversal`, and takes back the difference to what is posted.
@@ -181,7 +181,7 @@ def claw_back(
                 TransferKind.REVERSAL,
                 reward.beneficiary_id,
                 each.place,
-                Place.ISSUANCE,
+                AccountKind.ISSUANCE,
                 reward.asset,
                 taken,
                 reward.reward_id,
@@ -191,10 +191,12 @@ def claw_back(
     return Clawback(left, reversal, tuple(revisions), tuple(transfers))
 
 
-def revised(posted: Iterable[Posted], revisions: Iterable[Revision]) -> list[Posted]:
+def revised(posted: Iterable[PostedReward], revisions: Iterable[Revision]) -> list[PostedReward]:
     """The rewards as they stand after revisions."""
     taken = {each.reward.reward_id: each.delta_minor for each in revisions}
-    return [Posted(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place) for each in posted]
+    return [
+        PostedReward(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place) for each in posted
+    ]
 
 
 def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
@@ -203,36 +205,40 @@ def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
     return prefix + transfer_id[_PREFIX_DIGITS:]
 
 
-def release(program_id: str, conversion_id: str, due_time: datetime, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+def release(
+    program_id: str, conversion_id: str, due_time: datetime, posted: Sequence[PostedReward]
+) -> tuple[Transfer, ...]:
     """Moves what is left of a conversion's rewards from held to available when their hold ends."""
     prefix = id_prefix(due_time, program_id, "release", conversion_id)
     cause = release_cause(program_id, conversion_id, due_time)
-    return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
+    return _out_of_hold(TransferKind.RELEASE, AccountKind.AVAILABLE, prefix, cause, posted)
 
 
-def let_go(ended: Ended, posted: Sequence[Posted]) -> tuple[Transfer, ...]:
+def let_go(ended: Ended, posted: Sequence[PostedReward]) -> tuple[Transfer, ...]:
     """The same for a hold that waited for more than time."""
     prefix = id_prefix(ended.moment, ended.program_id, "release", ended.conversion_id, ended.rule_id)
     cause = f"release:{ended.program_id}/{ended.conversion_id}/{ended.rule_id}"
-    return _out_of_hold(TransferKind.RELEASE, Place.AVAILABLE, prefix, cause, posted)
+    return _out_of_hold(TransferKind.RELEASE, AccountKind.AVAILABLE, prefix, cause, posted)
 
 
-def refuse(rejection: Rejection, posted: Sequence[Posted]) -> tuple[tuple[Revision, ...], tuple[Transfer, ...]]:
+def reject_rewards(
+    rejection: Rejection, posted: Sequence[PostedReward]
+) -> tuple[tuple[Revision, ...], tuple[Transfer, ...]]:
     """Takes what is left of held rewards away, because a person said no. `posted`: all of the conversion's rewards."""
     program_id, conversion_id, rule_ids, moment = rejection
     transfers: list[Transfer] = []
     for rule_id in rule_ids:
         prefix = id_prefix(moment, program_id, "rejection", conversion_id, rule_id)
-        refused = [each for each in posted if each.reward.rule_id == rule_id]
+        rejected = [each for each in posted if each.reward.rule_id == rule_id]
         cause = f"rejection:{program_id}/{conversion_id}"
-        transfers += _out_of_hold(TransferKind.REJECTION, Place.ISSUANCE, prefix, cause, refused)
+        transfers += _out_of_hold(TransferKind.REJECTION, AccountKind.ISSUANCE, prefix, cause, rejected)
     rewards = {each.reward.reward_id: each.reward for each in posted}
     revisions = (Revision(rewards[each.reward_id], "", -each.amount_minor, moment) for each in transfers)
     return tuple(revisions), tuple(transfers)
 
 
 def _out_of_hold(
-    kind: TransferKind, target: Place, prefix: str, cause: str, posted: Sequence[Posted]
+    kind: TransferKind, target: AccountKind, prefix: str, cause: str, posted: Sequence[PostedReward]
 ) -> tuple[Transfer, ...]:
     return tuple(
         Transfer(
@@ -240,7 +246,7 @@ def _out_of_hold(
             each.reward.program_id,
             kind,
             each.reward.beneficiary_id,
-            Place.HELD,
+            AccountKind.HELD,
             target,
             each.reward.asset,
             each.net_minor,

@@ -97,7 +97,7 @@ def waits_of(plan: Plan, conversion: Conversion, rewards: Iterable[Reward]) -> l
             max(conversion.record_time, conversion.occurred_at + (rule.hold or timedelta())),
             conversion.occurred_at,
         )
-        for rule in plan.hear(conversion.event_type).rules
+        for rule in plan.event_rules(conversion.event_type).rules
         if rule.waits and mark(rule) in marked
     ]
 

@@ -15,7 +15,7 @@ LOOK_AGAIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ExpiryScan:
     """What a look at a wallet finds."""
 
     expired_minor: int
@@ -29,13 +29,13 @@ class Look:
     """When to look again."""
 
 
-def look(
+def scan_wallet(
     inflows: Sequence[tuple[datetime, int]],
     outflow_minor: int,
     expires_after: timedelta,
     now: datetime,
     warned_until: datetime | None,
-) -> Look:
+) -> ExpiryScan:
     """What of a wallet's `inflows` (oldest first) has expired by now, and what will soon. A unit that came at t can be used before
     t + `expires_after`."""
     ahead = min(WARNING, expires_after / 4)
@@ -60,4 +60,4 @@ def look(
             first_soon = first_soon or end
         check_time = min(check_time, end)
     told_until = warned_until if first_soon is None else now + ahead
-    return Look(expired, soon, first_soon, told_until, check_time)
+    return ExpiryScan(expired, soon, first_soon, told_until, check_time)

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
-from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.terms import PayoutTerms
-from services.rewards.domain.wallet.wallet import Move, RefusedError
+from services.rewards.domain.wallet.wallet import PreconditionError, WalletTransfer
 
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -32,7 +32,7 @@ class PayoutState(IntEnum):
     BOUNCED = 8
 
 
-class Outcome(Enum):
+class ProviderStatus(Enum):
     """What a provider says."""
 
     PAID = "paid"
@@ -43,19 +43,23 @@ class Outcome(Enum):
     """The provider had paid, and the payout came back."""
 
 
-_KNOWN = {PayoutState.PAID: (Outcome.PAID,), PayoutState.BOUNCED: (Outcome.BOUNCED, Outcome.PAID)}
+_KNOWN = {PayoutState.PAID: (ProviderStatus.PAID,), PayoutState.BOUNCED: (ProviderStatus.BOUNCED, ProviderStatus.PAID)}
 """The outcomes that may be reported again of the last attempt, by the state of its payout, the latest first.
 
 Of an attempt that is not the last, and of a payout that stands elsewhere, it is known that it failed.
 """
 
-_PAST = {Outcome.PAID: "been paid", Outcome.FAILED: "failed", Outcome.BOUNCED: "come back after it was paid"}
+_PAST = {
+    ProviderStatus.PAID: "been paid",
+    ProviderStatus.FAILED: "failed",
+    ProviderStatus.BOUNCED: "come back after it was paid",
+}
 
 
-class Answer(NamedTuple):
+class ProviderAnswer(NamedTuple):
     """A provider's answer."""
 
-    outcome: Outcome
+    outcome: ProviderStatus
     reference: str = ""
     reason: str = ""
 
@@ -105,7 +109,7 @@ class Provider(Protocol):
         """Whether payouts by this method are sent to it, and not put into batches."""
         ...
 
-    async def send(self, payout: Payout, minor_digits: int) -> Answer:
+    async def send(self, payout: Payout, minor_digits: int) -> ProviderAnswer:
         """Hands a payout over. Raises ProviderError where nobody knows whether it arrived."""
         ...
 
@@ -122,12 +126,14 @@ def fee(terms: PayoutTerms | None, asset: str, method: str, amount_minor: int) -
     """The fee of a payout. Raises RefusedError if the terms do not offer the method, or not for so little."""
     offered = terms.methods.get(method) if terms else None
     if terms is None or offered is None:
-        raise RefusedError("NOT_WITHDRAWABLE", f"{asset!r} is not paid out by {method!r}")
+        raise PreconditionError("NOT_WITHDRAWABLE", f"{asset!r} is not paid out by {method!r}")
     if amount_minor < terms.min_amount_minor:
-        raise RefusedError("BELOW_MINIMUM", f"the smallest payout is {terms.min_amount_minor} minor units of {asset}")
+        raise PreconditionError(
+            "BELOW_MINIMUM", f"the smallest payout is {terms.min_amount_minor} minor units of {asset}"
+        )
     taken = offered.fee(amount_minor)
     if taken >= amount_minor:
-        raise RefusedError("BELOW_MINIMUM", f"the fee is {taken} minor units of {asset}: nothing would be paid")
+        raise PreconditionError("BELOW_MINIMUM", f"the fee is {taken} minor units of {asset}: nothing would be paid")
     return taken
 
 
@@ -141,12 +147,12 @@ def pass_gate(gate: Condition, counters: Mapping[str, int], amount_minor: int) -
         why = "is not true"
     except ConditionError as error:
         why = f"could not be evaluated: {error}"
-    raise RefusedError("GATE_CLOSED", f"the plan's gate {gate.text!r} {why}")
+    raise PreconditionError("GATE_CLOSED", f"the plan's gate {gate.text!r} {why}")
 
 
-def request(payout: Payout) -> Move:
+def request(payout: Payout) -> WalletTransfer:
     """Sets the amount aside."""
-    return _move(payout, TransferKind.PAYOUT_REQUEST, Place.AVAILABLE, Place.RESERVED, payout.amount_minor)
+    return _move(payout, TransferKind.PAYOUT_REQUEST, AccountKind.AVAILABLE, AccountKind.RESERVED, payout.amount_minor)
 
 
 def approve(payout: Payout, now: datetime) -> Payout:
@@ -160,7 +166,7 @@ def approve(payout: Payout, now: datetime) -> Payout:
     )
 
 
-def reject(payout: Payout, reason: str, now: datetime) -> tuple[Payout, list[Move]]:
+def reject(payout: Payout, reason: str, now: datetime) -> tuple[Payout, list[WalletTransfer]]:
     """A person says no, as long as it is not on its way. The same again changes nothing."""
     if payout.state is PayoutState.REJECTED:
         return payout, []
@@ -183,47 +189,49 @@ def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
     )
 
 
-def report(payout: Payout, attempt: int, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
+def report(payout: Payout, attempt: int, answer: ProviderAnswer, now: datetime) -> tuple[Payout, list[WalletTransfer]]:
     """Takes the provider's answer to an attempt, counted from 1; a PENDING answer only stops the asking.
 
     The same answer again changes nothing; another answer than before is refused, for money that left does not come back
     by a word. Money comes back where the provider says so (BOUNCED), and only from the attempt that was paid.
     """
     if attempt > payout.attempts:
-        raise RefusedError("PAYOUT_NOT_SENT", f"payout {payout.payout_id!r} was handed over {payout.attempts} times")
+        raise PreconditionError(
+            "PAYOUT_NOT_SENT", f"payout {payout.payout_id!r} was handed over {payout.attempts} times"
+        )
     state = payout.state if attempt == payout.attempts else PayoutState.FAILED
     if state is PayoutState.SENT:
         return _first_answer(payout, answer, now)
-    if state is PayoutState.PAID and answer.outcome is Outcome.BOUNCED:
+    if state is PayoutState.PAID and answer.outcome is ProviderStatus.BOUNCED:
         # Only what had reached the participant comes back: the provider was paid for its work, and keeps the fee.
-        back = _move(payout, TransferKind.PAYOUT_BOUNCE, Place.PAID_OUT, Place.AVAILABLE, payout.paid_minor)
+        back = _move(payout, TransferKind.PAYOUT_BOUNCE, AccountKind.PAID_OUT, AccountKind.AVAILABLE, payout.paid_minor)
         return _answered(payout, PayoutState.BOUNCED, answer, now), [back]
-    known = _KNOWN.get(state, (Outcome.FAILED,))
-    if answer.outcome not in (*known, Outcome.PENDING):
-        raise RefusedError(
+    known = _KNOWN.get(state, (ProviderStatus.FAILED,))
+    if answer.outcome not in (*known, ProviderStatus.PENDING):
+        raise PreconditionError(
             "ANSWERED_BEFORE",
             f"attempt {attempt} of payout {payout.payout_id!r} is known to have {_PAST[known[0]]}",
         )
     return payout, []
 
 
-def _first_answer(payout: Payout, answer: Answer, now: datetime) -> tuple[Payout, list[Move]]:
-    if answer.outcome is Outcome.PENDING:
+def _first_answer(payout: Payout, answer: ProviderAnswer, now: datetime) -> tuple[Payout, list[WalletTransfer]]:
+    if answer.outcome is ProviderStatus.PENDING:
         return replace(payout, provider_reference=answer.reference, send_time=None, update_time=now), []
-    if answer.outcome is Outcome.FAILED:
+    if answer.outcome is ProviderStatus.FAILED:
         return _answered(payout, PayoutState.FAILED, answer, now), []
-    if answer.outcome is Outcome.BOUNCED:
-        raise RefusedError(
+    if answer.outcome is ProviderStatus.BOUNCED:
+        raise PreconditionError(
             "PAYOUT_NOT_PAID",
             f"nobody has told yet that payout {payout.payout_id!r} was paid: report that first, or that it failed",
         )
-    moves = [_move(payout, TransferKind.PAYOUT, Place.RESERVED, Place.PAID_OUT, payout.paid_minor)]
+    moves = [_move(payout, TransferKind.PAYOUT, AccountKind.RESERVED, AccountKind.PAID_OUT, payout.paid_minor)]
     if payout.fee_minor:
-        moves.append(_move(payout, TransferKind.PAYOUT_FEE, Place.RESERVED, Place.FEES, payout.fee_minor))
+        moves.append(_move(payout, TransferKind.PAYOUT_FEE, AccountKind.RESERVED, AccountKind.FEES, payout.fee_minor))
     return _answered(payout, PayoutState.PAID, answer._replace(reason=""), now), moves
 
 
-def _answered(payout: Payout, state: PayoutState, answer: Answer, now: datetime) -> Payout:
+def _answered(payout: Payout, state: PayoutState, answer: ProviderAnswer, now: datetime) -> Payout:
     return replace(
         payout,
         state=state,
@@ -241,7 +249,7 @@ def retry(payout: Payout, now: datetime) -> Payout:
     return replace(payout, state=PayoutState.APPROVED, update_time=now)
 
 
-def cancel(payout: Payout, now: datetime) -> tuple[Payout, list[Move]]:
+def cancel(payout: Payout, now: datetime) -> tuple[Payout, list[WalletTransfer]]:
     """Gives a failed payout up. The same again changes nothing."""
     if payout.state is PayoutState.CANCELLED:
         return payout, []
@@ -255,15 +263,17 @@ def pause(sends: int) -> timedelta:
     return min(FIRST_PAUSE * (1 << min(sends - 1, 20)), LONGEST_PAUSE)
 
 
-def _returned(payout: Payout) -> Move:
-    return _move(payout, TransferKind.PAYOUT_RETURN, Place.RESERVED, Place.AVAILABLE, payout.amount_minor)
+def _returned(payout: Payout) -> WalletTransfer:
+    return _move(payout, TransferKind.PAYOUT_RETURN, AccountKind.RESERVED, AccountKind.AVAILABLE, payout.amount_minor)
 
 
-def _refused(payout: Payout, reason: str) -> RefusedError:
-    return RefusedError(reason, f"payout {payout.payout_id!r} is {payout.state.name.lower()}")
+def _refused(payout: Payout, reason: str) -> PreconditionError:
+    return PreconditionError(reason, f"payout {payout.payout_id!r} is {payout.state.name.lower()}")
 
 
-def _move(payout: Payout, kind: TransferKind, debit: Place, credit: Place, amount_minor: int) -> Move:
-    return Move(
+def _move(
+    payout: Payout, kind: TransferKind, debit: AccountKind, credit: AccountKind, amount_minor: int
+) -> WalletTransfer:
+    return WalletTransfer(
         payout.program_id, kind, payout.participant_id, debit, credit, payout.asset, amount_minor, payout.cause_id
     )

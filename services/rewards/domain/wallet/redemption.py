@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import IntEnum
 from fractions import Fraction
 
-from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.terms import BY_THE_PIECE, AssetTerms
-from services.rewards.domain.wallet.wallet import Move, RefusedError
+from services.rewards.domain.wallet.wallet import PreconditionError, WalletTransfer
 
 
 class RedemptionState(IntEnum):
@@ -62,7 +62,7 @@ def worth_of(
     share, and all redemptions together against the whole. Both are compared exactly.
     """
     if not asset.is_spendable:
-        raise RefusedError("NOT_SPENDABLE", f"{asset.code} does not pay for orders")
+        raise PreconditionError("NOT_SPENDABLE", f"{asset.code} does not pay for orders")
     exact = asset.worth(amount_minor, order_minor)
     same = whole = Fraction(0)
     for each in others:
@@ -72,16 +72,18 @@ def worth_of(
     if asset.kind in BY_THE_PIECE:
         taken = min(exact, order_minor - whole)
         if exact > 0 >= taken:
-            raise RefusedError("ABOVE_SPENDING_LIMIT", "nothing is left of the order to pay for")
+            raise PreconditionError("ABOVE_SPENDING_LIMIT", "nothing is left of the order to pay for")
         return int(taken)
     share = asset.max_percent_of_order or Fraction(0)
     if (same + exact) * 100 > share * order_minor:
-        raise RefusedError(
+        raise PreconditionError(
             "ABOVE_SPENDING_LIMIT",
             f"{asset.code} may pay {float(share):g} % of an order of {order_minor} minor units, with what it pays already",
         )
     if whole + exact > order_minor:
-        raise RefusedError("ABOVE_SPENDING_LIMIT", f"more than the order of {order_minor} minor units would be paid")
+        raise PreconditionError(
+            "ABOVE_SPENDING_LIMIT", f"more than the order of {order_minor} minor units would be paid"
+        )
     return int(exact)
 
 
@@ -91,12 +93,14 @@ def _worth_left(redemption: Redemption, terms: AssetTerms | None) -> Fraction:
     return Fraction(redemption.worth_minor * redemption.outstanding_minor, redemption.authorized_minor)
 
 
-def authorization(redemption: Redemption) -> Move:
+def authorization(redemption: Redemption) -> WalletTransfer:
     """Sets the amount aside."""
-    return _move(redemption, TransferKind.AUTHORIZATION, Place.AVAILABLE, Place.RESERVED, redemption.authorized_minor)
+    return _move(
+        redemption, TransferKind.AUTHORIZATION, AccountKind.AVAILABLE, AccountKind.RESERVED, redemption.authorized_minor
+    )
 
 
-def capture(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[Move]]:
+def capture(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[WalletTransfer]]:
     """Spends `asked_minor` of what is set aside (None: all), the rest becomes available again. The same again changes
     nothing."""
     amount_minor = redemption.authorized_minor if asked_minor is None else asked_minor
@@ -106,43 +110,51 @@ def capture(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption
         was = f"was {redemption.state.name.lower()}" + (
             f" with {redemption.captured_minor}" if redemption.captured_minor else ""
         )
-        raise RefusedError("REDEMPTION_NOT_AUTHORIZED", f"redemption {redemption.redemption_id!r} {was}")
+        raise PreconditionError("REDEMPTION_NOT_AUTHORIZED", f"redemption {redemption.redemption_id!r} {was}")
     if amount_minor > redemption.authorized_minor:
-        raise RefusedError(
+        raise PreconditionError(
             "ABOVE_AUTHORIZATION", f"{redemption.authorized_minor} are set aside, {amount_minor} are to be captured"
         )
-    moves = [_move(redemption, TransferKind.CAPTURE, Place.RESERVED, Place.REDEEMED, amount_minor)]
+    moves = [_move(redemption, TransferKind.CAPTURE, AccountKind.RESERVED, AccountKind.REDEEMED, amount_minor)]
     if rest := redemption.authorized_minor - amount_minor:
-        moves.append(_move(redemption, TransferKind.VOID, Place.RESERVED, Place.AVAILABLE, rest))
+        moves.append(_move(redemption, TransferKind.VOID, AccountKind.RESERVED, AccountKind.AVAILABLE, rest))
     return replace(redemption, state=RedemptionState.CAPTURED, captured_minor=amount_minor), moves
 
 
-def void(redemption: Redemption) -> tuple[Redemption, list[Move]]:
+def void(redemption: Redemption) -> tuple[Redemption, list[WalletTransfer]]:
     """Gives back what is set aside. The same again changes nothing."""
     if redemption.state is RedemptionState.VOIDED:
         return redemption, []
     if redemption.state is not RedemptionState.AUTHORIZED:
-        raise RefusedError(
+        raise PreconditionError(
             "REDEMPTION_CAPTURED", f"redemption {redemption.redemption_id!r} was captured; it can be refunded"
         )
-    moves = [_move(redemption, TransferKind.VOID, Place.RESERVED, Place.AVAILABLE, redemption.authorized_minor)]
+    moves = [
+        _move(redemption, TransferKind.VOID, AccountKind.RESERVED, AccountKind.AVAILABLE, redemption.authorized_minor)
+    ]
     return replace(redemption, state=RedemptionState.VOIDED), moves
 
 
-def refund(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[Move]]:
+def refund(redemption: Redemption, asked_minor: int | None) -> tuple[Redemption, list[WalletTransfer]]:
     """Gives back what was spent, or `asked_minor` of it (None: all that is left)."""
     if redemption.state is not RedemptionState.CAPTURED:
-        raise RefusedError("REDEMPTION_NOT_CAPTURED", f"redemption {redemption.redemption_id!r} was not captured")
+        raise PreconditionError("REDEMPTION_NOT_CAPTURED", f"redemption {redemption.redemption_id!r} was not captured")
     left = redemption.captured_minor - redemption.refunded_minor
     amount_minor = left if asked_minor is None else asked_minor
     if not 0 < amount_minor <= left:
-        raise RefusedError("ABOVE_CAPTURE", f"{left} of redemption {redemption.redemption_id!r} are left to refund")
-    moves = [_move(redemption, TransferKind.REDEMPTION_REFUND, Place.REDEEMED, Place.AVAILABLE, amount_minor)]
+        raise PreconditionError(
+            "ABOVE_CAPTURE", f"{left} of redemption {redemption.redemption_id!r} are left to refund"
+        )
+    moves = [
+        _move(redemption, TransferKind.REDEMPTION_REFUND, AccountKind.REDEEMED, AccountKind.AVAILABLE, amount_minor)
+    ]
     return replace(redemption, refunded_minor=redemption.refunded_minor + amount_minor), moves
 
 
-def _move(redemption: Redemption, kind: TransferKind, debit: Place, credit: Place, amount_minor: int) -> Move:
-    return Move(
+def _move(
+    redemption: Redemption, kind: TransferKind, debit: AccountKind, credit: AccountKind, amount_minor: int
+) -> WalletTransfer:
+    return WalletTransfer(
         redemption.program_id,
         kind,
         redemption.participant_id,

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from services.rewards.domain.ledger import PARTICIPANT_PLACES, Account, Place, TransferKind
+from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, Account, AccountKind, TransferKind
 
 
-class RefusedError(Exception):
+class PreconditionError(Exception):
     """A request that is well-formed, but not now."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -15,14 +15,14 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-class Move(NamedTuple):
+class WalletTransfer(NamedTuple):
     """One movement of value that is about a wallet and no single reward: `amount_minor` > 0 leaves `debit` and reaches `credit`."""
 
     program_id: str
     kind: TransferKind
     participant_id: str
-    debit: Place
-    credit: Place
+    debit: AccountKind
+    credit: AccountKind
     asset: str
     amount_minor: int
     cause_id: str
@@ -44,7 +44,7 @@ class Pocket:
         return max(self.available_minor - self.debt_minor, 0)
 
     @property
-    def settlement_minor(self) -> int:
+    def repayment_minor(self) -> int:
         """How much of the debt what is available settles."""
         return min(max(self.available_minor, 0), self.debt_minor)
 
@@ -52,27 +52,31 @@ class Pocket:
 EMPTY_POCKET = Pocket()
 
 
-def settle_debt(program_id: str, participant_id: str, asset: str, pocket: Pocket, cause_id: str) -> list[Move]:
+def repay_debt(program_id: str, participant_id: str, asset: str, pocket: Pocket, cause_id: str) -> list[WalletTransfer]:
     """Settles as much of a debt as is available."""
-    if pocket.settlement_minor == 0:
+    if pocket.repayment_minor == 0:
         return []
-    amount = pocket.settlement_minor
-    settlement = TransferKind.DEBT_SETTLEMENT
-    return [Move(program_id, settlement, participant_id, Place.AVAILABLE, Place.DEBT, asset, amount, cause_id)]
+    amount = pocket.repayment_minor
+    repayment = TransferKind.DEBT_SETTLEMENT
+    return [
+        WalletTransfer(
+            program_id, repayment, participant_id, AccountKind.AVAILABLE, AccountKind.DEBT, asset, amount, cause_id
+        )
+    ]
 
 
-def spend(move: Move, pocket: Pocket) -> list[Move]:
+def spend(move: WalletTransfer, pocket: Pocket) -> list[WalletTransfer]:
     """A move out of AVAILABLE, after the debt. Raises RefusedError if less is left than it takes."""
     if pocket.spendable_minor < move.amount_minor:
         owed = f", for {pocket.debt_minor} are owed" if pocket.debt_minor else ""
-        raise RefusedError(
+        raise PreconditionError(
             "INSUFFICIENT_BALANCE",
             f"{move.amount_minor} minor units of {move.asset} are asked for; {pocket.spendable_minor} can be used{owed}",
         )
-    return [*settle_debt(move.program_id, move.participant_id, move.asset, pocket, move.cause_id), move]
+    return [*repay_debt(move.program_id, move.participant_id, move.asset, pocket, move.cause_id), move]
 
 
-def changes(moves: Iterable[Move]) -> dict[Account, int]:
+def changes(moves: Iterable[WalletTransfer]) -> dict[Account, int]:
     """What moves change, by account. Always sums to zero for each program and asset."""
     found: dict[Account, int] = {}
     for each in moves:
@@ -84,5 +88,5 @@ def changes(moves: Iterable[Move]) -> dict[Account, int]:
     return found
 
 
-def _holder(place: Place, participant_id: str) -> str:
-    return participant_id if place in PARTICIPANT_PLACES else ""
+def _holder(place: AccountKind, participant_id: str) -> str:
+    return participant_id if place in PARTICIPANT_ACCOUNT_KINDS else ""

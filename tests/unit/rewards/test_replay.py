@@ -13,7 +13,7 @@ from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.course import Course
+from services.rewards.domain.settle.replay import Replay
 from services.rewards.domain.settle.settlement import Revision
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.snapshot import from_json
@@ -166,7 +166,7 @@ class Books:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.course = Course()
+        self.course = Replay()
         self.net: Counter[str] = Counter()
         self.owners: dict[str, tuple[str, str]] = {}
         """(participant, asset) of rewards."""

@@ -1,7 +1,7 @@
 """How much room caps and budgets leave, reward by reward: those of one conversion share it in their order."""
 
-from services.rewards.domain.decide.decision import Decision, Limited, Outcome
-from services.rewards.domain.decide.facts import Facts
+from services.rewards.domain.decide.decision import Decision, LimitStep, Outcome
+from services.rewards.domain.decide.inputs import Inputs
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.limits import LARGEST, fitting
 from services.rewards.domain.plan.plan import Rule
@@ -10,12 +10,12 @@ from services.rewards.domain.tally.tallies import TallyKey
 _PAID = Outcome.PAID
 
 
-class Room:
+class Headroom:
     """What is left of the limits for the rewards of one conversion."""
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self._used = dict(facts.snapshot.values)
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._used = dict(inputs.snapshot.values)
         """Of limits, besides other tallies: before the conversion, and by the rewards of it that were fitted already."""
 
     def fit(self, decision: Decision) -> Decision:
@@ -25,7 +25,7 @@ class Room:
         if outcome is not _PAID or not (rule.limits or is_huge):
             return decision
         used = self._used
-        limits, keys = rule.limits, used_of(rule, beneficiary_id, self._facts)
+        limits, keys = rule.limits, used_of(rule, beneficiary_id, self._inputs)
         if is_huge:
             caps = len(rule.caps)
             limits, keys = (*limits[:caps], LARGEST, *limits[caps:]), (*keys[:caps], None, *keys[caps:])
@@ -35,7 +35,7 @@ class Room:
                 room_minor -= used.get(key, 0)
             if amount_minor > room_minor:
                 fits_minor = fitting(amount_minor, room_minor, limit.overflow)
-                steps = (*steps, Limited(limit, amount_minor, fits_minor))
+                steps = (*steps, LimitStep(limit, amount_minor, fits_minor))
                 amount_minor = fits_minor
         for key in keys:
             if key is not None:
@@ -46,13 +46,13 @@ class Room:
         return decision._replace(outcome=outcome, amount_minor=amount_minor, steps=steps)
 
 
-def used_of(rule: Rule, beneficiary_id: str, facts: Facts) -> tuple[TallyKey | None, ...]:
+def used_of(rule: Rule, beneficiary_id: str, inputs: Inputs) -> tuple[TallyKey | None, ...]:
     """For each of a rule's limits on what it pays somebody, the tally of what is used; None for one of a single reward."""
     if not rule.limits:
         return ()
-    found = facts.used.get((rule.ordinal, beneficiary_id))
+    found = inputs.used.get((rule.ordinal, beneficiary_id))
     if found is None:
-        buyer_id, periods = facts.conversion.buyer_id, facts.periods
+        buyer_id, periods = inputs.conversion.buyer_id, inputs.periods
         found = tuple([each.tally(beneficiary_id, buyer_id, periods[each.period]) for each in rule.limits])
-        facts.used[rule.ordinal, beneficiary_id] = found
+        inputs.used[rule.ordinal, beneficiary_id] = found
     return found

@@ -4,10 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.rewards.domain.conversion import Conversion, Reversal
-from services.rewards.domain.ledger import Place
+from services.rewards.domain.ledger import AccountKind
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.counting import Case, give_room, take_back_next
-from services.rewards.domain.settle.settlement import Accrual, Posted, Revision, claw_back, refuse, revised
+from services.rewards.domain.settle.counting import PreparedConversion, release_headroom, take_back_next
+from services.rewards.domain.settle.settlement import (
+    Accrual,
+    PostedReward,
+    Revision,
+    claw_back,
+    reject_rewards,
+    revised,
+)
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
@@ -19,9 +26,9 @@ class _Open:
 
     plan: Plan
     snapshot: Snapshot
-    posted: list[Posted]
+    posted: list[PostedReward]
     earlier: list[Reversal]
-    refused: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
     """The rules whose rewards a person refused."""
 
     def revise(self, revisions: Iterable[Revision]) -> None:
@@ -29,7 +36,7 @@ class _Open:
         self.posted = revised(self.posted, revisions)
 
 
-class Course:
+class Replay:
     """What came of the facts so far. Facts are given in the order in which they were settled."""
 
     def __init__(self) -> None:
@@ -40,9 +47,9 @@ class Course:
         self, plan: Plan, conversion: Conversion, position: int, *, to_be_revised: bool
     ) -> tuple[Accrual, Snapshot | None]:
         """A conversion's rewards and the snapshot to keep; it is remembered where reversals or a rejection follow."""
-        accrual, snapshot = Case(plan, conversion).settle(self.tallies, position)
+        accrual, snapshot = PreparedConversion(plan, conversion).settle(self.tallies, position)
         if to_be_revised:
-            posted = [Posted(each, each.amount_minor, Place.AVAILABLE) for each in accrual.rewards]
+            posted = [PostedReward(each, each.amount_minor, AccountKind.AVAILABLE) for each in accrual.rewards]
             self._open[conversion.conversion_id] = _Open(plan, snapshot or EMPTY, posted, [])
         return accrual, snapshot
 
@@ -56,7 +63,7 @@ class Course:
             opened.earlier,
             [(reversal, position)],
             self.tallies,
-            opened.refused,
+            opened.rejected,
         )
         clawback = claw_back(opened.plan, conversion, opened.earlier, reversal, opened.posted, opened.snapshot)
         opened.earlier.append(reversal)
@@ -66,8 +73,8 @@ class Course:
     def reject(self, conversion: Conversion, rejection: Rejection) -> tuple[Revision, ...]:
         """What a person refuses of the conversion's rewards."""
         opened = self._open[conversion.conversion_id]
-        give_room(opened.plan, conversion, opened.snapshot, opened.earlier, rejection, self.tallies)
-        revisions, _ = refuse(rejection, opened.posted)
-        opened.refused = rejection.rule_ids
+        release_headroom(opened.plan, conversion, opened.snapshot, opened.earlier, rejection, self.tallies)
+        revisions, _ = reject_rewards(rejection, opened.posted)
+        opened.rejected = rejection.rule_ids
         opened.revise(revisions)
         return revisions

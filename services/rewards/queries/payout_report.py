@@ -9,10 +9,10 @@ from upline.rewards.v1 import payout_pb2
 from chassis.errors import invalid
 from chassis.times import to_datetime
 from services.rewards.domain.explain.numbers import minor_text
-from services.rewards.domain.ledger import Place, TransferKind
+from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.wallets import asset_digits
-from services.rewards.store import reading, settlement
+from services.rewards.store import payout_report, reading
 
 HEADER = ("asset", "part", "name", "opening", "in", "out", "closing", "transfers", "amount")
 
@@ -30,13 +30,13 @@ async def get_settlement_report(
     async with deps.database.transaction() as conn:
         await reading.on_one_snapshot(conn)
         versions = await require_plans(deps, conn, request.program_id)
-        accounts = await settlement.accounts(conn, request.program_id, start, end)
-        kinds = await settlement.kinds(conn, request.program_id, start, end)
+        accounts = await payout_report.accounts(conn, request.program_id, start, end)
+        kinds = await payout_report.kinds(conn, request.program_id, start, end)
     assets: dict[str, payout_pb2.AssetSettlement] = {}
     for row in accounts:
         asset = assets.setdefault(row.asset, payout_pb2.AssetSettlement(asset=row.asset))
         asset.accounts.add(
-            account=Place(row.place).name.lower(),
+            account=AccountKind(row.place).name.lower(),
             opening_minor=int(row.opening_minor),
             in_minor=int(row.in_minor),
             out_minor=int(row.out_minor),

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.claims import claims
-from services.rewards.domain.decide.decision import Crossed, Decision, Outcome, Split, Step
+from services.rewards.domain.decide.decision import BonusStep, Decision, Outcome, ShareStep, Step
 from services.rewards.domain.decide.earnings import matched
-from services.rewards.domain.decide.facts import Facts
 from services.rewards.domain.decide.groups import best_of_groups
-from services.rewards.domain.decide.room import Room
-from services.rewards.domain.plan.audience import Who
+from services.rewards.domain.decide.headroom import Headroom
+from services.rewards.domain.decide.inputs import Inputs
+from services.rewards.domain.plan.audience import Role
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.shares import split
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
@@ -24,19 +24,19 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
     What a refund leaves of a reward is the smaller of what the conversion earned when it was whole and what the rest of it would
     earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit, and the order of refunds does not matter.
     """
-    whole = Facts(plan, conversion.whole, snapshot)
+    whole = Inputs(plan, conversion.whole, snapshot)
     if not conversion.touched:
         return decide_whole(plan, whole)
-    facts = Facts(plan, conversion, snapshot)
-    return [part for each in _left(plan, facts, _owed(plan, whole)) for part in _shared(each, facts)]
+    inputs = Inputs(plan, conversion, snapshot)
+    return [part for each in _left(plan, inputs, _owed(plan, whole)) for part in _shared(each, inputs)]
 
 
-def decide_whole(plan: Plan, facts: Facts) -> list[Decision]:
+def decide_whole(plan: Plan, inputs: Inputs) -> list[Decision]:
     """The same of a conversion of which nothing was taken back."""
-    owed = _owed(plan, facts)
-    if not facts.heard.has_shares:
+    owed = _owed(plan, inputs)
+    if not inputs.event_rules.has_shares:
         return owed
-    return [part for each in owed for part in _shared(each, facts)]
+    return [part for each in owed for part in _shared(each, inputs)]
 
 
 def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
@@ -48,32 +48,34 @@ def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
     ]
 
 
-def _owed(plan: Plan, facts: Facts) -> list[Decision]:
+def _owed(plan: Plan, inputs: Inputs) -> list[Decision]:
     """What a whole conversion earns, before the buyer's shares."""
-    heard = facts.heard
-    direct = _claimed(plan, facts)
-    if heard.has_groups:
+    event_rules = inputs.event_rules
+    direct = _claimed(plan, inputs)
+    if event_rules.has_groups:
         direct = best_of_groups(direct)
-    room = Room(facts)
-    direct = [room.fit(each) for each in direct]
-    indirect = [room.fit(each) for rule in heard.indirect for each in matched(plan, rule, facts, direct)]
+    headroom = Headroom(inputs)
+    direct = [headroom.fit(each) for each in direct]
+    indirect = [headroom.fit(each) for rule in event_rules.indirect for each in matched(plan, rule, inputs, direct)]
     return _in_order(direct, indirect)
 
 
-def _claimed(plan: Plan, facts: Facts) -> list[Decision]:
+def _claimed(plan: Plan, inputs: Inputs) -> list[Decision]:
     """What each rule by itself takes of the conversion."""
     found: list[Decision] = []
-    for rule in facts.heard.direct:
-        found += claims(plan, rule, facts)
+    for rule in inputs.event_rules.direct:
+        found += claims(plan, rule, inputs)
     return found
 
 
-def _left(plan: Plan, facts: Facts, whole: Iterable[Decision]) -> list[Decision]:
+def _left(plan: Plan, inputs: Inputs, whole: Iterable[Decision]) -> list[Decision]:
     """What is left of it."""
     before = {each.slot: each for each in whole}
-    direct = [_least(each, before[each.slot]) for each in _claimed(plan, facts)]
+    direct = [_least(each, before[each.slot]) for each in _claimed(plan, inputs)]
     indirect = [
-        _least(each, before[each.slot]) for rule in facts.heard.indirect for each in matched(plan, rule, facts, direct)
+        _least(each, before[each.slot])
+        for rule in inputs.event_rules.indirect
+        for each in matched(plan, rule, inputs, direct)
     ]
     return _in_order(direct, indirect)
 
@@ -94,31 +96,31 @@ def _least(now: Decision, before: Decision) -> Decision:
 
 def _crossings_lost(steps: tuple[Step, ...], now: Decision, before: Decision) -> tuple[Step, ...]:
     """The steps, where the tiers are named that were crossed before and no longer are."""
-    crossed = next((each for each in before.steps if isinstance(each, Crossed)), None)
+    crossed = next((each for each in before.steps if isinstance(each, BonusStep)), None)
     if crossed is None:
         return steps
-    still = next((each for each in now.steps if isinstance(each, Crossed)), crossed._replace(adds=0, tiers=()))
+    still = next((each for each in now.steps if isinstance(each, BonusStep)), crossed._replace(adds=0, tiers=()))
     lost = tuple(number for number in crossed.tiers if number not in still.tiers)
-    return (*(each for each in steps if not isinstance(each, Crossed)), still._replace(lost=lost))
+    return (*(each for each in steps if not isinstance(each, BonusStep)), still._replace(lost=lost))
 
 
-def _shared(decision: Decision, facts: Facts) -> Iterator[Decision]:
+def _shared(decision: Decision, inputs: Inputs) -> Iterator[Decision]:
     """The decision, and after it the buyer's part of its reward."""
     share = decision.rule.share
     if share is None or decision.outcome is not _PAID:
         yield decision
         return
-    of_link = decision.rule.to.who is Who.LINK_OWNER
-    percent = share.percent(facts.details.link_share_percent if of_link else facts.details.share_percent)
+    of_link = decision.rule.to.who is Role.LINK_OWNER
+    percent = share.percent(inputs.details.link_share_percent if of_link else inputs.details.share_percent)
     stays_minor, given_minor = split(decision.amount_minor, percent)
-    step = Split(percent, decision.amount_minor, decision.beneficiary_id)
+    step = ShareStep(percent, decision.amount_minor, decision.beneficiary_id)
     steps = (*decision.steps, step) if percent else decision.steps
     outcome = _PAID if stays_minor else Outcome.SHARED
     yield decision._replace(outcome=outcome, amount_minor=stays_minor, steps=steps)
     if percent:
         outcome = _PAID if given_minor else Outcome.ROUNDS_TO_ZERO
         yield decision._replace(
-            beneficiary_id=facts.conversion.buyer_id,
+            beneficiary_id=inputs.conversion.buyer_id,
             outcome=outcome,
             amount_minor=given_minor,
             steps=steps,

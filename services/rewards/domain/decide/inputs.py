@@ -23,14 +23,14 @@ DAYS_SINCE_BIND: Final = "buyer.days_since_bind"
 with it keep it, new ones are warned of it."""
 
 
-class Facts:
+class Inputs:
     """One conversion with everything that a plan may ask about it. Made for one decision."""
 
     def __init__(self, plan: Plan, conversion: Conversion, snapshot: Snapshot) -> None:
         self.plan = plan
         self.conversion = conversion
         self.snapshot = snapshot
-        self.heard = plan.hear(conversion.event_type)
+        self.event_rules = plan.event_rules(conversion.event_type)
         self._verdicts: dict[int, bool | ConditionError] = {}
         self.periods = period_names(conversion.occurred_at, plan.zone)
         """In which the conversion happened, as tallies name them."""
@@ -108,42 +108,42 @@ class Facts:
         return values
 
 
-def counts(counter: Counter, facts: Facts) -> bool:
+def counts(counter: Counter, inputs: Inputs) -> bool:
     """Whether a conversion counts; one whose condition cannot be evaluated does not."""
-    if facts.conversion.event_type not in counter.event_types:
+    if inputs.conversion.event_type not in counter.event_types:
         return False
     try:
-        return counter.when is None or facts.holds_at_all(counter.when)
+        return counter.when is None or inputs.holds_at_all(counter.when)
     except ConditionError:
         return False
 
 
-def _days_since_bind(facts: Facts) -> int:
-    bind_time = facts.details.bind_time
-    return NOT_BOUND if bind_time is None else (facts.conversion.occurred_at - bind_time).days
+def _days_since_bind(inputs: Inputs) -> int:
+    bind_time = inputs.details.bind_time
+    return NOT_BOUND if bind_time is None else (inputs.conversion.occurred_at - bind_time).days
 
 
-def _days_bound(facts: Facts) -> int:
-    bound_for = facts.details.bound_for(facts.conversion.occurred_at)
+def _days_bound(inputs: Inputs) -> int:
+    bound_for = inputs.details.bound_for(inputs.conversion.occurred_at)
     return NOT_BOUND if bound_for is None else bound_for.days
 
 
-def _attributes_of(facts: Facts, participant_id: str, _level: int) -> Mapping[str, str]:
-    if participant_id == facts.conversion.buyer_id:
-        return facts.details.buyer_attributes
-    distance = facts.distance(participant_id)
-    known = facts.details.upline_attributes
+def _attributes_of(inputs: Inputs, participant_id: str, _level: int) -> Mapping[str, str]:
+    if participant_id == inputs.conversion.buyer_id:
+        return inputs.details.buyer_attributes
+    distance = inputs.distance(participant_id)
+    known = inputs.details.upline_attributes
     if 0 < distance <= len(known):
         return known[distance - 1]
-    return facts.details.link_owner_attributes if participant_id == facts.link_owner_id else {}
+    return inputs.details.link_owner_attributes if participant_id == inputs.link_owner_id else {}
 
 
 class _Asked(NamedTuple):
     """Where the variables of a condition come from, each by its name."""
 
-    of_conversion: tuple[tuple[str, Callable[[Facts], object]], ...]
+    of_conversion: tuple[tuple[str, Callable[[Inputs], object]], ...]
     counters: tuple[tuple[str, str], ...]
-    of_person: tuple[tuple[str, Callable[[Facts, str, int], object]], ...]
+    of_person: tuple[tuple[str, Callable[[Inputs, str, int], object]], ...]
 
 
 @lru_cache(maxsize=10_000)
@@ -155,29 +155,29 @@ def _asked(names: frozenset[str]) -> _Asked:
     )
 
 
-_OF_CONVERSION: Final[dict[str, Callable[[Facts], object]]] = {
-    "event.type": lambda facts: facts.conversion.event_type,
-    "event.conversion_id": lambda facts: facts.conversion.conversion_id,
-    "event.amount_minor": lambda facts: facts.conversion.amount_minor,
-    "event.currency_code": lambda facts: facts.conversion.currency_code,
-    "event.occurred_at": lambda facts: facts.conversion.occurred_at,
-    "event.hour": lambda facts: facts.local_time.hour,
-    "event.weekday": lambda facts: facts.local_time.isoweekday(),
-    "event.new_customer": lambda facts: facts.details.new_customer,
-    "event.channel": lambda facts: facts.details.channel,
-    "event.campaign": lambda facts: facts.details.campaign,
-    "event.code": lambda facts: facts.details.code,
-    "event.link_id": lambda facts: facts.details.link_id,
-    "event.attributes": lambda facts: facts.details.attributes,
-    "lines": lambda facts: facts.details.lines,
-    "buyer.id": lambda facts: facts.conversion.buyer_id,
-    "buyer.attributes": lambda facts: facts.details.buyer_attributes,
-    "buyer.bound": lambda facts: facts.details.bind_time is not None,
+_OF_CONVERSION: Final[dict[str, Callable[[Inputs], object]]] = {
+    "event.type": lambda inputs: inputs.conversion.event_type,
+    "event.conversion_id": lambda inputs: inputs.conversion.conversion_id,
+    "event.amount_minor": lambda inputs: inputs.conversion.amount_minor,
+    "event.currency_code": lambda inputs: inputs.conversion.currency_code,
+    "event.occurred_at": lambda inputs: inputs.conversion.occurred_at,
+    "event.hour": lambda inputs: inputs.local_time.hour,
+    "event.weekday": lambda inputs: inputs.local_time.isoweekday(),
+    "event.new_customer": lambda inputs: inputs.details.new_customer,
+    "event.channel": lambda inputs: inputs.details.channel,
+    "event.campaign": lambda inputs: inputs.details.campaign,
+    "event.code": lambda inputs: inputs.details.code,
+    "event.link_id": lambda inputs: inputs.details.link_id,
+    "event.attributes": lambda inputs: inputs.details.attributes,
+    "lines": lambda inputs: inputs.details.lines,
+    "buyer.id": lambda inputs: inputs.conversion.buyer_id,
+    "buyer.attributes": lambda inputs: inputs.details.buyer_attributes,
+    "buyer.bound": lambda inputs: inputs.details.bind_time is not None,
     "buyer.days_bound": _days_bound,
     DAYS_SINCE_BIND: _days_since_bind,
 }
-_OF_PERSON: Final[dict[str, Callable[[Facts, str, int], object]]] = {
-    "beneficiary.id": lambda _facts, participant_id, _level: participant_id,
+_OF_PERSON: Final[dict[str, Callable[[Inputs, str, int], object]]] = {
+    "beneficiary.id": lambda _inputs, participant_id, _level: participant_id,
     "beneficiary.attributes": _attributes_of,
-    "level": lambda _facts, _participant_id, level: level,
+    "level": lambda _inputs, _participant_id, level: level,
 }
