@@ -59,7 +59,7 @@ _CONFIG = {
         }
     ],
 }
-"""The service config that docs/calling.md advises callers to use."""
+"""The service config that docs/guides/integrate.md advises callers to use."""
 
 
 def channel(ports: Sequence[int]) -> grpc.aio.Channel:

@@ -1,4 +1,4 @@
-"""The code that docs/calling.md shows is the code that runs."""
+"""The code that docs/guides/integrate.md shows is the code that runs."""
 
 from pathlib import Path
 
@@ -15,5 +15,5 @@ def test_there_are_clients() -> None:
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_commands_shown_for_a_language_are_those_of_its_client(client: str) -> None:
     commands = (ROOT / "clients" / client / "run.sh").read_text().split("\n\n", 1)[1].strip()
-    assert f"```bash\n{commands}\n```" in (ROOT / "docs" / "calling.md").read_text()
+    assert f"```bash\n{commands}\n```" in (ROOT / "docs" / "guides" / "integrate.md").read_text()
     assert f"[{client}]({client})" in (ROOT / "clients" / "README.md").read_text()

@@ -1,1 +1,1 @@
-"""What a scenario file can say: every class is a mapping of the file, every attribute a key. docs/scenarios.md tells it to people."""
+"""What a scenario file can say, as docs/reference/scenario-file.md tells it: a class for each mapping, an attribute for each key."""

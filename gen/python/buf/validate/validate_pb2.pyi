@@ -6,7 +6,7 @@ same names and numbers (extension 1159), so that any protovalidate runtime enfor
 these files. A team that already has the complete module on its include path uses that one instead.
 
 Go and Java code is not generated from this file: its options name the packages of the complete module, on which
-callers in these languages depend (docs/calling.md). A program that registered both would be refused at start.
+callers in these languages depend (docs/guides/integrate.md). A program that registered both would be refused at start.
 """
 
 from collections import abc as _abc

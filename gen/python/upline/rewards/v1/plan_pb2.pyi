@@ -497,7 +497,7 @@ class Rule(_message.Message):
     """The code of one of the plan's assets."""
     when: _builtins.str
     """A CEL expression of type bool over `event`, `lines`, `buyer`, `beneficiary`, `level` and `counters`; the rule pays where it is true.
-    Empty: always. docs/plans.md lists the variables.
+    Empty: always. docs/reference/conditions.md lists the variables.
     """
     lines: _builtins.str
     """A CEL expression of type bool over `line` and `event`: which lines the bases LINES and tables take. Empty: all."""
