@@ -31,7 +31,7 @@ test: setup ## Run every test, against servers of the suite's own
 test-unit: setup ## Run the tests that need no server, in a minute or two
 	@$(BIN)/python -m pytest tests/unit
 
-check: setup ## Formatting, lint, types, import contracts, protos, migrations, stubs and schema
+check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, stubs and schema
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -40,6 +40,7 @@ check: setup ## Formatting, lint, types, import contracts, protos, migrations, s
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python tools/check_breaking.py
 	$(BIN)/python tools/check_migrations.py
+	$(BIN)/python tools/check_enumerations.py
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_schema.py --check
 

@@ -11,19 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from chassis.times import unix_ms
+from services.attribution.domain.click import ClickKind
 
 MAX_TOUCHES_PER_VISITOR = 1_000
 """The newest ones count. Whoever follows more links inside one window is a machine."""
 ID_SLACK = timedelta(days=4)
 """A click's id may be this much older than the click: the intake holds both within a few days of the present."""
 
-_VISITOR_TOUCHES = text("""
+# Nobody is credited for what a machine or a browser fetched ahead.
+_VISITOR_TOUCHES = text(f"""
     SELECT wanted.visitor_id, touch.link_id, touch.occurred_at
     FROM unnest(CAST(:visitor_ids AS text[])) AS wanted (visitor_id)
     CROSS JOIN LATERAL (
         SELECT link_id, occurred_at FROM click
         WHERE program_id = :program_id AND visitor_id = wanted.visitor_id AND visitor_id <> ''
-          AND kind = 0  -- visits: nobody is credited for what a machine or a browser fetched ahead
+          AND kind = {ClickKind.VISIT:d}
           AND click_id >= CAST(:first_id AS uuid) AND occurred_at >= :since
         ORDER BY click_id DESC LIMIT :limit
     ) AS touch

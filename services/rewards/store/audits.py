@@ -8,6 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import least_id
+from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind, TransferKind
+from services.rewards.domain.wallet.payout import PayoutState
+from services.rewards.domain.wallet.redemption import RedemptionState
+from services.rewards.store.numbers import number_rows, numbers
+from services.rewards.store.waiting import WAITS_FOR_NOBODY
 
 MAX_FINDINGS = 100
 AUDIT_TIMEOUT_MS = 15 * 60 * 1000
@@ -26,15 +31,49 @@ FLOW_CHECKS = frozenset(
 """The checks of what is on its way to the ledger; all others are of the ledger itself."""
 
 _SCOPE = "(:program_id = '' OR program_id = :program_id)"
-_ISSUANCE, _HELD, _AVAILABLE, _RESERVED, _DEBT, _EXPIRED = 1, 2, 3, 4, 5, 9
-_OF_PARTICIPANTS = "2, 3, 4, 5"
-_MAY_BE_NEGATIVE = "1, 5, 10"
-"""Issuance, debts, and the exchange in an asset that was taken."""
-_MOVES = """
-    (4, 3, 5), (6, 3, 4), (7, 4, 6), (8, 4, 3), (9, 6, 3), (10, 3, 6), (11, 3, 10), (11, 10, 3), (12, 3, 3), (13, 3, 4), (14, 4, 7), (15, 4, 8),
-    (16, 4, 3), (17, 3, 9), (18, 1, 3), (19, 7, 3)
-"""
-"""(kind, debit, credit) of transfers that are not about a reward: domain/ledger.py."""
+_OF_PARTICIPANTS = numbers(*sorted(PARTICIPANT_ACCOUNT_KINDS))
+_MAY_BE_NEGATIVE = numbers(AccountKind.ISSUANCE, AccountKind.DEBT, AccountKind.EXCHANGE)
+"""The exchange is negative in an asset that was taken."""
+_OF_REWARDS = number_rows(
+    [
+        (TransferKind.ACCRUAL, AccountKind.ISSUANCE, AccountKind.HELD),
+        (TransferKind.ACCRUAL, AccountKind.ISSUANCE, AccountKind.AVAILABLE),
+        (TransferKind.RELEASE, AccountKind.HELD, AccountKind.AVAILABLE),
+        (TransferKind.REVERSAL, AccountKind.HELD, AccountKind.ISSUANCE),
+        (TransferKind.REVERSAL, AccountKind.AVAILABLE, AccountKind.ISSUANCE),
+        (TransferKind.REVERSAL, AccountKind.DEBT, AccountKind.ISSUANCE),
+        (TransferKind.REVERSAL, AccountKind.EXPIRED, AccountKind.ISSUANCE),
+        (TransferKind.REJECTION, AccountKind.HELD, AccountKind.ISSUANCE),
+    ]
+)
+"""(kind, debit, credit) of transfers that are about a reward."""
+_OF_NO_REWARD = number_rows(
+    [
+        (TransferKind.DEBT_SETTLEMENT, AccountKind.AVAILABLE, AccountKind.DEBT),
+        (TransferKind.AUTHORIZATION, AccountKind.AVAILABLE, AccountKind.RESERVED),
+        (TransferKind.CAPTURE, AccountKind.RESERVED, AccountKind.REDEEMED),
+        (TransferKind.VOID, AccountKind.RESERVED, AccountKind.AVAILABLE),
+        (TransferKind.REDEMPTION_REFUND, AccountKind.REDEEMED, AccountKind.AVAILABLE),
+        (TransferKind.PURCHASE, AccountKind.AVAILABLE, AccountKind.REDEEMED),
+        (TransferKind.EXCHANGE, AccountKind.AVAILABLE, AccountKind.EXCHANGE),
+        (TransferKind.EXCHANGE, AccountKind.EXCHANGE, AccountKind.AVAILABLE),
+        (TransferKind.GIFT, AccountKind.AVAILABLE, AccountKind.AVAILABLE),
+        (TransferKind.PAYOUT_REQUEST, AccountKind.AVAILABLE, AccountKind.RESERVED),
+        (TransferKind.PAYOUT, AccountKind.RESERVED, AccountKind.PAID_OUT),
+        (TransferKind.PAYOUT_FEE, AccountKind.RESERVED, AccountKind.FEES),
+        (TransferKind.PAYOUT_RETURN, AccountKind.RESERVED, AccountKind.AVAILABLE),
+        (TransferKind.EXPIRY, AccountKind.AVAILABLE, AccountKind.EXPIRED),
+        (TransferKind.PRIZE, AccountKind.ISSUANCE, AccountKind.AVAILABLE),
+        (TransferKind.PAYOUT_BOUNCE, AccountKind.PAID_OUT, AccountKind.AVAILABLE),
+    ]
+)
+"""(kind, debit, credit) of all other transfers."""
+_TAKEN = numbers(TransferKind.REVERSAL, TransferKind.REJECTION)
+_AFTER_ACCRUAL = numbers(TransferKind.RELEASE, TransferKind.REVERSAL, TransferKind.REJECTION)
+_AT_ONCE = numbers(TransferKind.PURCHASE, TransferKind.EXCHANGE, TransferKind.GIFT)
+_PAYOUT_ENDS = numbers(TransferKind.PAYOUT, TransferKind.PAYOUT_FEE, TransferKind.PAYOUT_BOUNCE)
+_PAYOUT_OPEN = numbers(PayoutState.REQUESTED, PayoutState.APPROVED, PayoutState.SENT, PayoutState.FAILED)
+_WAS_PAID = numbers(PayoutState.PAID, PayoutState.BOUNCED)
 
 _BALANCES = f"""
     SELECT program_id, participant_id, place, asset, sum(amount_minor) AS amount_minor FROM (
@@ -63,13 +102,14 @@ _BALANCE_DIFFERS = text(f"""
 _NEGATIVE = text(f"""
     SELECT program_id, concat(account_name(place, participant_id), ' ', asset) AS subject, format('is %s', amount_minor) AS detail
     FROM ({_BALANCES}) AS b
-    WHERE (place NOT IN ({_MAY_BE_NEGATIVE}) AND amount_minor < 0) OR (place = {_DEBT} AND amount_minor > 0)
+    WHERE (place NOT IN ({_MAY_BE_NEGATIVE}) AND amount_minor < 0) OR (place = {AccountKind.DEBT:d} AND amount_minor > 0)
     LIMIT {MAX_FINDINGS}
 """)
 _REWARD_DIFFERS = text(f"""
     WITH moved AS (
-        SELECT reward_id, sum(CASE WHEN kind = 1 THEN amount_minor WHEN kind IN (3, 5) THEN -amount_minor ELSE 0 END) AS net_minor,
-            sum(CASE WHEN kind = 1 THEN amount_minor ELSE 0 END) AS accrued_minor
+        SELECT reward_id, sum(CASE WHEN kind = {TransferKind.ACCRUAL:d} THEN amount_minor
+                WHEN kind IN ({_TAKEN}) THEN -amount_minor ELSE 0 END) AS net_minor,
+            sum(CASE WHEN kind = {TransferKind.ACCRUAL:d} THEN amount_minor ELSE 0 END) AS accrued_minor
         FROM movement WHERE {_SCOPE} AND reward_id IS NOT NULL GROUP BY reward_id
     ), owed AS (
         SELECT reward_id, program_id, amount_minor, amount_minor
@@ -92,9 +132,7 @@ _TRANSFER_DIFFERS = text(f"""
     FROM movement AS t JOIN reward AS r USING (reward_id)
     WHERE (:program_id = '' OR t.program_id = :program_id)
         AND ((t.program_id, t.participant_id, t.asset) <> (r.program_id, r.beneficiary_id, r.asset)
-            OR (t.kind, t.debit, t.credit) NOT IN ((1, {_ISSUANCE}, {_HELD}), (1, {_ISSUANCE}, {_AVAILABLE}),
-                (2, {_HELD}, {_AVAILABLE}), (3, {_HELD}, {_ISSUANCE}), (3, {_AVAILABLE}, {_ISSUANCE}), (3, {_DEBT}, {_ISSUANCE}),
-                (3, {_EXPIRED}, {_ISSUANCE}), (5, {_HELD}, {_ISSUANCE}))
+            OR (t.kind, t.debit, t.credit) NOT IN ({_OF_REWARDS})
             OR t.recipient_id IS NOT NULL)
     ) SELECT program_id, subject, detail FROM wrong LIMIT {MAX_FINDINGS}
 """)
@@ -102,19 +140,21 @@ _ACCOUNTS_DIFFER = text(f"""
     SELECT program_id, replace(transfer_id::text, '-', '') AS subject,
         format('moves %s from %s to %s (kind %s), %s', asset, account_name(debit, participant_id),
             account_name(credit, coalesce(recipient_id, participant_id)), kind, cause_id) AS detail
-    FROM transfer WHERE {_SCOPE} AND ((reward_id IS NULL AND (kind, debit, credit) NOT IN ({_MOVES}))
-        OR (reward_id IS NOT NULL AND kind NOT IN (2, 3, 5)) OR (recipient_id IS NOT NULL) <> (kind = 12))
+    FROM transfer WHERE {_SCOPE} AND ((reward_id IS NULL AND (kind, debit, credit) NOT IN ({_OF_NO_REWARD}))
+        OR (reward_id IS NOT NULL AND kind NOT IN ({_AFTER_ACCRUAL}))
+        OR (recipient_id IS NOT NULL) <> (kind = {TransferKind.GIFT:d}))
     LIMIT {MAX_FINDINGS}
 """)
 _RESERVE_DIFFERS = text(f"""
     WITH open AS (
         SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (
-            SELECT program_id, participant_id, asset, authorized_minor AS amount_minor FROM redemption WHERE {_SCOPE} AND state = 1
+            SELECT program_id, participant_id, asset, authorized_minor AS amount_minor FROM redemption
+            WHERE {_SCOPE} AND state = {RedemptionState.AUTHORIZED:d}
             UNION ALL
-            SELECT program_id, participant_id, asset, amount_minor FROM payout WHERE {_SCOPE} AND state IN (1, 2, 3, 5)
+            SELECT program_id, participant_id, asset, amount_minor FROM payout WHERE {_SCOPE} AND state IN ({_PAYOUT_OPEN})
         ) AS o GROUP BY 1, 2, 3
     ), balances AS (
-        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {_RESERVED} AND amount_minor <> 0
+        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {AccountKind.RESERVED:d} AND amount_minor <> 0
     )
     SELECT program_id, concat('reserved:', participant_id, ' ', asset) AS subject,
         format('redemptions and payouts that are open say %s, the balance says %s', coalesce(open.amount_minor, 0),
@@ -125,8 +165,9 @@ _RESERVE_DIFFERS = text(f"""
 """)
 _REDEMPTION_DIFFERS = text(f"""
     WITH moved AS (
-        SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = 7) AS captured_minor, sum(amount_minor) FILTER (WHERE kind = 9) AS refunded_minor
-        FROM transfer WHERE {_SCOPE} AND kind IN (7, 9) GROUP BY 1
+        SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = {TransferKind.CAPTURE:d}) AS captured_minor,
+            sum(amount_minor) FILTER (WHERE kind = {TransferKind.REDEMPTION_REFUND:d}) AS refunded_minor
+        FROM transfer WHERE {_SCOPE} AND kind IN ({TransferKind.CAPTURE:d}, {TransferKind.REDEMPTION_REFUND:d}) GROUP BY 1
     )
     SELECT r.program_id, r.redemption_id AS subject,
         format('says %s captured and %s refunded, transfers say %s and %s', r.captured_minor, r.refunded_minor,
@@ -138,10 +179,12 @@ _REDEMPTION_DIFFERS = text(f"""
 """)
 _PAYOUT_DIFFERS = text(f"""
     WITH moved AS (
-        SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = 14) AS paid_minor, sum(amount_minor) FILTER (WHERE kind = 15) AS fee_minor,
-            sum(amount_minor) FILTER (WHERE kind = 19) AS back_minor, count(*) FILTER (WHERE kind = 14) AS times,
-            count(*) FILTER (WHERE kind = 19) AS times_back
-        FROM transfer WHERE {_SCOPE} AND kind IN (14, 15, 19) GROUP BY 1
+        SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = {TransferKind.PAYOUT:d}) AS paid_minor,
+            sum(amount_minor) FILTER (WHERE kind = {TransferKind.PAYOUT_FEE:d}) AS fee_minor,
+            sum(amount_minor) FILTER (WHERE kind = {TransferKind.PAYOUT_BOUNCE:d}) AS back_minor,
+            count(*) FILTER (WHERE kind = {TransferKind.PAYOUT:d}) AS times,
+            count(*) FILTER (WHERE kind = {TransferKind.PAYOUT_BOUNCE:d}) AS times_back
+        FROM transfer WHERE {_SCOPE} AND kind IN ({_PAYOUT_ENDS}) GROUP BY 1
     )
     SELECT p.program_id, p.payout_id AS subject,
         format('of %s with a fee of %s in state %s: transfers say %s paid in %s, fee %s, %s came back in %s',
@@ -151,11 +194,11 @@ _PAYOUT_DIFFERS = text(f"""
     WHERE (:program_id = '' OR p.program_id = :program_id)
         AND (coalesce(moved.times, 0), coalesce(moved.paid_minor, 0), coalesce(moved.fee_minor, 0),
                 coalesce(moved.times_back, 0), coalesce(moved.back_minor, 0))
-            <> (CASE WHEN p.state IN (4, 8) THEN 1 ELSE 0 END,
-                CASE WHEN p.state IN (4, 8) THEN p.amount_minor - p.fee_minor ELSE 0 END,
-                CASE WHEN p.state IN (4, 8) THEN p.fee_minor ELSE 0 END,
-                CASE WHEN p.state = 8 THEN 1 ELSE 0 END,
-                CASE WHEN p.state = 8 THEN p.amount_minor - p.fee_minor ELSE 0 END)
+            <> (CASE WHEN p.state IN ({_WAS_PAID}) THEN 1 ELSE 0 END,
+                CASE WHEN p.state IN ({_WAS_PAID}) THEN p.amount_minor - p.fee_minor ELSE 0 END,
+                CASE WHEN p.state IN ({_WAS_PAID}) THEN p.fee_minor ELSE 0 END,
+                CASE WHEN p.state = {PayoutState.BOUNCED:d} THEN 1 ELSE 0 END,
+                CASE WHEN p.state = {PayoutState.BOUNCED:d} THEN p.amount_minor - p.fee_minor ELSE 0 END)
     LIMIT {MAX_FINDINGS}
 """)
 _REVERSAL_DIFFERS = text(f"""
@@ -182,7 +225,7 @@ _HOLD_OVERDUE = text(f"""
     FROM hold WHERE {_SCOPE} AND due_time < :overdue_since
     UNION ALL
     SELECT program_id, conversion_id, format('nothing is waited for since %s', greatest(earliest, event_time, decide_time))
-    FROM hold_wait WHERE {_SCOPE} AND end_time IS NULL AND approval IN (0, 2) AND (event_type = '' OR event_time IS NOT NULL)
+    FROM hold_wait WHERE {_SCOPE} AND end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR event_time IS NOT NULL)
         AND greatest(earliest, event_time, decide_time) < :overdue_since
     LIMIT {MAX_FINDINGS}
 """)
@@ -194,9 +237,9 @@ _CONTEST_OVERDUE = text(f"""
 _DEBT_OVERDUE = text(f"""
     WITH owed AS MATERIALIZED (
         SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (
-            SELECT program_id, participant_id, asset, amount_minor FROM balance WHERE {_SCOPE} AND place = {_DEBT} AND amount_minor <> 0
+            SELECT program_id, participant_id, asset, amount_minor FROM balance WHERE {_SCOPE} AND place = {AccountKind.DEBT:d} AND amount_minor <> 0
             UNION ALL
-            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE {_SCOPE} AND place = {_DEBT}
+            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE {_SCOPE} AND place = {AccountKind.DEBT:d}
         ) AS d GROUP BY 1, 2, 3 HAVING sum(amount_minor) < 0
     ), beside AS MATERIALIZED (
         SELECT o.*, a.amount_minor AS available_minor
@@ -204,10 +247,10 @@ _DEBT_OVERDUE = text(f"""
         CROSS JOIN LATERAL (
             SELECT sum(amount_minor) AS amount_minor FROM (
                 SELECT amount_minor FROM balance AS b WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
-                    AND b.place = {_AVAILABLE} AND b.asset = o.asset
+                    AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = o.asset
                 UNION ALL
                 SELECT delta_minor FROM balance_delta AS b WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
-                    AND b.place = {_AVAILABLE} AND b.asset = o.asset
+                    AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = o.asset
             ) AS b
         ) AS a
         WHERE a.amount_minor > 0
@@ -225,17 +268,18 @@ _DEBT_OVERDUE = text(f"""
 """)
 _OPERATION_DIFFERS = text(f"""
     WITH moved AS (
-        SELECT program_id, kind, cause_id, count(*) AS times FROM transfer WHERE {_SCOPE} AND kind IN (10, 11, 12) GROUP BY 1, 2, 3
+        SELECT program_id, kind, cause_id, count(*) AS times FROM transfer
+        WHERE {_SCOPE} AND kind IN ({_AT_ONCE}) GROUP BY 1, 2, 3
     ), answered AS (
-        SELECT program_id, kind, (ARRAY['purchase:', 'exchange:', 'gift:'])[kind - 9] || program_id || '/' || operation_id AS cause_id,
-            operation_id
+        SELECT program_id, kind, CASE kind WHEN {TransferKind.PURCHASE:d} THEN 'purchase:' WHEN {TransferKind.EXCHANGE:d} THEN 'exchange:'
+            WHEN {TransferKind.GIFT:d} THEN 'gift:' END || program_id || '/' || operation_id AS cause_id, operation_id
         FROM operation WHERE {_SCOPE}
     )
     SELECT program_id, cause_id AS subject,
         format('was %s, and %s transfers are about it', CASE WHEN operation_id IS NULL THEN 'not asked for' ELSE 'answered' END,
             coalesce(times, 0)) AS detail
     FROM answered FULL JOIN moved USING (program_id, kind, cause_id)
-    WHERE operation_id IS NULL OR coalesce(times, 0) <> CASE kind WHEN 11 THEN 2 ELSE 1 END
+    WHERE operation_id IS NULL OR coalesce(times, 0) <> CASE kind WHEN {TransferKind.EXCHANGE:d} THEN 2 ELSE 1 END
     LIMIT {MAX_FINDINGS}
 """)
 _LIMIT_EXCEEDED = text(f"""
@@ -259,7 +303,7 @@ _HOLD_DIFFERS = text(f"""
         JOIN hold AS h ON h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until
         WHERE (:program_id = '' OR r.program_id = :program_id) GROUP BY 1, 2, 3
     ), balances AS (
-        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {_HELD} AND amount_minor <> 0
+        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {AccountKind.HELD:d} AND amount_minor <> 0
     )
     SELECT program_id, concat('held:', participant_id, ' ', asset) AS subject,
         format('rewards on hold say %s, the balance says %s', coalesce(held.amount_minor, 0), coalesce(balances.amount_minor, 0)) AS detail

@@ -9,16 +9,20 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import id_time
+from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.settle.debts import Wallet
+from services.rewards.store.numbers import numbers
 
 _PROGRAMS = text("SELECT DISTINCT program_id FROM plan_version")
-_TO_LOOK_AT = text("""
+_TO_LOOK_AT = text(f"""
     SELECT participant_id FROM expiring WHERE program_id = :program_id AND asset = :asset AND check_time <= :now
     UNION
     SELECT participant_id FROM (
-        SELECT participant_id FROM balance WHERE program_id = :program_id AND asset = :asset AND place = 3 AND amount_minor > 0
+        SELECT participant_id FROM balance
+        WHERE program_id = :program_id AND asset = :asset AND place = {AccountKind.AVAILABLE:d} AND amount_minor > 0
         UNION
-        SELECT participant_id FROM balance_delta WHERE program_id = :program_id AND asset = :asset AND place = 3 AND delta_minor > 0
+        SELECT participant_id FROM balance_delta
+        WHERE program_id = :program_id AND asset = :asset AND place = {AccountKind.AVAILABLE:d} AND delta_minor > 0
     ) AS b
     WHERE NOT EXISTS (SELECT 1 FROM expiring AS e
         WHERE e.program_id = :program_id AND e.asset = :asset AND e.participant_id = b.participant_id)
@@ -28,38 +32,45 @@ _NEXT_LOOK = text("""
     SELECT check_time, warned_until FROM expiring
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset FOR UPDATE
 """)
-# What was taken back counts as never having come: the reward is that much less from the beginning, whichever account paid for it.
-_INFLOWS = text("""
+_COMES_BACK = numbers(
+    TransferKind.VOID, TransferKind.REDEMPTION_REFUND, TransferKind.PAYOUT_RETURN, TransferKind.PAYOUT_BOUNCE
+)
+_EXPIRED_BEFORE = f"(kind = {TransferKind.REVERSAL:d} AND debit = {AccountKind.EXPIRED:d})"
+"""The condition that a transfer takes back what had expired."""
+# The reward of which something was taken back is that much less from the beginning, whichever account paid for it.
+_INFLOWS = text(f"""
     SELECT transfer_id, amount_minor - coalesce(taken_minor, 0) AS amount_minor FROM (
-        SELECT transfer_id, amount_minor, reward_id FROM movement WHERE program_id = :program_id AND participant_id = :participant_id
-            AND asset = :asset AND credit = 3 AND recipient_id IS NULL AND kind NOT IN (8, 9, 16, 19)
+        SELECT transfer_id, amount_minor, reward_id FROM movement
+        WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
+            AND credit = {AccountKind.AVAILABLE:d} AND recipient_id IS NULL AND kind NOT IN ({_COMES_BACK})
         UNION ALL
         SELECT transfer_id, amount_minor, NULL FROM transfer
         WHERE program_id = :program_id AND recipient_id = :participant_id AND asset = :asset
     ) AS i LEFT JOIN (
         SELECT reward_id, sum(amount_minor)::bigint AS taken_minor FROM transfer
-        WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset AND kind = 3 AND debit <> 2
+        WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
+            AND kind = {TransferKind.REVERSAL:d} AND debit <> {AccountKind.HELD:d}
         GROUP BY reward_id
     ) AS t USING (reward_id) ORDER BY transfer_id
 """)
-# What comes back (8: voided, 9: refunded, 16: a payout that was not paid, 19: one that bounced) is what had left; so is
-# what expired of a reward that is no more. What was taken back (3) is missing among the inflows already, and so is what
-# was owed for it (4).
-_OUTFLOW = text("""
-    SELECT coalesce(sum(CASE WHEN debit = 3 THEN amount_minor ELSE -amount_minor END), 0) FROM transfer
+# What comes back had left before, and so had what expired of a reward that is no more. What was taken back is missing
+# among the inflows already, and so is what was owed for it.
+_OUTFLOW = text(f"""
+    SELECT coalesce(sum(CASE WHEN debit = {AccountKind.AVAILABLE:d} THEN amount_minor ELSE -amount_minor END), 0) FROM transfer
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
-        AND ((debit = 3 AND kind NOT IN (3, 4)) OR kind IN (8, 9, 16, 19) OR (kind = 3 AND debit = 9))
+        AND ((debit = {AccountKind.AVAILABLE:d} AND kind NOT IN ({TransferKind.REVERSAL:d}, {TransferKind.DEBT_SETTLEMENT:d}))
+            OR kind IN ({_COMES_BACK}) OR {_EXPIRED_BEFORE})
 """)
-_EXPIRED = text("""
+_EXPIRED = text(f"""
     SELECT program_id, participant_id, asset, transfer_id, amount_minor, reward_id FROM transfer
     WHERE (program_id, participant_id) IN (SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
-        AND (kind = 17 OR (kind = 3 AND debit = 9))
+        AND (kind = {TransferKind.EXPIRY:d} OR {_EXPIRED_BEFORE})
     ORDER BY transfer_id
 """)
-_RELEASED = text("""
+_RELEASED = text(f"""
     SELECT reward_id, transfer_id FROM transfer
     WHERE (program_id, participant_id) IN (SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
-        AND kind = 2 AND reward_id = ANY (CAST(:reward_ids AS uuid[]))
+        AND kind = {TransferKind.RELEASE:d} AND reward_id = ANY (CAST(:reward_ids AS uuid[]))
 """)
 _LOOK_NEXT = text("""
     INSERT INTO expiring (program_id, participant_id, asset, check_time, warned_until)

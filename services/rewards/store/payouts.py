@@ -28,25 +28,29 @@ _INSERT_ATTEMPT = text("""
 """)
 _LIST = text(f"""
     SELECT {_COLUMNS} FROM payout
-    WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id) AND (:state = 0 OR state = :state)
+    WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id)
+        AND (:state = 0 OR state = :state)
         AND (CAST(:before_time AS timestamptz) IS NULL OR (create_time, payout_id) < (CAST(:before_time AS timestamptz), :before_id))
     ORDER BY create_time DESC, payout_id DESC LIMIT :limit
 """)
 _LOCK_APPROVED = text(f"""
     SELECT {_COLUMNS} FROM payout
-    WHERE program_id = :program_id AND state = 2 AND (:method = '' OR method = :method) AND method <> ALL (CAST(:elsewhere AS text[]))
+    WHERE program_id = :program_id AND state = {PayoutState.APPROVED:d}
+        AND (:method = '' OR method = :method) AND method <> ALL (CAST(:elsewhere AS text[]))
     ORDER BY payout_id COLLATE "C" LIMIT :limit FOR UPDATE
 """)
-_APPROVED_METHODS = text("SELECT DISTINCT method FROM payout WHERE program_id = :program_id AND state = 2")
+_APPROVED_METHODS = text(
+    f"SELECT DISTINCT method FROM payout WHERE program_id = :program_id AND state = {PayoutState.APPROVED:d}"
+)
 _CLAIM_NEW = text(f"""
-    SELECT {_COLUMNS} FROM payout WHERE state = 2 AND method = ANY (CAST(:methods AS text[]))
+    SELECT {_COLUMNS} FROM payout WHERE state = {PayoutState.APPROVED:d} AND method = ANY (CAST(:methods AS text[]))
     ORDER BY program_id, payout_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _CLAIM_UNANSWERED = text(f"""
-    SELECT {_COLUMNS} FROM payout WHERE state = 3 AND send_time <= :now
+    SELECT {_COLUMNS} FROM payout WHERE state = {PayoutState.SENT:d} AND send_time <= :now
     ORDER BY send_time LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
-_WAITING_METHODS = text("SELECT DISTINCT method FROM payout WHERE state = 2")
+_WAITING_METHODS = text(f"SELECT DISTINCT method FROM payout WHERE state = {PayoutState.APPROVED:d}")
 _INSERT_BATCH = text("""
     INSERT INTO payout_batch (program_id, batch_id, method, create_time) VALUES (:program_id, :batch_id, :method, :create_time)
     ON CONFLICT (program_id, batch_id) DO NOTHING

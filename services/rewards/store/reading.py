@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import least_id
 from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind, TransferKind
 from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
 from services.rewards.domain.settle.waiting import is_mark
+from services.rewards.store.numbers import numbers
 from services.rewards.store.waiting import ApprovalState
 
 _REWARD_COLUMNS = """
@@ -52,7 +54,7 @@ _BALANCES = text("""
     ) AS b GROUP BY asset, place
 """)
 # By the ids, so by the times of what they stand for: a millisecond is the finest that they tell.
-_BALANCES_AT = text("""
+_BALANCES_AT = text(f"""
     SELECT asset, place, sum(amount_minor)::bigint AS amount_minor FROM (
         SELECT asset, debit AS place, -amount_minor AS amount_minor FROM movement
         WHERE program_id = :program_id AND participant_id = :participant_id AND transfer_id < CAST(:end AS uuid)
@@ -63,7 +65,7 @@ _BALANCES_AT = text("""
         UNION ALL
         SELECT asset, credit, amount_minor FROM transfer
         WHERE program_id = :program_id AND recipient_id = :participant_id AND transfer_id < CAST(:end AS uuid)
-    ) AS m WHERE place BETWEEN 2 AND 5 GROUP BY asset, place
+    ) AS m WHERE place IN ({numbers(*sorted(PARTICIPANT_ACCOUNT_KINDS))}) GROUP BY asset, place
 """)
 _TRANSFERS = text("""
     SELECT * FROM (
@@ -89,19 +91,23 @@ _ASSET_TOTALS = text("""
         count(DISTINCT beneficiary_id) AS earner_count
     FROM reward WHERE program_id = :program_id GROUP BY asset ORDER BY asset
 """)
-_TAKEN_TOTALS = text("""
-    SELECT asset, coalesce(sum(amount_minor) FILTER (WHERE kind = 3), 0)::bigint AS reversed_minor,
-        coalesce(sum(amount_minor) FILTER (WHERE kind = 5), 0)::bigint AS rejected_minor
-    FROM transfer WHERE program_id = :program_id AND kind IN (3, 5) GROUP BY asset
+_TAKEN_TOTALS = text(f"""
+    SELECT asset, coalesce(sum(amount_minor) FILTER (WHERE kind = {TransferKind.REVERSAL:d}), 0)::bigint AS reversed_minor,
+        coalesce(sum(amount_minor) FILTER (WHERE kind = {TransferKind.REJECTION:d}), 0)::bigint AS rejected_minor
+    FROM transfer WHERE program_id = :program_id AND kind IN ({TransferKind.REVERSAL:d}, {TransferKind.REJECTION:d})
+    GROUP BY asset
 """)
-_TOP = text("""
+_EARNED = numbers(AccountKind.HELD, AccountKind.AVAILABLE)
+_TOP = text(f"""
     SELECT asset, participant_id, amount_minor FROM (
         SELECT asset, participant_id, sum(amount_minor)::bigint AS amount_minor,
             row_number() OVER (PARTITION BY asset ORDER BY sum(amount_minor) DESC, participant_id COLLATE "C") AS rank
         FROM (
-            SELECT asset, participant_id, amount_minor FROM balance WHERE program_id = :program_id AND place IN (2, 3)
+            SELECT asset, participant_id, amount_minor FROM balance
+            WHERE program_id = :program_id AND place IN ({_EARNED})
             UNION ALL
-            SELECT asset, participant_id, delta_minor FROM balance_delta WHERE program_id = :program_id AND place IN (2, 3)
+            SELECT asset, participant_id, delta_minor FROM balance_delta
+            WHERE program_id = :program_id AND place IN ({_EARNED})
         ) AS b GROUP BY asset, participant_id
     ) AS ranked WHERE rank <= :top_count AND amount_minor <> 0 ORDER BY asset, rank
 """)

@@ -55,7 +55,9 @@ _MATCH = text("""
     ) AS e
     WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
 """)
-_IS_ENDED = "end_time IS NULL AND approval IN (0, 2) AND (event_type = '' OR event_time IS NOT NULL)"
+WAITS_FOR_NOBODY = f"approval IN ({ApprovalState.NOT_NEEDED:d}, {ApprovalState.APPROVED:d})"
+"""The condition that no person's approval is missing."""
+_IS_ENDED = f"end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR event_time IS NOT NULL)"
 _ENDED = text(f"""
     SELECT earliest, program_id, conversion_id, mark FROM hold_wait
     WHERE {_IS_ENDED} AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
@@ -76,25 +78,26 @@ _END = text("""
         CAST(:moments AS timestamptz[])) AS e (program_id, conversion_id, mark, moment)
     WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
 """)
-_LOCK_FOR_APPROVAL = text("""
+_LOCK_FOR_APPROVAL = text(f"""
     SELECT mark, rule_id, approval FROM hold_wait
-    WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval <> 0 ORDER BY mark FOR UPDATE
+    WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval <> {ApprovalState.NOT_NEEDED:d}
+    ORDER BY mark FOR UPDATE
 """)
-_DECIDE = text("""
+_DECIDE = text(f"""
     UPDATE hold_wait SET approval = :approval, decide_time = :now, reason = :reason, position = :position
-    WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval = 1
+    WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval = {ApprovalState.PENDING:d}
 """)
-_PENDING = text("""
+_PENDING = text(f"""
     SELECT conversion_id, min(earliest) AS earliest FROM hold_wait AS w
-    WHERE program_id = :program_id AND end_time IS NULL AND approval = 1
+    WHERE program_id = :program_id AND end_time IS NULL AND approval = {ApprovalState.PENDING:d}
     GROUP BY conversion_id HAVING (min(earliest), conversion_id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS text))
     ORDER BY 2, 1 LIMIT :limit
 """)
-_REFUSED = text("""
+_REFUSED = text(f"""
     SELECT program_id, conversion_id, array_agg(rule_id) AS rule_ids, min(reason) AS reason FROM hold_wait
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
-        AND approval = 3
+        AND approval = {ApprovalState.REJECTED:d}
     GROUP BY 1, 2
 """)
 

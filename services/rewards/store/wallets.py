@@ -18,15 +18,17 @@ _LOCK = text("""
     SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
     FROM (SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS t (name, n) ORDER BY n OFFSET 0) AS ordered
 """)
-_POCKETS = text("""
-    SELECT participant_id, asset, coalesce(sum(amount_minor) FILTER (WHERE place = 3), 0) AS available_minor,
-        coalesce(-sum(amount_minor) FILTER (WHERE place = 5), 0) AS debt_minor
+_POCKETS = text(f"""
+    SELECT participant_id, asset, coalesce(sum(amount_minor) FILTER (WHERE place = {AccountKind.AVAILABLE:d}), 0) AS available_minor,
+        coalesce(-sum(amount_minor) FILTER (WHERE place = {AccountKind.DEBT:d}), 0) AS debt_minor
     FROM (
         SELECT participant_id, asset, place, amount_minor FROM balance
-        WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[])) AND place IN (3, 5)
+        WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[]))
+            AND place IN ({AccountKind.AVAILABLE:d}, {AccountKind.DEBT:d})
         UNION ALL
         SELECT participant_id, asset, place, delta_minor FROM balance_delta
-        WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[])) AND place IN (3, 5)
+        WHERE program_id = :program_id AND participant_id = ANY (CAST(:participants AS text[]))
+            AND place IN ({AccountKind.AVAILABLE:d}, {AccountKind.DEBT:d})
     ) AS b GROUP BY participant_id, asset
 """)
 _INSERT_TRANSFERS = text("""
@@ -40,18 +42,19 @@ _INSERT_DELTAS = text("""
     SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[]), CAST(:places AS smallint[]),
         CAST(:assets AS text[]), CAST(:deltas AS bigint[]))
 """)
-_DEBTORS = text("""
+_DEBTORS = text(f"""
     SELECT DISTINCT program_id, participant_id FROM (
         SELECT program_id, participant_id, asset FROM (
-            SELECT program_id, participant_id, asset, amount_minor FROM balance WHERE place = 5 AND amount_minor <> 0
+            SELECT program_id, participant_id, asset, amount_minor FROM balance
+            WHERE place = {AccountKind.DEBT:d} AND amount_minor <> 0
             UNION ALL
-            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE place = 5
+            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE place = {AccountKind.DEBT:d}
         ) AS parts GROUP BY 1, 2, 3 HAVING sum(amount_minor) < 0
     ) AS d
     WHERE (SELECT coalesce(sum(amount_minor), 0) FROM balance AS b WHERE b.program_id = d.program_id
-            AND b.participant_id = d.participant_id AND b.place = 3 AND b.asset = d.asset)
+            AND b.participant_id = d.participant_id AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = d.asset)
         + (SELECT coalesce(sum(delta_minor), 0) FROM balance_delta AS b WHERE b.program_id = d.program_id
-            AND b.participant_id = d.participant_id AND b.place = 3 AND b.asset = d.asset) > 0
+            AND b.participant_id = d.participant_id AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = d.asset) > 0
     ORDER BY program_id, participant_id LIMIT :limit
 """)
 _LOOK_AGAIN = text("""
