@@ -22,11 +22,12 @@ from services.notify import jobs
 from services.notify.commands.deps import Deps
 from services.notify.consumer import CONSUMER, FETCH_MESSAGES, RewardEvents
 from services.notify.events import SUBJECT
-from services.notify.queries.inbox import Reading
+from services.notify.queries.deps import QueryDeps
 from services.notify.queries.watch import Watches
 from services.notify.queries.words import Words
 from services.notify.rpc.inbox import InboxServicer
-from services.notify.rpc.texts import PreferenceServicer, TextServicer
+from services.notify.rpc.preferences import PreferenceServicer
+from services.notify.rpc.texts import TextServicer
 from services.notify.settings import NotifySettings
 
 SERVICE = "notify"
@@ -47,9 +48,10 @@ class Notify:
         self._stream = await Stream.begin(
             self._settings.nats_url, f"upline-{SERVICE}", self._settings.nats_monitor_url, (REWARDS,)
         )
-        await self._stream.listen(SUBJECT, self._watches.hear)
+        await self._stream.listen(SUBJECT, self._watches.on_announcement)
         self._deps = deps = Deps(self._database, self._stream, self._clock)
-        reading = Reading(self._database, Pager(derive_key(self._settings.secret, "page-token")), Words(self._database))
+        queries = QueryDeps(self._database, Words(self._database), self._watches)
+        pager = Pager(derive_key(self._settings.secret, "page-token"))
         self._consumer = Consumer(
             self._stream,
             REWARDS,
@@ -67,9 +69,9 @@ class Notify:
             Probe("broker", partial(self._stream.ready, ())),
         )
         services = notify_pb2.DESCRIPTOR.services_by_name
-        self.server.add(services["TextService"], TextServicer(deps))
-        self.server.add(services["PreferenceService"], PreferenceServicer(deps))
-        self.server.add(services["InboxService"], InboxServicer(deps, reading, self._watches))
+        self.server.add(services["TextService"], TextServicer(deps, queries))
+        self.server.add(services["PreferenceService"], PreferenceServicer(deps, queries))
+        self.server.add(services["InboxService"], InboxServicer(deps, queries, pager))
         await self.server.start()
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ from chassis.telemetry import EVENTS
 from services.notify.commands.deliver import deliver
 from services.notify.commands.deps import Deps
 from services.notify.domain.cause import Cause, UnusableEventError
-from services.notify.wire.events import cause
+from services.notify.wire.events import read_cause
 
 CONSUMER = "notify"
 CAUSES_PER_TRANSACTION = 500
@@ -43,7 +43,7 @@ def _portions(payloads: Sequence[bytes], unusable: list[UnusableEventError]) -> 
     for payload in payloads:
         for event in RewardEventBatch.FromString(payload).events:
             try:
-                portion.append(cause(event))
+                portion.append(read_cause(event))
             except UnusableEventError as error:
                 unusable.append(error)
         if len(portion) >= CAUSES_PER_TRANSACTION:

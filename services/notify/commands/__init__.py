@@ -1,1 +1,1 @@
-"""What changes things: one function a use case, each owns its transaction."""
+"""The use cases that change something: one function each, which owns its transaction."""

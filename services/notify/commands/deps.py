@@ -1,4 +1,4 @@
-"""What commands work with."""
+"""The collaborators that commands share."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from chassis.stream import Stream
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """What commands work with."""
+    """Made once, at the composition root."""
 
     database: Database
     stream: Stream

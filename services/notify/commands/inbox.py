@@ -1,21 +1,17 @@
-"""Reading an inbox leaves marks."""
+"""Marking the entries of an inbox as read."""
 
-from upline.notify.v1 import notify_pb2
+from uuid import UUID
 
-from chassis.idempotency import once
+from chassis.idempotency import Answer, Call, answer_once
 from services.notify.commands.deps import Deps
 from services.notify.domain.inbox import Inbox
 from services.notify.store import entries as entry_store
-from services.notify.wire.inbox import entry_id_from
 
 
-async def mark_inbox_read(deps: Deps, request: notify_pb2.MarkInboxReadRequest) -> notify_pb2.MarkInboxReadResponse:
-    """Marks entries as read, up to and including one. What is written meanwhile with a smaller id stays unread."""
-    up_to = entry_id_from(request.up_to_entry_id, "up_to_entry_id")
-    inbox = Inbox(request.program_id, request.participant_id)
+async def mark_inbox_read(deps: Deps, call: Call[int, Answer], inbox: Inbox, up_to: UUID) -> Answer:
+    """Marks the entries up to `up_to`, and that one, as read; the answer tells how many.
+
+    Whatever is written meanwhile with a smaller id stays unread.
+    """
     async with deps.database.transaction() as conn:
-
-        async def carry_out() -> notify_pb2.MarkInboxReadResponse:
-            return notify_pb2.MarkInboxReadResponse(marked_count=await entry_store.mark_read(conn, inbox, up_to))
-
-        return await once(conn, request, notify_pb2.MarkInboxReadResponse, carry_out)
+        return await answer_once(conn, call, lambda: entry_store.mark_read(conn, inbox, up_to))

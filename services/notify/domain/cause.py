@@ -43,7 +43,7 @@ class Kind(IntEnum):
     PAYOUT_BOUNCED = 11
 
 
-OF_NO_CONVERSION = frozenset(
+KINDS_WITHOUT_CONVERSION = frozenset(
     {
         Kind.EXPIRING,
         Kind.PAYOUT_PAID,

@@ -46,3 +46,15 @@ class Entry:
     """The program's newest texts when the entry was written; 0 for the built-in ones."""
     chosen_locale: str
     """The language the participant prefers at the moment of reading; empty if he chose none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedEntry:
+    """An entry in the words of its reader's language."""
+
+    entry: Entry
+    locale: str
+    title: str
+    body: str
+    amounts: tuple[str, ...]
+    """The texts of the entry's amounts, in its order."""

@@ -38,8 +38,16 @@ class LocaleTexts:
 
 @dataclass(frozen=True, slots=True)
 class ProgramTexts:
-    """One version of a program's texts; what it leaves out, the built-in texts say."""
+    """Everything that a program says in its own words; the built-in texts say what it leaves out."""
 
     program_title: str
     default_locale: str
     locales: tuple[LocaleTexts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTexts:
+    """One version of a program's texts; version 0 are the built-in ones."""
+
+    version: int
+    texts: ProgramTexts

@@ -1,1 +1,1 @@
-"""What reads only."""
+"""The use cases that only read: one function each."""

@@ -1,47 +1,46 @@
-"""Reading an inbox."""
+"""Reading an inbox: a page of it, or its entries as they are written."""
 
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from upline.notify.v1 import notify_pb2
-
-from chassis.database import Database
-from chassis.pages import Pager, fitting, page_size
-from services.notify.domain.inbox import Inbox
-from services.notify.queries.words import Words
-from services.notify.rendering.compiled import Rendered
+from services.notify.domain.inbox import Entry, Inbox, RenderedEntry
+from services.notify.queries.deps import QueryDeps
 from services.notify.store import entries as entry_store
-from services.notify.wire.inbox import entry_to
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What queries work with."""
+class InboxPage:
+    """A part of an inbox, newest entries first."""
 
-    database: Database
-    pager: Pager
-    words: Words
-
-
-async def list_inbox(reading: Reading, request: notify_pb2.ListInboxRequest) -> notify_pb2.ListInboxResponse:
-    """One page of an inbox, newest first, with the count of unread entries in all."""
-    inbox = Inbox(request.program_id, request.participant_id)
-    position = reading.pager.position(request, request.page_token)
-    size = page_size(request.page_size)
-    async with reading.database.transaction() as conn:
-        found = await entry_store.page(
-            conn,
-            inbox,
-            UUID(position[0]) if position else None,
-            size + 1,
-            unread_only=request.unread_only,
-        )
-        unread = await entry_store.unread_count(conn, inbox)
-    entries = fitting(shown_entry(each) for each in await reading.words.render(found[:size]))
-    token = reading.pager.next_token(request, found, len(entries), lambda last: [str(last.entry_id)])
-    return notify_pb2.ListInboxResponse(entries=entries, next_page_token=token, unread_count=unread)
+    found: Sequence[Entry]
+    """One more than was asked for, if there are more."""
+    rendered: Sequence[RenderedEntry]
+    """As many of those found as were asked for, in words."""
+    unread_count: int
+    """How many entries of the whole inbox are unread."""
 
 
-def shown_entry(rendered: Rendered) -> notify_pb2.InboxEntry:
-    """An entry in words, as a message."""
-    return entry_to(rendered.entry, rendered.locale, rendered.title, rendered.body, rendered.amounts)
+async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: int, *, unread_only: bool) -> InboxPage:
+    """The newest entries of an inbox, `size` at most; `before`: those older than that entry."""
+    async with deps.database.transaction() as conn:
+        found = await entry_store.page(conn, inbox, before, size + 1, unread_only=unread_only)
+        unread_count = await entry_store.unread_count(conn, inbox)
+    return InboxPage(found, await deps.words.render(found[:size]), unread_count)
+
+
+async def watch_inbox(
+    deps: QueryDeps, inbox: Inbox, after: UUID | None
+) -> AsyncGenerator[Sequence[RenderedEntry], None]:
+    """Entries in portions as they are written, until the caller leaves; before them those written since entry `after`.
+
+    The first portion is empty: it says that the watch has begun.
+    """
+    with deps.watches.watch(inbox) as watch:
+        await watch.begun()
+        yield []
+        if after is not None:
+            async for portion in deps.watches.earlier(watch, after):
+                yield await deps.words.render(portion)
+        async for portion in watch.live():
+            yield await deps.words.render(portion)

@@ -136,7 +136,7 @@ class Watches:
                 return
             yield page
 
-    async def hear(self, payload: bytes) -> None:
+    async def on_announcement(self, payload: bytes) -> None:
         """Takes an announcement; looks only if it names an inbox that is watched here."""
         if self._digests and not self._digests.keys().isdisjoint(announced(payload)):
             self._wake.set()
@@ -148,7 +148,7 @@ class Watches:
             await self._woken()
             began = loop.time()
             try:
-                await self._look()
+                await self.hand_out_fresh_entries()
             except Exception as error:
                 log.warning("cannot look for new entries, will retry", error=error)
                 self._wake.set()
@@ -174,7 +174,8 @@ class Watches:
         finally:
             self._wake.clear()
 
-    async def _look(self) -> None:
+    async def hand_out_fresh_entries(self) -> None:
+        """Gives every watch the entries of its inbox that became visible since the last time."""
         watches = self._all()  # those that come while the database answers begin with the next look
         if not watches:
             return

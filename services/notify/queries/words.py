@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from chassis.database import Database
-from services.notify.domain.inbox import Entry
-from services.notify.rendering.compiled import BUILT_IN_TEXTS, CompiledTexts, Rendered, compile_texts
+from services.notify.domain.inbox import Entry, RenderedEntry
+from services.notify.rendering.compiled import BUILT_IN_TEXTS, CompiledTexts, compile_texts
 from services.notify.store import texts as texts_store
 
 KEPT_VERSIONS = 256
@@ -19,7 +19,7 @@ class Words:
         self._database = database
         self._compiled: OrderedDict[tuple[str, int], CompiledTexts] = OrderedDict()
 
-    async def render(self, entries: Sequence[Entry]) -> list[Rendered]:
+    async def render(self, entries: Sequence[Entry]) -> list[RenderedEntry]:
         """The entries in their readers' languages, in the same order."""
         wanted = {(each.inbox.program_id, each.texts_version) for each in entries if each.texts_version}
         texts = await self._texts(wanted)

@@ -7,7 +7,7 @@ import structlog
 from jinja2 import Template
 
 from services.notify.domain.cause import Kind
-from services.notify.domain.inbox import Entry
+from services.notify.domain.inbox import Entry, RenderedEntry
 from services.notify.domain.texts import DEFAULT_LOCALE, LocaleTexts, ProgramTexts
 from services.notify.rendering.builtin import BUILT_IN
 from services.notify.rendering.formats import amount_text, plural
@@ -33,18 +33,6 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """An entry in words."""
-
-    entry: Entry
-    locale: str
-    title: str
-    body: str
-    amounts: tuple[str, ...]
-    """The entry's amounts, in its order."""
-
-
-@dataclass(frozen=True, slots=True)
 class CompiledTexts:
     """What a program says, by language and kind."""
 
@@ -54,7 +42,7 @@ class CompiledTexts:
     asset_names: dict[str, dict[str, tuple[str, ...]]]
     """By language and asset."""
 
-    def render(self, entry: Entry) -> Rendered:
+    def render(self, entry: Entry) -> RenderedEntry:
         """The entry in the participant's language, else in the program's."""
         locale = entry.chosen_locale or self.default_locale
         names = self.asset_names.get(locale, {})
@@ -64,7 +52,7 @@ class CompiledTexts:
             amount_text(entry.assets[each.asset], each.total_minor, locale, names.get(each.asset, ()))
             for each in entry.amounts
         )
-        return Rendered(entry, locale, title, body, amounts)
+        return RenderedEntry(entry, locale, title, body, amounts)
 
     def _words(self, entry: Entry, locale: str, known: dict[str, object]) -> tuple[str, str]:
         own = self.own.get((locale, entry.kind))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
-from services.notify.domain.cause import OF_NO_CONVERSION, Amount, Asset, Kind
+from services.notify.domain.cause import KINDS_WITHOUT_CONVERSION, Amount, Asset, Kind
 from services.notify.domain.inbox import Entry, Inbox
 
 _POINTS = Asset("points", is_money=False, minor_digits=1)
@@ -15,7 +15,7 @@ _QUANTITIES_MINOR = (10, 20, 50, 210, 15)
 
 def samples(kind: Kind) -> Iterator[Entry]:
     """Own and others' conversions, one and two assets, every plural, with and without a part on hold."""
-    for level in (0,) if kind in OF_NO_CONVERSION else (0, 1, 2):
+    for level in (0,) if kind in KINDS_WITHOUT_CONVERSION else (0, 1, 2):
         for minor in _QUANTITIES_MINOR:
             yield _entry(kind, level, (Amount("points", minor, minor if kind is Kind.HELD else 0),))
         held = {Kind.HELD: 317, Kind.EARNED: 100}.get(kind, 0)

@@ -1,48 +1,64 @@
-"""InboxService."""
+"""InboxService: the entries of a participant's inbox."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from uuid import UUID
 
 from upline.notify.v1 import notify_pb2
 
+from chassis.idempotency import call_of
+from chassis.pages import Pager, fitting, page_size
 from chassis.server import Context
 from services.notify.commands.deps import Deps
 from services.notify.commands.inbox import mark_inbox_read
 from services.notify.domain.inbox import Inbox
-from services.notify.queries.inbox import Reading, list_inbox, shown_entry
-from services.notify.queries.watch import Watches
-from services.notify.wire.inbox import entry_id_from
+from services.notify.queries.deps import QueryDeps
+from services.notify.queries.inbox import list_inbox, watch_inbox
+from services.notify.wire.inbox import entry_message, read_entry_id
 
 
+@dataclass(frozen=True, slots=True)
 class InboxServicer:
-    """The in-app inbox."""
+    """Inboxes. Methods are named as the contract names them, which says the rest."""
 
-    def __init__(self, deps: Deps, reading: Reading, watches: Watches) -> None:
-        self._deps = deps
-        self._reading = reading
-        self._watches = watches
+    deps: Deps
+    queries: QueryDeps
+    pager: Pager
 
     async def ListInbox(self, request: notify_pb2.ListInboxRequest, _context: Context) -> notify_pb2.ListInboxResponse:
-        """See the contract."""
-        return await list_inbox(self._reading, request)
+        inbox = Inbox(request.program_id, request.participant_id)
+        position = self.pager.position(request, request.page_token)
+        before = UUID(position[0]) if position else None
+        page = await list_inbox(
+            self.queries, inbox, before, page_size(request.page_size), unread_only=request.unread_only
+        )
+        entries = fitting(entry_message(each) for each in page.rendered)
+        return notify_pb2.ListInboxResponse(
+            entries=entries,
+            next_page_token=self.pager.next_token(request, page.found, len(entries), lambda last: [str(last.entry_id)]),
+            unread_count=page.unread_count,
+        )
 
     async def MarkInboxRead(
         self, request: notify_pb2.MarkInboxReadRequest, _context: Context
     ) -> notify_pb2.MarkInboxReadResponse:
-        """See the contract."""
-        return await mark_inbox_read(self._deps, request)
+        up_to = read_entry_id(request.up_to_entry_id, "up_to_entry_id")
+
+        def marked(count: int) -> notify_pb2.MarkInboxReadResponse:
+            return notify_pb2.MarkInboxReadResponse(marked_count=count)
+
+        call = call_of(request, notify_pb2.MarkInboxReadResponse, marked)
+        return await mark_inbox_read(self.deps, call, Inbox(request.program_id, request.participant_id), up_to)
 
     async def WatchInbox(
         self, request: notify_pb2.WatchInboxRequest, _context: Context
     ) -> AsyncIterator[notify_pb2.WatchInboxResponse]:
-        """See the contract."""
-        after = entry_id_from(request.after_entry_id, "after_entry_id") if request.after_entry_id else None
-        with self._watches.watch(Inbox(request.program_id, request.participant_id)) as watch:
-            await watch.begun()
-            yield notify_pb2.WatchInboxResponse()
-            if after is not None:
-                async for portion in self._watches.earlier(watch, after):
-                    for rendered in await self._reading.words.render(portion):
-                        yield notify_pb2.WatchInboxResponse(entry=shown_entry(rendered))
-            async for portion in watch.live():
-                for rendered in await self._reading.words.render(portion):
-                    yield notify_pb2.WatchInboxResponse(entry=shown_entry(rendered))
+        after = read_entry_id(request.after_entry_id, "after_entry_id") if request.after_entry_id else None
+        inbox = Inbox(request.program_id, request.participant_id)
+        async with aclosing(watch_inbox(self.queries, inbox, after)) as portions:
+            async for portion in portions:
+                if not portion:
+                    yield notify_pb2.WatchInboxResponse()
+                for rendered in portion:
+                    yield notify_pb2.WatchInboxResponse(entry=entry_message(rendered))

@@ -1,45 +1,34 @@
-"""TextService and PreferenceService."""
+"""TextService: the words in which a program tells its participants."""
+
+from dataclasses import dataclass
 
 from upline.notify.v1 import notify_pb2
 
+from chassis.idempotency import call_of
 from chassis.server import Context
 from services.notify.commands.deps import Deps
-from services.notify.commands.preferences import update_preferences
 from services.notify.commands.texts import publish_texts
-from services.notify.queries.texts import get_preferences, get_texts
+from services.notify.queries.deps import QueryDeps
+from services.notify.queries.texts import get_texts
+from services.notify.wire.texts import read_texts, texts_message
 
 
+@dataclass(frozen=True, slots=True)
 class TextServicer:
-    """The texts of a program."""
+    """Texts. Methods are named as the contract names them, which says the rest."""
 
-    def __init__(self, deps: Deps) -> None:
-        self._deps = deps
+    deps: Deps
+    queries: QueryDeps
 
     async def PublishTexts(
         self, request: notify_pb2.PublishTextsRequest, _context: Context
     ) -> notify_pb2.PublishTextsResponse:
-        """See the contract."""
-        return await publish_texts(self._deps, request)
+        def published(version: int) -> notify_pb2.PublishTextsResponse:
+            return notify_pb2.PublishTextsResponse(version=version)
+
+        call = call_of(request, notify_pb2.PublishTextsResponse, published)
+        return await publish_texts(self.deps, call, request.program_id, read_texts(request.texts))
 
     async def GetTexts(self, request: notify_pb2.GetTextsRequest, _context: Context) -> notify_pb2.GetTextsResponse:
-        """See the contract."""
-        return await get_texts(self._deps.database, request)
-
-
-class PreferenceServicer:
-    """What a participant wants."""
-
-    def __init__(self, deps: Deps) -> None:
-        self._deps = deps
-
-    async def UpdatePreferences(
-        self, request: notify_pb2.UpdatePreferencesRequest, _context: Context
-    ) -> notify_pb2.UpdatePreferencesResponse:
-        """See the contract."""
-        return await update_preferences(self._deps, request)
-
-    async def GetPreferences(
-        self, request: notify_pb2.GetPreferencesRequest, _context: Context
-    ) -> notify_pb2.GetPreferencesResponse:
-        """See the contract."""
-        return await get_preferences(self._deps.database, request)
+        newest = await get_texts(self.queries, request.program_id)
+        return notify_pb2.GetTextsResponse(texts=texts_message(newest.texts), version=newest.version)

@@ -1,15 +1,13 @@
-"""Published texts, as protobuf bytes: what was published is what is read, field by field."""
+"""Texts that programs published. They are stored as protobuf bytes, so that every field is read as it was written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.notify.v1 import notify_pb2
 
-from services.notify.domain.texts import ProgramTexts
-from services.notify.wire.texts import texts_from, texts_to
+from services.notify.domain.texts import ProgramTexts, PublishedTexts
+from services.notify.wire.texts import bytes_of_texts, texts_of_bytes
 
 _ENROL = text("INSERT INTO program (program_id, texts_version) VALUES (:program_id, 0) ON CONFLICT DO NOTHING")
 _LOCK = text("SELECT texts_version FROM program WHERE program_id = :program_id FOR UPDATE")
@@ -27,29 +25,21 @@ _VERSIONS = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTexts:
-    """One version."""
-
-    version: int
-    texts: ProgramTexts
-
-
 async def lock(conn: AsyncConnection, program_id: str) -> None:
     """Lets one transaction at a time publish texts of a program."""
     await conn.execute(_ENROL, {"program_id": program_id})
     await conn.execute(_LOCK, {"program_id": program_id})
 
 
-async def newest(conn: AsyncConnection, program_id: str) -> StoredTexts | None:
+async def newest(conn: AsyncConnection, program_id: str) -> PublishedTexts | None:
     """The newest version; None if the program published none."""
     row = (await conn.execute(_NEWEST, {"program_id": program_id})).one_or_none()
-    return StoredTexts(row.version, _parse(row.content)) if row else None
+    return PublishedTexts(row.version, texts_of_bytes(row.content)) if row else None
 
 
 async def add(conn: AsyncConnection, program_id: str, version: int, texts: ProgramTexts, create_time: datetime) -> None:
     """Adds a version and makes it the newest; the program is locked."""
-    content = texts_to(texts).SerializeToString(deterministic=True)
+    content = bytes_of_texts(texts)
     values = {"program_id": program_id, "version": version}
     await conn.execute(_ADD, {**values, "content": content, "create_time": create_time})
     await conn.execute(_RAISE, values)
@@ -60,8 +50,4 @@ async def versions(conn: AsyncConnection, wanted: Sequence[tuple[str, int]]) -> 
     rows = await conn.execute(
         _VERSIONS, {"program_ids": [each[0] for each in wanted], "versions": [each[1] for each in wanted]}
     )
-    return {(row.program_id, row.version): _parse(row.content) for row in rows}
-
-
-def _parse(content: bytes) -> ProgramTexts:
-    return texts_from(notify_pb2.ProgramTexts.FromString(content))
+    return {(row.program_id, row.version): texts_of_bytes(row.content) for row in rows}

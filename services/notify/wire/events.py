@@ -7,7 +7,7 @@ from chassis.times import to_datetime
 from services.notify.domain.cause import Asset, Cause, Change, Earning, UnusableEventError
 
 
-def cause(event: events_pb2.RewardEvent) -> Cause:
+def read_cause(event: events_pb2.RewardEvent) -> Cause:
     """The event as the domain knows it. Raises UnusableEventError if it breaks its contract."""
     if not (event.event_id and event.program_id):
         raise UnusableEventError("an event has no event_id or no program_id")

@@ -6,10 +6,10 @@ from upline.notify.v1 import notify_pb2
 
 from chassis.errors import invalid
 from chassis.times import to_timestamp
-from services.notify.domain.inbox import Entry
+from services.notify.domain.inbox import RenderedEntry
 
 
-def entry_id_from(value: str, field_path: str) -> UUID:
+def read_entry_id(value: str, field_path: str) -> UUID:
     """The id in a request. INVALID_ARGUMENT if no entry can have it."""
     try:
         return UUID(value)
@@ -17,8 +17,9 @@ def entry_id_from(value: str, field_path: str) -> UUID:
         raise invalid(field_path, "is not the id of an entry", "INVALID_ENTRY_ID") from error
 
 
-def entry_to(entry: Entry, locale: str, title: str, body: str, amounts: tuple[str, ...]) -> notify_pb2.InboxEntry:
-    """The entry with its words; `amounts` are the texts of the entry's amounts, in its order."""
+def entry_message(rendered: RenderedEntry) -> notify_pb2.InboxEntry:
+    """An entry with its words."""
+    entry = rendered.entry
     return notify_pb2.InboxEntry(
         entry_id=str(entry.entry_id),
         kind=notify_pb2.NotificationKind.ValueType(entry.kind),
@@ -28,11 +29,11 @@ def entry_to(entry: Entry, locale: str, title: str, body: str, amounts: tuple[st
         level=entry.level,
         amounts=[
             notify_pb2.EntryAmount(asset=each.asset, amount_minor=each.total_minor, formatted=text)
-            for each, text in zip(entry.amounts, amounts, strict=True)
+            for each, text in zip(entry.amounts, rendered.amounts, strict=True)
         ],
-        title=title,
-        body=body,
-        locale=locale,
+        title=rendered.title,
+        body=rendered.body,
+        locale=rendered.locale,
         occurred_at=to_timestamp(entry.occurred_at),
         create_time=to_timestamp(entry.create_time),
         read=entry.read,

@@ -1,4 +1,4 @@
-"""Texts of a program."""
+"""Texts of a program as messages, and as the bytes that are stored."""
 
 from upline.notify.v1 import notify_pb2
 
@@ -6,7 +6,7 @@ from services.notify.domain.cause import Kind
 from services.notify.domain.texts import AssetName, LocaleTexts, ProgramTexts, TextTemplate
 
 
-def texts_from(message: notify_pb2.ProgramTexts) -> ProgramTexts:
+def read_texts(message: notify_pb2.ProgramTexts) -> ProgramTexts:
     """The texts in a message that passed the contract's rules."""
     return ProgramTexts(
         program_title=message.program_title,
@@ -22,7 +22,7 @@ def texts_from(message: notify_pb2.ProgramTexts) -> ProgramTexts:
     )
 
 
-def texts_to(texts: ProgramTexts) -> notify_pb2.ProgramTexts:
+def texts_message(texts: ProgramTexts) -> notify_pb2.ProgramTexts:
     """The texts as a message."""
     return notify_pb2.ProgramTexts(
         program_title=texts.program_title,
@@ -41,3 +41,13 @@ def texts_to(texts: ProgramTexts) -> notify_pb2.ProgramTexts:
             for group in texts.locales
         ],
     )
+
+
+def bytes_of_texts(texts: ProgramTexts) -> bytes:
+    """The texts as they are stored."""
+    return texts_message(texts).SerializeToString(deterministic=True)
+
+
+def texts_of_bytes(content: bytes) -> ProgramTexts:
+    """The texts that were stored as these bytes."""
+    return read_texts(notify_pb2.ProgramTexts.FromString(content))

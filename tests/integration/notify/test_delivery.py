@@ -118,13 +118,13 @@ async def test_the_same_commands_at_once_write_once(servers: Servers, new_progra
     from chassis.database import Database
     from services.notify.commands.deliver import deliver
     from services.notify.commands.deps import Deps
-    from services.notify.wire.events import cause
+    from services.notify.wire.events import read_cause
 
     program = new_program_id("instant")
     settings = servers.settings("notify")
     databases = [Database(settings.database_url, "notify") for _ in range(4)]
     stream = await Stream.connect(settings.nats_url, "race")
-    causes = [cause(reward_event(program, [earning("maria", 1, 1)])) for _ in range(300)]
+    causes = [read_cause(reward_event(program, [earning("maria", 1, 1)])) for _ in range(300)]
     orders = [causes, causes[::-1], causes[150:] + causes[:150], causes[::2] + causes[1::2]]
     await asyncio.gather(
         *(

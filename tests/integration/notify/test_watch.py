@@ -19,7 +19,7 @@ from services.notify.queries.watch import Watches
 from services.notify.store import causes as cause_store
 from services.notify.store import entries as entry_store
 from services.notify.store.causes import NumberedCause
-from services.notify.wire.events import cause
+from services.notify.wire.events import read_cause
 from tests.conftest import Servers
 from tests.integration.notify.conftest import (
     NotifyFactory,
@@ -107,7 +107,7 @@ class Writer:
 
     async def write(self, number: int, go: asyncio.Event, written: asyncio.Event) -> UUID:
         """Writes the entry with a given number as its id, and commits when told to go."""
-        told = cause(
+        told = read_cause(
             reward_event(
                 self._inbox.program_id, [earning(self._inbox.participant_id, 1, number)], event_id=f"n-{number}"
             )
@@ -160,12 +160,12 @@ async def test_a_new_watch_begins_with_what_is_written_from_then_on(
     go.set()
     watches = Watches(database)
     with watches.watch(inbox) as old:
-        await watches._look()
+        await watches.hand_out_fresh_entries()
         await writer.write(1, go, written)
         with watches.watch(inbox) as new:
-            await watches._look()
+            await watches.hand_out_fresh_entries()
             await writer.write(2, go, written)
-            await watches._look()
+            await watches.hand_out_fresh_entries()
             assert [each.cause_id for each in await anext(old.live())] == ["n-1", "n-2"]
             assert [each.cause_id for each in await anext(new.live())] == ["n-2"]
     await database.close()
@@ -182,7 +182,7 @@ async def test_a_look_is_planned_for_what_it_looks_for(servers: Servers, new_pro
     with watches.watch(inbox):
         # After a few rounds the driver prepares the statements, and after a few more the server would use one plan for all.
         for number in range(1, 21):
-            await watches._look()
+            await watches.hand_out_fresh_entries()
             await writer.write(number, go, written)
     async with database.transaction() as conn:
         plans = (await conn.execute(_PLANS)).all()
