@@ -11,7 +11,7 @@ from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.decision import Outcome
 from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details, Line
-from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, refused
+from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, rejected_decision
 from services.rewards.domain.explain.steps import explain_steps
 from services.rewards.domain.explain.words import LOCALES, WORDS
 from services.rewards.domain.plan.limits import CapScope
@@ -208,7 +208,7 @@ def test_a_refusal_is_told_with_its_reason() -> None:
     subject, order = plan(rule("r", share=plan_pb2.Share(percent="50")), rule("b", to=OWNER)), conversion()
     decisions = decide(subject, order)
     assert [each.outcome for each in decisions] == [Outcome.PAID, Outcome.PAID, Outcome.NO_LINK_OWNER]
-    decisions[:2] = [refused(each, "no {company}") for each in decisions[:2]]
+    decisions[:2] = [rejected_decision(each, "no {company}") for each in decisions[:2]]
     assert [explain_decision(subject, order, each, 2, "en") for each in decisions[:2]] == [
         "Rule r owes maria at level 1 nothing: a person refused it (no {company}).",
         "Rule r owes the buyer vera as his share of level 1 nothing: a person refused it (no {company}).",
