@@ -27,7 +27,7 @@ from cli.commands.simulate import simulate
 from cli.commands.tree import tree
 from cli.commands.up import up
 from cli.commands.wallet import wallet
-from cli.failures import EXPECTED, describe
+from cli.errors import EXPECTED, describe
 from cli.output import err
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chassis.embedded.state import StateDirectory, running_stack
 from cli.client import Addresses, Client
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.output import err
 from cli.stack.layout import SERVICES, External, ephemeral
 

@@ -20,7 +20,7 @@ from chassis.stream import Message, Stream
 from chassis.times import to_timestamp
 from chassis.topology import CLICKS, CONVERSIONS, REWARDS
 from cli.bundle.encode import plain
-from cli.failures import NOT_REACHED, CommandFailed
+from cli.errors import NOT_REACHED, CommandFailed
 from cli.stack.layout import SERVICES
 
 BROKER_SECONDS = 10.0

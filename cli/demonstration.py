@@ -10,15 +10,19 @@ from upline.notify.v1 import notify_pb2
 from upline.rewards.v1 import reward_pb2, wallet_pb2
 from upline.type.v1.money_pb2 import Money
 
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import CALL_SECONDS, Client
-from cli.commands import audit, inbox, tree, wallet
-from cli.commands.apply import summary
-from cli.commands.explain import print_conversion, read_conversion
-from cli.commands.replay import PROGRAM, PROGRAMS, PURCHASES, play, print_result
 from cli.output import out
+from cli.programs import apply_bundle, result_lines
 from cli.replay.data import made_up_sponsors, read_purchases
+from cli.replay.result import print_result
+from cli.replay.run import replay_purchases
+from cli.replay.shipped import PROGRAM, PROGRAMS, PURCHASES
+from cli.views.audit import read_audit
+from cli.views.explanation import print_explanation, read_explanation
+from cli.views.inbox import print_entry, read_inbox
+from cli.views.tree import draw_tree, read_tree
+from cli.views.wallet import print_balances, read_wallet
 
 PROGRAM_ID = "uds"
 ORDER = "order-1"
@@ -40,14 +44,14 @@ class Demonstration:
         await self._people(again)
         await self._purchase(again)
         await self._show()
-        return await self._replay() if with_purchases else (await audit.read(self._client, PROGRAM_ID)).balanced
+        return await self._replay() if with_purchases else (await read_audit(self._client, PROGRAM_ID)).balanced
 
     async def _program(self) -> bool:
         _step(
             "A program: cashback for the buyer, points for two levels above, a bonus for recommending (programs/uds.yaml)"
         )
         applied = await apply_bundle(self._client, load(PROGRAMS / "uds.yaml"))
-        for line in summary(applied):
+        for line in result_lines(applied):
             out.print(f"  {line}", markup=False)
         return await self._known("vera")
 
@@ -183,7 +187,7 @@ class Demonstration:
         return len(page.rewards) == len(PEOPLE)
 
     async def _told(self) -> bool:
-        inboxes = [await inbox.read(self._client, PROGRAM_ID, each, 100) for each in PEOPLE]
+        inboxes = [await read_inbox(self._client, PROGRAM_ID, each, 100) for each in PEOPLE]
         return all(any(entry.conversion_id == ORDER for entry in entries) for entries in inboxes)
 
     async def _until(self, done: Callable[[], Awaitable[bool]], otherwise: str) -> None:
@@ -197,23 +201,23 @@ class Demonstration:
 
     async def _show(self) -> None:
         _step("Who invited whom")
-        out.print(tree.drawn("olga", *(await tree.read(self._client, PROGRAM_ID, "olga", 0, 100))[:2]))
+        out.print(draw_tree("olga", *(await read_tree(self._client, PROGRAM_ID, "olga", 0, 100))[:2]))
         _step("Wallets: maria never bought anything, and earns")
         wallets: dict[str, wallet_pb2.GetWalletResponse] = {}
         for participant in PEOPLE:
-            wallets[participant], _none = await wallet.read(self._client, PROGRAM_ID, participant)
-        wallet.print_balances(wallets)
+            wallets[participant], _none = await read_wallet(self._client, PROGRAM_ID, participant)
+        print_balances(wallets)
         for participant, language in (("olga", "in Russian"), ("maria", "in English")):
             _step(f"What {participant} was told, {language}")
-            for entry in reversed(await inbox.read(self._client, PROGRAM_ID, participant, 20)):
-                inbox.print_entry(entry, "  ")
+            for entry in reversed(await read_inbox(self._client, PROGRAM_ID, participant, 20)):
+                print_entry(entry, "  ")
         _step(f"Why: every rule and level of {ORDER}")
-        print_conversion(await read_conversion(self._client, PROGRAM_ID, ORDER, "en"))
+        print_explanation(await read_explanation(self._client, PROGRAM_ID, ORDER, "en"))
 
     async def _replay(self) -> bool:
         purchases = read_purchases(PURCHASES)
         _step(f"{len(purchases)} real purchases through three levels, 5 %, 2 % and 1 % (programs/three-levels.yaml)")
-        result = await play(self._client, load(PROGRAM), made_up_sponsors(purchases), purchases)
+        result = await replay_purchases(self._client, load(PROGRAM), made_up_sponsors(purchases), purchases)
         if not result["recorded_now"]:
             out.print("everything was recorded by an earlier run; nothing was paid twice")
         print_result(result)

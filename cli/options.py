@@ -1,9 +1,12 @@
-"""Options that many commands share."""
+"""Options that many commands share, and how their texts are read."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cli.errors import USAGE, CommandFailed
 
 State = Annotated[
     Path,
@@ -28,3 +31,14 @@ ParticipantId = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="The p
 Locale = Annotated[str, typer.Option("--locale", help="Language of sentences: en or ru.")]
 
 DEFAULT_STATE = Path(".upline")
+
+
+def read_time(text: str, option: str) -> datetime:
+    """A date or time of the command line; in UTC where it names no zone. Raises CommandFailed."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandFailed(
+            f"{option} {text}: expected a date or time such as 2026-05-01 or 2026-05-01T12:00:00Z", USAGE
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
@@ -52,11 +53,21 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return made
 
 
-def begin(bars: Progress, title: str, total: int) -> TaskID:
+def begin_bar(bars: Progress, title: str, total: int) -> TaskID:
     """Adds a bar; where stderr is not a terminal, says in a line what has begun."""
     if bars.disable:
         err.print(f"{title}: {total}", markup=False)
     return bars.add_task(title, total=total)
+
+
+def begin_when_counted(bars: Progress, title: str) -> Callable[[int], Callable[[int], None]]:
+    """Returns what begins a bar once the number of conversions is known, which in turn returns what moves the bar."""
+
+    def begin(total: int) -> Callable[[int], None]:
+        bar = begin_bar(bars, title, total)
+        return lambda done: bars.update(bar, completed=done)
+
+    return begin
 
 
 def progress() -> Progress:

@@ -19,9 +19,9 @@ from upline.notify.v1 import notify_pb2
 from upline.rewards.v1 import wallet_pb2
 from upline.type.v1.money_pb2 import Money
 
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import CALL_SECONDS, Addresses, Client
+from cli.programs import apply_bundle
 
 PROGRAM_ID = "smoke"
 PROGRAM = Path(__file__).resolve().parent.parent / "programs" / "uds.yaml"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from cli.failures import CommandFailed
+from cli.errors import CommandFailed
 
 FORMAT = 1
 MANIFEST, END, PART = "manifest.json", "end.json", "database.dump."

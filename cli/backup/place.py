@@ -11,7 +11,7 @@ from chassis.database import driver_url
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory, running_stack
 from cli.connection import Where, database
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.stack.layout import External
 
 

@@ -14,7 +14,7 @@ from typing import IO
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chassis.embedded import postgres
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 

@@ -18,7 +18,7 @@ from cli.backup.programs import Programs, find
 from cli.backup.take import fingerprint
 from cli.backup.telling import Tell
 from cli.backup.totals import Connection, Totals
-from cli.failures import CommandFailed
+from cli.errors import CommandFailed
 from cli.stack.layout import SERVICES
 
 # Under their old ids a broker that had them in the last minutes would take them for those, and drop them.

@@ -17,7 +17,7 @@ from cli.backup.archive import Moved
 from cli.backup.place import Place
 from cli.backup.programs import Programs, find
 from cli.backup.telling import Tell
-from cli.failures import CommandFailed
+from cli.errors import CommandFailed
 from cli.stack.layout import SERVICES
 
 FINGERPRINT_BYTES = 8

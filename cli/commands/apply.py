@@ -9,12 +9,12 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from cli.applying import Applied, apply_bundle, export_bundle
 from cli.bundle.program import Bundle, encode, load
-from cli.checking import Checked, check_plan, cost_lines, warning_lines
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
 from cli.output import print_json
+from cli.plan_check import Checked, check_plan, cost_lines, warning_lines
+from cli.programs import apply_bundle, export_bundle, result_lines
 
 
 def apply(
@@ -47,7 +47,7 @@ def apply(
     if as_json:
         print_json({**asdict(applied), "changed": applied.changed, "warnings": _plain(checked.warnings)})
         return
-    for line in (*warning_lines(bundle, checked.warnings), *summary(applied)):
+    for line in (*warning_lines(bundle, checked.warnings), *result_lines(applied)):
         print(line)
 
 
@@ -65,18 +65,6 @@ def _tell_check(bundle: Bundle, checked: Checked, as_json: bool) -> None:
 
 def _plain(messages: Iterable[Message]) -> list[dict[str, object]]:
     return [MessageToDict(each, preserving_proto_field_name=True) for each in messages]
-
-
-def summary(applied: Applied) -> list[str]:
-    """What was done, for people."""
-    lines = [f"program {applied.program_id}: {applied.program}"]
-    if applied.plan:
-        lines.append(f"plan: {applied.plan}, version {applied.plan_version}")
-    if applied.texts:
-        lines.append(f"texts: {applied.texts}, version {applied.texts_version}")
-    if not applied.changed:
-        lines.append("nothing changed: everything is as the file says already")
-    return lines
 
 
 def export(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, Json, State
 from cli.output import err, out, print_json
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.connection import Where, database, servers
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, Json, State
 from cli.output import out, print_json, table
 

@@ -18,14 +18,14 @@ def doctor(state: State = DEFAULT_STATE, as_json: Json = False) -> None:
 
     Examples: upline doctor; upline doctor --state /var/lib/upline --json; docker compose run --rm cli doctor
     """
-    from cli.doctoring import examine
+    from cli.doctor.examination import check_stack
 
-    findings = examine(state)
-    well = all(each.ok for each in findings)
+    results = check_stack(state)
+    well = all(each.ok for each in results)
     if as_json:
-        print_json({"ok": well, "checks": [asdict(each) for each in findings]})
+        print_json({"ok": well, "checks": [asdict(each) for each in results]})
     else:
-        for each in findings:
+        for each in results:
             out.print(f"{'ok   ' if each.ok else 'WRONG'}  {each.check:<22} {each.found}", markup=False)
             if not each.ok:
                 out.print(f"{'':<30}→ {each.advice}", markup=False)

@@ -8,7 +8,8 @@ from upline.rewards.v1 import reward_pb2
 from cli.client import CALL_SECONDS, Client
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, Locale, ProgramId, State, Targets
-from cli.output import moment, out, print_json, table
+from cli.output import moment, out, print_json
+from cli.views.explanation import print_derivation, print_explanation, read_explanation
 
 explain = typer.Typer(
     help="Why a reward is what it is, and why somebody got nothing.", no_args_is_help=True, rich_markup_mode=None
@@ -30,11 +31,11 @@ def conversion(
 
     Examples: upline explain conversion uds order-1; upline explain conversion uds order-1 --locale ru
     """
-    answer = call(Where(state, tuple(target)), lambda client: read_conversion(client, program, conversion_id, locale))
+    answer = call(Where(state, tuple(target)), lambda client: read_explanation(client, program, conversion_id, locale))
     if as_json:
         print_json(answer)
     else:
-        print_conversion(answer)
+        print_explanation(answer)
 
 
 @explain.command()
@@ -75,35 +76,3 @@ def reward(
     if answer.revisions:
         out.print("now:", markup=False)
         print_derivation(answer.current)
-
-
-def print_derivation(derivation: reward_pb2.Derivation) -> None:
-    """The sentence, then the steps from the exact amount to the one that is paid."""
-    for line in (derivation.sentence, *(f"  {step}" for step in derivation.steps)):
-        out.print(line, markup=False)
-
-
-async def read_conversion(
-    client: Client, program: str, conversion_id: str, locale: str
-) -> reward_pb2.ExplainConversionResponse:
-    """The explanation, page after page. NOT_FOUND as long as the conversion is not settled."""
-    request = reward_pb2.ExplainConversionRequest(program_id=program, conversion_id=conversion_id, locale=locale)
-    answer: reward_pb2.ExplainConversionResponse = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
-    while answer.next_page_token:
-        request.page_token = answer.next_page_token
-        page = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
-        answer.derivations.extend(page.derivations)
-        answer.next_page_token = page.next_page_token
-    return answer
-
-
-def print_conversion(answer: reward_pb2.ExplainConversionResponse) -> None:
-    """The sentence, then a line for every rule and level."""
-    out.print(answer.sentence, markup=False)
-    rows = table("", "rule", "level", "who", "outcome", "why", right=("level",))
-    for each in answer.derivations:
-        outcome = reward_pb2.Outcome.Name(each.outcome).removeprefix("OUTCOME_").lower().replace("_", " ")
-        rows.add_row(
-            each.rule_id, str(each.level), each.beneficiary_id, outcome, "\n".join([each.sentence, *each.steps])
-        )
-    out.print(rows)

@@ -7,10 +7,11 @@ import typer
 from upline.notify.v1 import notify_pb2
 
 from cli.bundle.encode import plain
-from cli.client import CALL_SECONDS, Client
+from cli.client import Client
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
-from cli.output import err, moment, out, print_json
+from cli.output import err, out, print_json
+from cli.views.inbox import print_entry, read_inbox
 
 
 def inbox(
@@ -30,7 +31,7 @@ def inbox(
     """
 
     async def work(client: Client) -> None:
-        entries = await read(client, program, participant, limit)
+        entries = await read_inbox(client, program, participant, limit)
         for each in reversed(entries):
             _print(each, as_json)
         if not watch:
@@ -49,24 +50,8 @@ def inbox(
         call(Where(state, tuple(target)), work)
 
 
-async def read(client: Client, program: str, participant: str, limit: int) -> list[notify_pb2.InboxEntry]:
-    """The newest entries, newest first."""
-    page = await client.inbox.ListInbox(
-        notify_pb2.ListInboxRequest(program_id=program, participant_id=participant, page_size=limit),
-        timeout=CALL_SECONDS,
-    )
-    return list(page.entries)
-
-
 def _print(entry: notify_pb2.InboxEntry, as_json: bool) -> None:
     if as_json:
         print_json(plain(entry, defaults=True))
     else:
         print_entry(entry)
-
-
-def print_entry(entry: notify_pb2.InboxEntry, indent: str = "") -> None:
-    """The time, the title, and the body beneath."""
-    out.print(f"{indent}{moment(entry.create_time)}  {entry.title}", style="bold", markup=False)
-    for line in entry.body.splitlines():
-        out.print(f"{indent}  {line}", markup=False)

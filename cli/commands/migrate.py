@@ -2,7 +2,7 @@
 
 import os
 
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.stack.layout import SERVICES
 
 

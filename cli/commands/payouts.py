@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from upline.rewards.v1 import payout_pb2, wallet_pb2
+from upline.rewards.v1 import payout_pb2
 
-from cli.bundle.encode import plain
 from cli.client import CALL_SECONDS, Client
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
-from cli.output import amount, err, moment, out, print_json, table
+from cli.output import err
+from cli.views.payouts import STATE_PREFIX, read_digits, show_payouts
 
 payouts = typer.Typer(
     help="Value that leaves the system: what is asked for, handed over, paid or failed, and what comes back.",
@@ -19,7 +19,6 @@ payouts = typer.Typer(
     rich_markup_mode=None,
 )
 PayoutId = Annotated[str, typer.Argument(metavar="PAYOUT", help="The payout's id, the caller's own.")]
-_PREFIX = "PAYOUT_STATE_"
 
 
 @payouts.command("list")
@@ -38,7 +37,9 @@ def list_(
 
     Examples: upline payouts list super-birds; upline payouts list super-birds --state-is requested --json
     """
-    states = {name.removeprefix(_PREFIX).lower(): number for name, number in payout_pb2.PayoutState.items() if number}
+    states = {
+        name.removeprefix(STATE_PREFIX).lower(): number for name, number in payout_pb2.PayoutState.items() if number
+    }
     if standing and standing not in states:
         raise typer.BadParameter(f"{standing} is not one of {', '.join(states)}", param_hint="--state-is")
     request = payout_pb2.ListPayoutsRequest(
@@ -50,10 +51,10 @@ def list_(
 
     async def work(client: Client) -> tuple[list[payout_pb2.Payout], dict[str, int]]:
         found = list((await client.payouts.ListPayouts(request, timeout=CALL_SECONDS)).payouts)
-        return found, await digits_of(client, found)
+        return found, await read_digits(client, found)
 
     found, digits = call(Where(state, tuple(target)), work)
-    show(found, digits, as_json)
+    show_payouts(found, digits, as_json)
 
 
 @payouts.command()
@@ -210,51 +211,18 @@ def batch(
 
     async def work(client: Client) -> tuple[payout_pb2.CreatePayoutBatchResponse, dict[str, int]]:
         made = await client.payouts.CreatePayoutBatch(request, timeout=CALL_SECONDS)
-        return made, await digits_of(client, list(made.payouts))
+        return made, await read_digits(client, list(made.payouts))
 
     made, digits = call(Where(state, tuple(target)), work)
     file.write_text(made.csv, encoding="utf-8")
     err.print(f"wrote {len(made.payouts)} payouts to {file}", markup=False)
-    show(list(made.payouts), digits, as_json)
-
-
-async def digits_of(client: Client, found: list[payout_pb2.Payout]) -> dict[str, int]:
-    """Decimal places of the assets of payouts of one program."""
-    if not found:
-        return {}
-    request = wallet_pb2.GetWalletRequest(program_id=found[0].program_id, participant_id=found[0].participant_id)
-    balances = (await client.wallets.GetWallet(request, timeout=CALL_SECONDS)).balances
-    return {each.asset: each.minor_digits for each in balances}
-
-
-def show(found: list[payout_pb2.Payout], digits: dict[str, int], as_json: bool) -> None:
-    """A table of payouts, or JSON."""
-    if as_json:
-        print_json({"payouts": [plain(each, defaults=True) for each in found]})
-        return
-    rows = table(
-        "", "payout", "participant", "amount", "fee", "method", "state", "asked", "why", right=("amount", "fee")
-    )
-    for each in found:
-        places = digits.get(each.asset, 0)
-        told = payout_pb2.PayoutState.Name(each.state).removeprefix(_PREFIX).lower()
-        rows.add_row(
-            each.payout_id,
-            each.participant_id,
-            amount(each.amount_minor, places, each.asset),
-            amount(each.fee_minor, places, each.asset),
-            each.method,
-            told,
-            moment(each.create_time),
-            each.reason,
-        )
-    out.print(rows if found else "no payouts")
+    show_payouts(list(made.payouts), digits, as_json)
 
 
 def _change(where: Where, change: Callable[[Client], Awaitable[Any]], as_json: bool) -> None:
     async def work(client: Client) -> tuple[payout_pb2.Payout, dict[str, int]]:
         changed = (await change(client)).payout
-        return changed, await digits_of(client, [changed])
+        return changed, await read_digits(client, [changed])
 
     changed, digits = call(where, work)
-    show([changed], digits, as_json)
+    show_payouts([changed], digits, as_json)

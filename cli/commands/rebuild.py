@@ -1,17 +1,15 @@
 """`upline rebuild`."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
 
 from cli.connection import Where, database
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, Json, State
-from cli.output import begin, out, print_json, progress, table
+from cli.output import begin_when_counted, out, print_json, progress, table
 
 if TYPE_CHECKING:
     from services.rewards.commands.rebuild import RebuildResult
@@ -42,22 +40,12 @@ def rebuild(
     from services.rewards.commands.rebuild import rebuild as run  # and everything that decides with it
 
     with database(Where(state)) as url, progress() as bars:
-        result = asyncio.run(run(url, program, counting(bars, "rebuilding"), jobs))
+        result = asyncio.run(run(url, program, begin_when_counted(bars, "rebuilding"), jobs))
     if as_json:
         print_json(asdict(result) | {"same": not result.differences})
     else:
         print_rebuilt(result)
     raise typer.Exit(1 if result.differences else 0)
-
-
-def counting(bars: Progress, title: str) -> Callable[[int], Callable[[int], None]]:
-    """Begins a bar when the number of conversions is known; returns what moves it."""
-
-    def started(total: int) -> Callable[[int], None]:
-        bar = begin(bars, title, total)
-        return lambda done: bars.update(bar, completed=done)
-
-    return started
 
 
 def print_rebuilt(result: "RebuildResult") -> None:

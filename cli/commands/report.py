@@ -2,18 +2,16 @@
 
 import csv
 import io
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 from upline.rewards.v1 import payout_pb2
 
+from chassis.times import to_timestamp
 from cli.client import Client
 from cli.connection import Where, call
-from cli.failures import USAGE, CommandFailed
-from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
+from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets, read_time
 from cli.output import err, out, print_json, table
 
 REPORT_SECONDS = 300.0
@@ -38,7 +36,9 @@ def report(
     Examples: upline report uds --from 2026-05-01 --to 2026-06-01; upline report uds --from 2026-05-01 --to 2026-06-01 --csv may.csv
     """
     request = payout_pb2.GetSettlementReportRequest(
-        program_id=program, start_time=time_of(start, "--from"), end_time=time_of(end, "--to")
+        program_id=program,
+        start_time=to_timestamp(read_time(start, "--from")),
+        end_time=to_timestamp(read_time(end, "--to")),
     )
 
     async def work(client: Client) -> payout_pb2.GetSettlementReportResponse:
@@ -72,16 +72,3 @@ def print_report(text: str) -> None:
         out.print(kinds)
     if not rows:
         out.print("nothing has moved")
-
-
-def time_of(text: str, option: str) -> Timestamp:
-    """A date or time of the command line. Raises CommandFailed."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandFailed(
-            f"{option} {text}: expected a date or time such as 2026-05-01 or 2026-05-01T12:00:00Z", USAGE
-        ) from error
-    stamp = Timestamp()
-    stamp.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return stamp

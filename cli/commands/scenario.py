@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from cli.client import Client
 from cli.options import Json
-from cli.output import begin, out, print_json, progress
+from cli.output import begin_bar, out, print_json, progress
 from cli.scenario.compare import Difference
 from cli.scenario.load import Script, read_script
 from cli.scenario.play import Played, Player
@@ -75,7 +75,7 @@ async def _played(stage: Stage, scripts: list[Script], bars: Progress, *, as_jso
             program_id = script.program.program.program_id
             taken[program_id] += 1
             name = program_id if taken[program_id] == 1 else f"{program_id}-{taken[program_id]}"
-            bar = begin(bars, Path(script.file).name, len(script.scenario.steps))
+            bar = begin_bar(bars, Path(script.file).name, len(script.scenario.steps))
             tell: Callable[[], None] = partial(bars.advance, bar)
             played = await Player(client, rest, script, name, stage.database_url, tell).play()
             results.append(played)

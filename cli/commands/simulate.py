@@ -2,19 +2,17 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.bundle.program import load
-from cli.checking import check_plan
-from cli.commands.rebuild import counting
 from cli.connection import Where, database
-from cli.failures import USAGE, CommandFailed
-from cli.options import DEFAULT_STATE, Json, State
-from cli.output import amount, out, print_json, progress, table
+from cli.errors import USAGE, CommandFailed
+from cli.options import DEFAULT_STATE, Json, State, read_time
+from cli.output import amount, begin_when_counted, out, print_json, progress, table
+from cli.plan_check import check_plan
 
 if TYPE_CHECKING:
     from services.rewards.queries.simulate import Paid, Simulation
@@ -49,27 +47,19 @@ def simulate(
     if bundle.plan is None:
         raise CommandFailed(f"{plan} has no plan", USAGE)
     check_plan(bundle)  # its mistakes are told with their lines, before anything is started
-    draft = PlanDraft(program or bundle.program.program_id, bundle.plan, _time("--from", start), _time("--to", end))
+    draft = PlanDraft(
+        program or bundle.program.program_id,
+        bundle.plan,
+        *(read_time(text, option) if text else None for text, option in ((start, "--from"), (end, "--to"))),
+    )
     began = time.monotonic()
     with database(Where(state)) as url, progress() as bars:
-        result = asyncio.run(run(url, draft, counting(bars, "simulating"), jobs))
+        result = asyncio.run(run(url, draft, begin_when_counted(bars, "simulating"), jobs))
     told = side_by_side(result) | {"program": draft.program_id, "seconds": round(time.monotonic() - began, 3)}
     if as_json:
         print_json(told)
     else:
         print_simulation(told, top)
-
-
-def _time(option: str, text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandFailed(
-            f"{option} {text}: expected a time such as 2026-01-31 or 2026-01-31T09:00:00Z", USAGE
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def side_by_side(result: "Simulation") -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from chassis.embedded.state import StateDirectory
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, State
 from cli.output import out, table
 from cli.stack.layout import DEFAULT_PORTS, External, Layout

@@ -3,15 +3,13 @@
 from typing import Annotated
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
-from upline.rewards.v1 import wallet_pb2
 
+from chassis.times import to_timestamp
 from cli.bundle.encode import plain
-from cli.client import CALL_SECONDS, Client
-from cli.commands.report import time_of
 from cli.connection import Where, call
-from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
-from cli.output import amount, moment, out, print_json, table
+from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets, read_time
+from cli.output import print_json
+from cli.views.wallet import print_balances, print_transfers, read_wallet
 
 
 def wallet(
@@ -28,9 +26,9 @@ def wallet(
 
     Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --at 2026-05-01 --json
     """
-    moment_of = time_of(at, "--at") if at else None
+    moment_of = to_timestamp(read_time(at, "--at")) if at else None
     balances, moved = call(
-        Where(state, tuple(target)), lambda client: read(client, program, participant, transfers, moment_of)
+        Where(state, tuple(target)), lambda client: read_wallet(client, program, participant, transfers, moment_of)
     )
     if as_json:
         print_json(plain(balances, defaults=True) | {"transfers": [plain(each, defaults=True) for each in moved]})
@@ -38,47 +36,3 @@ def wallet(
     print_balances({participant: balances})
     if moved:
         print_transfers(balances, moved)
-
-
-async def read(
-    client: Client, program: str, participant: str, transfers: int = 0, at_time: Timestamp | None = None
-) -> tuple[wallet_pb2.GetWalletResponse, list[wallet_pb2.Transfer]]:
-    """Balances and, if asked for, the latest transfers."""
-    balances = await client.wallets.GetWallet(
-        wallet_pb2.GetWalletRequest(program_id=program, participant_id=participant, at_time=at_time),
-        timeout=CALL_SECONDS,
-    )
-    if not transfers:
-        return balances, []
-    page = await client.wallets.ListTransfers(
-        wallet_pb2.ListTransfersRequest(program_id=program, participant_id=participant, page_size=transfers),
-        timeout=CALL_SECONDS,
-    )
-    return balances, list(page.transfers)
-
-
-def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
-    """A table with a line for each participant and asset; what is set aside or owed only where something is."""
-    columns = {"on hold": "held_minor", "available": "available_minor"}
-    for title, field in (("set aside", "reserved_minor"), ("owed", "debt_minor")):
-        if any(getattr(each, field) for balances in wallets.values() for each in balances.balances):
-            columns[title] = field
-    rows = table("", "participant", *columns, right=tuple(columns))
-    for participant, balances in wallets.items():
-        for each in balances.balances:
-            sums = (getattr(each, field) for field in columns.values())
-            rows.add_row(participant, *(amount(each_sum, each.minor_digits, each.asset) for each_sum in sums))
-        if not balances.balances:
-            rows.add_row(participant, *["nothing"] * len(columns))
-    out.print(rows)
-
-
-def print_transfers(balances: wallet_pb2.GetWalletResponse, moved: list[wallet_pb2.Transfer]) -> None:
-    """A table of transfers, newest first."""
-    digits = {each.asset: each.minor_digits for each in balances.balances}
-    rows = table("transfers", "when", "kind", "amount", "from", "to", "cause", right=("amount",))
-    for each in moved:
-        kind = wallet_pb2.TransferKind.Name(each.kind).removeprefix("TRANSFER_KIND_").lower()
-        sum_ = amount(each.amount_minor, digits.get(each.asset, 0), each.asset)
-        rows.add_row(moment(each.create_time), kind, sum_, each.debit_account, each.credit_account, each.cause_id)
-    out.print(rows)

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from cli.failures import CommandFailed
+from cli.errors import CommandFailed
 
 PURCHASE_COLUMNS = ("conversion_id", "buyer", "occurred_at", "amount_minor", "currency")
 SPONSOR_COLUMNS = ("participant", "sponsor")

@@ -13,7 +13,7 @@ from upline.type.v1.money_pb2 import Money
 
 from chassis.times import to_timestamp
 from cli.bundle.rules import broken_rules
-from cli.failures import CommandFailed, violations
+from cli.errors import CommandFailed, violations
 from cli.replay.data import Enrolment, Place, Purchase
 
 TOLD = 20

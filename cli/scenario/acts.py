@@ -9,8 +9,8 @@ from upline.notify.v1 import notify_pb2
 from upline.rewards.v1 import approval_pb2, payout_pb2, redemption_pb2
 
 from chassis.times import to_timestamp
-from cli.applying import apply_bundle
 from cli.client import CALL_SECONDS
+from cli.programs import apply_bundle
 from cli.scenario.shapes.events import Apply, Order, Refund
 from cli.scenario.shapes.payouts import (
     Approve,

@@ -21,7 +21,7 @@ from cli.bundle.problems import Place
 from cli.bundle.program import Bundle, load
 from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
 from cli.bundle.spans import HINT, parse_span
-from cli.checking import check_plan
+from cli.plan_check import check_plan
 from cli.scenario.shapes.marks import (
     ASSET,
     CONTEST,

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from cli.applying import apply_bundle
 from cli.bundle.problems import BundleError, Place
 from cli.client import Client
-from cli.commands.audit import read as audit
-from cli.failures import describe, reason_of, violations
+from cli.errors import describe, reason_of, violations
+from cli.programs import apply_bundle
 from cli.scenario.acts import act, enrol
 from cli.scenario.compare import NOTHING, Difference, compare
 from cli.scenario.load import Script
@@ -22,6 +21,7 @@ from cli.scenario.shapes.payouts import Approve
 from cli.scenario.shapes.people import Click, Enrol
 from cli.scenario.shapes.scenario import Refusal, Step
 from cli.scenario.world import World
+from cli.views.audit import read_audit
 
 if TYPE_CHECKING:
     from services.rewards.commands.rebuild import RebuildResult
@@ -151,7 +151,7 @@ class Player:
         self._at_rest = False
 
     async def _audited(self) -> list[Difference]:
-        verdict = await audit(self.client, self.program_id)
+        verdict = await read_audit(self.client, self.program_id)
         if verdict.balanced:
             return []
         found = tuple(f"{each.check} {each.subject}: {each.detail}" for each in verdict.findings)

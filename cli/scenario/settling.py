@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 
 from chassis.file_clock import ClockFile
 from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
-from cli.failures import CommandFailed
+from cli.errors import CommandFailed
 
 POLL_SECONDS = 0.01
 STUCK_SECONDS = 60.0

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from chassis.embedded.state import StateDirectory
 from chassis.file_clock import ClockFile
 from cli.client import Addresses
-from cli.failures import USAGE, CommandFailed
+from cli.errors import USAGE, CommandFailed
 from cli.output import err
 from cli.stack.layout import External, ephemeral
 

@@ -17,9 +17,9 @@ from upline.rewards.v1 import wallet_pb2, wallet_pb2_grpc
 
 from chassis.clock import SystemClock
 from chassis.migrate import migrate
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import Addresses, Client
+from cli.programs import apply_bundle
 from services.attribution.__main__ import Attribution
 from services.rewards.__main__ import Rewards
 from tests.conftest import ROLE_PASSWORD, SECRET, SERVICES, Servers

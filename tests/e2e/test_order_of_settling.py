@@ -9,12 +9,12 @@ import pytest
 from upline.attribution.v1 import participant_pb2
 from upline.rewards.v1 import contest_pb2, plan_pb2
 
-from cli.applying import apply_bundle
 from cli.bundle.program import Bundle, load
 from cli.client import Client
-from cli.commands.replay import play
+from cli.programs import apply_bundle
 from cli.replay.data import Enrolment, Purchase
-from cli.replay.run import RECORD_BATCH
+from cli.replay.run import replay_purchases
+from cli.replay.sending import RECORD_BATCH
 from services.rewards.commands.rebuild import rebuild
 from services.rewards.queries.simulate import PlanDraft, simulate
 from tests.conftest import Servers
@@ -213,7 +213,7 @@ async def test_a_replay_settles_its_rows_in_the_order_of_the_file(
     purchases = [
         Purchase(f"o{number}", f"b{number}", begin + timedelta(hours=number), 100, "USD") for number in numbers
     ]
-    played = await play(client, bundle, people, purchases)
+    played = await replay_purchases(client, bundle, people, purchases)
     assert played["orders"] == len(purchases)
     # 45.00 for the first orders of 1.00 each: the first 225 rows.
     assert await paid(world, "maria", "first_order") == {each.conversion_id: 20 for each in purchases[:225]}

@@ -14,9 +14,9 @@ from upline.notify.v1 import notify_pb2
 from upline.rewards.v1 import reward_pb2, wallet_pb2
 from upline.type.v1 import money_pb2
 
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import Client
+from cli.programs import apply_bundle
 from tests.flow import Flow
 from tests.running import DEADLINE_SECONDS
 

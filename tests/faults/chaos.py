@@ -20,9 +20,9 @@ from upline.attribution.v1 import link_pb2, participant_pb2
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import CALL_SECONDS, Addresses, Client
+from cli.programs import apply_bundle
 from cli.stack.services import STEADY_SECONDS
 from tests.e2e.stacks import Up, up
 from tests.e2e.world import PROGRAMS, World

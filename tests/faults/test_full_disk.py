@@ -19,7 +19,7 @@ from chassis.embedded.state import UNPRIVILEGED_UID, StateDirectory
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from cli.client import Addresses, Client
-from cli.doctoring import examine
+from cli.doctor.examination import check_stack
 from cli.stack.health import health
 from tests.e2e.stacks import up
 from tests.e2e.world import World, open_program
@@ -201,4 +201,4 @@ async def click_health(world: World) -> str:
 
 def wrong(state: Path) -> set[str]:
     """The names of the checks that the doctor finds wrong."""
-    return {finding.check for finding in examine(state) if not finding.ok}
+    return {finding.check for finding in check_stack(state) if not finding.ok}

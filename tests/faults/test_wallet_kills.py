@@ -11,9 +11,9 @@ from upline.attribution.v1 import participant_pb2
 from upline.rewards.v1 import payout_pb2, plan_pb2, redemption_pb2, wallet_pb2
 from upline.type.v1 import asset_pb2, money_pb2
 
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import Addresses, Client
+from cli.programs import apply_bundle
 from tests.e2e.stacks import up
 from tests.e2e.world import PROGRAMS, World
 from tests.faults.killing import Killer, nats_url, postgres_url

@@ -19,9 +19,9 @@ from upline.rewards.v1 import payout_pb2, payout_pb2_grpc
 
 from chassis.embedded.state import free_port
 from chassis.migrate import migrate
-from cli.applying import apply_bundle
 from cli.bundle.program import load
 from cli.client import Addresses, Client
+from cli.programs import apply_bundle
 from cli.stack.health import health
 from tests.conftest import SERVICES, Servers
 from tests.e2e.stacks import until

@@ -6,7 +6,7 @@ from typing import Any, cast
 from upline.rewards.v1 import reward_pb2
 
 from cli.client import Client
-from cli.commands.explain import read_conversion
+from cli.views.explanation import read_explanation
 
 RULES = ["first", "second", "third"]
 
@@ -24,6 +24,6 @@ async def page(request: reward_pb2.ExplainConversionRequest, timeout: float) -> 
 
 async def test_every_page_of_an_explanation_is_read() -> None:
     client: Any = SimpleNamespace(rewards=SimpleNamespace(ExplainConversion=page))
-    answer = await read_conversion(cast(Client, client), "shop", "order-1", "en")
+    answer = await read_explanation(cast(Client, client), "shop", "order-1", "en")
     assert [each.rule_id for each in answer.derivations] == RULES
     assert answer.sentence == "all of it"

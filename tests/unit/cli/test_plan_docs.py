@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.bundle.program import decode
-from cli.checking import check_plan
+from cli.plan_check import check_plan
 from services.rewards.domain.check.lint import WarningKind
 from services.rewards.wire.conditions import Compiler, Scope
 

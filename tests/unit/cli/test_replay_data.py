@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.times import to_datetime
-from cli.failures import CommandFailed
+from cli.errors import CommandFailed
 from cli.replay.data import (
     Enrolment,
     Place,

@@ -6,7 +6,7 @@ import pytest
 from upline.attribution.v1 import program_pb2
 
 from cli.bundle.program import load
-from cli.checking import check_plan
+from cli.plan_check import check_plan
 from cli.scenario.load import Script, read_script
 
 PROGRAMS = sorted(file for file in Path("programs").glob("*.yaml") if not file.name.endswith(".scenario.yaml"))

@@ -4,7 +4,7 @@ import grpc
 from grpc_status import rpc_status
 
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields
-from cli.failures import REFUSED, describe, reason_of, untold
+from cli.errors import REFUSED, describe, reason_of, untold
 
 
 class Refused(grpc.RpcError):

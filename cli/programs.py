@@ -12,7 +12,7 @@ from upline.rewards.v1 import plan_pb2
 from cli.bundle.problems import BundleError
 from cli.bundle.program import Bundle
 from cli.client import CALL_SECONDS, Client
-from cli.failures import untold, violations
+from cli.errors import untold, violations
 
 UPDATABLE = ("title", "policy", "allowed_hosts", "visitor_cookie")
 
@@ -32,6 +32,18 @@ class Applied:
     def changed(self) -> bool:
         """Whether anything did."""
         return not {self.program, self.plan, self.texts} <= {"unchanged", ""}
+
+
+def result_lines(applied: Applied) -> list[str]:
+    """The result of an application, in lines for people."""
+    lines = [f"program {applied.program_id}: {applied.program}"]
+    if applied.plan:
+        lines.append(f"plan: {applied.plan}, version {applied.plan_version}")
+    if applied.texts:
+        lines.append(f"texts: {applied.texts}, version {applied.texts_version}")
+    if not applied.changed:
+        lines.append("nothing changed: everything is as the file says already")
+    return lines
 
 
 async def apply_bundle(client: Client, bundle: Bundle) -> Applied:

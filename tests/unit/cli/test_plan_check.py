@@ -6,7 +6,7 @@ import pytest
 
 from cli.bundle.problems import BundleError
 from cli.bundle.program import decode
-from cli.checking import check_plan, cost_lines, warning_lines
+from cli.plan_check import check_plan, cost_lines, warning_lines
 
 PROGRAMS = sorted(Path("programs").glob("*.yaml"))
 FILE = """

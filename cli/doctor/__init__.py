@@ -1,0 +1,1 @@
+"""Looks at everything the stack needs and says what to do where something is wrong."""

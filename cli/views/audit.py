@@ -1,0 +1,40 @@
+"""The auditor's answer: whether the ledger balances, and what needs a person."""
+
+from upline.rewards.v1 import wallet_pb2
+
+from cli.client import Client
+from cli.output import out, table
+
+AUDIT_SECONDS = 300.0
+"""It reads every transfer there is."""
+
+
+async def read_audit(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
+    """The auditor's answer."""
+    answer: wallet_pb2.AuditLedgerResponse = await client.wallets.AuditLedger(
+        wallet_pb2.AuditLedgerRequest(program_id=program), timeout=AUDIT_SECONDS
+    )
+    return answer
+
+
+def ledger_balances(found: wallet_pb2.AuditLedgerResponse) -> bool:
+    """Whether no finding is about the ledger itself. What is late or was set aside is another matter: it needs a
+    person, too."""
+    return all(each.concern == wallet_pb2.AUDIT_CONCERN_FLOW for each in found.findings)
+
+
+def print_audit(found: wallet_pb2.AuditLedgerResponse) -> None:
+    """The verdict, and what is wrong if anything is."""
+    read_ = f"{found.transfer_count} transfers, {found.account_count} accounts and {found.reward_count} rewards"
+    if not ledger_balances(found):
+        verdict = "THE LEDGER DOES NOT BALANCE"
+    elif found.findings:
+        verdict = "the ledger balances, and something on its way to it NEEDS A PERSON"
+    else:
+        verdict = "the ledger balances"
+    out.print(f"{verdict}: {read_} compared")
+    if found.findings:
+        rows = table("findings", "check", "program", "subject", "detail")
+        for each in found.findings:
+            rows.add_row(each.check, each.program_id, each.subject, each.detail)
+        out.print(rows)
