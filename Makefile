@@ -41,6 +41,7 @@ check: setup ## Formatting, lint, types, import contracts, protos, migrations, S
 	$(BIN)/python tools/check_breaking.py
 	$(BIN)/python tools/check_migrations.py
 	$(BIN)/python tools/check_enumerations.py
+	$(BIN)/python tools/check_prose.py
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_schema.py --check
 
