@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit check format bench protos lock replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit check format bench protos reference lock replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,7 @@ check: setup ## Formatting, lint, types, import contracts, protos, migrations, S
 	$(BIN)/python tools/check_prose.py
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_schema.py --check
+	$(BIN)/python tools/generate_reference.py --check
 
 format: setup ## Format code and protos
 	$(BIN)/ruff check --fix-only --quiet .
@@ -56,6 +57,9 @@ bench: setup ## Measure, in under ten minutes; prints a JSON line a figure
 protos: setup ## Generate gen/python and the schema of program files from protos/
 	@$(BIN)/python tools/generate_stubs.py
 	@$(BIN)/python tools/generate_schema.py
+
+reference: setup ## Generate the parts of docs/reference that come from the code
+	@$(BIN)/python tools/generate_reference.py
 
 lock: setup ## Renew the locks of development and container (needs uv)
 	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock

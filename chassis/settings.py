@@ -16,13 +16,14 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="UPLINE_", extra="ignore", hide_input_in_errors=True)
 
     database_url: str
-    """`postgresql://user:password@host:port/database`, with the service's own role."""
+    """The database: `postgresql://upline_<service>:password@host:port/database`, with the service's own role."""
     nats_url: str
-    """`nats://[user:password@]host:port`."""
+    """The broker: `nats://[user:password@]host:port`."""
     nats_monitor_url: str = ""
     """`http://host:port` of the broker's monitor. With it, readiness asserts `sync_interval: always`."""
     secret: SecretStr = Field(min_length=MIN_SECRET_CHARACTERS)
-    """The key behind click tokens, page tokens and hashes of personal data; the same for all replicas."""
+    """The key behind click tokens, page tokens and hashes of personal data; the same for all processes, and at
+    least 32 characters. With another one, the click tokens that are out there are worthless."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(default=0, ge=0, le=65535)
@@ -36,8 +37,10 @@ class ServiceSettings(BaseSettings):
     log_json: bool = False
     """Logs one JSON object a line instead of text for people."""
     log_level: str = "info"
+    """The least that is logged: debug, info, warning or error. Libraries log warnings and errors only."""
     test_clock_file: Path | None = None
-    """The file that says what time it is, for tests: see chassis/file_clock.py. Refused wherever somebody else could be listening."""
+    """The file that says what time it is; set by `upline scenario` only (chassis/file_clock.py). Refused on any address but
+    loopback, and on any database but that of a stack for tests."""
 
     @field_validator("test_clock_file")
     @classmethod

@@ -25,7 +25,7 @@ def inbox(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show what a participant was told, newest last; with --watch, also what he is told from now on.
+    """Show what a participant was told, newest last; with --watch, also what comes from now on.
 
     Examples: upline inbox uds maria; upline inbox uds maria --watch; upline inbox uds maria --json (a JSON value a line)
     """

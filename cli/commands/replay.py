@@ -17,13 +17,16 @@ from cli.replay.shipped import PROGRAM, PURCHASES
 
 
 def replay(
-    program: Annotated[Path, typer.Option(metavar="FILE", help="The program file.")] = PROGRAM,
+    program: Annotated[
+        Path, typer.Option(metavar="FILE", help="The program file.", show_default="programs/three-levels.yaml")
+    ] = PROGRAM,
     purchases: Annotated[
         Path,
         typer.Option(
             metavar="CSV",
             help="conversion_id, buyer, occurred_at (with its zone), amount_minor, currency, in the order in which it"
             " happened; may end in .gz.",
+            show_default="programs/data/purchases.csv.gz",
         ),
     ] = PURCHASES,
     sponsors: Annotated[

@@ -21,7 +21,7 @@ def wallet(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show what a participant has: on hold, available, set aside for orders and payouts, and what he owes; in whole
+    """Show what a participant has: on hold, available, set aside for orders and payouts, and what they owe; in whole
     units of each asset (12.50).
 
     Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --at 2026-05-01 --json

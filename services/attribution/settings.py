@@ -15,4 +15,4 @@ class AttributionSettings(ServiceSettings):
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies stand before the redirect; so many last entries of X-Forwarded-For are believed."""
     click_retention_days: int = Field(default=400, ge=31)
-    """How long clicks are kept; longer than any program's attribution window that is meant to use them."""
+    """How many days clicks are kept, at least 31: longer than any window of a program that is meant to use them."""

@@ -5,15 +5,16 @@ from pydantic import Field, field_validator
 from chassis.settings import ServiceSettings
 
 LEAST_RETENTION_DAYS = 30
-"""Events may come again as long as the outbox of rewards keeps them (7 days), and letters that were set aside longer: who is told by an
-event that was forgotten is told twice."""
+"""Events may come again as long as the outbox of rewards keeps them (7 days), and letters that were set aside longer: an
+event that was forgotten tells people twice."""
 
 
 class NotifySettings(ServiceSettings):
     """Read from `UPLINE_*` like the others."""
 
     notify_retention_days: int = Field(default=0, ge=0)
-    """How long inbox entries are kept, read or not; 0: for ever."""
+    """How long inbox entries are kept, read or not, in days: 0 for ever, else at least 30. Older ones are removed once a day. An event
+    that is put back from the dead letters after that tells people again."""
 
     @field_validator("notify_retention_days")
     @classmethod

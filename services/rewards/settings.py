@@ -14,9 +14,9 @@ class RewardsSettings(ServiceSettings):
     """Read from `UPLINE_*` like the others."""
 
     payout_webhook_url: str = Field(default="", pattern=r"^(https?://[^\s/?#@]+(/\S*)?)?$")
-    """Where payouts are sent to; empty: they wait for batches. Plain HTTP to this machine only."""
+    """Where payouts are sent to; empty: they wait for batches. It must be https beyond this machine."""
     payout_webhook_secret: SecretStr = SecretStr("")
-    """The key of the signatures, `whsec_` and 24 to 64 bytes in base 64, or these alone."""
+    """The key of the signatures, required with the URL: `whsec_` and 24 to 64 bytes in base 64, or these alone."""
     payout_webhook_methods: str = ""
     """The payout methods that are sent there, separated by commas; empty: all. The others wait for batches."""
 

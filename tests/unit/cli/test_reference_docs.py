@@ -1,0 +1,31 @@
+"""docs/reference tells every exit code and every variable of the environment that there is."""
+
+import re
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from cli import failures
+from cli.__main__ import app
+
+REFERENCE = Path("docs/reference")
+READERS = ["chassis", "cli", "services", "deploy"]
+VARIABLE = re.compile(r"UPLINE_[A-Z]+(?:_[A-Z]+)*")
+
+
+def test_every_exit_code_is_told() -> None:
+    told = re.findall(r"^\| (\d+) \|", (REFERENCE / "exit-codes.md").read_text(), re.MULTILINE)
+    assert [int(code) for code in told] == sorted([0, failures.REFUSED, failures.USAGE, failures.NOT_REACHED])
+
+
+def test_a_wrong_command_line_exits_as_told() -> None:
+    assert CliRunner().invoke(app, ["wallet", "--nonsense"]).exit_code == failures.USAGE
+
+
+def test_every_variable_is_told() -> None:
+    files = [Path("docker-compose.yml"), Path(".env.example")]
+    for folder in READERS:
+        files += [file for file in Path(folder).rglob("*") if file.suffix in {".py", ".sh", ".yml", ".md"}]
+    read = {name for file in files for name in VARIABLE.findall(file.read_text())}
+    assert len(read) > 30
+    assert read - set(VARIABLE.findall((REFERENCE / "settings.md").read_text())) == set()
