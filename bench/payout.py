@@ -24,7 +24,7 @@ from chassis.stream import Stream
 from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from services.rewards.store import conversions, copying, ledger
 from services.rewards.store.plans import PlanShelf
 
@@ -54,14 +54,14 @@ async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
     url, twin_url = servers.database("payout"), servers.database("payout_twin")
     deps = await rewards_deps(servers, url)
     await publish_plan(deps, ten_levels())
-    process.spare_what_stays()  # as a service does when it has started
+    process.freeze_heap()  # as a service does when it has started
     rows: dict[int, list[tuple[str, str]]] = {}
 
     async def pay(number: int) -> float:
         payloads = [batch(f"pay-{number}-{part}").SerializeToString() for part in range(BATCHES_A_ROUND)]
         with _recorded(rows.setdefault(number, [])):
             began = time.perf_counter()
-            await settle(deps, payloads)
+            await ConversionEvents(deps).handle(payloads)
             return BATCHES_A_ROUND * CONVERSIONS_A_BATCH / (time.perf_counter() - began)
 
     with psycopg.connect(twin_url) as twin, psycopg.connect(url) as source:

@@ -17,7 +17,8 @@ from chassis.settings import ServiceSettings
 from chassis.stream import Stream
 from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.settle import PARTS_AT_ONCE, settle
+from services.rewards.commands.settle import PARTS_AT_ONCE
+from services.rewards.consumer import ConversionEvents
 from services.rewards.store.plans import PlanShelf
 
 
@@ -28,14 +29,14 @@ async def main(label: str, count: int, core: int | None) -> None:
     stream = await Stream.connect(settings.nats_url, "bench-worker")
     deps = Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
     payloads = [batch(f"{label}-{part}").SerializeToString() for part in range(count)]
-    await settle(deps, [batch(f"{label}-warm", count=5).SerializeToString()])
-    process.spare_what_stays()
+    await ConversionEvents(deps).handle([batch(f"{label}-warm", count=5).SerializeToString()])
+    process.freeze_heap()
     if core is not None:
         await _stay_on(core, database)
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.monotonic()
-    await settle(deps, payloads)
+    await ConversionEvents(deps).handle(payloads)
     print(json.dumps([began, time.monotonic()]), flush=True)
     await stream.close()
     await database.close()

@@ -13,7 +13,7 @@ from bench.servers import Servers
 from chassis import process
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 
 ROUNDS = 7
 COST_ROUNDS = 5
@@ -26,7 +26,7 @@ MICROSECONDS = 1e6
 async def measure(servers: Servers) -> list[Figure]:
     """payout_rich_vs_plain, payout_levels_…, payout_rules_…."""
     deps = await rewards_deps(servers, servers.database("rich"))
-    process.spare_what_stays()  # as a service does when it has started
+    process.freeze_heap()  # as a service does when it has started
     rich, plain = await interleaved(
         ROUNDS, await _paying(deps, "rich", rich_plan(), 3), await _paying(deps, "plain", levels_plan(3), 3)
     )
@@ -59,7 +59,7 @@ async def _paying(deps: Deps, name: str, plan: plan_pb2.Plan, levels: int) -> Ca
             for part in range(BATCHES_A_ROUND)
         ]
         began = time.perf_counter()
-        await settle(deps, payloads)
+        await ConversionEvents(deps).handle(payloads)
         return BATCHES_A_ROUND * CONVERSIONS_A_BATCH / (time.perf_counter() - began)
 
     return pay

@@ -20,7 +20,7 @@ from chassis.stream import Stream
 from chassis.topology import CONVERSIONS, REWARDS
 from services.rewards import jobs
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import CONSUMER, FETCH_MESSAGES, ConversionEvents
 from services.rewards.domain.wallet.payout import Provider
 from services.rewards.providers import WebhookProvider
 from services.rewards.queries.deps import QueryDeps
@@ -35,8 +35,6 @@ from services.rewards.settings import RewardsSettings
 from services.rewards.store.plans import PlanShelf
 
 SERVICE = "rewards"
-FETCH_MESSAGES = 64
-"""Messages hold up to 500 events each; more at once would only wait in this process."""
 
 
 class Rewards:
@@ -86,8 +84,8 @@ class Rewards:
         consumer = Consumer(
             self._stream,
             CONVERSIONS,
-            "rewards",
-            partial(settle, self.deps),
+            CONSUMER,
+            ConversionEvents(self.deps).handle,
             DeadLetters(self._database),
             FETCH_MESSAGES,
         )

@@ -10,7 +10,7 @@ from chassis.consumer import Consumer
 from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.e2e.conftest import OpenProgram
 from tests.flow import becomes
@@ -44,7 +44,7 @@ async def test_what_was_set_aside_is_put_back_once_the_cause_is_mended(
     async def handle(payloads: Sequence[bytes]) -> None:
         if not mended.is_set():
             raise ValueError("a deployment went wrong")
-        await settle(deps, payloads)
+        await ConversionEvents(deps).handle(payloads)
 
     async def letters() -> list[dict[str, object]]:
         code, told, error = await upline(servers, "dead-letters", "list", "--json")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import cast
 
 import psycopg
@@ -13,7 +12,7 @@ from chassis.consumer import Consumer
 from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.e2e.conftest import OpenProgram
 from tests.flow import becomes
@@ -58,7 +57,7 @@ async def test_poison_is_set_aside_and_the_others_are_settled(
     await broker.ensure(SPEC)
     deps = rewards.service.deps
     dead_letters = cast(DeadLetters, Stumbling(DeadLetters(deps.database)))
-    consumer = Consumer(broker, SPEC, "poison_test", partial(settle, deps), dead_letters, retry_seconds=QUICKLY)
+    consumer = Consumer(broker, SPEC, "poison_test", ConversionEvents(deps).handle, dead_letters, retry_seconds=QUICKLY)
     payloads = {f"order-{n}": message(recorded(world.program_id, f"order-{n}", 10_000)) for n in range(ORDERS)}
     payloads["poison-bytes"] = b"\xff\xff not an event"
     # More is taken back than there is: a fact that contradicts the others.

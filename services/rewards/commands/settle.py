@@ -16,14 +16,13 @@ from services.rewards.commands import counting, expiry
 from services.rewards.commands.counting import DecidedPart, PendingConversions
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
-from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.conversion import ArrivedConversion, Conversion, FactBatch, Reversal
 from services.rewards.domain.plan.plan import Plan, in_force
 from services.rewards.domain.settle.debts import owing, spent_from
 from services.rewards.domain.settle.settlement import Accrual, Clawback, claw_back, revised
 from services.rewards.domain.settle.waiting import awaited_events, signal_of, waits_of
 from services.rewards.store import conversions, ledger, plans, tallies, waiting, wallets
 from services.rewards.store.conversions import Key, StoredConversion, key_of
-from services.rewards.wire.events import ArrivedConversion, read_facts
 
 FACTS_A_TRANSACTION = 1_000
 """The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for long."""
@@ -38,15 +37,13 @@ Locked = Callable[[], None]
 """Says that a transaction has the locks that give its facts their place among all facts of their programs."""
 
 
-async def settle(deps: Deps, payloads: Sequence[bytes]) -> None:
-    """Settles messages of stream CONVERSIONS. A fact that cannot be settled keeps no other from it; its error is raised after that."""
-    facts = read_facts(payloads)
-    failures: list[Exception] = [*facts.unreadable]
-    failures += await _in_parts(facts.recorded, partial(_settle_arrived, deps))
+async def settle(deps: Deps, facts: FactBatch) -> list[Exception]:
+    """Settles facts. One that cannot be settled keeps no other from it: returns the errors of these. Raises what may succeed
+    later, for then all of them have to come again."""
+    failures = await _in_parts(facts.conversions, partial(_settle_arrived, deps))
     failures += await _in_parts(facts.reversals, partial(_settle_reversals, deps))
     deps.relay.wake()
-    if failures:
-        raise failures[0]
+    return failures
 
 
 async def _in_parts(

@@ -104,6 +104,22 @@ class Reversal:
         return self.program_id, self.record_time, self.call_place, self.reversal_id
 
 
+@dataclass(frozen=True, slots=True)
+class ArrivedConversion:
+    """A conversion that arrived, with the bytes of its event: they are stored as they came."""
+
+    conversion: Conversion
+    event: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FactBatch:
+    """Facts that arrived together, each once, in the order in which they take effect."""
+
+    conversions: list[ArrivedConversion]
+    reversals: list[Reversal]
+
+
 class OverReversedError(ValueError):
     """More was taken back than there was: a fact that contradicts the others."""
 

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.attribution.v1 import events_pb2
 
-from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.conversion import ArrivedConversion, Conversion, Reversal
 from services.rewards.domain.settle.settlement import FIRST_POSITION, first_reward_id, reward_prefix
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot, from_json
 from services.rewards.store.copying import NULL, copy_lines, escape, escape_once
-from services.rewards.wire.events import ArrivedConversion, read_conversion
+from services.rewards.wire.events import read_stored_conversion
 
 Key = tuple[str, str]
 """(program_id, conversion_id)."""
@@ -254,5 +253,5 @@ def _counted_columns(counted: CountedPosition | None) -> str:
 def _kept(row: Any) -> StoredConversion | None:
     if row.event is None:
         return None
-    conversion = read_conversion(events_pb2.ConversionRecorded.FromString(bytes(row.event)))
+    conversion = read_stored_conversion(bytes(row.event))
     return StoredConversion(conversion, row.plan_version, EMPTY if row.snapshot is None else from_json(row.snapshot))

@@ -8,13 +8,12 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.attribution.v1 import events_pb2
 
 from chassis.database import psycopg_connection
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store.conversions import read_lines
-from services.rewards.wire.events import read_conversion
+from services.rewards.wire.events import read_stored_conversion
 
 ROWS_A_FETCH = 2_000
 _LAST_TEXT = "\U0010ffff"
@@ -196,7 +195,7 @@ async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledCon
         await cursor.execute(_PAST, parameters)
         while rows := await cursor.fetchmany(ROWS_A_FETCH):
             for conversion_id, event, version, position, snapshot, rule_ids, decide_time, decided, *reversals in rows:
-                conversion = read_conversion(events_pb2.ConversionRecorded.FromString(event))
+                conversion = read_stored_conversion(event)
                 taken = _reversals(part.program_id, conversion_id, reversals) if reversals[0] else ()
                 rejected = None
                 if rule_ids:

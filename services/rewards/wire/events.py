@@ -1,44 +1,27 @@
 """Events in: from attribution's contract to domain values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from upline.attribution.v1 import conversion_pb2, events_pb2
 
 from chassis.times import to_datetime
-from services.rewards.domain.conversion import CallPlace, Conversion, Reversal
+from services.rewards.domain.conversion import ArrivedConversion, CallPlace, Conversion, FactBatch, Reversal
 from services.rewards.domain.details import Details, Line
 
 _REASONS = conversion_pb2.AttributionReason.DESCRIPTOR
-
-
-@dataclass(frozen=True, slots=True)
-class ArrivedConversion:
-    """A conversion that arrived, with the bytes to keep."""
-
-    conversion: Conversion
-    event: bytes
 
 
 class UnknownFactError(ValueError):
     """A fact of a kind this version does not know: to be set aside until a version comes that does."""
 
 
-@dataclass(frozen=True, slots=True)
-class FactBatch:
-    """The facts that messages tell, in the order in which they take effect; a fact that stands in them twice comes
-    once."""
+def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, list[ValueError]]:
+    """Decodes messages of stream CONVERSIONS; a fact that stands in them twice comes once.
 
-    recorded: list[ArrivedConversion]
-    reversals: list[Reversal]
-    unreadable: list[ValueError]
-    """Why other facts cannot be settled."""
-
-
-def read_facts(payloads: Sequence[bytes]) -> FactBatch:
-    """Decodes messages of stream CONVERSIONS. Raises google.protobuf.message.DecodeError for what is no message."""
-    recorded: dict[tuple[str, str], ArrivedConversion] = {}
+    The errors say why other facts cannot be read. Raises google.protobuf.message.DecodeError for what is no message.
+    """
+    conversions: dict[tuple[str, str], ArrivedConversion] = {}
     reversals: dict[tuple[str, str], Reversal] = {}
     unreadable: list[ValueError] = []
     for payload in payloads:
@@ -48,7 +31,7 @@ def read_facts(payloads: Sequence[bytes]) -> FactBatch:
                 if kind == "recorded":
                     conversion = read_conversion(event.recorded)
                     key = (conversion.program_id, conversion.conversion_id)
-                    recorded[key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
+                    conversions[key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
                 elif kind == "reversed":
                     reversal = read_reversal(event.reversed)
                     reversals[reversal.program_id, reversal.reversal_id] = reversal
@@ -56,11 +39,16 @@ def read_facts(payloads: Sequence[bytes]) -> FactBatch:
                     unreadable.append(UnknownFactError(f"event {event.event_id!r} tells nothing this version knows"))
             except ValueError as error:
                 unreadable.append(error)
-    return FactBatch(
-        sorted(recorded.values(), key=lambda each: each.conversion.turn),
+    facts = FactBatch(
+        sorted(conversions.values(), key=lambda each: each.conversion.turn),
         sorted(reversals.values(), key=lambda each: each.turn),
-        unreadable,
     )
+    return facts, unreadable
+
+
+def read_stored_conversion(event: bytes) -> Conversion:
+    """The conversion in the stored bytes of an event."""
+    return read_conversion(events_pb2.ConversionRecorded.FromString(event))
 
 
 def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:

@@ -13,7 +13,7 @@ from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_gr
 from upline.type.v1 import asset_pb2, money_pb2
 
 from chassis.times import to_timestamp
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.running import DEADLINE_SECONDS, Running
 
@@ -143,7 +143,7 @@ class Ledger:
 
     async def settle(self, *payloads: bytes) -> None:
         """Settles stream messages, as the consumer does."""
-        await settle(self.rewards.service.deps, payloads)
+        await ConversionEvents(self.rewards.service.deps).handle(payloads)
 
     async def wallet(self, program_id: str, participant_id: str) -> dict[str, tuple[int, int]]:
         """(held, available) by asset."""

@@ -17,7 +17,7 @@ from services.rewards.__main__ import Rewards
 from services.rewards.commands import settle as settling
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.rebuild import rebuild
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from services.rewards.store import plans
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
@@ -100,7 +100,7 @@ async def in_parallel(workers: list[Deps], messages: list[bytes], clients: int =
 
     async def work(deps: Deps) -> None:
         while waiting:
-            await settle(deps, [waiting.pop()])
+            await ConversionEvents(deps).handle([waiting.pop()])
 
     await asyncio.gather(*(work(workers[each % len(workers)]) for each in range(clients)))
 

@@ -46,7 +46,7 @@ async def test_a_reversal_knows_the_version_its_conversion_got_while_it_waited(
     program = await published(three_levels())
     await ledger.settle(message(recorded(program, "warm", 1000, upline=())))
     database: Database = ledger.rewards.service.deps.database
-    (arrived,) = read_facts([message(recorded(program, "c1", 1000))]).recorded
+    (arrived,) = read_facts([message(recorded(program, "c1", 1000))])[0].conversions
     async with database.transaction() as other_worker:
         await conversions.merge_new(other_worker, [(arrived, 2)])
         taking_back = await stopped(database, ledger.settle(message(reversed_(program, "c1", "r1", 400))))

@@ -12,7 +12,7 @@ from upline.type.v1 import asset_pb2
 from chassis.clock import ManualClock
 from chassis.database import Database
 from services.rewards.__main__ import Rewards
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from services.rewards.store import conversions
 from services.rewards.store.conversions import StoredConversion
 from services.rewards.wire.events import read_facts
@@ -151,7 +151,7 @@ async def test_two_services_racing_for_the_same_events_pay_once(
         both = [ledger.rewards.service.deps, other.service.deps]
         await asyncio.gather(
             *(
-                settle(both[index % 2], [message(*deliveries[index : index + 5])])
+                ConversionEvents(both[index % 2]).handle([message(*deliveries[index : index + 5])])
                 for index in range(0, len(deliveries), 5)
             )
         )
@@ -166,7 +166,7 @@ async def test_reversals_lock_new_and_old_conversions_in_the_order_in_which_conv
 ) -> None:
     program = await published(three_levels())
     events = [recorded(program, name, 1000) for name in ("c1", "c2")]
-    first, second = read_facts([message(*events)]).recorded
+    first, second = read_facts([message(*events)])[0].conversions
     await ledger.settle(message(events[0]))
     database: Database = ledger.rewards.service.deps.database
     async with database.transaction() as arriving:

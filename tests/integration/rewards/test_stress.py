@@ -19,7 +19,7 @@ from chassis.clock import ManualClock
 from services.rewards.__main__ import Rewards
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.release import release_due_holds, roll_up_balances
-from services.rewards.commands.settle import settle
+from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.running import DEADLINE_SECONDS, running
@@ -134,7 +134,7 @@ async def test_any_order_of_anything_owes_what_plain_integers_say(
     async def work(deps: Deps, messages: list[bytes], pause: random.Random) -> None:
         while messages:
             batch = [messages.pop() for _ in range(min(len(messages), pause.randint(1, 4)))]
-            await settle(deps, batch)
+            await ConversionEvents(deps).handle(batch)
             if pause.random() < 0.3:
                 await release_due_holds(deps)
             if pause.random() < 0.2:
