@@ -12,7 +12,8 @@ from cli.bundle.problems import BundleError, Place
 from cli.client import Client
 from cli.errors import describe, reason_of, violations
 from cli.programs import apply_bundle
-from cli.scenario.acts import act, enrol
+from cli.scenario.acts.act import act
+from cli.scenario.acts.people import enrol
 from cli.scenario.compare import NOTHING, Difference, compare
 from cli.scenario.load import Script
 from cli.scenario.settling import Rest

@@ -1,0 +1,137 @@
+"""Steps of participants and visitors: they join, are bound, make and share links and codes, and follow them."""
+
+from upline.attribution.v1 import click_pb2, link_pb2, participant_pb2
+from upline.notify.v1 import notify_pb2
+
+from chassis.times import to_timestamp
+from cli.client import CALL_SECONDS
+from cli.scenario.acts.table import Acts
+from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+from cli.scenario.world import World
+
+
+async def enrol(world: World, person: str, newcomer: Newcomer) -> None:
+    """Enrols somebody, in his language."""
+    if newcomer.language:
+        await world.client.preferences.UpdatePreferences(
+            notify_pb2.UpdatePreferencesRequest(
+                request_id=world.request_id(),
+                program_id=world.program_id,
+                participant_id=person,
+                preferences=notify_pb2.Preferences(locale=newcomer.language),
+            ),
+            timeout=CALL_SECONDS,
+        )
+    draft = participant_pb2.ParticipantDraft(
+        participant_id=person,
+        attributes=newcomer.attributes,
+        sponsor_id=newcomer.sponsor,
+        code=newcomer.code,
+        click_token=await _click(world, newcomer.link, "") if newcomer.link else "",
+        record_sign_up=newcomer.sign_up,
+    )
+    await world.client.participants.EnrollParticipant(
+        participant_pb2.EnrollParticipantRequest(
+            request_id=world.request_id(), program_id=world.program_id, participant=draft
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _enrol(world: World, action: Enrol) -> None:
+    await enrol(world, action.person, action)
+
+
+async def _bind(world: World, action: Bind) -> None:
+    await world.client.participants.BindSponsor(
+        participant_pb2.BindSponsorRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.person,
+            sponsor_id=action.sponsor,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _set_attributes(world: World, action: SetAttributes) -> None:
+    await world.client.participants.UpdateParticipant(
+        participant_pb2.UpdateParticipantRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.person,
+            attributes=action.attributes,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _make_link(world: World, action: MakeLink) -> None:
+    answer = await world.client.links.CreateLink(
+        link_pb2.CreateLinkRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.owner,
+            destination_url=action.to,
+            channel=action.channel,
+            campaign=action.campaign,
+            share_percent=action.share_percent,
+        ),
+        timeout=CALL_SECONDS,
+    )
+    world.links[action.id] = answer.link.link_id
+
+
+async def _make_code(world: World, action: MakeCode) -> None:
+    await world.client.links.CreateCode(
+        link_pb2.CreateCodeRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.owner,
+            code=action.code,
+            channel=action.channel,
+            share_percent=action.share_percent,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _share(world: World, action: Share) -> None:
+    await world.client.links.RecordShare(
+        link_pb2.RecordShareRequest(
+            request_id=world.request_id(),
+            program_id=world.program_id,
+            participant_id=action.by,
+            link_id=world.links[action.link] if action.link else "",
+            code=action.code,
+            channel=action.channel,
+        ),
+        timeout=CALL_SECONDS,
+    )
+
+
+async def _follow(world: World, action: Click) -> None:
+    world.tokens[action.id] = await _click(world, action.link, action.visitor)
+
+
+async def _click(world: World, link: str, visitor: str) -> str:
+    """Follows a link now; returns the click's token."""
+    click = click_pb2.Click(
+        program_id=world.program_id,
+        link_id=world.links[link],
+        visitor_id=visitor,
+        occurred_at=to_timestamp(world.now),
+    )
+    answer = await world.client.clicks.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=CALL_SECONDS)
+    return str(answer.click_token)
+
+
+ACTS: Acts = {
+    Enrol: _enrol,
+    Bind: _bind,
+    SetAttributes: _set_attributes,
+    MakeLink: _make_link,
+    MakeCode: _make_code,
+    Share: _share,
+    Click: _follow,
+}
