@@ -27,6 +27,8 @@ from upline.rewards.v1 import (
 
 CALL_SECONDS = 30.0
 """The deadline of an ordinary call; the services refuse calls without one."""
+LARGEST_PAGE = 1_000
+"""The most entries that the services put on one page."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 # Every call of this client is safe to repeat: by request id, by the caller's own ids, or because it only reads.

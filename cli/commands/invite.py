@@ -7,12 +7,10 @@ import typer
 from upline.attribution.v1 import link_pb2
 
 from cli.bundle.encode import plain
-from cli.client import CALL_SECONDS, Client
+from cli.client import CALL_SECONDS, LARGEST_PAGE, Client
 from cli.connection import Where, call
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
 from cli.output import moment, out, print_json, table
-
-PAGE = 1000
 
 
 def invite(
@@ -104,7 +102,7 @@ def links(
 async def read(client: Client, program: str, participant: str) -> tuple[list[link_pb2.Code], list[link_pb2.Link]]:
     """All codes and links of a participant, in the order of creation."""
     codes: list[link_pb2.Code] = []
-    ask = link_pb2.ListCodesRequest(program_id=program, participant_id=participant, page_size=PAGE)
+    ask = link_pb2.ListCodesRequest(program_id=program, participant_id=participant, page_size=LARGEST_PAGE)
     while True:
         some = await client.links.ListCodes(ask, timeout=CALL_SECONDS)
         codes += some.codes
@@ -112,7 +110,7 @@ async def read(client: Client, program: str, participant: str) -> tuple[list[lin
             break
         ask.page_token = token
     made: list[link_pb2.Link] = []
-    ask_links = link_pb2.ListLinksRequest(program_id=program, participant_id=participant, page_size=PAGE)
+    ask_links = link_pb2.ListLinksRequest(program_id=program, participant_id=participant, page_size=LARGEST_PAGE)
     while True:
         page = await client.links.ListLinks(ask_links, timeout=CALL_SECONDS)
         made += page.links

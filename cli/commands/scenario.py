@@ -15,11 +15,11 @@ from rich.progress import Progress
 from cli.client import Client
 from cli.options import Json
 from cli.output import begin_bar, out, print_json, progress
-from cli.scenario.compare import Difference
-from cli.scenario.load import Script, read_script
-from cli.scenario.play import Played, Player
-from cli.scenario.settling import watched
-from cli.scenario.stack import Stage, staged
+from cli.scenario.compare.mismatch import Mismatch
+from cli.scenario.load import ScenarioFile, read_scenario_file
+from cli.scenario.play import Player, ScenarioResult
+from cli.scenario.rest import watch_rest
+from cli.scenario.stack import ScenarioStack, run_stack
 
 
 def scenario(
@@ -39,16 +39,16 @@ def scenario(
 
     Examples: upline scenario programs/uds.scenario.yaml; upline scenario programs/*.scenario.yaml --json
     """
-    scripts = [read_script(file) for file in files]
+    scenario_files = [read_scenario_file(file) for file in files]
     if check:
-        for script in scripts:
+        for scenario_file in scenario_files:
             if not as_json:
-                out.print(f"{script.file} is valid", markup=False)
+                out.print(f"{scenario_file.file} is valid", markup=False)
         if as_json:
-            print_json({"valid": True, "files": [script.file for script in scripts]})
+            print_json({"valid": True, "files": [scenario_file.file for scenario_file in scenario_files]})
         return
     began = time.monotonic()
-    played = _play_all(scripts, keep, as_json=as_json)
+    played = _play_all(scenario_files, keep, as_json=as_json)
     passed = all(each.passed for each in played)
     if as_json:
         print_json({"passed": passed, "files": [_plain(each) for each in played]})
@@ -58,46 +58,48 @@ def scenario(
     raise typer.Exit(0 if passed else 1)
 
 
-def _play_all(scripts: list[Script], keep: Path | None, *, as_json: bool) -> list[Played]:
-    with staged(scripts[0].scenario.start, keep) as stage, progress() as bars:
-        return asyncio.run(_played(stage, scripts, bars, as_json=as_json))
+def _play_all(scenario_files: list[ScenarioFile], keep: Path | None, *, as_json: bool) -> list[ScenarioResult]:
+    with run_stack(scenario_files[0].scenario.start, keep) as stack, progress() as bars:
+        return asyncio.run(_played(stack, scenario_files, bars, as_json=as_json))
 
 
-async def _played(stage: Stage, scripts: list[Script], bars: Progress, *, as_json: bool) -> list[Played]:
+async def _played(
+    stack: ScenarioStack, scenario_files: list[ScenarioFile], bars: Progress, *, as_json: bool
+) -> list[ScenarioResult]:
     """One after the other, for they share the clock."""
     taken: Counter[str] = Counter()
     results = []
     async with (
-        Client(stage.addresses) as client,
-        watched(stage.database_url, stage.nats_url, stage.clock) as rest,
+        Client(stack.addresses) as client,
+        watch_rest(stack.database_url, stack.nats_url, stack.clock) as rest,
     ):
-        for script in scripts:
-            program_id = script.program.program.program_id
+        for scenario_file in scenario_files:
+            program_id = scenario_file.program.program.program_id
             taken[program_id] += 1
             name = program_id if taken[program_id] == 1 else f"{program_id}-{taken[program_id]}"
-            bar = begin_bar(bars, Path(script.file).name, len(script.scenario.steps))
-            tell: Callable[[], None] = partial(bars.advance, bar)
-            played = await Player(client, rest, script, name, stage.database_url, tell).play()
+            bar = begin_bar(bars, Path(scenario_file.file).name, len(scenario_file.scenario.steps))
+            step_done: Callable[[], None] = partial(bars.advance, bar)
+            played = await Player(client, rest, scenario_file, name, stack.database_url, step_done).play()
             results.append(played)
             if not as_json:
                 print_played(played)
     return results
 
 
-def print_played(played: Played) -> None:
+def print_played(played: ScenarioResult) -> None:
     """A line, and a diff for each difference."""
     verdict = "passed" if played.passed else "DIFFERS"
     computed = f", {played.rebuilt.rewards} rewards computed again" if played.rebuilt else ""
     out.print(f"{played.file}: {verdict}; {played.steps} steps in {played.seconds:.1f} seconds{computed}", markup=False)
-    for place, difference in played.differences:
-        out.print(f"{played.file}:{place.line}:{place.column}: {difference.path}", style="bold", markup=False)
-        for sign, style, lines in (("-", "red", difference.expected), ("+", "green", difference.found)):
+    for place, mismatch in played.mismatches:
+        out.print(f"{played.file}:{place.line}:{place.column}: {mismatch.path}", style="bold", markup=False)
+        for sign, style, lines in (("-", "red", mismatch.expected), ("+", "green", mismatch.found)):
             for line in lines:
                 what = "expected" if sign == "-" else "found   "
                 out.print(f"  {sign} {what} {line}", style=style, markup=False)
 
 
-def _plain(played: Played) -> dict[str, Any]:
+def _plain(played: ScenarioResult) -> dict[str, Any]:
     return {
         "file": played.file,
         "program": played.program_id,
@@ -109,9 +111,9 @@ def _plain(played: Played) -> dict[str, Any]:
             name: getattr(played.rebuilt, name)
             for name in ("conversions", "reversals", "rewards", "revisions", "tallies")
         },
-        "differences": [{**asdict(place), **_sides(difference)} for place, difference in played.differences],
+        "differences": [{**asdict(place), **_sides(mismatch)} for place, mismatch in played.mismatches],
     }
 
 
-def _sides(difference: Difference) -> dict[str, Any]:
-    return {"path": difference.path, "expected": list(difference.expected), "found": list(difference.found)}
+def _sides(mismatch: Mismatch) -> dict[str, Any]:
+    return {"path": mismatch.path, "expected": list(mismatch.expected), "found": list(mismatch.found)}

@@ -4,6 +4,7 @@ from typing import Any
 
 from upline.rewards.v1 import reward_pb2
 
+from cli.bundle.assets import currency_digits
 from cli.output import amount, out
 
 TOP = 3
@@ -47,10 +48,3 @@ def print_result(result: dict[str, Any]) -> None:
         )
     verdict = "balances" if result["ledger_balanced"] else "DOES NOT BALANCE"
     out.print(f"the ledger {verdict}; {result['seconds']:.1f} seconds")
-
-
-def currency_digits(code: str) -> int:
-    """Decimal places of a currency's minor unit, ISO 4217."""
-    import iso4217
-
-    return int(iso4217.Currency(code).exponent or 0)

@@ -1,27 +1,23 @@
 """YAML nodes into the shapes of a scenario, by their type hints alone. Every mistake is noted with its place, and decoding goes on."""
 
-import re
 import types
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, is_dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import iso4217
 import yaml
-from google.protobuf.timestamp_pb2 import Timestamp
-from upline.type.v1.asset_pb2 import ASSET_KIND_CREDIT, ASSET_KIND_MONEY, Asset
 
-from cli.bundle.decode import Decoder, WrongValueError, fill_timestamp, joined
+from cli.bundle.assets import asset_digits, currency_digits
+from cli.bundle.decode import Decoder, WrongValueError, joined
 from cli.bundle.names import did_you_mean, enum_prefix, enum_values
 from cli.bundle.problems import Place
 from cli.bundle.program import Bundle, load
-from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
-from cli.bundle.spans import HINT, parse_span
+from cli.bundle.source import NULL, kind, place
 from cli.plan_check import check_plan
+from cli.scenario.hints import hints_of, required_fields, unmarked
+from cli.scenario.scalars import read_moment, read_scalar
 from cli.scenario.shapes.marks import (
     ASSET,
     CONTEST,
@@ -37,13 +33,12 @@ from cli.scenario.shapes.marks import (
     ProgramFile,
 )
 
-_DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 _WRONG = object()
 """Stands for a value whose mistake is noted."""
 
 
 @dataclass(slots=True)
-class Shaper:
+class ShapeDecoder:
     """Decodes one scenario file."""
 
     folder: Path
@@ -67,7 +62,7 @@ class Shaper:
     def value(self, node: yaml.Node, hint: Any, path: str, key: str = "") -> Any:
         """The value of a node; _WRONG with the mistake noted. `key` is the name under which it stands in a mapping."""
         self.decoder.places.setdefault(path, place(node))
-        base, marks = _unmarked(hint)
+        base, marks = unmarked(hint)
         if get_origin(base) in (Union, types.UnionType):
             return self._choice(node, get_args(base), path, key, marks)
         if is_dataclass(base) and isinstance(base, type):
@@ -78,7 +73,7 @@ class Shaper:
         if get_origin(base) is tuple:
             return self._list(node, get_args(base)[0], path)
         try:
-            made = _scalar(node, base)
+            made = read_scalar(node, base)
             self._hold_against(marks, made, node)
         except WrongValueError as error:
             self.decoder.note(node, path, str(error))
@@ -89,7 +84,7 @@ class Shaper:
         wanted = [each for each in options if each is not type(None)]
         if set(wanted) == {timedelta, datetime}:
             try:
-                return moment(node)
+                return read_moment(node)
             except WrongValueError as error:
                 self.decoder.note(node, path, str(error))
                 return _WRONG
@@ -102,7 +97,7 @@ class Shaper:
         return self.value(node, hint, path, key)
 
     def _shape(self, node: yaml.Node, shape: type, path: str, key: str) -> Any:
-        hints = _hints(shape)
+        hints = hints_of(shape)
         short = getattr(shape, "SHORT", "")
         given: dict[str, Any] = {}
         nodes: dict[str, yaml.Node] = {}
@@ -122,7 +117,7 @@ class Shaper:
                 self.decoder.places[here] = place(key_node)
                 nodes[name] = value_node
                 given[name] = self.value(value_node, hints[name], here)
-        missing = [name for name in _required(shape) if name not in given]
+        missing = [name for name in required_fields(shape) if name not in given]
         for name in missing:
             self.decoder.note(node, joined(path, name), "is missing")
         if "id" in given and "asset" in given:
@@ -145,7 +140,7 @@ class Shaper:
             key = self.value(key_node, key_hint, here)
             value = self.value(value_node, value_hint, here, name)
             if not wrong and isinstance(value, Decimal):
-                self._check_decimals(value_node, value, _unmarked(value_hint)[1], {}, name, here)
+                self._check_decimals(value_node, value, unmarked(value_hint)[1], {}, name, here)
             wrong = wrong or key is _WRONG or value is _WRONG
             made[name] = value
         return _WRONG if wrong else made
@@ -186,7 +181,7 @@ class Shaper:
         if self.folder / name == Path(self.program.file):
             return
         try:
-            self.applied[name] = sound(self.folder / name)
+            self.applied[name] = load_sound_program(self.folder / name)
         except OSError as error:
             raise WrongValueError(f"{self.folder / name}: {error.strerror}") from error
         self._learn(self.applied[name])
@@ -205,7 +200,7 @@ class Shaper:
     ) -> None:
         for name, value in given.items():
             if isinstance(value, Decimal):
-                marks = _unmarked(_hints(shape)[name])[1]
+                marks = unmarked(hints_of(shape)[name])[1]
                 self._check_decimals(nodes[name], value, marks, given, key, joined(path, name))
 
     def _check_decimals(
@@ -234,7 +229,7 @@ class Shaper:
         return str(self.program.plan.assets[0].code)
 
 
-def sound(file: Path) -> Bundle:
+def load_sound_program(file: Path) -> Bundle:
     """A program file whose plan the services would take. Raises BundleError with every mistake in it, OSError if it
     cannot be read."""
     bundle = load(file)
@@ -242,105 +237,5 @@ def sound(file: Path) -> Bundle:
     return bundle
 
 
-def _unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A type without its marks and without "or nothing", and the marks."""
-    marks: tuple[Any, ...] = ()
-    while True:
-        if get_origin(hint) is Annotated:
-            marks += hint.__metadata__
-            hint = hint.__origin__
-        elif get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
-            rest = [each for each in get_args(hint) if each is not type(None)]
-            if len(rest) > 1:
-                return hint, marks
-            hint = rest[0]
-        else:
-            return hint, marks
-
-
-@cache
-def _hints(shape: type) -> dict[str, Any]:
-    names = {each.name for each in fields(shape)}
-    return {name: hint for name, hint in get_type_hints(shape, include_extras=True).items() if name in names}
-
-
-@cache
-def _required(shape: type) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(shape) if each.default is MISSING and each.default_factory is MISSING)
-
-
 def _nothing(_key: str, _given: dict[str, Any]) -> list[tuple[str, str]]:
     return []
-
-
-def _scalar(node: yaml.Node, wanted: Any) -> Any:
-    names: dict[Any, str] = {bool: "true or false", int: "a whole number", Decimal: "an amount such as 12.50"}
-    if not isinstance(node, yaml.ScalarNode) or node.tag == NULL:
-        raise WrongValueError(f"expected {names.get(wanted, 'text')}, found {kind(node)}")
-    if get_origin(wanted) is Literal:
-        if node.value not in get_args(wanted):
-            raise WrongValueError(f'"{node.value}" is not one of {", ".join(filter(None, get_args(wanted)))}')
-        return node.value
-    return _SCALARS[wanted](node)
-
-
-def _text(node: yaml.ScalarNode) -> str:
-    # A number keeps its spelling, as in program files.
-    if node.tag not in (STRING, INTEGER, FLOAT):
-        raise WrongValueError(f"expected text, found {kind(node)}; put it in quotes if it is meant")
-    return str(node.value)
-
-
-def _boolean(node: yaml.ScalarNode) -> bool:
-    if node.tag != BOOLEAN:
-        raise WrongValueError(f"expected true or false, found {kind(node)}")
-    return bool(node.value.lower() == "true")
-
-
-def _integer(node: yaml.ScalarNode) -> int:
-    if node.tag != INTEGER or len(node.value) > 18:
-        raise WrongValueError(f"expected a whole number, found {kind(node)}")
-    return int(node.value)
-
-
-def _decimal(node: yaml.ScalarNode) -> Decimal:
-    if not _DECIMAL.fullmatch(node.value):
-        raise WrongValueError(f'expected an amount such as 12.50, found "{node.value}"')
-    return Decimal(node.value)
-
-
-def _time(node: yaml.ScalarNode) -> datetime:
-    stamp = Timestamp()
-    fill_timestamp(node, stamp)
-    return stamp.ToDatetime(tzinfo=UTC)
-
-
-_SCALARS: dict[Any, Callable[[yaml.ScalarNode], Any]] = {
-    str: _text, bool: _boolean, int: _integer, Decimal: _decimal, datetime: _time,
-}  # fmt: skip
-
-
-def moment(node: yaml.Node) -> timedelta | datetime:
-    """`+3d`, counted from the scenario's start, or a time with its zone. Raises WrongValueError."""
-    if not isinstance(node, yaml.ScalarNode):
-        raise WrongValueError(f"expected +3d or a time, found {kind(node)}")
-    if "T" in node.value and "-" in node.value:
-        return _time(node)
-    try:
-        return timedelta(microseconds=parse_span(node.value.removeprefix("+")) // 1000)
-    except (ValueError, OverflowError) as error:
-        text = f"{HINT}, counted from the start, or a time with its zone" if HINT in str(error) else str(error)
-        raise WrongValueError(text) from error
-
-
-def currency_digits(code: str) -> int:
-    """Decimal places of a currency's minor unit, ISO 4217; 2 for a code that is none, which the services refuse."""
-    codes = {each.code: each for each in iso4217.Currency}
-    return int(codes[code].exponent or 0) if code in codes else 2
-
-
-def asset_digits(asset: Asset, currency_code: str) -> int:
-    """Decimal places of an asset's minor unit."""
-    if asset.kind == ASSET_KIND_MONEY:
-        return currency_digits(asset.code)
-    return currency_digits(currency_code) if asset.kind == ASSET_KIND_CREDIT else int(asset.minor_digits)

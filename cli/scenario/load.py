@@ -12,13 +12,13 @@ import yaml
 from cli.bundle.problems import BundleError, Place, Problem
 from cli.bundle.program import Bundle, nearest
 from cli.bundle.source import parse, place
-from cli.scenario.decode import Shaper, sound
+from cli.scenario.decode import ShapeDecoder, load_sound_program
 from cli.scenario.shapes.events import Order
 from cli.scenario.shapes.scenario import ACTIONS, Scenario, Step
 
 
 @dataclass(slots=True)
-class Script:
+class ScenarioFile:
     """A scenario that holds to its format, with all that is needed to play it."""
 
     file: str
@@ -41,22 +41,28 @@ class Script:
         return when if isinstance(when, datetime) else self.scenario.start + when
 
 
-def read_script(file: Path) -> Script:
+def read_scenario_file(file: Path) -> ScenarioFile:
     """Reads and checks a scenario and its program file. Raises BundleError with every mistake of the one at fault, OSError if
     the scenario cannot be read."""
     name = str(file)
     root = parse(file.read_bytes(), name, "a scenario is a mapping with `program:`, `start:` and `steps:`")
-    shaper = Shaper(file.parent, _program(root, file, name))
-    scenario = shaper.value(root, Scenario, "")
-    problems = shaper.decoder.problems
+    shape_decoder = ShapeDecoder(file.parent, _program(root, file, name))
+    scenario = shape_decoder.value(root, Scenario, "")
+    problems = shape_decoder.decoder.problems
     if isinstance(scenario, Scenario):
-        script = Script(
-            name, scenario, shaper.program, shaper.applied, shaper.digits, shaper.only_asset(), shaper.decoder.places
+        scenario_file = ScenarioFile(
+            name,
+            scenario,
+            shape_decoder.program,
+            shape_decoder.applied,
+            shape_decoder.digits,
+            shape_decoder.only_asset(),
+            shape_decoder.decoder.places,
         )
-        problems += _out_of_place(script)
-        problems += _impossible(script) if not problems else []
+        problems += _out_of_place(scenario_file)
+        problems += _impossible(scenario_file) if not problems else []
         if not problems:
-            return script
+            return scenario_file
     raise BundleError(name, problems)
 
 
@@ -65,28 +71,30 @@ def _program(root: yaml.MappingNode, file: Path, name: str) -> Bundle:
     for key, value in root.value:
         if isinstance(key, yaml.ScalarNode) and key.value == "program" and isinstance(value, yaml.ScalarNode):
             try:
-                return sound(file.parent / value.value)
+                return load_sound_program(file.parent / value.value)
             except OSError as error:
                 text = f"{file.parent / value.value}: {error.strerror}"
                 raise BundleError(name, [Problem(place(value), "program", text)]) from error
     raise BundleError(name, [Problem(place(root), "program", "is missing: the program file, beside this one")])
 
 
-def _out_of_place(script: Script) -> list[Problem]:
+def _out_of_place(scenario_file: ScenarioFile) -> list[Problem]:
     """Steps that do nothing or too much, and times that go back."""
     problems = []
-    now = script.scenario.start
-    for index, step in enumerate(script.scenario.steps):
+    now = scenario_file.scenario.start
+    for index, step in enumerate(scenario_file.scenario.steps):
         path = f"steps[{index}]"
         if text := _not_one(step):
-            problems.append(Problem(script.place(path), path, text))
+            problems.append(Problem(scenario_file.place(path), path, text))
         if step.at is not None:
-            moment = script.moment(step.at)
+            moment = scenario_file.moment(step.at)
             if moment < now:
-                problems.append(Problem(script.place(f"{path}.at"), f"{path}.at", "lies before the step ahead of it"))
+                problems.append(
+                    Problem(scenario_file.place(f"{path}.at"), f"{path}.at", "lies before the step ahead of it")
+                )
             now = max(now, moment)
         if step.expect is not None and step.refused is not None:
-            problems.append(Problem(script.place(f"{path}.refused"), f"{path}.refused", "nothing is done here"))
+            problems.append(Problem(scenario_file.place(f"{path}.refused"), f"{path}.refused", "nothing is done here"))
     return problems
 
 
@@ -99,14 +107,14 @@ def _not_one(step: Step) -> str:
     return f"one of these must be given: {', '.join(ACTIONS)}"
 
 
-def _impossible(script: Script) -> list[Problem]:
+def _impossible(scenario_file: ScenarioFile) -> list[Problem]:
     """Amounts that can't be right. A step that is meant to be refused may have them."""
     problems = []
 
     def note(path: str, text: str) -> None:
-        problems.append(Problem(script.place(path), path, text))
+        problems.append(Problem(scenario_file.place(path), path, text))
 
-    for index, step in enumerate(script.scenario.steps):
+    for index, step in enumerate(scenario_file.scenario.steps):
         if step.refused is not None:
             continue
         for name, action in step.actions().items():

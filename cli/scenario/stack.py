@@ -16,7 +16,7 @@ from cli.stack.layout import External, ephemeral
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ScenarioStack:
     """Where scenarios are played."""
 
     addresses: Addresses
@@ -26,7 +26,7 @@ class Stage:
 
 
 @contextmanager
-def staged(start: datetime, keep: Path | None) -> Iterator[Stage]:
+def run_stack(start: datetime, keep: Path | None) -> Iterator[ScenarioStack]:
     """A stack in a directory of its own, which goes with it unless `keep` names it. Environment variables that name servers do
     not matter. Raises CommandFailed if the directory is in use already."""
     from cli.stack.supervisor import Stack  # and the migrations with it: checking a file needs neither
@@ -41,7 +41,7 @@ def staged(start: datetime, keep: Path | None) -> Iterator[Stage]:
                 stack = Stack(state, ephemeral(External()), status.update, test_clock_file=clock.file)
                 stack.start()
             try:
-                yield Stage(Addresses(**stack.layout.addresses()), clock, *stack.servers())
+                yield ScenarioStack(Addresses(**stack.layout.addresses()), clock, *stack.servers())
             finally:
                 stack.stop()
         finally:

@@ -3,10 +3,9 @@
 from rich.tree import Tree
 from upline.attribution.v1 import participant_pb2
 
-from cli.client import CALL_SECONDS, Client
+from cli.client import CALL_SECONDS, LARGEST_PAGE, Client
 
 Nodes = list[participant_pb2.TreeNode]
-PAGE = 1000
 
 
 async def read_tree(
@@ -14,12 +13,12 @@ async def read_tree(
 ) -> tuple[Nodes, Nodes, bool]:
     """The nearest 1,000 of the upline, the downline by level, and whether there is more of it."""
     ancestors = await client.participants.ListUpline(
-        participant_pb2.ListUplineRequest(program_id=program, participant_id=participant, page_size=PAGE),
+        participant_pb2.ListUplineRequest(program_id=program, participant_id=participant, page_size=LARGEST_PAGE),
         timeout=CALL_SECONDS,
     )
     found: Nodes = []
     request = participant_pb2.ListDownlineRequest(
-        program_id=program, participant_id=participant, max_level=depth, page_size=min(limit, PAGE)
+        program_id=program, participant_id=participant, max_level=depth, page_size=min(limit, LARGEST_PAGE)
     )
     while True:
         page = await client.participants.ListDownline(request, timeout=CALL_SECONDS)

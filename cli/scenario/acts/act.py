@@ -4,11 +4,11 @@ from typing import Any
 
 from cli.scenario.acts import events, payouts, people, wallets
 from cli.scenario.acts.table import Acts
-from cli.scenario.world import World
+from cli.scenario.run import ScenarioRun
 
 _ACTS: Acts = people.ACTS | events.ACTS | wallets.ACTS | payouts.ACTS
 
 
-async def act(world: World, action: Any) -> None:
+async def act(run: ScenarioRun, action: Any) -> None:
     """Does what a step says. Raises the service's error where it refuses."""
-    await _ACTS[type(action)](world, action)
+    await _ACTS[type(action)](run, action)

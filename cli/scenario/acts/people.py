@@ -6,17 +6,17 @@ from upline.notify.v1 import notify_pb2
 from chassis.times import to_timestamp
 from cli.client import CALL_SECONDS
 from cli.scenario.acts.table import Acts
+from cli.scenario.run import ScenarioRun
 from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
-from cli.scenario.world import World
 
 
-async def enrol(world: World, person: str, newcomer: Newcomer) -> None:
+async def enrol(run: ScenarioRun, person: str, newcomer: Newcomer) -> None:
     """Enrols somebody, in his language."""
     if newcomer.language:
-        await world.client.preferences.UpdatePreferences(
+        await run.client.preferences.UpdatePreferences(
             notify_pb2.UpdatePreferencesRequest(
-                request_id=world.request_id(),
-                program_id=world.program_id,
+                request_id=run.request_id(),
+                program_id=run.program_id,
                 participant_id=person,
                 preferences=notify_pb2.Preferences(locale=newcomer.language),
             ),
@@ -27,26 +27,26 @@ async def enrol(world: World, person: str, newcomer: Newcomer) -> None:
         attributes=newcomer.attributes,
         sponsor_id=newcomer.sponsor,
         code=newcomer.code,
-        click_token=await _click(world, newcomer.link, "") if newcomer.link else "",
+        click_token=await _click(run, newcomer.link, "") if newcomer.link else "",
         record_sign_up=newcomer.sign_up,
     )
-    await world.client.participants.EnrollParticipant(
+    await run.client.participants.EnrollParticipant(
         participant_pb2.EnrollParticipantRequest(
-            request_id=world.request_id(), program_id=world.program_id, participant=draft
+            request_id=run.request_id(), program_id=run.program_id, participant=draft
         ),
         timeout=CALL_SECONDS,
     )
 
 
-async def _enrol(world: World, action: Enrol) -> None:
-    await enrol(world, action.person, action)
+async def _enrol(run: ScenarioRun, action: Enrol) -> None:
+    await enrol(run, action.person, action)
 
 
-async def _bind(world: World, action: Bind) -> None:
-    await world.client.participants.BindSponsor(
+async def _bind(run: ScenarioRun, action: Bind) -> None:
+    await run.client.participants.BindSponsor(
         participant_pb2.BindSponsorRequest(
-            request_id=world.request_id(),
-            program_id=world.program_id,
+            request_id=run.request_id(),
+            program_id=run.program_id,
             participant_id=action.person,
             sponsor_id=action.sponsor,
         ),
@@ -54,11 +54,11 @@ async def _bind(world: World, action: Bind) -> None:
     )
 
 
-async def _set_attributes(world: World, action: SetAttributes) -> None:
-    await world.client.participants.UpdateParticipant(
+async def _set_attributes(run: ScenarioRun, action: SetAttributes) -> None:
+    await run.client.participants.UpdateParticipant(
         participant_pb2.UpdateParticipantRequest(
-            request_id=world.request_id(),
-            program_id=world.program_id,
+            request_id=run.request_id(),
+            program_id=run.program_id,
             participant_id=action.person,
             attributes=action.attributes,
         ),
@@ -66,11 +66,11 @@ async def _set_attributes(world: World, action: SetAttributes) -> None:
     )
 
 
-async def _make_link(world: World, action: MakeLink) -> None:
-    answer = await world.client.links.CreateLink(
+async def _make_link(run: ScenarioRun, action: MakeLink) -> None:
+    answer = await run.client.links.CreateLink(
         link_pb2.CreateLinkRequest(
-            request_id=world.request_id(),
-            program_id=world.program_id,
+            request_id=run.request_id(),
+            program_id=run.program_id,
             participant_id=action.owner,
             destination_url=action.to,
             channel=action.channel,
@@ -79,14 +79,14 @@ async def _make_link(world: World, action: MakeLink) -> None:
         ),
         timeout=CALL_SECONDS,
     )
-    world.links[action.id] = answer.link.link_id
+    run.links[action.id] = answer.link.link_id
 
 
-async def _make_code(world: World, action: MakeCode) -> None:
-    await world.client.links.CreateCode(
+async def _make_code(run: ScenarioRun, action: MakeCode) -> None:
+    await run.client.links.CreateCode(
         link_pb2.CreateCodeRequest(
-            request_id=world.request_id(),
-            program_id=world.program_id,
+            request_id=run.request_id(),
+            program_id=run.program_id,
             participant_id=action.owner,
             code=action.code,
             channel=action.channel,
@@ -96,13 +96,13 @@ async def _make_code(world: World, action: MakeCode) -> None:
     )
 
 
-async def _share(world: World, action: Share) -> None:
-    await world.client.links.RecordShare(
+async def _share(run: ScenarioRun, action: Share) -> None:
+    await run.client.links.RecordShare(
         link_pb2.RecordShareRequest(
-            request_id=world.request_id(),
-            program_id=world.program_id,
+            request_id=run.request_id(),
+            program_id=run.program_id,
             participant_id=action.by,
-            link_id=world.links[action.link] if action.link else "",
+            link_id=run.links[action.link] if action.link else "",
             code=action.code,
             channel=action.channel,
         ),
@@ -110,19 +110,19 @@ async def _share(world: World, action: Share) -> None:
     )
 
 
-async def _follow(world: World, action: Click) -> None:
-    world.tokens[action.id] = await _click(world, action.link, action.visitor)
+async def _follow(run: ScenarioRun, action: Click) -> None:
+    run.click_tokens[action.id] = await _click(run, action.link, action.visitor)
 
 
-async def _click(world: World, link: str, visitor: str) -> str:
+async def _click(run: ScenarioRun, link: str, visitor: str) -> str:
     """Follows a link now; returns the click's token."""
     click = click_pb2.Click(
-        program_id=world.program_id,
-        link_id=world.links[link],
+        program_id=run.program_id,
+        link_id=run.links[link],
         visitor_id=visitor,
-        occurred_at=to_timestamp(world.now),
+        occurred_at=to_timestamp(run.now),
     )
-    answer = await world.client.clicks.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=CALL_SECONDS)
+    answer = await run.client.clicks.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=CALL_SECONDS)
     return str(answer.click_token)
 
 

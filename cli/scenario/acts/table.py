@@ -3,6 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cli.scenario.world import World
+from cli.scenario.run import ScenarioRun
 
-Acts = dict[type, Callable[[World, Any], Awaitable[None]]]
+Acts = dict[type, Callable[[ScenarioRun, Any], Awaitable[None]]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.bundle.problems import BundleError
-from cli.scenario.load import Script, read_script
+from cli.scenario.load import ScenarioFile, read_scenario_file
 
 PROGRAM = """\
 program:
@@ -50,12 +50,12 @@ steps:
 """
 
 
-def read(folder: Path, text: str) -> Script:
+def read(folder: Path, text: str) -> ScenarioFile:
     """The scenario, with its program beside it."""
     (folder / "coffee.yaml").write_text(PROGRAM)
     file = folder / "coffee.scenario.yaml"
     file.write_text(text)
-    return read_script(file)
+    return read_scenario_file(file)
 
 
 def mistakes(folder: Path, text: str) -> list[str]:
@@ -139,7 +139,7 @@ def test_a_mistake_in_the_program_is_told_of_the_program(tmp_path: Path) -> None
     file.write_text(GOOD)
     (tmp_path / "coffee.yaml").write_text(PROGRAM.replace("LAST", "LATS"))
     with pytest.raises(BundleError, match=r"coffee\.yaml:4:19: program\.policy\.touch"):
-        read_script(file)
+        read_scenario_file(file)
 
 
 def test_a_plan_that_no_service_would_take_is_told_of_the_program(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_plan_that_no_service_would_take_is_told_of_the_program(tmp_path: Path
     file.write_text(GOOD)
     (tmp_path / "coffee.yaml").write_text(PROGRAM.replace("      asset: USD", "      asset: EUR"))
     with pytest.raises(BundleError, match=r"coffee\.yaml:14:7: plan\.rules\[0\]\.asset"):
-        read_script(file)
+        read_scenario_file(file)
 
 
 def test_a_step_that_is_meant_to_be_refused_may_be_wrong(tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_every_shipped_scenario_is_valid() -> None:
     files = sorted(Path("programs").glob("*.scenario.yaml"))
     assert files
     for file in files:
-        read_script(file)
+        read_scenario_file(file)

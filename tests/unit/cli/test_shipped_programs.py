@@ -7,7 +7,7 @@ from upline.attribution.v1 import program_pb2
 
 from cli.bundle.program import load
 from cli.plan_check import check_plan
-from cli.scenario.load import Script, read_script
+from cli.scenario.load import ScenarioFile, read_scenario_file
 
 PROGRAMS = sorted(file for file in Path("programs").glob("*.yaml") if not file.name.endswith(".scenario.yaml"))
 UNPAID = "contest-platform"
@@ -26,9 +26,9 @@ def paying() -> list[Path]:
     return [file for file in scenarios() if file.stem != UNPAID]
 
 
-def script_of(program: Path) -> Script:
+def script_of(program: Path) -> ScenarioFile:
     """The scenario beside a program."""
-    return read_script(program.with_suffix(".scenario.yaml"))
+    return read_scenario_file(program.with_suffix(".scenario.yaml"))
 
 
 @pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)

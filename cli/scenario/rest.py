@@ -1,4 +1,7 @@
-"""Waits until all that was recorded is settled, told and followed up. Events flow one way, so each stage is at rest for good once those before it are."""
+"""Waits until all that was recorded is settled, told and followed up.
+
+Events flow one way, so each stage is at rest for good once those before it are.
+"""
 
 import asyncio
 import time
@@ -20,59 +23,61 @@ POLL_SECONDS = 0.01
 STUCK_SECONDS = 60.0
 JOBS_OF = "rewards"
 """The service whose jobs follow things up."""
-_POSTED = b"""
+_POSTINGS = b"""
     SELECT (SELECT count(*) FROM rewards.transfer), (SELECT coalesce(max(outbox_id), 0) FROM rewards.outbox)
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class StackRest:
     """Tells when a stack is at rest."""
 
     conn: psycopg.AsyncConnection[tuple[int, ...]]
     jetstream: JetStreamContext
     clock: ClockFile
 
-    async def paid(self) -> None:
+    async def until_settled(self) -> None:
         """Returns when what was recorded is settled."""
         for durable in CLICKS.consumers:
-            await _becomes("clicks are not written", partial(self._behind, CLICKS, durable))
-        await self._passed("attribution", CONVERSIONS)
+            await _until("clicks are not written", partial(self._has_consumed_all, CLICKS, durable))
+        await self._until_consumed("attribution", CONVERSIONS)
 
-    async def told(self) -> None:
+    async def until_told(self) -> None:
         """Returns when jobs have done what is due too, and everybody was told."""
-        await self.paid()
+        await self.until_settled()
         before = None
         # What one job makes available another may have to settle a debt with: the last round is one that moves nothing.
-        while before != (posted := await self._posted()):
-            before = posted
+        while before != (count := await self._count_postings()):
+            before = count
             self.clock.call_round()
-            await _becomes("jobs do not end", self._worked)
-        await self._passed("rewards", REWARDS)
+            await _until("jobs do not end", self._jobs_have_worked)
+        await self._until_consumed("rewards", REWARDS)
 
-    async def _posted(self) -> tuple[int, ...] | None:
+    async def _count_postings(self) -> tuple[int, ...] | None:
         """Grows with everything that jobs do."""
-        return await (await self.conn.execute(_POSTED)).fetchone()
+        return await (await self.conn.execute(_POSTINGS)).fetchone()
 
-    async def _passed(self, owner: str, spec: StreamSpec) -> None:
-        await _becomes(f"events of {owner} are not published", partial(self._unpublished, owner))
+    async def _until_consumed(self, owner: str, spec: StreamSpec) -> None:
+        await _until(f"events of {owner} are not published", partial(self._all_is_published, owner))
         for durable in spec.consumers:
-            await _becomes(f"{durable} does not settle its events", partial(self._behind, spec, durable))
+            await _until(f"{durable} does not settle its events", partial(self._has_consumed_all, spec, durable))
 
-    async def _worked(self) -> bool:
+    async def _jobs_have_worked(self) -> bool:
+        """Whether a round of jobs has ended since it was called for."""
         return self.clock.worked(JOBS_OF)
 
-    async def _unpublished(self, owner: str) -> bool:
+    async def _all_is_published(self, owner: str) -> bool:
+        """Whether no event of the service waits in its outbox."""
         cursor = await self.conn.execute(
             f"SELECT count(*) FROM {owner}.outbox WHERE publish_time IS NULL".encode()  # one of our own schemas
         )
         row = await cursor.fetchone()
         return row is not None and row[0] == 0
 
-    async def _behind(self, spec: StreamSpec, durable: str) -> bool:
-        """Whether every message was delivered and acknowledged.
+    async def _has_consumed_all(self, spec: StreamSpec, durable: str) -> bool:
+        """Whether the consumer was given every message of the stream and has acknowledged it.
 
-        By sequence numbers: a consumer's own count of what is pending follows the stream with a delay.
+        Sequence numbers tell: a consumer's own count of what is pending follows the stream with a delay.
         """
         try:
             state = (await self.jetstream.stream_info(spec.name)).state
@@ -84,17 +89,17 @@ class Rest:
 
 
 @asynccontextmanager
-async def watched(database_url: str, nats_url: str, clock: ClockFile) -> AsyncIterator[Rest]:
+async def watch_rest(database_url: str, nats_url: str, clock: ClockFile) -> AsyncIterator[StackRest]:
     """Connects to the servers beneath the stack."""
     client = await nats.connect(nats_url)
     try:
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:
-            yield Rest(conn, client.jetstream(), clock)
+            yield StackRest(conn, client.jetstream(), clock)
     finally:
         await client.close()
 
 
-async def _becomes(otherwise: str, done: Callable[[], Awaitable[bool]]) -> None:
+async def _until(otherwise: str, done: Callable[[], Awaitable[bool]]) -> None:
     deadline = time.monotonic() + STUCK_SECONDS
     while not await done():
         if time.monotonic() > deadline:

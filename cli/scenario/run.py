@@ -11,22 +11,22 @@ from uuid import uuid4
 from upline.type.v1.money_pb2 import Money
 
 from cli.client import Client
-from cli.scenario.load import Script
+from cli.scenario.load import ScenarioFile
 
 
 @dataclass(slots=True)
-class World:
+class ScenarioRun:
     """One scenario while it is played."""
 
     client: Client
-    script: Script
+    scenario_file: ScenarioFile
     program_id: str
     now: datetime
     links: dict[str, str] = field(default_factory=dict)
     """Link ids by their names in the file."""
-    tokens: dict[str, str] = field(default_factory=dict)
+    click_tokens: dict[str, str] = field(default_factory=dict)
     """Click tokens by the click's name in the file."""
-    redeemed: dict[str, str] = field(default_factory=dict)
+    redemption_assets: dict[str, str] = field(default_factory=dict)
     """The asset of each redemption."""
     numbers: Iterator[int] = field(default_factory=partial(count, 1))
     seen: dict[str, int] = field(default_factory=dict)
@@ -35,15 +35,15 @@ class World:
     @property
     def currency(self) -> str:
         """The program's."""
-        return self.script.program.program.currency_code
+        return self.scenario_file.program.program.currency_code
 
     def minor(self, asset: str, amount: Decimal) -> int:
         """Minor units; the file was checked for decimals that the asset does not have."""
-        return int(amount.scaleb(self.script.digits[asset]))
+        return int(amount.scaleb(self.scenario_file.digits[asset]))
 
     def whole(self, asset: str, minor: int) -> Decimal:
         """The amount as people write it."""
-        digits = self.script.digits.get(asset, 0)
+        digits = self.scenario_file.digits.get(asset, 0)
         return Decimal(minor).scaleb(-digits) if digits else Decimal(minor)
 
     def money(self, amount: Decimal) -> Money:
