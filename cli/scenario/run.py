@@ -1,4 +1,4 @@
-"""What a scenario has made so far, and how its names and amounts become those of the services."""
+"""A scenario while it is played: all it has made so far, and how its names and amounts become those of the services."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

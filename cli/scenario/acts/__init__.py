@@ -1,1 +1,1 @@
-"""What each kind of step asks of the services, one file for each sort of people who act."""
+"""Each kind of step as calls of the services, one file for each sort of people who act."""

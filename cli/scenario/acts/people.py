@@ -11,7 +11,7 @@ from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, N
 
 
 async def enrol(run: ScenarioRun, person: str, newcomer: Newcomer) -> None:
-    """Enrols somebody, in his language."""
+    """Enrols somebody, in their language."""
     if newcomer.language:
         await run.client.preferences.UpdatePreferences(
             notify_pb2.UpdatePreferencesRequest(

@@ -43,7 +43,7 @@ async def compare_rewards(run: ScenarioRun, event: str, wanted: Sequence[Expecte
 
 
 def _expected_facts(run: ScenarioRun, wanted: ExpectedReward) -> dict[str, Any]:
-    """What the file says of a reward."""
+    """A reward as the file expects it: only what is said is compared."""
     said = {
         "rule": wanted.rule or None,
         "level": wanted.level,
