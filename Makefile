@@ -44,6 +44,7 @@ check: setup ## Formatting, lint, types, import contracts, protos, migrations, S
 	$(BIN)/python tools/check_prose.py
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_schema.py --check
+	$(BIN)/python tools/generate_api.py --check
 	$(BIN)/python tools/generate_reference.py --check
 
 format: setup ## Format code and protos
@@ -54,9 +55,10 @@ format: setup ## Format code and protos
 bench: setup ## Measure, in under ten minutes; prints a JSON line a figure
 	@$(BIN)/python -m bench
 
-protos: setup ## Generate gen/python and the schema of program files from protos/
+protos: setup ## Generate gen/python, the schema of program files and the API reference from protos/
 	@$(BIN)/python tools/generate_stubs.py
 	@$(BIN)/python tools/generate_schema.py
+	@$(BIN)/python tools/generate_api.py
 
 reference: setup ## Generate the parts of docs/reference that come from the code
 	@$(BIN)/python tools/generate_reference.py

@@ -6,20 +6,15 @@ fields and words with it and shows what each field means; `upline apply --check`
 
 import json
 import re
-import subprocess
 import sys
-import tempfile
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from buf.validate import validate_pb2
+from descriptors import ROOT, descriptors
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorSet
 
 from cli.bundle.names import FILE_NAMES
 
-ROOT = Path(__file__).resolve().parent.parent
-PROTOS = ROOT / "protos"
 TARGET = ROOT / "programs" / "program.schema.json"
 SECTIONS = {
     "program": ("upline.attribution.v1.Program", "Who gets credit."),
@@ -40,21 +35,6 @@ NUMBERS = {
     FieldDescriptorProto.TYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptorProto.TYPE_INT64: (-(2**63), 2**63 - 1),
 }
-
-
-def descriptors() -> FileDescriptorSet:
-    """Every proto with its comments."""
-    protos = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("upline/**/*.proto"))
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "set"
-        subprocess.run(
-            [
-                sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", f"-I{files('grpc_tools') / '_proto'}",
-                "--include_source_info", "--include_imports", f"--descriptor_set_out={out}", *protos,
-            ],
-            check=True,
-        )  # fmt: skip
-        return FileDescriptorSet.FromString(out.read_bytes())
 
 
 class Schema:

@@ -57,15 +57,17 @@ class ClickServiceServicer:
     """
 
     def RecordClick(self, request, context):
-        """Records one click on a link. Returns when it is on disk. Errors: NOT_FOUND (link), INVALID_ARGUMENT; UNAVAILABLE
-        where it may not be on disk, at once if there is no broker: send the same click again.
+        """Records one click on a link. Returns when it is on disk. Errors: NOT_FOUND (link); UNAVAILABLE with reason
+        `CLICKS_NOT_RECORDED` where it may not be on disk, at once if there is no broker: send the same click again;
+        RESOURCE_EXHAUSTED with reason `INTAKE_OVERLOADED` where too many wait for the disk already: send it again a little
+        later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordClicks(self, request, context):
-        """Records up to 1,000 clicks at once. Returns when all are on disk.
+        """Records up to 1,000 clicks at once. Returns when all are on disk. Errors are those of RecordClick, for all of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -219,7 +219,7 @@ class ConversionLine(_message.Message):
     line_id: _builtins.str
     """The caller's id of the line, unique in the conversion. Empty: the line's position, counted from 1."""
     sku: _builtins.str
-    """What was bought."""
+    """The article that was bought."""
     category: _builtins.str
     """Product category."""
     amount_minor: _builtins.int
@@ -286,7 +286,7 @@ class ConversionDraft(_message.Message):
     conversion_id: _builtins.str
     """The caller's own id (order number, …), unique in the program: 1 to 128 characters."""
     event_type: _builtins.str
-    """What happened: `order`, `sign_up`, `deposit`, … Plans name it in `on`."""
+    """The kind of event: `order`, `sign_up`, `deposit`, … Plans name it in `on`."""
     margin_minor: _builtins.int
     """The caller's margin in minor units, not negative, at most 10^15; absent if it has none to report."""
     buyer_id: _builtins.str
@@ -305,7 +305,9 @@ class ConversionDraft(_message.Message):
     """Whether this is a new customer; absent if the caller does not know."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """What the buyer paid: not negative, at most 10^15 minor units; absent for events without value. Its currency is the program's."""
+        """The amount that the buyer paid: not negative, at most 10^15 minor units; absent for events without value. Its
+        currency is the program's.
+        """
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionLine]:
@@ -315,8 +317,8 @@ class ConversionDraft(_message.Message):
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened; empty for now. At most 5 minutes in the future, for clocks that are ahead: what pays it is then what is in force
-        when it is recorded.
+        """When it happened; empty for now. At most 5 minutes in the future, for clocks that are ahead: what pays it is then
+        what is in force when it is recorded.
         """
 
     @_builtins.property
@@ -378,7 +380,7 @@ class Conversion(_message.Message):
     """How many reversals there are; filled by GetConversion only."""
     @_builtins.property
     def draft(self) -> Global___ConversionDraft:
-        """What the caller reported, with defaults filled in (`occurred_at`, `line_id`)."""
+        """The conversion as the caller reported it, with defaults filled in (`occurred_at`, `line_id`)."""
 
     @_builtins.property
     def attribution(self) -> Global___Attribution:
@@ -558,7 +560,7 @@ class Reversal(_message.Message):
     """True while the conversion it belongs to has not arrived yet."""
     @_builtins.property
     def draft(self) -> Global___ReversalDraft:
-        """What the caller reported."""
+        """The reversal as the caller reported it."""
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineReversal]:
@@ -599,7 +601,7 @@ class RecordConversionRequest(_message.Message):
     """The program."""
     @_builtins.property
     def conversion(self) -> Global___ConversionDraft:
-        """What happened."""
+        """The conversion to record."""
 
     def __init__(
         self,
@@ -651,7 +653,7 @@ class RecordConversionsRequest(_message.Message):
     """The program."""
     @_builtins.property
     def conversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversionDraft]:
-        """What happened, 1 to 1,000, in the order in which it is to be settled; the whole request at most 4 MB."""
+        """The conversions to record, 1 to 1,000, in the order in which it is to be settled; the whole request at most 4 MB."""
 
     def __init__(
         self,
@@ -709,7 +711,7 @@ class ReverseConversionRequest(_message.Message):
     """The program."""
     @_builtins.property
     def reversal(self) -> Global___ReversalDraft:
-        """What is taken back."""
+        """The reversal to record."""
 
     def __init__(
         self,
@@ -761,7 +763,7 @@ class ReverseConversionsRequest(_message.Message):
     """The program."""
     @_builtins.property
     def reversals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReversalDraft]:
-        """What is taken back, 1 to 1,000, in the order in which it takes effect; the whole request at most 4 MB."""
+        """The reversals to record, 1 to 1,000, in the order in which it takes effect; the whole request at most 4 MB."""
 
     def __init__(
         self,

@@ -73,8 +73,10 @@ class ConversionServiceServicer:
 
     def RecordConversion(self, request, context):
         """Records one conversion and decides who referred the buyer. Returns when it is on disk; rewards follow.
-        `conversion_id` makes the call repeatable. Errors: NOT_FOUND (program), INVALID_ARGUMENT, ALREADY_EXISTS
-        (same id, other content). A conversion that nobody gets credit for is kept too, with the reason.
+        `conversion_id` makes the call repeatable. A conversion that nobody gets credit for is kept too, with the reason.
+        Errors: NOT_FOUND (program); ALREADY_EXISTS with reason `CONVERSION_EXISTS` (same id, other content);
+        INVALID_ARGUMENT with reason `CONVERSION_TOO_LARGE` (attributes of buyer and upline do not fit into one event);
+        UNAVAILABLE with reason `TOO_MANY_RACES` (others enrol the same people again and again: repeat the call).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,9 +92,10 @@ class ConversionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReverseConversion(self, request, context):
-        """Takes a conversion back, whole or in part, as often as something is left. `reversal_id` makes it repeatable.
-        A reversal that arrives before its conversion is kept and applied when the conversion comes.
-        Errors: NOT_FOUND (program), INVALID_ARGUMENT (more than is left, unknown line).
+        """Takes a conversion back, whole or in part, as often as something is left. `reversal_id` makes it repeatable. A
+        reversal that arrives before its conversion is kept and applied when the conversion comes. Errors: NOT_FOUND
+        (program); INVALID_ARGUMENT with reason `NOT_LEFT` (more than is left, or a line that the conversion does not
+        have); ALREADY_EXISTS with reason `REVERSAL_EXISTS` (same id, other content).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

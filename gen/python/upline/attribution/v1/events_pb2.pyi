@@ -58,7 +58,9 @@ class ConversionEvent(_message.Message):
     """Unique for ever; the same fact always has the same id."""
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
-        """When attribution recorded the fact. Everything that follows from the fact is dated by it, so that a replay is identical."""
+        """When attribution recorded the fact. Everything that follows from the fact is dated by it, so that a replay is
+        identical.
+        """
 
     @_builtins.property
     def recorded(self) -> Global___ConversionRecorded:

@@ -743,7 +743,7 @@ class ChannelShareCount(_message.Message):
     channel: _builtins.str
     """The channel."""
     share_count: _builtins.int
-    """How often."""
+    """How often by this channel."""
     def __init__(
         self,
         *,

@@ -87,8 +87,9 @@ class LinkServiceServicer:
     """
 
     def CreateLink(self, request, context):
-        """Creates a link of a participant to a page. Errors: NOT_FOUND (program, participant), INVALID_ARGUMENT
-        (destination's host is not allowed by the program).
+        """Creates a link of a participant to a page. Errors: NOT_FOUND (program, participant); INVALID_ARGUMENT with reason
+        `DESTINATION_NOT_ALLOWED` (not an address that a link may lead to, or its host is not among the program's
+        `allowed_hosts`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +110,8 @@ class LinkServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateCode(self, request, context):
-        """Creates a code of a participant: generated, or the one asked for. ALREADY_EXISTS if it is taken.
+        """Creates a code of a participant: generated, or the one asked for. Errors: NOT_FOUND (program, participant);
+        ALREADY_EXISTS with reason `CODE_TAKEN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class _BindSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BindSource
     """The program's default sponsor."""
 
 class BindSource(_BindSource, metaclass=_BindSourceEnumTypeWrapper):
-    """What brought a referee to the sponsor."""
+    """How a referee came to the sponsor."""
 
 BIND_SOURCE_UNSPECIFIED: BindSource.ValueType  # 0
 """Not bound."""
@@ -71,7 +71,7 @@ class SponsorBinding(_message.Message):
     sponsor_id: _builtins.str
     """The sponsor."""
     source: Global___BindSource.ValueType
-    """What brought the referee."""
+    """How the referee came."""
     link_id: _builtins.str
     """The link that was followed; empty if none was."""
     code: _builtins.str
@@ -183,7 +183,7 @@ Global___Participant: _TypeAlias = Participant  # noqa: Y015
 
 @_typing.final
 class ParticipantDraft(_message.Message):
-    """What is known of a participant to be enrolled."""
+    """A participant to be enrolled, as the caller knows them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -226,7 +226,9 @@ class ParticipantDraft(_message.Message):
     visitor_id: _builtins.str
     """The visitor id under which their clicks were recorded; used when nothing above is given."""
     record_sign_up: _builtins.bool
-    """Records a conversion of event type `sign_up` (id `sign_up:` + participant id) in the same transaction, so that sign-up rewards are paid."""
+    """Records a conversion of event type `sign_up` (id `sign_up:` + participant id) in the same transaction, so that
+    sign-up rewards are paid.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that rules can test: at most 50, keys to 64 characters, values to 256."""

@@ -85,17 +85,19 @@ class ParticipantServiceServicer:
         """Enrols one participant and, where a code, click or sponsor is given, binds them for life. A code or click token
         that leads to nobody (unknown, expired, forged, of another program, one's own) costs no enrolment: they are
         enrolled without a sponsor, and `unbound_reason` says why; `refuse_bad_touch` asks for a refusal instead. A
-        `sponsor_id` is the caller's own word and has to be right. Errors: NOT_FOUND (program, sponsor), INVALID_ARGUMENT
-        (somebody named as their own sponsor), ALREADY_EXISTS (enrolled before with other data, or `sponsor_id` is not the
-        sponsor they have), FAILED_PRECONDITION (the named sponsor stands in their downline).
+        `sponsor_id` is the caller's own word and has to be right. Errors: NOT_FOUND (program, sponsor); INVALID_ARGUMENT
+        with reason `SELF_REFERRAL` (somebody named as their own sponsor); ALREADY_EXISTS with reason `PARTICIPANT_EXISTS`
+        (enrolled before with other data) or `ALREADY_BOUND` (`sponsor_id` is not the sponsor they have);
+        FAILED_PRECONDITION with reason `CYCLE` (the named sponsor stands in their downline); UNAVAILABLE with reason
+        `TOO_MANY_RACES` (others enrol the same people again and again: repeat the call).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnrollParticipants(self, request, context):
-        """Enrols up to 1,000 participants in one transaction: all or none. A sponsor may be enrolled earlier in the same batch.
-        Sign-ups that are recorded are settled in the order of the call.
+        """Enrols up to 1,000 participants in one transaction: all or none. A sponsor may be enrolled earlier in the same
+        batch. Sign-ups that are recorded are settled in the order of the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,8 +118,10 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BindSponsor(self, request, context):
-        """Binds an enrolled participant who has no sponsor yet, with the whole downline they may already have.
-        Errors: FAILED_PRECONDITION (has a sponsor already, or the bind would close a cycle), INVALID_ARGUMENT (self-referral).
+        """Binds an enrolled participant who has no sponsor yet, with the whole downline they may already have. Errors:
+        NOT_FOUND (program, participant); INVALID_ARGUMENT with reason `SELF_REFERRAL`; FAILED_PRECONDITION with reason
+        `ALREADY_BOUND` (they have a sponsor) or `CYCLE` (the sponsor stands in their downline); UNAVAILABLE with reason
+        `TOO_MANY_RACES`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +142,8 @@ class ParticipantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReferrals(self, request, context):
-        """Lists whom a participant referred directly: when, through what, and what they bought since.
+        """Lists whom a participant referred directly: when, through what, and what they bought since. OUT_OF_RANGE with
+        reason `SUM_TOO_LARGE` if somebody's purchases exceed 64 bits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

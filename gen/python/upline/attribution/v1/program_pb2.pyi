@@ -251,7 +251,9 @@ class Program(_message.Message):
 
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Hosts that links may lead to ("shop.example", or "*.shop.example" for its subdomains). No other destination is accepted."""
+        """Hosts that links may lead to ("shop.example", or "*.shop.example" for its subdomains). No other destination is
+        accepted.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -62,7 +62,8 @@ class ProgramServiceServicer:
     """
 
     def CreateProgram(self, request, context):
-        """Creates a program. ALREADY_EXISTS if the id is taken by a program with another content.
+        """Creates a program. ALREADY_EXISTS with reason `PROGRAM_EXISTS` if the id is taken by a program with another
+        content.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,7 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A payout that was paid came back; the amount is available again."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper):
-    """What an entry tells of."""
+    """The kind of thing that an entry tells of."""
 
 NOTIFICATION_KIND_UNSPECIFIED: NotificationKind.ValueType  # 0
 """Not stated."""
@@ -90,7 +90,7 @@ class TextTemplate(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     kind: Global___NotificationKind.ValueType
-    """What it tells of."""
+    """The kind of thing that it tells of."""
     title: _builtins.str
     """The title, one line."""
     body: _builtins.str
@@ -122,8 +122,8 @@ class AssetName(_message.Message):
     """The asset's code in the plan. Money is called what the language calls it."""
     @_builtins.property
     def forms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Its forms, in CLDR's order: in `en` for one and for any other number (`coin`, `coins`), in `ru` for one, few and many (`монета`, `монеты`,
-        `монет`).
+        """Its forms, in CLDR's order: in `en` for one and for any other number (`coin`, `coins`), in `ru` for one, few and
+        many (`монета`, `монеты`, `монет`).
         """
 
     def __init__(
@@ -157,8 +157,8 @@ class LocaleTexts(_message.Message):
 
     @_builtins.property
     def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetName]:
-        """What assets are called, each at most once. An asset left out is called what its code says, where that is a word that the service knows
-        (`points`, `coupon`, `days`, …), else by its code.
+        """Names of assets for people, each asset at most once. An asset left out is called what its code says, where that is
+        a word that the service knows (`points`, `coupon`, `days`, …), else by its code.
         """
 
     def __init__(
@@ -210,7 +210,7 @@ Global___ProgramTexts: _TypeAlias = ProgramTexts  # noqa: Y015
 
 @_typing.final
 class Preferences(_message.Message):
-    """What a participant wants."""
+    """A participant's wishes about entries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -286,7 +286,7 @@ class InboxEntry(_message.Message):
     entry_id: _builtins.str
     """The entry's id, unique within an inbox; ids grow with time within an inbox."""
     kind: Global___NotificationKind.ValueType
-    """What it tells of."""
+    """The kind of thing that it tells of."""
     cause_id: _builtins.str
     """The event that caused it."""
     conversion_id: _builtins.str

@@ -53,7 +53,8 @@ class TextServiceServicer:
 
     def PublishTexts(self, request, context):
         """Publishes the texts of a program as its next version. Entries already written keep the version of their time.
-        Errors: INVALID_ARGUMENT naming the locale, key and position of a template that does not compile, or of a name with the wrong number of forms.
+        Errors: INVALID_ARGUMENT with reason `INVALID_TEXT`, naming the locale, key and position of a template that does
+        not compile, or of a name with the wrong number of forms.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,7 +148,7 @@ class TextService:
 
 
 class PreferenceServiceStub:
-    """What a participant wants.
+    """A participant's wishes about entries.
     """
 
     def __init__(self, channel):
@@ -169,7 +170,7 @@ class PreferenceServiceStub:
 
 
 class PreferenceServiceServicer:
-    """What a participant wants.
+    """A participant's wishes about entries.
     """
 
     def UpdatePreferences(self, request, context):
@@ -208,7 +209,7 @@ def add_PreferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PreferenceService:
-    """What a participant wants.
+    """A participant's wishes about entries.
     """
 
     @staticmethod
@@ -305,14 +306,18 @@ class InboxServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchInbox(self, request, context):
-        """Streams entries as they are written, after those since `after_entry_id`. Ends when the caller cancels. Needs no deadline.
+        """Streams entries as they are written, after those since `after_entry_id`. Ends when the caller cancels. Needs no
+        deadline. Errors: INVALID_ARGUMENT with reason `INVALID_ENTRY_ID`; UNAVAILABLE with reason `WATCH_TOO_SLOW`
+        (entries come faster than they are read) or `STOPPING` (this server leaves): watch again after the last entry that
+        arrived.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MarkInboxRead(self, request, context):
-        """Marks entries as read, up to and including one.
+        """Marks entries as read, up to and including one. INVALID_ARGUMENT with reason `INVALID_ENTRY_ID` if it is no entry's
+        id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

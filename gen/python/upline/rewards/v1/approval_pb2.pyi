@@ -63,7 +63,7 @@ class PendingApproval(_message.Message):
     """The conversion."""
     @_builtins.property
     def rewards(self) -> _containers.RepeatedCompositeFieldContainer[_reward_pb2.Reward]:
-        """What waits, as much as fits into 2 MB; ListRewards tells all rewards of the conversion."""
+        """The rewards that wait, as many as fits into 2 MB; ListRewards tells all rewards of the conversion."""
 
     def __init__(
         self,

@@ -64,16 +64,18 @@ class ApprovalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveRewards(self, request, context):
-        """A person lets the rewards of a conversion that wait for it go on; they are released as soon as nothing else holds them. Repeatable.
-        NOT_FOUND (program, conversion); FAILED_PRECONDITION with reason `REJECTED` if they were, `NOTHING_WAITS` if none ever waited for approval.
+        """A person lets the rewards of a conversion that wait for approval go on; they are released as soon as nothing else
+        holds them. Repeatable. Errors: NOT_FOUND (program, conversion); FAILED_PRECONDITION with reason `REJECTED` if they
+        were rejected, `NOTHING_WAITS` if none ever waited for approval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RejectRewards(self, request, context):
-        """A person refuses the rewards of a conversion that wait for approval; the participants are told. Repeatable. NOT_FOUND (program, conversion);
-        FAILED_PRECONDITION with reason `APPROVED` if they were, `NOTHING_WAITS` if none ever waited for approval.
+        """A person rejects the rewards of a conversion that wait for approval; the participants are told. Repeatable. Errors:
+        NOT_FOUND (program, conversion); FAILED_PRECONDITION with reason `APPROVED` if they were approved, `NOTHING_WAITS`
+        if none ever waited for approval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

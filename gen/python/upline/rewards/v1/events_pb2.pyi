@@ -38,12 +38,14 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     REWARD_CHANGE_REJECTED: _RewardChange.ValueType  # 4
     """Refused by a person: what reversals had left."""
     REWARD_CHANGE_EXPIRING: _RewardChange.ValueType  # 5
-    """What one participant has not used expires at `expire_time`, if they do not use it until then. It is about no
-    conversion and no reward: `conversion_id`, `event_type` and `reward_id` are empty, and the participant stands as
+    """Something that one participant has not used expires at `expire_time`, if they do not use it until then. It is about
+    no conversion and no reward: `conversion_id`, `event_type` and `reward_id` are empty, and the participant stands as
     the buyer.
     """
     REWARD_CHANGE_PAYOUT_PAID: _RewardChange.ValueType  # 6
-    """A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no reward, as EXPIRING."""
+    """A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no
+    reward, as EXPIRING.
+    """
     REWARD_CHANGE_PAYOUT_FAILED: _RewardChange.ValueType  # 7
     """A payout was handed over and not paid; it may be retried."""
     REWARD_CHANGE_PAYOUT_RETURNED: _RewardChange.ValueType  # 8
@@ -58,7 +60,7 @@ class _RewardChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RewardCh
     """
 
 class RewardChange(_RewardChange, metaclass=_RewardChangeEnumTypeWrapper):
-    """What happened to rewards."""
+    """A change of rewards."""
 
 REWARD_CHANGE_UNSPECIFIED: RewardChange.ValueType  # 0
 """Not stated."""
@@ -71,12 +73,14 @@ REWARD_CHANGE_REVERSED: RewardChange.ValueType  # 3
 REWARD_CHANGE_REJECTED: RewardChange.ValueType  # 4
 """Refused by a person: what reversals had left."""
 REWARD_CHANGE_EXPIRING: RewardChange.ValueType  # 5
-"""What one participant has not used expires at `expire_time`, if they do not use it until then. It is about no
-conversion and no reward: `conversion_id`, `event_type` and `reward_id` are empty, and the participant stands as
+"""Something that one participant has not used expires at `expire_time`, if they do not use it until then. It is about
+no conversion and no reward: `conversion_id`, `event_type` and `reward_id` are empty, and the participant stands as
 the buyer.
 """
 REWARD_CHANGE_PAYOUT_PAID: RewardChange.ValueType  # 6
-"""A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no reward, as EXPIRING."""
+"""A payout was paid; the amount is what reached the participant. Like the two below, it is about no conversion and no
+reward, as EXPIRING.
+"""
 REWARD_CHANGE_PAYOUT_FAILED: RewardChange.ValueType  # 7
 """A payout was handed over and not paid; it may be retried."""
 REWARD_CHANGE_PAYOUT_RETURNED: RewardChange.ValueType  # 8
@@ -117,8 +121,8 @@ Global___RewardEventBatch: _TypeAlias = RewardEventBatch  # noqa: Y015
 
 @_typing.final
 class RewardEvent(_message.Message):
-    """A fact about the rewards of one conversion. One with thousands of earnings comes in several events, each with an id of its
-    own and every beneficiary in one of them only.
+    """A fact about the rewards of one conversion. One with thousands of earnings comes in several events, each with an id
+    of its own and every beneficiary in one of them only.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -141,11 +145,11 @@ class RewardEvent(_message.Message):
     conversion_id: _builtins.str
     """The conversion."""
     event_type: _builtins.str
-    """What the conversion was (`order`, `sign_up`, …)."""
+    """The kind of the conversion (`order`, `sign_up`, …)."""
     buyer_id: _builtins.str
     """The buyer."""
     change: Global___RewardChange.ValueType
-    """What happened."""
+    """The change."""
     contest_id: _builtins.str
     """The contest; with PRIZE_WON only."""
     reason: _builtins.str
@@ -214,7 +218,9 @@ class Earning(_message.Message):
     amount_minor: _builtins.int
     """How much was earned, released, taken back, rejected, won or is about to expire, in the asset's minor units."""
     waits: _builtins.bool
-    """It is held until something happens: a later event, a person's approval; with ACCRUED only. Nobody knows when, so `hold_until` is absent."""
+    """It is held until something happens: a later event, a person's approval; with ACCRUED only. Nobody knows when, so
+    `hold_until` is absent.
+    """
     rank: _builtins.int
     """The place that won it, from 1; with PRIZE_WON only."""
     @_builtins.property

@@ -130,11 +130,11 @@ class Payout(_message.Message):
     asset: _builtins.str
     """The asset."""
     amount_minor: _builtins.int
-    """What leaves the wallet, in the asset's minor units."""
+    """The amount that leaves the wallet, in the asset's minor units."""
     fee_minor: _builtins.int
-    """What of it is the fee; the rest reaches the participant."""
+    """The part of it that is the fee; the rest reaches the participant."""
     method: _builtins.str
-    """How."""
+    """The method, as the plan names it."""
     destination: _builtins.str
     """Where to, as the caller gave it: an opaque reference (a card token, …), never a card number."""
     state: Global___PayoutState.ValueType
@@ -380,11 +380,11 @@ class ReportPayoutRequest(_message.Message):
     reason: _builtins.str
     """Why not, where it was not, or why it came back."""
     attempt: _builtins.int
-    """The attempt that is answered, from 1: as the batch's file, the provider's webhook or the payout's `attempts` named it. Required, so that
-    an answer that comes late is not taken for one to a later attempt.
+    """The attempt that is answered, from 1: as the batch's file, the provider's webhook or the payout's `attempts` named
+    it. Required, so that an answer that comes late is not taken for one to a later attempt.
     """
     outcome: Global___PayoutOutcome.ValueType
-    """What the provider answered. Required, unless `paid` is true; then it is PAID or left out."""
+    """The provider's answer. Required, unless `paid` is true; then it is PAID or left out."""
     def __init__(
         self,
         *,
@@ -750,13 +750,15 @@ class AccountMovement(_message.Message):
     OUT_MINOR_FIELD_NUMBER: _builtins.int
     CLOSING_MINOR_FIELD_NUMBER: _builtins.int
     account: _builtins.str
-    """The account: `held`, `available`, `reserved`, `debt`, `issuance`, `redeemed`, `paid_out`, `fees`, `expired` or `exchange`."""
+    """The account: `held`, `available`, `reserved`, `debt`, `issuance`, `redeemed`, `paid_out`, `fees`, `expired` or
+    `exchange`.
+    """
     opening_minor: _builtins.int
     """Its balance at the beginning, in the asset's minor units."""
     in_minor: _builtins.int
-    """What reached it."""
+    """The sum that reached it, in the asset's minor units."""
     out_minor: _builtins.int
-    """What left it."""
+    """The sum that left it, in the asset's minor units."""
     closing_minor: _builtins.int
     """Its balance at the end."""
     def __init__(
@@ -786,8 +788,8 @@ class KindTotal(_message.Message):
     TRANSFER_COUNT_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """The kind, as in TransferKind without the prefix, in lower case (`accrual`, `release`, …). What refunds took back is `reversal`, what people
-    rejected is `rejection`: neither is in the other.
+    """The kind, as in TransferKind without the prefix, in lower case (`accrual`, `release`, …). What refunds took back is
+    `reversal`, what people rejected is `rejection`: neither is in the other.
     """
     transfer_count: _builtins.int
     """How many transfers."""

@@ -94,8 +94,9 @@ class PayoutServiceServicer:
     """
 
     def RequestPayout(self, request, context):
-        """Asks for a payout. `payout_id` makes it repeatable. FAILED_PRECONDITION with reason `NOT_WITHDRAWABLE` (the plan in force pays the asset out
-        by no such method), `BELOW_MINIMUM`, `GATE_CLOSED` (the plan's gate is not true) or `INSUFFICIENT_BALANCE`.
+        """Asks for a payout. `payout_id` makes it repeatable: ALREADY_EXISTS with reason `PAYOUT_EXISTS` if it is another
+        payout's. FAILED_PRECONDITION with reason `NOT_WITHDRAWABLE` (the plan in force pays the asset out by no such
+        method), `BELOW_MINIMUM`, `GATE_CLOSED` (the plan's gate is not true) or `INSUFFICIENT_BALANCE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,9 +117,10 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportPayout(self, request, context):
-        """Tells what the provider answered about a payout that is on its way, or that one it had paid came back. Repeatable;
-        INVALID_ARGUMENT if the request does not say what it answered, FAILED_PRECONDITION with reason `ANSWERED_BEFORE` if
-        it answered otherwise before, `PAYOUT_NOT_PAID` for BOUNCED where nobody has told yet that it was paid.
+        """Tells what the provider answered about a payout that is on its way, or that one it had paid came back. Repeatable.
+        Errors: NOT_FOUND; INVALID_ARGUMENT if the request does not say what it answered; FAILED_PRECONDITION with reason
+        `ANSWERED_BEFORE` if it answered otherwise before, `PAYOUT_NOT_SENT` if the payout was not handed over so often,
+        `PAYOUT_NOT_PAID` for BOUNCED where nobody has told yet that it was paid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,7 +141,8 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreatePayoutBatch(self, request, context):
-        """Takes all approved payouts of a program that wait for a file provider into one batch. Repeatable with the same `batch_id`: the same batch.
+        """Takes all approved payouts of a program that wait for a file provider into one batch. Repeatable with the same
+        `batch_id`: the same batch. ALREADY_EXISTS with reason `BATCH_EXISTS` if it is a batch of another method.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,7 +163,7 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSettlementReport(self, request, context):
-        """What a period added up to, by asset: it ties out with the ledger to the cent.
+        """Reads what a period added up to, by asset: it ties out with the ledger to the cent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

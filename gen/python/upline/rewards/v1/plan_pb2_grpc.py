@@ -62,15 +62,17 @@ class PlanServiceServicer:
     """
 
     def PublishPlan(self, request, context):
-        """Publishes the next version of a program's plan. Versions are immutable. Errors: INVALID_ARGUMENT naming the rule and field;
-        FAILED_PRECONDITION if `effective_time` is not after the version before, or lies in the past of one.
+        """Publishes the next version of a program's plan. Versions are immutable. Errors: INVALID_ARGUMENT with reason
+        `INVALID_PLAN`, naming the rule and field; FAILED_PRECONDITION with reason `PLAN_VERSIONS_OVERLAP` if
+        `effective_time` is not after that of the version before, `PLAN_IN_THE_PAST` if a later version would take effect
+        in the past.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ValidatePlan(self, request, context):
-        """Checks a plan without publishing it.
+        """Checks a plan without publishing it. INVALID_ARGUMENT with reason `INVALID_PLAN`, naming the rule and field.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -83,7 +83,7 @@ class Redemption(_message.Message):
     order_id: _builtins.str
     """The caller's id of the order."""
     worth_minor: _builtins.int
-    """What it is worth on the order, in minor units of the program's currency, rounded down."""
+    """Its worth on the order, in minor units of the program's currency, rounded down."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was authorised."""
@@ -421,7 +421,7 @@ class PurchaseItemRequest(_message.Message):
     participant_id: _builtins.str
     """Who buys."""
     sku: _builtins.str
-    """What."""
+    """The item of the catalogue."""
     quantity: _builtins.int
     """How many; 0 for one."""
     def __init__(

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class RedemptionServiceStub:
-    """Using what was earned: on orders, in the catalogue, in exchange for another asset, for somebody else. Every call locks the wallet, so that
-    nothing is used twice. Common errors: NOT_FOUND (program, redemption), INVALID_ARGUMENT, FAILED_PRECONDITION with reason
-    `INSUFFICIENT_BALANCE` (less is available, or there is a debt), ALREADY_EXISTS (same id, other content).
+    """Using what was earned: on orders, in the catalogue, in exchange for another asset, for somebody else. Every call
+    locks the wallet, so that nothing is used twice. Common errors: NOT_FOUND (program, redemption), INVALID_ARGUMENT,
+    FAILED_PRECONDITION with reason `INSUFFICIENT_BALANCE` (less is available, or there is a debt), ALREADY_EXISTS (same
+    id, other content).
     """
 
     def __init__(self, channel):
@@ -80,16 +81,19 @@ class RedemptionServiceStub:
 
 
 class RedemptionServiceServicer:
-    """Using what was earned: on orders, in the catalogue, in exchange for another asset, for somebody else. Every call locks the wallet, so that
-    nothing is used twice. Common errors: NOT_FOUND (program, redemption), INVALID_ARGUMENT, FAILED_PRECONDITION with reason
-    `INSUFFICIENT_BALANCE` (less is available, or there is a debt), ALREADY_EXISTS (same id, other content).
+    """Using what was earned: on orders, in the catalogue, in exchange for another asset, for somebody else. Every call
+    locks the wallet, so that nothing is used twice. Common errors: NOT_FOUND (program, redemption), INVALID_ARGUMENT,
+    FAILED_PRECONDITION with reason `INSUFFICIENT_BALANCE` (less is available, or there is a debt), ALREADY_EXISTS (same
+    id, other content).
     """
 
     def AuthorizeRedemption(self, request, context):
-        """Sets an amount aside for an order. `redemption_id` makes it repeatable. FAILED_PRECONDITION `ABOVE_SPENDING_LIMIT` if the asset may not pay
-        that much of the order, its redemptions on the order together, or if all of the order's redemptions would pay more than the order;
-        `NOT_SPENDABLE` if it may pay nothing. Coupons, gifts and service days are redeemed by the piece: a coupon takes off what it is worth and
-        no more than is left of the order; gifts and days are handed out, and take nothing off.
+        """Sets an amount aside for an order. `redemption_id` makes it repeatable: ALREADY_EXISTS with reason
+        `REDEMPTION_EXISTS` if it is another redemption's. FAILED_PRECONDITION with reason `ABOVE_SPENDING_LIMIT` if the
+        asset may not pay that much of the order, its redemptions on the order together, or if all of the order's
+        redemptions would pay more than the order; `NOT_SPENDABLE` if it may pay nothing; `INSUFFICIENT_BALANCE`. Coupons,
+        gifts and service days are redeemed by the piece: a coupon takes off what it is worth and no more than is left of
+        the order; gifts and days are handed out, and take nothing off.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,15 +101,17 @@ class RedemptionServiceServicer:
 
     def CaptureRedemption(self, request, context):
         """Spends what was set aside, or less: the rest becomes available again. How much is said by `whole` or
-        `amount_minor`: INVALID_ARGUMENT for neither or both. Repeatable. FAILED_PRECONDITION if it was voided, or captured
-        with another amount.
+        `amount_minor`: INVALID_ARGUMENT for neither or both. Repeatable. Errors: NOT_FOUND; FAILED_PRECONDITION with
+        reason `REDEMPTION_NOT_AUTHORIZED` if it was voided, or captured with another amount, `ABOVE_AUTHORIZATION` if it
+        is more than was set aside.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VoidRedemption(self, request, context):
-        """Gives back what was set aside. Repeatable. FAILED_PRECONDITION if it was captured.
+        """Gives back what was set aside. Repeatable. FAILED_PRECONDITION with reason `REDEMPTION_CAPTURED` if it was
+        captured.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +119,9 @@ class RedemptionServiceServicer:
 
     def RefundRedemption(self, request, context):
         """Gives back what was spent, whole or in part, as often as something is left. How much is said by `whole` or
-        `amount_minor`: INVALID_ARGUMENT for neither or both. `refund_id` makes it repeatable.
+        `amount_minor`: INVALID_ARGUMENT for neither or both. `refund_id` makes it repeatable: ALREADY_EXISTS with reason
+        `REFUND_EXISTS` if it is another refund's. FAILED_PRECONDITION with reason `REDEMPTION_NOT_CAPTURED`, or
+        `ABOVE_CAPTURE` if no more than a smaller amount is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +135,8 @@ class RedemptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PurchaseItem(self, request, context):
-        """Buys something from the plan's catalogue. `purchase_id` makes it repeatable. NOT_FOUND if the plan in force does not sell it.
+        """Buys something from the plan's catalogue. `purchase_id` makes it repeatable. NOT_FOUND if the plan in force does
+        not sell it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,13 +144,15 @@ class RedemptionServiceServicer:
 
     def ExchangeAsset(self, request, context):
         """Turns one asset into another at the rate of the plan in force. `exchange_id` makes it repeatable.
+        FAILED_PRECONDITION with reason `NOT_EXCHANGEABLE` if the plan has no such rate, `INSUFFICIENT_BALANCE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GiveAsset(self, request, context):
-        """Passes something on to another participant. `gift_id` makes it repeatable. FAILED_PRECONDITION `NOT_TRANSFERABLE`.
+        """Passes something on to another participant. `gift_id` makes it repeatable. FAILED_PRECONDITION with reason
+        `NOT_TRANSFERABLE`, `INSUFFICIENT_BALANCE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,9 +210,10 @@ def add_RedemptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RedemptionService:
-    """Using what was earned: on orders, in the catalogue, in exchange for another asset, for somebody else. Every call locks the wallet, so that
-    nothing is used twice. Common errors: NOT_FOUND (program, redemption), INVALID_ARGUMENT, FAILED_PRECONDITION with reason
-    `INSUFFICIENT_BALANCE` (less is available, or there is a debt), ALREADY_EXISTS (same id, other content).
+    """Using what was earned: on orders, in the catalogue, in exchange for another asset, for somebody else. Every call
+    locks the wallet, so that nothing is used twice. Common errors: NOT_FOUND (program, redemption), INVALID_ARGUMENT,
+    FAILED_PRECONDITION with reason `INSUFFICIENT_BALANCE` (less is available, or there is a debt), ALREADY_EXISTS (same
+    id, other content).
     """
 
     @staticmethod

@@ -99,7 +99,7 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """Less is left of the conversion than the rule's `least_left_percent`."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-    """What became of one rule at one level."""
+    """The outcome of one rule at one level."""
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 """Not stated."""
@@ -176,17 +176,17 @@ class Reward(_message.Message):
     level: _builtins.int
     """Distance from the buyer: 0 for the buyer, 1 for the sponsor, …"""
     asset: _builtins.str
-    """What it is paid in."""
+    """The asset that it is paid in."""
     amount_minor: _builtins.int
-    """What was owed at first, in the asset's minor units."""
+    """The amount that was owed at first, in the asset's minor units."""
     net_minor: _builtins.int
-    """What is left of it after reversals and a person's refusal."""
+    """The amount that is left of it after reversals and a person's rejection."""
     state: Global___RewardState.ValueType
-    """Where it is."""
+    """Where it stands."""
     plan_version: _builtins.int
     """The version of the plan that decided."""
     until_event: _builtins.str
-    """What it waits for besides time: a later event of this type; empty for none."""
+    """The type of a later event that it waits for besides time; empty for none."""
     awaits_approval: _builtins.bool
     """Whether it waits for a person's approval."""
     rejection_reason: _builtins.str
@@ -256,9 +256,9 @@ class Derivation(_message.Message):
     beneficiary_id: _builtins.str
     """The beneficiary; empty where the upline does not reach the level."""
     outcome: Global___Outcome.ValueType
-    """What became of it."""
+    """The outcome."""
     base: _plan_pb2.AmountBase.ValueType
-    """What the percentage is taken of; unspecified for fixed amounts."""
+    """The base of the percentage; unspecified for fixed amounts."""
     base_minor: _builtins.int
     """The base in minor units of the conversion's currency, after reversals."""
     percent: _builtins.str
@@ -283,8 +283,8 @@ class Derivation(_message.Message):
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Steps from the exact amount to the one that is paid, in their order: tier, compression, cap, budget, group, share; each in a sentence in
-        the language asked for.
+        """Steps from the exact amount to the one that is paid, in their order: tier, compression, cap, budget, group, share;
+        each in a sentence in the language asked for.
         """
 
     def __init__(
@@ -328,7 +328,7 @@ class RewardRevision(_message.Message):
     reversal_id: _builtins.str
     """The reversal that caused it; empty for a refusal."""
     delta_minor: _builtins.int
-    """What it took back, in the asset's minor units, not positive."""
+    """The change of the reward, in the asset's minor units, not positive."""
     rejection_reason: _builtins.str
     """Why a person rejected it, in that person's own words; empty for a reversal."""
     @_builtins.property
@@ -472,7 +472,7 @@ class ExplainRewardResponse(_message.Message):
 
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RewardRevision]:
-        """What reversals took back and a person rejected since, oldest first, as many as fit into 2 MB."""
+        """Reversals and rejections since, oldest first, as many as fit into 2 MB."""
 
     @_builtins.property
     def current(self) -> Global___Derivation:
@@ -550,7 +550,7 @@ class ExplainConversionResponse(_message.Message):
     plan_version: _builtins.int
     """The version of the plan that decided; 0 if none was in force."""
     remaining_minor: _builtins.int
-    """What is left of the conversion's amount, in minor units of its currency."""
+    """The remainder of the conversion's amount, in minor units of its currency."""
     currency_code: _builtins.str
     """The conversion's currency."""
     sentence: _builtins.str
@@ -607,7 +607,7 @@ Global___GetProgramTotalsRequest: _TypeAlias = GetProgramTotalsRequest  # noqa: 
 
 @_typing.final
 class Earner(_message.Message):
-    """What one participant holds of an asset."""
+    """The sum that one participant earned of an asset."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -651,13 +651,13 @@ class AssetTotals(_message.Message):
     accrued_minor: _builtins.int
     """Their sum as first owed, in minor units."""
     reversed_minor: _builtins.int
-    """What reversals took back of it, in minor units, from whatever account. What a person rejected is not in it, as
-    everywhere: transfers, the settlement report and events keep the two apart.
+    """The sum that reversals took back of it, in minor units, from whatever account. A person's rejection is not in it,
+    as everywhere: transfers, the settlement report and events keep the two apart.
     """
     earner_count: _builtins.int
     """How many participants were owed something."""
     rejected_minor: _builtins.int
-    """What people rejected of it, in minor units: what refunds had left of it by then."""
+    """The sum that people rejected of it, in minor units: as much as refunds had left by then."""
     @_builtins.property
     def top(self) -> _containers.RepeatedCompositeFieldContainer[Global___Earner]:
         """Who holds most, the largest first; ties by participant id."""

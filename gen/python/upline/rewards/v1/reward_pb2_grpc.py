@@ -76,8 +76,8 @@ class RewardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainConversion(self, request, context):
-        """Explains one conversion: what every rule paid, and why it paid nothing where it did not. NOT_FOUND if the conversion has
-        not been settled (yet).
+        """Explains one conversion: what every rule paid, and why it paid nothing where it did not. NOT_FOUND if the
+        conversion has not been settled (yet).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,7 +37,9 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     TRANSFER_KIND_DEBT_SETTLEMENT: _TransferKind.ValueType  # 4
     """A debt is settled: from available to debt."""
     TRANSFER_KIND_REJECTION: _TransferKind.ValueType  # 5
-    """A held reward is rejected by a person: from held to issuance. Refunds find nothing of it afterwards, so nothing is in both."""
+    """A held reward is rejected by a person: from held to issuance. Refunds find nothing of it afterwards, so nothing is
+    in both.
+    """
     TRANSFER_KIND_AUTHORIZATION: _TransferKind.ValueType  # 6
     """A redemption is authorised: from available to reserved."""
     TRANSFER_KIND_CAPTURE: _TransferKind.ValueType  # 7
@@ -45,7 +47,7 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     TRANSFER_KIND_VOID: _TransferKind.ValueType  # 8
     """A redemption is voided, or captured in part: the rest goes from reserved back to available."""
     TRANSFER_KIND_REDEMPTION_REFUND: _TransferKind.ValueType  # 9
-    """What was redeemed comes back, because the order was refunded: from redeemed to available."""
+    """A redeemed amount comes back, because the order was refunded: from redeemed to available."""
     TRANSFER_KIND_PURCHASE: _TransferKind.ValueType  # 10
     """Something is bought from the catalogue: from available to redeemed."""
     TRANSFER_KIND_EXCHANGE: _TransferKind.ValueType  # 11
@@ -83,7 +85,9 @@ TRANSFER_KIND_REVERSAL: TransferKind.ValueType  # 3
 TRANSFER_KIND_DEBT_SETTLEMENT: TransferKind.ValueType  # 4
 """A debt is settled: from available to debt."""
 TRANSFER_KIND_REJECTION: TransferKind.ValueType  # 5
-"""A held reward is rejected by a person: from held to issuance. Refunds find nothing of it afterwards, so nothing is in both."""
+"""A held reward is rejected by a person: from held to issuance. Refunds find nothing of it afterwards, so nothing is
+in both.
+"""
 TRANSFER_KIND_AUTHORIZATION: TransferKind.ValueType  # 6
 """A redemption is authorised: from available to reserved."""
 TRANSFER_KIND_CAPTURE: TransferKind.ValueType  # 7
@@ -91,7 +95,7 @@ TRANSFER_KIND_CAPTURE: TransferKind.ValueType  # 7
 TRANSFER_KIND_VOID: TransferKind.ValueType  # 8
 """A redemption is voided, or captured in part: the rest goes from reserved back to available."""
 TRANSFER_KIND_REDEMPTION_REFUND: TransferKind.ValueType  # 9
-"""What was redeemed comes back, because the order was refunded: from redeemed to available."""
+"""A redeemed amount comes back, because the order was refunded: from redeemed to available."""
 TRANSFER_KIND_PURCHASE: TransferKind.ValueType  # 10
 """Something is bought from the catalogue: from available to redeemed."""
 TRANSFER_KIND_EXCHANGE: TransferKind.ValueType  # 11
@@ -146,7 +150,7 @@ Global___AuditConcern: _TypeAlias = AuditConcern  # noqa: Y015
 
 @_typing.final
 class Balance(_message.Message):
-    """What a participant has of one asset, in minor units."""
+    """A participant's balances in one asset, in minor units."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -167,7 +171,7 @@ class Balance(_message.Message):
     reserved_minor: _builtins.int
     """Set aside for redemptions that are authorised and payouts that are on their way."""
     debt_minor: _builtins.int
-    """What they owe, because something was taken back that they had used already. Whatever becomes available settles it
+    """The debt, because something was taken back that they had used already. Whatever becomes available repays it
     first.
     """
     def __init__(
@@ -206,10 +210,10 @@ class Transfer(_message.Message):
     transfer_id: _builtins.str
     """The transfer's id; ids grow with time."""
     kind: Global___TransferKind.ValueType
-    """What kind of movement."""
+    """The kind of movement."""
     debit_account: _builtins.str
-    """The account it leaves: one of the program's (`issuance`, `redeemed`, `paid_out`, `fees`, `expired`, `exchange`), or `held:`, `available:`,
-    `reserved:` or `debt:` and a participant.
+    """The account it leaves: one of the program's (`issuance`, `redeemed`, `paid_out`, `fees`, `expired`, `exchange`), or
+    `held:`, `available:`, `reserved:` or `debt:` and a participant.
     """
     credit_account: _builtins.str
     """The account it reaches."""
@@ -398,15 +402,16 @@ class AuditFinding(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     CONCERN_FIELD_NUMBER: _builtins.int
     check: _builtins.str
-    """Which check: `BALANCE_DIFFERS`, `REWARD_DIFFERS`, `TRANSFER_DIFFERS`, `REVERSAL_DIFFERS`, `NEGATIVE_BALANCE`, `HOLD_DIFFERS`,
-    `HOLD_OVERDUE`, `CONVERSION_MISSING`, `NOT_PUBLISHED`, `DEAD_LETTER`, `PLAN_UNREADABLE`; others may be added.
+    """Which check: `BALANCE_DIFFERS`, `REWARD_DIFFERS`, `TRANSFER_DIFFERS`, `REVERSAL_DIFFERS`, `NEGATIVE_BALANCE`,
+    `HOLD_DIFFERS`, `HOLD_OVERDUE`, `CONVERSION_MISSING`, `NOT_PUBLISHED`, `DEAD_LETTER`, `PLAN_UNREADABLE`; others may
+    be added.
     """
     program_id: _builtins.str
     """The program."""
     subject: _builtins.str
     """The account, reward or event."""
     detail: _builtins.str
-    """What was expected and what was found, for people."""
+    """The expected and the found state, for people."""
     concern: Global___AuditConcern.ValueType
     """Whether the ledger is wrong, or something on its way to it stands still."""
     def __init__(
@@ -449,7 +454,7 @@ class AuditLedgerResponse(_message.Message):
     """How many rewards were compared."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditFinding]:
-        """What was found wrong, at most 100."""
+        """The findings, at most 100."""
 
     def __init__(
         self,

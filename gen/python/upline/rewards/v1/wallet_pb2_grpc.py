@@ -57,7 +57,8 @@ class WalletServiceServicer:
     """
 
     def GetWallet(self, request, context):
-        """Reads a participant's balances. NOT_FOUND if the program has no plan; a participant who never earned has an empty wallet.
+        """Reads a participant's balances. NOT_FOUND if the program has no plan; a participant who never earned has an empty
+        wallet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,8 +72,8 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AuditLedger(self, request, context):
-        """Recomputes balances from transfers and compares; also what is not settled yet. The same check runs continuously. NOT_FOUND if a
-        program is named that has no plan.
+        """Recomputes balances from transfers and compares; also what is not settled yet. The same check runs continuously.
+        NOT_FOUND if a program is named that has no plan.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,10 +41,12 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     ASSET_KIND_SERVICE_DAYS: _AssetKind.ValueType  # 6
     """Days of a service, counted in whole days."""
     ASSET_KIND_VIRTUAL: _AssetKind.ValueType  # 7
-    """A currency of the program's own, valued by `per_currency_unit`: it can be exchanged, and paid out where `withdrawable`."""
+    """A currency of the program's own, valued by `per_currency_unit`: it can be exchanged, and paid out where
+    `withdrawable`.
+    """
 
 class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper):
-    """What kind of value an asset is."""
+    """The kind of value that an asset is."""
 
 ASSET_KIND_UNSPECIFIED: AssetKind.ValueType  # 0
 """Not stated; refused on input."""
@@ -61,12 +63,14 @@ ASSET_KIND_GIFT: AssetKind.ValueType  # 5
 ASSET_KIND_SERVICE_DAYS: AssetKind.ValueType  # 6
 """Days of a service, counted in whole days."""
 ASSET_KIND_VIRTUAL: AssetKind.ValueType  # 7
-"""A currency of the program's own, valued by `per_currency_unit`: it can be exchanged, and paid out where `withdrawable`."""
+"""A currency of the program's own, valued by `per_currency_unit`: it can be exchanged, and paid out where
+`withdrawable`.
+"""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
 
 @_typing.final
 class Coupon(_message.Message):
-    """What one coupon is worth on an order."""
+    """The worth of one coupon on an order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -160,7 +164,7 @@ class Asset(_message.Message):
     code: _builtins.str
     """The name used in rules, wallets and transfers: an ISO 4217 code for money, a lower-case word for the rest."""
     kind: Global___AssetKind.ValueType
-    """What kind of value it is."""
+    """The kind of value."""
     minor_digits: _builtins.int
     """Decimal places of the smallest unit (2: hundredths). Ignored for money, whose currency decides. 0 to 6."""
     per_currency_unit: _builtins.str
@@ -168,14 +172,14 @@ class Asset(_message.Message):
     is paid in points: an exact decimal such as "1" or "0.5". Empty means "1". Of points and virtual currencies only.
     """
     gift_sku: _builtins.str
-    """What one gift is; of gifts only, and required there."""
+    """The article that one gift is; of gifts only, and required there."""
     withdrawable: _builtins.bool
     """Whether it may leave by a payout. Of money and virtual currencies."""
     transferable: _builtins.bool
     """Whether a participant may pass it on to another."""
     @_builtins.property
     def coupon(self) -> Global___Coupon:
-        """What one coupon is worth; of coupons only, and required there."""
+        """The worth of one coupon; of coupons only, and required there."""
 
     @_builtins.property
     def expires_after(self) -> _duration_pb2.Duration:
@@ -187,7 +191,7 @@ class Asset(_message.Message):
 
     @_builtins.property
     def exchanges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exchange]:
-        """What it may be exchanged for."""
+        """The assets that it may be exchanged for."""
 
     def __init__(
         self,
