@@ -1,146 +1,136 @@
-"""Redemptions: something earned pays a part of an order."""
+"""Redemptions: value that was earned pays a part of an order."""
 
-from dataclasses import replace
-
-from upline.rewards.v1 import redemption_pb2
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import already_exists, failed_precondition, invalid, not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import as_preconditions, plan_in_force, withdraw
 from services.rewards.domain.wallet import redemption as domain
-from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
+from services.rewards.domain.wallet.redemption import Redemption, RedemptionState, RequestedRedemption
 from services.rewards.store import redemptions, wallets
+from services.rewards.store.redemptions import Refund
 
 
-async def authorize_redemption(deps: Deps, request: redemption_pb2.AuthorizeRedemptionRequest) -> Redemption:
+async def authorize_redemption(deps: Deps, requested: RequestedRedemption) -> Redemption:
     """Sets an amount aside, if the wallet has it and the order may be paid with it."""
-    if request.order_amount.amount_minor <= 0:
-        raise invalid("order_amount.amount_minor", "must be more than 0")
+    program_id, asset = requested.program_id, requested.asset
     now = deps.clock.now()
-    wanted = Redemption(
-        request.program_id,
-        request.redemption_id,
-        request.participant_id,
-        request.asset,
-        request.amount_minor,
-        0,
-        0,
-        RedemptionState.AUTHORIZED,
-        request.order_id,
-        request.order_amount.amount_minor,
-        0,
-        now,
-    )
     async with deps.database.transaction() as conn:
-        plan = await plan_in_force(deps, conn, request.program_id, now)
-        if request.order_amount.currency_code != plan.currency_code:
+        plan = await plan_in_force(deps, conn, program_id, now)
+        if requested.order_currency_code != plan.currency_code:
             raise invalid("order_amount.currency_code", f"the program counts in {plan.currency_code}")
         await wallets.lock(
             conn,
             [
-                wallets.wallet_lock(request.program_id, request.participant_id),
-                wallets.order_lock(request.program_id, request.order_id),
+                wallets.wallet_lock(program_id, requested.participant_id),
+                wallets.order_lock(program_id, requested.order_id),
             ],
         )
-        known = await redemptions.load(conn, request.program_id, request.redemption_id)
-        if known is not None:
-            return _the_same(known, wanted)
+        existing = await redemptions.load(conn, program_id, requested.redemption_id)
+        if existing is not None:
+            return _require_repeated(existing, requested)
         terms = plan.terms.assets
-        if request.asset not in terms:
-            raise failed_precondition(
-                "NOT_SPENDABLE", f"{request.asset!r} is not an asset of the plan in force", "asset"
-            )
-        others = await redemptions.of_order(conn, request.program_id, request.order_id)
+        if asset not in terms:
+            raise failed_precondition("NOT_SPENDABLE", f"{asset!r} is not an asset of the plan in force", "asset")
+        others = await redemptions.of_order(conn, program_id, requested.order_id)
         with as_preconditions():
-            worth = domain.worth_of(terms[request.asset], wanted.authorized_minor, wanted.order_minor, others, terms)
-        made = replace(wanted, worth_minor=worth)
-        if not await redemptions.insert(conn, made):
-            raise _taken(request.redemption_id)
-        await withdraw(conn, domain.authorization(made), now)
-    return made
+            worth = domain.worth_of(terms[asset], requested.amount_minor, requested.order_minor, others, terms)
+        redemption = Redemption(
+            program_id=program_id,
+            redemption_id=requested.redemption_id,
+            participant_id=requested.participant_id,
+            asset=asset,
+            authorized_minor=requested.amount_minor,
+            captured_minor=0,
+            refunded_minor=0,
+            state=RedemptionState.AUTHORIZED,
+            order_id=requested.order_id,
+            order_minor=requested.order_minor,
+            worth_minor=worth,
+            create_time=now,
+        )
+        if not await redemptions.insert(conn, redemption):
+            raise _redemption_exists(requested.redemption_id)
+        await withdraw(conn, domain.authorization(redemption), now)
+    return redemption
 
 
-async def capture_redemption(deps: Deps, request: redemption_pb2.CaptureRedemptionRequest) -> Redemption:
-    """Spends what was set aside, or less."""
-    asked_minor = _asked(request)
+async def capture_redemption(deps: Deps, program_id: str, redemption_id: str, asked_minor: int | None) -> Redemption:
+    """Spends what was set aside, or less of it. `asked_minor`: None for all."""
     async with deps.database.transaction() as conn:
-        found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
-        if found is None:
-            raise not_found("redemption", request.redemption_id)
+        redemption = await _require_locked(conn, program_id, redemption_id)
         with as_preconditions():
-            changed, moves = domain.capture(found, asked_minor)
+            changed, moves = domain.capture(redemption, asked_minor)
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, deps.clock.now())
     return changed
 
 
-async def void_redemption(deps: Deps, request: redemption_pb2.VoidRedemptionRequest) -> Redemption:
+async def void_redemption(deps: Deps, program_id: str, redemption_id: str) -> Redemption:
     """Gives back what was set aside."""
     async with deps.database.transaction() as conn:
-        found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
-        if found is None:
-            raise not_found("redemption", request.redemption_id)
+        redemption = await _require_locked(conn, program_id, redemption_id)
         with as_preconditions():
-            changed, moves = domain.void(found)
+            changed, moves = domain.void(redemption)
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, deps.clock.now())
     return changed
 
 
-async def refund_redemption(deps: Deps, request: redemption_pb2.RefundRedemptionRequest) -> Redemption:
-    """Gives back what was spent, whole or in part."""
-    asked_minor = _asked(request)
+async def refund_redemption(
+    deps: Deps, program_id: str, redemption_id: str, refund_id: str, asked_minor: int | None
+) -> Redemption:
+    """Gives back what was spent, or a part of it. `asked_minor`: None for all that is left."""
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
-        found = await redemptions.load(conn, request.program_id, request.redemption_id, locked=True)
-        if found is None:
-            raise not_found("redemption", request.redemption_id)
-        known = await redemptions.refund_of(conn, request.program_id, request.refund_id)
-        if known is not None:
-            if known != (request.redemption_id, asked_minor):
-                raise _refund_taken(request.refund_id)
-            return found
+        redemption = await _require_locked(conn, program_id, redemption_id)
+        existing = await redemptions.refund_of(conn, program_id, refund_id)
+        if existing is not None:
+            if existing != (redemption_id, asked_minor):
+                raise _refund_exists(refund_id)
+            return redemption
         with as_preconditions():
-            changed, moves = domain.refund(found, asked_minor)
-        added = await redemptions.insert_refund(
-            conn,
-            {
-                "program_id": request.program_id,
-                "refund_id": request.refund_id,
-                "redemption_id": request.redemption_id,
-                "asked_minor": asked_minor,
-                "amount_minor": changed.refunded_minor - found.refunded_minor,
-                "create_time": now,
-            },
-        )
-        if not added:  # by a refund of another redemption, meanwhile
-            raise _refund_taken(request.refund_id)
+            changed, moves = domain.refund(redemption, asked_minor)
+        amount_minor = changed.refunded_minor - redemption.refunded_minor
+        refund = Refund(program_id, refund_id, redemption_id, asked_minor, amount_minor, now)
+        if not await redemptions.insert_refund(conn, refund):  # a refund of another redemption was quicker
+            raise _refund_exists(refund_id)
         await redemptions.update(conn, changed)
         await wallets.post(conn, moves, now)
     return changed
 
 
-def _asked(request: redemption_pb2.CaptureRedemptionRequest | redemption_pb2.RefundRedemptionRequest) -> int | None:
-    """How much is to be taken, None for all. INVALID_ARGUMENT where that is not said, or twice: no amount is not the
-    whole."""
-    if request.whole and request.amount_minor:
-        raise invalid("whole", f"is true, and `amount_minor` is {request.amount_minor}: say one of them")
-    if not (request.whole or request.amount_minor):
-        raise invalid("whole", "say how much: true for all of it, or `amount_minor` above 0 for a part")
-    return None if request.whole else request.amount_minor
+async def _require_locked(conn: AsyncConnection, program_id: str, redemption_id: str) -> Redemption:
+    redemption = await redemptions.load(conn, program_id, redemption_id, locked=True)
+    if redemption is None:
+        raise not_found("redemption", redemption_id)
+    return redemption
 
 
-def _the_same(known: Redemption, wanted: Redemption) -> Redemption:
-    """The redemption that is there, if it was asked for in the same words."""
-    told = ("participant_id", "asset", "authorized_minor", "order_id", "order_minor")
-    if any(getattr(known, field) != getattr(wanted, field) for field in told):
-        raise _taken(wanted.redemption_id)
-    return known
+def _require_repeated(existing: Redemption, requested: RequestedRedemption) -> Redemption:
+    """The redemption that has the id, if it was asked for in the same words. ALREADY_EXISTS otherwise."""
+    before = (
+        existing.participant_id,
+        existing.asset,
+        existing.authorized_minor,
+        existing.order_id,
+        existing.order_minor,
+    )
+    now = (
+        requested.participant_id,
+        requested.asset,
+        requested.amount_minor,
+        requested.order_id,
+        requested.order_minor,
+    )
+    if before != now:
+        raise _redemption_exists(requested.redemption_id)
+    return existing
 
 
-def _taken(redemption_id: str) -> Exception:
+def _redemption_exists(redemption_id: str) -> Exception:
     return already_exists("REDEMPTION_EXISTS", f"redemption {redemption_id!r} is another one", "redemption_id")
 
 
-def _refund_taken(refund_id: str) -> Exception:
+def _refund_exists(refund_id: str) -> Exception:
     return already_exists("REFUND_EXISTS", f"refund {refund_id!r} is another one", "refund_id")

@@ -1,6 +1,7 @@
 """Redemptions, their refunds, and operations that are done at once."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,8 +10,8 @@ from services.rewards.domain.ledger import TransferKind
 from services.rewards.domain.wallet.redemption import Redemption, RedemptionState
 
 _COLUMNS = """
-    program_id, redemption_id, participant_id, asset, authorized_minor, captured_minor, refunded_minor, state, order_id, order_minor,
-    worth_minor, create_time
+    program_id, redemption_id, participant_id, asset, authorized_minor, captured_minor, refunded_minor, state, order_id,
+    order_minor, worth_minor, create_time
 """
 _READ = text(f"SELECT {_COLUMNS} FROM redemption WHERE program_id = :program_id AND redemption_id = :redemption_id")
 _LOCK = text(
@@ -35,7 +36,7 @@ _INSERT_REFUND = text("""
     ON CONFLICT (program_id, refund_id) DO NOTHING
 """)
 _READ_OPERATION = text("""
-    SELECT body_hash, response FROM operation
+    SELECT body_hash, response, create_time FROM operation
     WHERE program_id = :program_id AND kind = :kind AND operation_id = :operation_id
 """)
 _INSERT_OPERATION = text("""
@@ -43,6 +44,31 @@ _INSERT_OPERATION = text("""
     VALUES (:program_id, :kind, :operation_id, :body_hash, :response, :create_time)
     ON CONFLICT (program_id, kind, operation_id) DO NOTHING
 """)
+
+
+class Refund(NamedTuple):
+    """One refund of a redemption, by the columns of its table."""
+
+    program_id: str
+    refund_id: str
+    redemption_id: str
+    asked_minor: int | None
+    """The amount asked for; None for all that was left."""
+    amount_minor: int
+    create_time: datetime
+
+
+class Operation(NamedTuple):
+    """A purchase, exchange or gift that was done, by the columns of its table."""
+
+    program_id: str
+    kind: TransferKind
+    operation_id: str
+    body_hash: bytes
+    """The digest of the call."""
+    response: bytes
+    """The answer to the call as it was stored, for its repetitions."""
+    create_time: datetime
 
 
 async def load(
@@ -103,23 +129,27 @@ async def refund_of(conn: AsyncConnection, program_id: str, refund_id: str) -> t
     return None if row is None else (row.redemption_id, row.asked_minor or None)
 
 
-async def insert_refund(conn: AsyncConnection, refund: dict[str, Any]) -> bool:
-    """Adds a refund by the columns of its table, `asked_minor` None for all that was left; False if its id is taken."""
-    return (await conn.execute(_INSERT_REFUND, refund | {"asked_minor": refund["asked_minor"] or 0})).rowcount == 1
+async def insert_refund(conn: AsyncConnection, refund: Refund) -> bool:
+    """Adds a refund; False if its id is taken."""
+    columns = refund._asdict() | {"asked_minor": refund.asked_minor or 0}
+    return (await conn.execute(_INSERT_REFUND, columns)).rowcount == 1
 
 
-async def operation(
+async def load_operation(
     conn: AsyncConnection, program_id: str, kind: TransferKind, operation_id: str
-) -> tuple[bytes, bytes] | None:
-    """(hash of the request, answer) of what was done under an id; None if nothing was."""
+) -> Operation | None:
+    """The operation that was done under an id; None if there was none."""
     key = {"program_id": program_id, "kind": int(kind), "operation_id": operation_id}
     row = (await conn.execute(_READ_OPERATION, key)).one_or_none()
-    return None if row is None else (bytes(row.body_hash), bytes(row.response))
+    if row is None:
+        return None
+    return Operation(program_id, kind, operation_id, bytes(row.body_hash), bytes(row.response), row.create_time)
 
 
-async def insert_operation(conn: AsyncConnection, done: dict[str, Any]) -> bool:
-    """Notes what was done by the columns of its table; False if the id is taken."""
-    return (await conn.execute(_INSERT_OPERATION, done)).rowcount == 1
+async def insert_operation(conn: AsyncConnection, operation: Operation) -> bool:
+    """Notes an operation; False if its id is taken."""
+    columns = operation._asdict() | {"kind": int(operation.kind)}
+    return (await conn.execute(_INSERT_OPERATION, columns)).rowcount == 1
 
 
 def _redemption(row: Row[Any]) -> Redemption:

@@ -11,6 +11,20 @@ from services.rewards.domain.plan.terms import BY_THE_PIECE, AssetTerms
 from services.rewards.domain.wallet.wallet import PreconditionError, WalletTransfer
 
 
+@dataclass(frozen=True, slots=True)
+class RequestedRedemption:
+    """A redemption as a caller asks for it; the order's amount is in a currency that may be another than the program's."""
+
+    program_id: str
+    redemption_id: str
+    participant_id: str
+    asset: str
+    amount_minor: int
+    order_id: str
+    order_minor: int
+    order_currency_code: str
+
+
 class RedemptionState(IntEnum):
     """Where a redemption stands. The numbers are stored: never reuse one."""
 
