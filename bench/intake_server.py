@@ -2,8 +2,6 @@
 in production it has cores of its own."""
 
 from chassis import process
-from chassis.clock import SystemClock
-from chassis.settings import ServiceSettings
 from services.attribution.__main__ import Attribution
 
 
@@ -21,4 +19,4 @@ class Intake(Attribution):
 
 
 if __name__ == "__main__":
-    process.main(lambda: Intake(ServiceSettings(), SystemClock()))
+    process.main(Intake)

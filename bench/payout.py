@@ -16,9 +16,9 @@ from bench import tidy_orm
 from bench.events import CONVERSIONS_A_BATCH, batch, ten_levels
 from bench.figures import Figure, interleaved, ratios
 from bench.servers import Servers, service_url
-from chassis import process
 from chassis.clock import SystemClock
 from chassis.database import Database
+from chassis.heap import freeze_heap
 from chassis.outbox import Relay
 from chassis.stream import Stream
 from chassis.topology import REWARDS
@@ -54,7 +54,7 @@ async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
     url, twin_url = servers.database("payout"), servers.database("payout_twin")
     deps = await rewards_deps(servers, url)
     await publish_plan(deps, ten_levels())
-    process.freeze_heap()  # as a service does when it has started
+    freeze_heap()  # as a service does when it has started
     rows: dict[int, list[tuple[str, str]]] = {}
 
     async def pay(number: int) -> float:

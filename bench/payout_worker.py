@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from bench.events import batch
-from chassis import process
 from chassis.clock import SystemClock
 from chassis.database import Database, psycopg_connection
+from chassis.heap import freeze_heap
 from chassis.outbox import Relay
 from chassis.settings import ServiceSettings
 from chassis.stream import Stream
@@ -30,7 +30,7 @@ async def main(label: str, count: int, core: int | None) -> None:
     deps = Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
     payloads = [batch(f"{label}-{part}").SerializeToString() for part in range(count)]
     await ConversionEvents(deps).handle([batch(f"{label}-warm", count=5).SerializeToString()])
-    process.freeze_heap()
+    freeze_heap()
     if core is not None:
         await _stay_on(core, database)
     print("ready", flush=True)

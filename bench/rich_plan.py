@@ -10,7 +10,7 @@ from bench.events import CONVERSIONS_A_BATCH, batch
 from bench.figures import Figure, interleaved, ratios
 from bench.payout import rewards_deps
 from bench.servers import Servers
-from chassis import process
+from chassis.heap import freeze_heap
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
@@ -26,7 +26,7 @@ MICROSECONDS = 1e6
 async def measure(servers: Servers) -> list[Figure]:
     """payout_rich_vs_plain, payout_levels_…, payout_rules_…."""
     deps = await rewards_deps(servers, servers.database("rich"))
-    process.freeze_heap()  # as a service does when it has started
+    freeze_heap()  # as a service does when it has started
     rich, plain = await interleaved(
         ROUNDS, await _paying(deps, "rich", rich_plan(), 3), await _paying(deps, "plain", levels_plan(3), 3)
     )

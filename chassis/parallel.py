@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from functools import partial
 from typing import Any, TypeVar
 
-from chassis.process import freeze_heap
+from chassis.heap import freeze_heap
 
 REPORT_SECONDS = 0.1
 

@@ -25,9 +25,9 @@ from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_un
 from chassis.draining import Calls, hang_up, stop_listening
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.patterns import told
-from chassis.process import run_all
 from chassis.settings import ServiceSettings
 from chassis.sizes import MAX_READ_BYTES, SizeBound, TooLong
+from chassis.tasks import run_all
 from chassis.telemetry import BROKER_READY, RPC_SECONDS
 from chassis.topology import BROKER_NAME
 

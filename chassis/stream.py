@@ -41,7 +41,7 @@ DEDUPE_WINDOW_SECONDS = 600.0
 ACK_WAIT_SECONDS = 15.0
 """A dead worker's messages come back after it; a living one asks for more time, however long a batch takes."""
 MAX_ACK_PENDING = 4_096
-BEGIN_SECONDS = 3.0
+OPEN_SECONDS = 3.0
 """Time for a process to find its broker when it starts; without one it begins all the same, and does what needs
 none."""
 TAKEN_DOWN_SECONDS = 0.25
@@ -112,11 +112,11 @@ class Stream:
         return stream
 
     @classmethod
-    async def begin(cls, url: str, name: str, monitor_url: str, specs: Sequence[StreamSpec]) -> "Stream":
+    async def open(cls, url: str, name: str, monitor_url: str, specs: Sequence[StreamSpec]) -> "Stream":
         """Does what `connect` does, but returns after a moment without a broker too, and goes on trying."""
         stream = cls(url, name, monitor_url, specs)
         try:
-            async with asyncio.timeout(BEGIN_SECONDS):
+            async with asyncio.timeout(OPEN_SECONDS):
                 await stream._there.wait()
                 await stream._make_all()
         except (BrokerError, TimeoutError, OSError) as error:

@@ -49,4 +49,5 @@ async def running(service: Any) -> AsyncIterator[Running]:
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+        await service.leave()
         await service.stop()

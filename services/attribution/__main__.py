@@ -1,24 +1,18 @@
 """The attribution service: who referred whom."""
 
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2, program_pb2
 
-from chassis import process, telemetry
+from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
-from chassis.database import Database
 from chassis.dead_letters import DeadLetters
-from chassis.file_clock import clock_for
-from chassis.migrate import assert_migrated
 from chassis.outbox import Relay
-from chassis.pages import Pager
 from chassis.secrets import derive_key
-from chassis.server import Probe, Server
+from chassis.service import Service
 from chassis.settings import ServiceSettings
-from chassis.stream import Stream
 from chassis.topology import CLICKS, CONVERSIONS
 from services.attribution.commands import Deps
 from services.attribution.commands.clicks import ClickDeps
@@ -38,60 +32,43 @@ from services.attribution.wire.clicks import Sealer
 from services.attribution.wire.links import LinkAddress
 from services.attribution.writer import FETCH_MESSAGES, ClickWriter
 
-SERVICE = "attribution"
 
-
-class Attribution:
+class Attribution(Service[AttributionSettings]):
     """The composition root."""
 
-    server: Server
+    name = "attribution"
+    streams = (CLICKS, CONVERSIONS)
+    tried_streams = (CLICKS,)
+    """Not CONVERSIONS: where that one is full, events wait in the outbox."""
+
+    redirect_port: int
 
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
-        self._settings = AttributionSettings(**settings.model_dump())
-        self._clock = clock
-        self._database = Database(settings.database_url, SERVICE)
-        self._probes: list[Probe] = [
-            Probe("database", self._database.ready),
-            Probe("migrations", lambda: assert_migrated(self._database, SERVICE)),
-        ]
-        self._open = AsyncExitStack()
-        """What was opened, to be closed in the opposite order."""
-        self.redirect_port = 0
+        super().__init__(AttributionSettings(**settings.model_dump()), clock)
 
-    async def start(self) -> None:
-        """Looks for the broker, makes its streams and begins to answer."""
-        self._open.push_async_callback(self._database.close)
-        telemetry.configure(self._settings, SERVICE)
-        self._stream = await Stream.begin(
-            self._settings.nats_url, SERVICE, self._settings.nats_monitor_url, (CLICKS, CONVERSIONS)
-        )
-        self._open.push_async_callback(self._stream.close)
-        ready = partial(self._stream.ready, (CLICKS,))  # events wait in the outbox where theirs is full
-        self.server = Server(self._settings, self._probes, Probe("broker", ready))
-        self._relay = Relay(self._database, self._stream, CONVERSIONS)
+    async def compose(self) -> None:
+        """Serves people and conversions, takes clicks in, leads visitors on, and writes clicks."""
         self._serve_people()
         await self._serve_clicks()
-        await self.server.start()
-        self._open.push_async_callback(self.server.stop)
+        self._write_clicks()
 
     def _serve_people(self) -> None:
-        """Puts together what keeps programs, participants and conversions."""
-        settings = self._settings
-        deps = Deps(self._database, self._clock, self._relay, derive_key(settings.secret, "click-token"))
-        reader = Reader(self._database, Pager(derive_key(settings.secret, "page-token")))
+        relay = Relay(self.database, self.stream, CONVERSIONS)
+        self.on_run(relay.run)
+        deps = Deps(self.database, self.clock, relay, derive_key(self.settings.secret, "click-token"))
+        reader = Reader(self.database, self.pager)
         add = self.server.add
         add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], ProgramServicer(deps, reader))
         add(participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], ParticipantServicer(deps, reader))
         add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], ConversionServicer(deps, reader))
 
     async def _serve_clicks(self) -> None:
-        """Puts together what records clicks, writes them and leads visitors on."""
-        settings, stream = self._settings, self._stream
+        settings, stream = self.settings, self.stream
         intake = Intake(partial(publish_batch, stream), lambda: stream.connected)
-        self._open.push_async_callback(intake.drain)
+        self.on_stop(intake.drain)
         click_deps = ClickDeps(
-            clock=self._clock,
-            links=LinkCache(self._database),
+            clock=self.clock,
+            links=LinkCache(self.database),
             intake=intake,
             sealer=Sealer(derive_key(settings.secret, "click-hash")),
             click_token_key=derive_key(settings.secret, "click-token"),
@@ -106,11 +83,11 @@ class Attribution:
             ),
             click_deps,
         )
-        self._open.push_async_callback(redirect.stop)
+        self.on_stop(redirect.stop)
         self.redirect_port = await redirect.start()
         address = LinkAddress(settings.public_url.rstrip("/") or f"http://{settings.host}:{self.redirect_port}")
-        link_deps = LinkDeps(self._database, self._clock, address)
-        link_reader = LinkReader(self._database, Pager(derive_key(settings.secret, "page-token")), address)
+        link_deps = LinkDeps(self.database, self.clock, address)
+        link_reader = LinkReader(self.database, self.pager, address)
         self.server.add(link_pb2.DESCRIPTOR.services_by_name["LinkService"], LinkServicer(link_deps, link_reader))
         self.server.add(
             click_pb2.DESCRIPTOR.services_by_name["ClickService"],
@@ -119,21 +96,15 @@ class Attribution:
             READERS,
             needs_broker=True,
         )
-        self._writer = ClickWriter(self._database, self._clock, timedelta(days=settings.click_retention_days))
-        self._click_consumer = Consumer(
-            stream, CLICKS, "click_writer", self._writer.write, DeadLetters(self._database), FETCH_MESSAGES
-        )
 
-    async def run(self) -> None:
-        """Answers, writes clicks, and publishes what the outbox holds, until cancelled."""
-        await process.run_all(
-            self.server.run(), self._relay.run(), self._click_consumer.run(), self._writer.run_upkeep()
+    def _write_clicks(self) -> None:
+        writer = ClickWriter(self.database, self.clock, timedelta(days=self.settings.click_retention_days))
+        self.on_run(writer.run_upkeep)
+        consumer = Consumer(
+            self.stream, CLICKS, "click_writer", writer.write, DeadLetters(self.database), FETCH_MESSAGES
         )
-
-    async def stop(self) -> None:
-        """Lets calls in flight finish, then closes."""
-        await self._open.aclose()
+        self.on_run(consumer.run)
 
 
 if __name__ == "__main__":
-    process.main(lambda: Attribution(settings := ServiceSettings(), clock_for(settings, SERVICE)))
+    process.main(Attribution)

@@ -9,7 +9,7 @@ from itertools import product
 import structlog
 from sqlalchemy import text
 
-from chassis import process
+from chassis.tasks import run_all
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.contests import close_due_contests
 from services.rewards.commands.deps import Deps
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
-    await process.run_all(
+    await run_all(
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
         _repeat(deps, "release what waited", RELEASE_SECONDS, lambda: _drain(deps, release_ended_waits)),
         _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, close_due_contests)),

@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 from chassis.clock import Clock, SystemClock
 from services.rewards.domain.explain.numbers import minor_text
 from services.rewards.domain.wallet.payout import Payout, ProviderAnswer, ProviderError, ProviderStatus
+from services.rewards.settings import RewardsSettings
 
 ANSWER_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -113,3 +114,11 @@ async def _beginning(response: httpx.Response) -> bytes:
         if len(told) > MAX_ANSWER_BYTES:
             break
     return told
+
+
+def provider_of(settings: RewardsSettings) -> WebhookProvider | None:
+    """The provider that the settings name; None where payouts wait for batches."""
+    if not settings.payout_webhook_url:
+        return None
+    methods = frozenset(each.strip() for each in settings.payout_webhook_methods.split(",") if each.strip())
+    return WebhookProvider(settings.payout_webhook_url, settings.payout_webhook_secret.get_secret_value(), methods)

@@ -52,7 +52,7 @@ class Stall:
         """Returns when the service knows that its broker is away, or is back."""
 
         async def known() -> bool:
-            return bool(self.attribution.service._stream._client.is_connected)
+            return bool(self.attribution.service.stream._client.is_connected)
 
         await becomes(known, connected)
 

@@ -293,7 +293,7 @@ class Caller:
 
     async def token(self, participant_id: str, clicked_at: datetime, share_percent: str = "") -> str:
         """The token of a click at that time on a fresh link of a participant."""
-        key = derive_key(self.running.service._settings.secret, "click-token")
+        key = derive_key(self.running.service.settings.secret, "click-token")
         link = await self.link(participant_id, share_percent)
         return sign(key, ClickToken(self.program_id, link.link_id, new_id(), clicked_at))
 
@@ -310,7 +310,7 @@ class Caller:
         """Returns when so many clicks are in the database."""
         async with asyncio.timeout(TIMEOUT):
             while True:
-                async with self.running.service._database.transaction() as conn:
+                async with self.running.service.database.transaction() as conn:
                     values = {"program_id": self.program_id}
                     found = await conn.execute(
                         text("SELECT count(*) FROM click WHERE program_id = :program_id"), values
@@ -321,14 +321,14 @@ class Caller:
 
     async def unpublished(self) -> int:
         """How many messages the outbox has still to send."""
-        async with self.running.service._database.transaction() as conn:
+        async with self.running.service.database.transaction() as conn:
             found = await conn.execute(text("SELECT count(*) FROM outbox WHERE publish_time IS NULL"))
             return int(found.scalar_one())
 
     async def messages(self) -> list[list[events_pb2.ConversionEvent]]:
         """All events that the outbox ever held of this program, in order, by message; each message is of one
         program."""
-        async with self.running.service._database.transaction() as conn:
+        async with self.running.service.database.transaction() as conn:
             rows = await conn.execute(text("SELECT payload FROM outbox ORDER BY outbox_id"))
             batches = [events_pb2.ConversionEventBatch.FromString(bytes(row.payload)) for row in rows]
         assert all(1 <= len(each.events) <= 1_000 for each in batches)

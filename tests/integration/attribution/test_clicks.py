@@ -79,7 +79,7 @@ async def test_a_click_is_stored_without_personal_data(
 async def test_the_stream_never_carries_personal_data(
     attribution: Running, shop: Shop, clicks: click_pb2_grpc.ClickServiceStub, clock: ManualClock
 ) -> None:
-    stream = attribution.service._stream
+    stream = attribution.service.stream
     subscription = await stream._client.subscribe("upline.clicks")
     unknown = click_pb2.Click.FromString(
         shop.click(clock.now(), ip_address="203.0.113.7", user_agent="Firefox").SerializeToString()

@@ -255,8 +255,8 @@ class OtherRedirect:
             "secure_cookie": True,
             **settings,
         }
-        clock: ManualClock = attribution.service._clock
-        links = LinkCache(database or attribution.service._database)
+        clock: ManualClock = attribution.service.clock
+        links = LinkCache(database or attribution.service.database)
         deps = ClickDeps(clock, links, Intake(publish), Sealer(KEY), KEY)
         self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps)
 

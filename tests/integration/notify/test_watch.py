@@ -194,7 +194,7 @@ async def test_a_look_is_planned_for_what_it_looks_for(servers: Servers, new_pro
 
 async def test_who_leaves_is_forgotten(notify: Running, new_program_id: NewProgram) -> None:
     program = new_program_id("gone")
-    watches: Watches = notify.service._watches
+    watches: Watches = notify.service.watches
     before = watches.count
     async with watching(notify, program, "maria"), watching(notify, program, "olga"):
         assert watches.count == before + 2

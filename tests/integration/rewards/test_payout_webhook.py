@@ -83,6 +83,7 @@ async def hooked(
     yield Running(service, channel)
     clock.set(before)
     await channel.close()
+    await service.leave()
     await service.stop()
 
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 import pytest
 from pydantic import SecretStr
 
-from chassis import process
+from chassis import tasks
 from chassis.server import Probe, Server
 from chassis.settings import ServiceSettings
+from chassis.tasks import run_all
 
 PATIENCE_SECONDS = 15.0
 
@@ -37,12 +38,12 @@ async def _end_within(work: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "CANCEL_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "CANCEL_AGAIN_SECONDS", 0.01)
 
 
 async def test_a_lost_cancellation_is_repeated() -> None:
     lost: list[str] = []
-    work = asyncio.create_task(process.run_all(_lose_one_cancellation(lost), _sleep_for_ever()))
+    work = asyncio.create_task(run_all(_lose_one_cancellation(lost), _sleep_for_ever()))
     await asyncio.sleep(0.01)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -53,13 +54,13 @@ async def test_a_lost_cancellation_is_repeated() -> None:
 async def test_a_failure_ends_the_others_and_is_told() -> None:
     lost: list[str] = []
     with pytest.raises(ValueError, match="cannot go on"):
-        await _end_within(lambda: process.run_all(_lose_one_cancellation(lost), _fail()))
+        await _end_within(lambda: run_all(_lose_one_cancellation(lost), _fail()))
     assert lost == ["lost"]
 
 
 async def test_groups_within_groups_stop() -> None:
     lost: list[str] = []
-    work = asyncio.create_task(process.run_all(process.run_all(_lose_one_cancellation(lost)), _sleep_for_ever()))
+    work = asyncio.create_task(run_all(run_all(_lose_one_cancellation(lost)), _sleep_for_ever()))
     await asyncio.sleep(0.01)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -69,7 +70,7 @@ async def test_groups_within_groups_stop() -> None:
 
 @pytest.mark.parametrize("gap", range(6))
 async def test_a_relay_that_is_woken_and_stopped_at_once_stops(gap: int) -> None:
-    """What `asyncio.wait_for` gets wrong before Python 3.12, at each distance between the two."""
+    """`asyncio.wait_for` gets it wrong before Python 3.12, at some distances between the two."""
     wake = asyncio.Event()
 
     async def relay() -> None:
@@ -79,7 +80,7 @@ async def test_a_relay_that_is_woken_and_stopped_at_once_stops(gap: int) -> None
             finally:
                 wake.clear()
 
-    work = asyncio.create_task(process.run_all(relay()))
+    work = asyncio.create_task(run_all(relay()))
     await asyncio.sleep(0.01)
     wake.set()
     for _ in range(gap):
@@ -109,7 +110,7 @@ async def test_a_server_whose_probe_loses_a_cancellation_stops(which: str) -> No
         database_url="postgresql://nobody@127.0.0.1:1/none", nats_url="", secret=SecretStr("s" * 32)
     )
     server = Server(settings, [database], broker)
-    work = asyncio.create_task(process.run_all(server.run(), _sleep_for_ever()))
+    work = asyncio.create_task(run_all(server.run(), _sleep_for_ever()))
     await asyncio.sleep(0.01)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):

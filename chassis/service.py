@@ -1,0 +1,104 @@
+"""The composition root of a service: what all have in common, and the one lifecycle of their processes.
+
+1. `start` opens the database and the connection to the broker, composes the service, and begins to answer.
+2. `run` does the work of the process until it is cancelled.
+3. `leave` lets nobody connect any more, and sends callers away who would stay.
+4. `stop` lets calls in flight end, and closes whatever was opened, the last first.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+from chassis import telemetry
+from chassis.clock import Clock
+from chassis.database import Database
+from chassis.migrate import assert_migrated
+from chassis.pages import Pager
+from chassis.secrets import derive_key
+from chassis.server import Probe, Server
+from chassis.settings import ServiceSettings
+from chassis.stream import Stream
+from chassis.tasks import run_all
+from chassis.topology import StreamSpec
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+class Service(ABC, Generic[Settings]):
+    """One process of a service; any number of them may run.
+
+    A composition root says in `compose` what its service is made of.
+    """
+
+    name: ClassVar[str]
+    streams: ClassVar[tuple[StreamSpec, ...]]
+    """The streams that it publishes on or reads; they are made where they are missing."""
+    tried_streams: ClassVar[tuple[StreamSpec, ...]] = ()
+    """Those of which readiness tries whether they store what is published."""
+
+    database: Database
+    stream: Stream
+    server: Server
+    pager: Pager
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._work: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._farewells: list[Callable[[], None]] = []
+        self._opened = AsyncExitStack()
+
+    @abstractmethod
+    async def compose(self) -> None:
+        """Puts the service together, and says what to serve, to do, to send away and to close."""
+
+    def on_run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Makes `work` a part of `run`."""
+        self._work.append(work)
+
+    def on_leave(self, farewell: Callable[[], None]) -> None:
+        """Makes `farewell` a part of `leave`."""
+        self._farewells.append(farewell)
+
+    def on_stop(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Makes `close` a part of `stop`, before whatever was opened earlier is closed."""
+        self._opened.push_async_callback(close)
+
+    async def start(self) -> None:
+        """Looks for the broker, composes the service and begins to answer."""
+        telemetry.configure(self.settings, self.name)
+        self.database = Database(self.settings.database_url, self.name)
+        self.on_stop(self.database.close)
+        self.stream = await Stream.open(
+            self.settings.nats_url, f"upline-{self.name}", self.settings.nats_monitor_url, self.streams
+        )
+        self.on_stop(self.stream.close)
+        self.pager = Pager(derive_key(self.settings.secret, "page-token"))
+        self.server = Server(
+            self.settings,
+            [
+                Probe("database", self.database.ready),
+                Probe("migrations", partial(assert_migrated, self.database, self.name)),
+            ],
+            Probe("broker", partial(self.stream.ready, self.tried_streams)),
+        )
+        await self.compose()
+        await self.server.start()
+
+    async def run(self) -> None:
+        """Answers, and works, until cancelled; raises if it cannot go on."""
+        await run_all(self.server.run(), *(work() for work in self._work))
+
+    async def leave(self) -> None:
+        """Takes no more connections, and sends callers away who would stay; all others are served as ever."""
+        await self.server.leave()
+        for farewell in self._farewells:
+            farewell()
+
+    async def stop(self) -> None:
+        """Lets calls in flight end, and closes whatever was opened, the last first."""
+        await self.server.stop()
+        await self._opened.aclose()
