@@ -13,7 +13,7 @@ from chassis.embedded.state import StateDirectory, running_stack
 from cli.client import Addresses, Client
 from cli.errors import USAGE, CommandFailed
 from cli.output import err
-from cli.stack.layout import SERVICES, External, ephemeral
+from cli.stack.layout import SERVICES, ExternalServers, ephemeral
 
 if TYPE_CHECKING:
     from cli.stack.supervisor import Stack
@@ -22,17 +22,17 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class StackChoice:
     """What the caller said of where the services are."""
 
     state: Path
     targets: tuple[str, ...] = ()
 
 
-def named(where: Where) -> Addresses | None:
+def named_addresses(choice: StackChoice) -> Addresses | None:
     """The addresses given by `--target` or `UPLINE_*_ADDR`; None if none was. Raises CommandFailed if only some were."""
     given = {name: os.environ.get(f"UPLINE_{name.upper()}_ADDR", "") for name in SERVICES}
-    for target in where.targets:
+    for target in choice.targets:
         name, _, address = target.partition("=")
         if name not in SERVICES or ":" not in address:
             raise CommandFailed(f"--target {target}: expected attribution|rewards|notify=HOST:PORT", USAGE)
@@ -47,33 +47,33 @@ def named(where: Where) -> Addresses | None:
 
 
 @contextmanager
-def services(where: Where) -> Iterator[Addresses]:
+def open_services(choice: StackChoice) -> Iterator[Addresses]:
     """Addresses that answer for as long as the context lasts."""
-    if addresses := named(where):
+    if addresses := named_addresses(choice):
         yield addresses
         return
-    if running := running_stack(where.state):
+    if running := running_stack(choice.state):
         yield Addresses(**running["services"])
         return
-    with embedded(where.state) as stack:
+    with start_embedded(choice.state) as stack:
         yield Addresses(**stack.layout.addresses())
 
 
 @contextmanager
-def database(where: Where) -> Iterator[str]:
+def open_database(choice: StackChoice) -> Iterator[str]:
     """The URL of the database as its owner, for what operators do beneath the services; it answers for as long as the context lasts."""
-    with servers(where) as (url, _nats_url):
+    with open_servers(choice) as (url, _nats_url):
         yield url
 
 
 @contextmanager
-def servers(where: Where) -> Iterator[tuple[str, str]]:
+def open_servers(choice: StackChoice) -> Iterator[tuple[str, str]]:
     """As `database`, and the URL of the broker beside it; that one is empty where nobody named it."""
-    external = External.from_environment()
+    external = ExternalServers.from_environment()
     if external.database_url:
         yield external.database_url, external.nats_url
-    elif (running := running_stack(where.state)) and running.get("postgres_port"):
-        secrets = json.loads((where.state / "secrets.json").read_text())
+    elif (running := running_stack(choice.state)) and running.get("postgres_port"):
+        secrets = json.loads((choice.state / "secrets.json").read_text())
         port = running.get("nats_port")
         yield (
             f"postgresql://upline:{secrets['database_password']}@127.0.0.1:{running['postgres_port']}/upline",
@@ -81,19 +81,19 @@ def servers(where: Where) -> Iterator[tuple[str, str]]:
         )
     elif running:
         raise CommandFailed(
-            f"the stack on {where.state} uses a database elsewhere: set UPLINE_DATABASE_URL to it", USAGE
+            f"the stack on {choice.state} uses a database elsewhere: set UPLINE_DATABASE_URL to it", USAGE
         )
     else:
-        with embedded(where.state) as stack:
+        with start_embedded(choice.state) as stack:
             yield stack.servers()
 
 
 @contextmanager
-def embedded(state_path: Path) -> "Iterator[Stack]":
+def start_embedded(state_path: Path) -> "Iterator[Stack]":
     """A quiet stack of one's own on free ports."""
     from cli.stack.supervisor import Stack  # and the migrations with it: most commands need neither
 
-    if External.from_environment().database_url:
+    if ExternalServers.from_environment().database_url:
         # A command that reads would migrate that database, change its passwords and run a second stack beside the real one.
         raise CommandFailed(
             f"no stack runs on {state_path}, and UPLINE_DATABASE_URL names a database of another one: say where its services"
@@ -108,7 +108,7 @@ def embedded(state_path: Path) -> "Iterator[Stack]":
             markup=False,
         )
         with err.status("starting the stack") as status:
-            stack = Stack(state, ephemeral(External()), status.update)
+            stack = Stack(state, ephemeral(ExternalServers()), status.update)
             stack.start()
         try:
             yield stack
@@ -118,12 +118,12 @@ def embedded(state_path: Path) -> "Iterator[Stack]":
         state.close()
 
 
-def call(where: Where, work: Callable[[Client], Awaitable[Result]]) -> Result:
+def run_with_client(choice: StackChoice, work: Callable[[Client], Awaitable[Result]]) -> Result:
     """Runs `work` with a client of the services."""
-    with services(where) as addresses:
-        return asyncio.run(_with_client(addresses, work))
+    with open_services(choice) as addresses:
+        return asyncio.run(_run(addresses, work))
 
 
-async def _with_client(addresses: Addresses, work: Callable[[Client], Awaitable[Result]]) -> Result:
+async def _run(addresses: Addresses, work: Callable[[Client], Awaitable[Result]]) -> Result:
     async with Client(addresses) as client:
         return await work(client)

@@ -32,14 +32,14 @@ _TYPES: dict[str, type[ProtoMessage]] = {
 """What the messages of each subject hold."""
 
 
-class Kept(NamedTuple):
+class ServiceLetter(NamedTuple):
     """A dead letter and where it is kept."""
 
     service: str
     letters: DeadLetters
     letter: DeadLetter
 
-    def told(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Everything but what the message says."""
         return {
             "service": self.service,
@@ -65,39 +65,39 @@ class Kept(NamedTuple):
 
 
 @asynccontextmanager
-async def kept(database_url: str) -> AsyncIterator[list[Kept]]:
+async def open_letters(database_url: str) -> AsyncIterator[list[ServiceLetter]]:
     """The dead letters of all services, the oldest of each first, for as long as the context lasts."""
     databases = {service: Database(database_url, service) for service in SERVICES}
     try:
-        found: list[Kept] = []
+        found: list[ServiceLetter] = []
         for service, database in databases.items():
             letters = DeadLetters(database)
-            found += [Kept(service, letters, each) for each in await letters.parked()]
+            found += [ServiceLetter(service, letters, each) for each in await letters.parked()]
         yield found
     finally:
         for database in databases.values():
             await database.close()
 
 
-def named(found: Sequence[Kept], messages: Sequence[str]) -> list[Kept]:
+def select_letters(found: Sequence[ServiceLetter], messages: Sequence[str]) -> list[ServiceLetter]:
     """Those of these ids, in the order of the list. Raises CommandFailed for one that is not there."""
     if missing := set(messages) - {each.letter.message_id for each in found}:
         raise CommandFailed(f"no dead letter has the id {', '.join(sorted(missing))}")
     return [each for each in found if each.letter.message_id in messages]
 
 
-async def put_back(nats_url: str, wanted: Sequence[Kept]) -> list[str]:
+async def put_letters_back(nats_url: str, wanted: Sequence[ServiceLetter]) -> list[str]:
     """Puts messages into their streams again; the ids of those that nobody else put back meanwhile. Raises CommandFailed."""
-    async with _connected(nats_url) as stream:
+    async with _open_stream(nats_url) as stream:
         return [
             each.letter.message_id
             for each in wanted
-            if await each.letters.put_back(each.letter, _again(stream, each.letter))
+            if await each.letters.put_back(each.letter, _republish(stream, each.letter))
         ]
 
 
 @asynccontextmanager
-async def _connected(nats_url: str) -> AsyncIterator[Stream]:
+async def _open_stream(nats_url: str) -> AsyncIterator[Stream]:
     try:
         async with asyncio.timeout(BROKER_SECONDS):
             stream = await Stream.connect(nats_url, "upline-dead-letters")
@@ -111,7 +111,7 @@ async def _connected(nats_url: str) -> AsyncIterator[Stream]:
         await stream.close()
 
 
-def _again(stream: Stream, letter: DeadLetter) -> Callable[[], Any]:
+def _republish(stream: Stream, letter: DeadLetter) -> Callable[[], Any]:
     # Under its old id the broker would take it for the one that it had a few minutes ago, and drop it.
     kind = _TYPES.get(letter.subject)
     message = Message(letter.subject, str(new_id()), kind.DESCRIPTOR.full_name if kind else "", letter.payload)

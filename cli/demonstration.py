@@ -14,7 +14,7 @@ from cli.bundle.program import load
 from cli.client import CALL_SECONDS, Client
 from cli.output import out
 from cli.programs import apply_bundle, result_lines
-from cli.replay.data import made_up_sponsors, read_purchases
+from cli.replay.data import make_up_sponsors, read_purchases
 from cli.replay.result import print_result
 from cli.replay.run import replay_purchases
 from cli.replay.shipped import PROGRAM, PROGRAMS, PURCHASES
@@ -40,22 +40,24 @@ class Demonstration:
 
     async def run(self, *, with_purchases: bool) -> bool:
         """Plays everything; returns whether it ended as it should."""
-        again = await self._program()
-        await self._people(again)
-        await self._purchase(again)
-        await self._show()
-        return await self._replay() if with_purchases else (await read_audit(self._client, PROGRAM_ID)).balanced
+        again = await self._apply_program()
+        await self._enrol_people(again)
+        await self._buy(again)
+        await self._show_results()
+        return (
+            await self._replay_purchases() if with_purchases else (await read_audit(self._client, PROGRAM_ID)).balanced
+        )
 
-    async def _program(self) -> bool:
-        _step(
+    async def _apply_program(self) -> bool:
+        _print_title(
             "A program: cashback for the buyer, points for two levels above, a bonus for recommending (programs/uds.yaml)"
         )
         applied = await apply_bundle(self._client, load(PROGRAMS / "uds.yaml"))
         for line in result_lines(applied):
             out.print(f"  {line}", markup=False)
-        return await self._known("vera")
+        return await self._is_enrolled("vera")
 
-    async def _known(self, participant: str) -> bool:
+    async def _is_enrolled(self, participant: str) -> bool:
         request = participant_pb2.GetParticipantRequest(program_id=PROGRAM_ID, participant_id=participant)
         try:
             await self._client.participants.GetParticipant(request, timeout=CALL_SECONDS)
@@ -65,8 +67,8 @@ class Demonstration:
             raise
         return True
 
-    async def _people(self, again: bool) -> None:
-        _step("Three people: olga invites maria by a code, maria invites vera by a link")
+    async def _enrol_people(self, again: bool) -> None:
+        _print_title("Three people: olga invites maria by a code, maria invites vera by a link")
         if again:
             out.print("  they are here already, from an earlier run")
             return
@@ -82,7 +84,7 @@ class Demonstration:
                 timeout=CALL_SECONDS,
             )
         await self._enrol(participant_pb2.ParticipantDraft(participant_id="olga", attributes={"name": "Ольга"}))
-        code = await self._code("olga")
+        code = await self._make_code("olga")
         out.print(f"  olga's code is {code}")
         await self._enrol(
             participant_pb2.ParticipantDraft(
@@ -90,9 +92,9 @@ class Demonstration:
             )
         )
         out.print("  maria signed up with it")
-        link = await self._link("maria")
+        link = await self._make_link_and_share("maria")
         out.print(f"  maria's link is {link.url}", markup=False)
-        token = await self._click(link.link_id)
+        token = await self._follow_link(link.link_id)
         out.print(f"  vera followed it; her visit is a signed token of {len(token)} characters")
         await self._enrol(
             participant_pb2.ParticipantDraft(
@@ -102,7 +104,7 @@ class Demonstration:
         out.print("  vera signed up with it")
 
     async def _enrol(self, draft: participant_pb2.ParticipantDraft) -> None:
-        if await self._known(draft.participant_id):
+        if await self._is_enrolled(draft.participant_id):
             return  # an earlier run was interrupted after this one
         await self._client.participants.EnrollParticipant(
             participant_pb2.EnrollParticipantRequest(
@@ -111,7 +113,7 @@ class Demonstration:
             timeout=CALL_SECONDS,
         )
 
-    async def _code(self, participant: str) -> str:
+    async def _make_code(self, participant: str) -> str:
         request = link_pb2.CreateCodeRequest(
             request_id=f"demo-code-{participant}",
             program_id=PROGRAM_ID,
@@ -120,7 +122,7 @@ class Demonstration:
         )
         return str((await self._client.links.CreateCode(request, timeout=CALL_SECONDS)).code.code)
 
-    async def _link(self, participant: str) -> link_pb2.Link:
+    async def _make_link_and_share(self, participant: str) -> link_pb2.Link:
         answer = await self._client.links.CreateLink(
             link_pb2.CreateLinkRequest(
                 request_id=f"demo-link-{participant}",
@@ -145,15 +147,15 @@ class Demonstration:
         )
         return link
 
-    async def _click(self, link_id: str) -> str:
+    async def _follow_link(self, link_id: str) -> str:
         click = click_pb2.Click(program_id=PROGRAM_ID, link_id=link_id, visitor_id="demo-visitor")
         click.occurred_at.GetCurrentTime()
         answer = await self._client.clicks.RecordClick(click_pb2.RecordClickRequest(click=click), timeout=CALL_SECONDS)
         return str(answer.click_token)
 
-    async def _purchase(self, again: bool) -> None:
-        _step("vera buys coffee for 2 500.00 RUB")
-        if await self._recorded():
+    async def _buy(self, again: bool) -> None:
+        _print_title("vera buys coffee for 2 500.00 RUB")
+        if await self._order_is_recorded():
             out.print("  this order is recorded already; it is paid once, however often it is told")
         else:
             draft = conversion_pb2.ConversionDraft(
@@ -166,11 +168,11 @@ class Demonstration:
             await self._client.conversions.RecordConversion(
                 conversion_pb2.RecordConversionRequest(program_id=PROGRAM_ID, conversion=draft), timeout=CALL_SECONDS
             )
-            await self._until(self._paid, "the order was not paid")
+            await self._wait_until(self._everybody_is_paid, "the order was not paid")
             out.print(f"  recorded, paid to three people in {(time.monotonic() - began) * 1000:.0f} ms")
-        await self._until(self._told, "not everyone was told")
+        await self._wait_until(self._everybody_is_told, "not everyone was told")
 
-    async def _recorded(self) -> bool:
+    async def _order_is_recorded(self) -> bool:
         request = conversion_pb2.GetConversionRequest(program_id=PROGRAM_ID, conversion_id=ORDER)
         try:
             await self._client.conversions.GetConversion(request, timeout=CALL_SECONDS)
@@ -180,17 +182,17 @@ class Demonstration:
             raise
         return True
 
-    async def _paid(self) -> bool:
+    async def _everybody_is_paid(self) -> bool:
         page = await self._client.rewards.ListRewards(
             reward_pb2.ListRewardsRequest(program_id=PROGRAM_ID, conversion_id=ORDER), timeout=CALL_SECONDS
         )
         return len(page.rewards) == len(PEOPLE)
 
-    async def _told(self) -> bool:
+    async def _everybody_is_told(self) -> bool:
         inboxes = [await read_inbox(self._client, PROGRAM_ID, each, 100) for each in PEOPLE]
         return all(any(entry.conversion_id == ORDER for entry in entries) for entries in inboxes)
 
-    async def _until(self, done: Callable[[], Awaitable[bool]], otherwise: str) -> None:
+    async def _wait_until(self, done: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
         while not await done():
             if time.monotonic() > deadline:
@@ -199,30 +201,32 @@ class Demonstration:
                 )
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _show(self) -> None:
-        _step("Who invited whom")
+    async def _show_results(self) -> None:
+        _print_title("Who invited whom")
         out.print(draw_tree("olga", *(await read_tree(self._client, PROGRAM_ID, "olga", 0, 100))[:2]))
-        _step("Wallets: maria never bought anything, and earns")
+        _print_title("Wallets: maria never bought anything, and earns")
         wallets: dict[str, wallet_pb2.GetWalletResponse] = {}
         for participant in PEOPLE:
             wallets[participant], _none = await read_wallet(self._client, PROGRAM_ID, participant)
         print_balances(wallets)
         for participant, language in (("olga", "in Russian"), ("maria", "in English")):
-            _step(f"What {participant} was told, {language}")
+            _print_title(f"What {participant} was told, {language}")
             for entry in reversed(await read_inbox(self._client, PROGRAM_ID, participant, 20)):
                 print_entry(entry, "  ")
-        _step(f"Why: every rule and level of {ORDER}")
+        _print_title(f"Why: every rule and level of {ORDER}")
         print_explanation(await read_explanation(self._client, PROGRAM_ID, ORDER, "en"))
 
-    async def _replay(self) -> bool:
+    async def _replay_purchases(self) -> bool:
         purchases = read_purchases(PURCHASES)
-        _step(f"{len(purchases)} real purchases through three levels, 5 %, 2 % and 1 % (programs/three-levels.yaml)")
-        result = await replay_purchases(self._client, load(PROGRAM), made_up_sponsors(purchases), purchases)
+        _print_title(
+            f"{len(purchases)} real purchases through three levels, 5 %, 2 % and 1 % (programs/three-levels.yaml)"
+        )
+        result = await replay_purchases(self._client, load(PROGRAM), make_up_sponsors(purchases), purchases)
         if not result["recorded_now"]:
             out.print("everything was recorded by an earlier run; nothing was paid twice")
         print_result(result)
         return bool(result["ledger_balanced"]) and result["orders"] == len(purchases)
 
 
-def _step(title: str) -> None:
+def _print_title(title: str) -> None:
     out.print(f"\n{title}", style="bold", markup=False)

@@ -40,7 +40,7 @@ EXPECTED = (
 def describe(error: BaseException) -> tuple[list[str], int]:
     """Lines to print and the exit code."""
     if isinstance(error, grpc.RpcError):
-        return _call(error)
+        return _describe_call(error)
     if isinstance(error, CommandFailed):
         return [str(error)], error.code
     if isinstance(error, UplineError):  # of a command that decides by itself, beneath the services
@@ -50,10 +50,10 @@ def describe(error: BaseException) -> tuple[list[str], int]:
         return [*str(error).splitlines(), f"{count} mistake{'s' * (count > 1)}; {error.outcome}"], REFUSED
     if isinstance(error, OperationalError):
         return [f"the database does not answer: {str(error.orig).strip()}"], NOT_REACHED
-    return [_of_file(error) or str(error)], REFUSED
+    return [_file_fault(error) or str(error)], REFUSED
 
 
-def _of_file(error: BaseException) -> str:
+def _file_fault(error: BaseException) -> str:
     """The fault of a file; empty where no file is at fault."""
     return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else ""
 
@@ -69,17 +69,17 @@ def violations(error: Any) -> list[tuple[str, str]]:
     return found
 
 
-def untold(error: Any) -> int:
+def untold_count(error: Any) -> int:
     """How many more fields are at fault than the service told, which tells the first only."""
-    return max(0, int(_info(error).metadata.get("violation_count", 0)) - len(violations(error)))
+    return max(0, int(_error_info(error).metadata.get("violation_count", 0)) - len(violations(error)))
 
 
 def reason_of(error: Any) -> str:
     """The error's reason, as `ErrorInfo` states it; the code's name where it states none."""
-    return _info(error).reason or str(error.code().name)
+    return _error_info(error).reason or str(error.code().name)
 
 
-def _info(error: Any) -> error_details_pb2.ErrorInfo:
+def _error_info(error: Any) -> error_details_pb2.ErrorInfo:
     """The error's ErrorInfo, which is for programs; empty if it has none."""
     info = error_details_pb2.ErrorInfo()
     status = rpc_status.from_call(error)
@@ -89,7 +89,7 @@ def _info(error: Any) -> error_details_pb2.ErrorInfo:
     return info
 
 
-def _call(error: grpc.RpcError) -> tuple[list[str], int]:
+def _describe_call(error: grpc.RpcError) -> tuple[list[str], int]:
     code, details = error.code(), error.details()
     if code is grpc.StatusCode.UNAVAILABLE:
         return [
@@ -101,5 +101,5 @@ def _call(error: grpc.RpcError) -> tuple[list[str], int]:
     fields = violations(error)
     if not fields:
         return [f"{code.name}: {details}"], REFUSED
-    rest = [f"  and {more:,} more"] if (more := untold(error)) else []
+    rest = [f"  and {more:,} more"] if (more := untold_count(error)) else []
     return [f"{code.name}:", *(f"  {path}: {why}" for path, why in fields), *rest], REFUSED

@@ -28,7 +28,7 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def amount(minor: int, digits: int, asset: str) -> str:
+def format_amount(minor: int, digits: int, asset: str) -> str:
     """`1 234.50 points`: minor units as whole ones, grouped by thousands."""
     sign, rest = "-" if minor < 0 else "", abs(minor)
     whole, part = divmod(rest, 10**digits)
@@ -36,14 +36,14 @@ def amount(minor: int, digits: int, asset: str) -> str:
     return f"{sign}{whole:,}{decimals} {asset}".replace(",", " ")
 
 
-def moment(value: Timestamp) -> str:
+def format_time(value: Timestamp) -> str:
     """A time for people, UTC to the second; empty for none."""
     if not value.ByteSize():
         return ""
     return value.ToDatetime(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+def make_table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table without a frame."""
     made = Table(
         title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
@@ -70,7 +70,7 @@ def begin_when_counted(bars: Progress, title: str) -> Callable[[int], Callable[[
     return begin
 
 
-def progress() -> Progress:
+def make_progress() -> Progress:
     """Bars on stderr; none where stderr is not a terminal."""
     return Progress(
         TextColumn("{task.description:<22}"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class PlanCheck:
     """The cost and the warnings of a policy and a plan that are not applied yet."""
 
     warnings: tuple[plan_pb2.PlanWarning, ...] = ()
@@ -24,16 +24,16 @@ class Checked:
     """Decimal places of the assets."""
 
 
-def check_plan(bundle: Bundle) -> Checked:
+def check_plan(bundle: Bundle) -> PlanCheck:
     """Reads the plan as the service does. Raises BundleError with every mistake and its line."""
     if bundle.plan is None:
-        return Checked(policy_warnings(bundle.program))
+        return PlanCheck(policy_warnings(bundle.program))
     from services.rewards.wire.warnings import warning_messages, worst_case_messages  # with everything that decides
 
-    plan = _read(bundle, bundle.plan)
+    plan = _read_plan(bundle, bundle.plan)
     digits = {each.code: each.digits for each in plan.assets}
     warnings = (*policy_warnings(bundle.program), *warning_messages(plan))
-    return Checked(warnings, tuple(worst_case_messages(plan)), digits)
+    return PlanCheck(warnings, tuple(worst_case_messages(plan)), digits)
 
 
 def policy_warnings(program: program_pb2.Program) -> tuple[plan_pb2.PlanWarning, ...]:
@@ -51,7 +51,7 @@ def policy_warnings(program: program_pb2.Program) -> tuple[plan_pb2.PlanWarning,
     )
 
 
-def _read(bundle: Bundle, message: plan_pb2.Plan) -> "Plan":
+def _read_plan(bundle: Bundle, message: plan_pb2.Plan) -> "Plan":
     from services.rewards.wire.plans import read_plan
 
     try:
@@ -65,17 +65,19 @@ def warning_lines(bundle: Bundle, warnings: tuple[plan_pb2.PlanWarning, ...]) ->
     """Warnings with their places, as mistakes are told."""
     lines = []
     for each in warnings:
-        place = nearest(bundle.places, each.field)
-        lines.append(f"{bundle.file}:{place.line}:{place.column}: warning: {each.message} [{each.code}]")
+        position = nearest(bundle.positions, each.field)
+        lines.append(f"{bundle.file}:{position.line}:{position.column}: warning: {each.message} [{each.code}]")
     return lines
 
 
-def cost_lines(checked: Checked) -> list[str]:
+def cost_lines(plan_check: PlanCheck) -> list[str]:
     """What each event costs at most."""
-    return [f"{each.event_type}: at most {_cost(each, checked.digits or {})}" for each in checked.worst_cases]
+    return [
+        f"{each.event_type}: at most {_cost_text(each, plan_check.digits or {})}" for each in plan_check.worst_cases
+    ]
 
 
-def _cost(case: plan_pb2.WorstCase, digits: dict[str, int]) -> str:
+def _cost_text(case: plan_pb2.WorstCase, digits: dict[str, int]) -> str:
     from services.rewards.domain.explain.numbers import minor_text
 
     parts = [f"{case.order_percent} % of the order"] if case.order_percent != "0" else []

@@ -12,13 +12,13 @@ from upline.rewards.v1 import plan_pb2
 from cli.bundle.problems import BundleError
 from cli.bundle.program import Bundle
 from cli.client import CALL_SECONDS, Client
-from cli.errors import untold, violations
+from cli.errors import untold_count, violations
 
 UPDATABLE = ("title", "policy", "allowed_hosts", "visitor_cookie")
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class ApplyResult:
     """What became of each part of the file: `created`, `updated`, `unchanged`, or empty where the file does not have it."""
 
     program_id: str
@@ -34,7 +34,7 @@ class Applied:
         return not {self.program, self.plan, self.texts} <= {"unchanged", ""}
 
 
-def result_lines(applied: Applied) -> list[str]:
+def result_lines(applied: ApplyResult) -> list[str]:
     """The result of an application, in lines for people."""
     lines = [f"program {applied.program_id}: {applied.program}"]
     if applied.plan:
@@ -46,27 +46,27 @@ def result_lines(applied: Applied) -> list[str]:
     return lines
 
 
-async def apply_bundle(client: Client, bundle: Bundle) -> Applied:
+async def apply_bundle(client: Client, bundle: Bundle) -> ApplyResult:
     """Applies a file; a second time changes nothing. Raises BundleError where a service refuses a field, with its line."""
     try:
         return await _apply(client, bundle)
     except grpc.RpcError as error:
-        problems = [bundle.problem(path, text) for path, text in violations(error) if _is_of_file(path)]
+        problems = [bundle.problem(path, text) for path, text in violations(error) if _is_in_file(path)]
         if problems:
             refused = BundleError(bundle.file, problems)
             refused.outcome = "the plan was not published; give the mended file again"
-            if more := untold(error):
+            if more := untold_count(error):
                 refused.outcome = f"{more:,} more are not told here; {refused.outcome}"
             raise refused from error
         raise
 
 
-def _is_of_file(path: str) -> bool:
+def _is_in_file(path: str) -> bool:
     # Requests name these fields as the file does, so a path of the one is a path of the other.
     return path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0] in ("program", "plan", "effective_time", "texts")
 
 
-async def _apply(client: Client, bundle: Bundle) -> Applied:
+async def _apply(client: Client, bundle: Bundle) -> ApplyResult:
     if bundle.plan is not None:
         # First, so that a plan that is refused leaves the rest untouched too.
         check = plan_pb2.ValidatePlanRequest(plan=bundle.plan, currency_code=bundle.program.currency_code)
@@ -74,11 +74,11 @@ async def _apply(client: Client, bundle: Bundle) -> Applied:
     program = await _apply_program(client, bundle.program)
     texts, texts_version = await _apply_texts(client, bundle)
     plan, plan_version = await _apply_plan(client, bundle)  # last, for it pays from then on
-    return Applied(bundle.program.program_id, program, plan, plan_version, texts, texts_version)
+    return ApplyResult(bundle.program.program_id, program, plan, plan_version, texts, texts_version)
 
 
 async def _apply_program(client: Client, wanted: program_pb2.Program) -> str:
-    found = await _found(client, wanted.program_id)
+    found = await _read_program(client, wanted.program_id)
     if found is not None and all(
         getattr(found, name) == getattr(wanted, name) for name in (*UPDATABLE, "currency_code")
     ):
@@ -92,7 +92,7 @@ async def _apply_program(client: Client, wanted: program_pb2.Program) -> str:
     return "updated" if found is not None else "created"
 
 
-async def _found(client: Client, program_id: str) -> program_pb2.Program | None:
+async def _read_program(client: Client, program_id: str) -> program_pb2.Program | None:
     try:
         answer = await client.programs.GetProgram(
             program_pb2.GetProgramRequest(program_id=program_id), timeout=CALL_SECONDS
@@ -108,7 +108,7 @@ async def _found(client: Client, program_id: str) -> program_pb2.Program | None:
 async def _apply_plan(client: Client, bundle: Bundle) -> tuple[str, int]:
     if bundle.plan is None:
         return "", 0
-    before = await newest_plan(client, bundle.program.program_id)
+    before = await read_newest_plan(client, bundle.program.program_id)
     answer = await client.plans.PublishPlan(
         plan_pb2.PublishPlanRequest(
             request_id=str(uuid4()),
@@ -125,7 +125,7 @@ async def _apply_plan(client: Client, bundle: Bundle) -> tuple[str, int]:
     return ("unchanged" if after == before.version else "updated"), after
 
 
-async def newest_plan(client: Client, program_id: str) -> plan_pb2.PlanVersion | None:
+async def read_newest_plan(client: Client, program_id: str) -> plan_pb2.PlanVersion | None:
     """The version published last, whether in force yet or not; None if there is none."""
     try:
         answer = await client.plans.ListPlans(
@@ -160,7 +160,7 @@ async def export_bundle(client: Client, program_id: str) -> Bundle:
     program = answer.program
     program.ClearField("create_time")
     program.ClearField("update_time")
-    plan = await newest_plan(client, program_id)
+    plan = await read_newest_plan(client, program_id)
     texts = await client.texts.GetTexts(notify_pb2.GetTextsRequest(program_id=program_id), timeout=CALL_SECONDS)
     return Bundle(
         program_id,

@@ -20,12 +20,12 @@ MANIFEST, END, PART = "manifest.json", "end.json", "database.dump."
 PART_BYTES = 8 * 1024 * 1024
 """A tar states the size of what follows, which nobody knows of a dump that is being made: so it comes in parts."""
 
-Moved = Callable[[int], None]
+CountBytes = Callable[[int], None]
 """Called with the number of bytes of the dump that were moved so far."""
 
 
-def write(
-    out: IO[bytes], manifest: dict[str, Any], dump: IO[bytes], succeeded: Callable[[], bool], moved: Moved
+def write_archive(
+    out: IO[bytes], manifest: dict[str, Any], dump: IO[bytes], succeeded: Callable[[], bool], count_bytes: CountBytes
 ) -> None:
     """Writes a backup. It gets its end only if whatever made the dump says, when it was read, that it succeeded."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
@@ -36,7 +36,7 @@ def write(
             _add(tar, f"{PART}{number:06}", part)
             digest.update(part)
             size += len(part)
-            moved(size)
+            count_bytes(size)
         if succeeded():
             _add(tar, END, json.dumps({"bytes": size, "sha256": digest.hexdigest()}).encode())
 

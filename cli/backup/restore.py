@@ -13,10 +13,10 @@ from psycopg import sql
 from chassis.migrate import is_known, migrate, role_name
 from cli.backup import totals
 from cli.backup.archive import Archive
-from cli.backup.place import Place
-from cli.backup.programs import Programs, find
-from cli.backup.take import fingerprint
-from cli.backup.telling import Tell
+from cli.backup.database import BackupDatabase
+from cli.backup.dump import fingerprint
+from cli.backup.stages import TellStage
+from cli.backup.tools import PostgresTools, find_tools
 from cli.backup.totals import Connection, Totals
 from cli.errors import CommandFailed
 from cli.stack.layout import SERVICES
@@ -31,7 +31,7 @@ OUTBOXES = ("attribution", "rewards")
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """The result of a restore."""
 
     moment: str
@@ -46,49 +46,51 @@ class Restored:
     warnings: list[str] = field(default_factory=list)
 
 
-def restore(place: Place, stream: IO[bytes], name: str, given: Path | None, tell: Tell) -> Restored:
+def restore_backup(
+    database: BackupDatabase, stream: IO[bytes], name: str, tools_folder: Path | None, tell: TellStage
+) -> RestoreResult:
     """Restores what `stream` holds. Raises CommandFailed, and leaves the database as empty as it was, if it cannot."""
     backup = Archive(stream, name)
     before = Totals(**backup.manifest["totals"])
     _refuse_newer(backup.manifest["revisions"])
-    with psycopg.connect(place.url, autocommit=True, connect_timeout=10) as conn:
-        programs = find(conn.info.server_version // 10_000, given)
+    with psycopg.connect(database.url, autocommit=True, connect_timeout=10) as conn:
+        tools = find_tools(conn.info.server_version // 10_000, tools_folder)
         _refuse_in_use(conn)
         _refuse_full(conn)
         _remove(conn)
         try:
-            _load(programs, place.url, backup, tell)
+            _load(tools, database.url, backup, tell)
             tell("comparing with what there was")
-            _refuse_differences("what was restored is not what there was", before.differences(totals.read(conn)))
+            _refuse_differences("what was restored is not what there was", before.differences(totals.read_totals(conn)))
         except BaseException:
             _remove(conn)
             raise
         tell("migrating")
-        lines = migrate(place.url, list(SERVICES), place.role_password)
-        changed = before.money_differences(Totals({}, totals.money(conn)))
+        lines = migrate(database.url, list(SERVICES), database.role_password)
+        changed = before.money_differences(Totals({}, totals.read_accounts(conn)))
         _refuse_differences("the migration changed what is on accounts", changed)
         tell("publishing what may not have been settled")
         again = {each: conn.execute(_PUBLISH_AGAIN.format(each).encode()).rowcount for each in OUTBOXES}
         tell("gathering statistics for the planner")
-        for schema, table in totals.tables_of(conn):
+        for schema, table in totals.list_tables(conn):
             conn.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
-    return Restored(
-        backup.manifest["moment"], len(before.tables), before.rows, lines, again, _warnings(backup.manifest, place)
+    return RestoreResult(
+        backup.manifest["moment"], len(before.tables), before.rows, lines, again, _warnings(backup.manifest, database)
     )
 
 
-def verify(stream: IO[bytes], name: str) -> None:
+def verify_backup(stream: IO[bytes], name: str) -> None:
     """Reads a backup to its end. Raises CommandFailed if it is damaged or not all there."""
     for _part in Archive(stream, name).dump():
         pass
 
 
-def _load(programs: Programs, url: str, backup: Archive, tell: Tell) -> None:
+def _load(tools: PostgresTools, url: str, backup: Archive, tell: TellStage) -> None:
     # In one transaction: whatever goes wrong, nothing is there.
     arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
     tell("restoring")
     with (
-        programs.running("pg_restore", url, *arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process,
+        tools.run("pg_restore", url, *arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process,
         closing(_input(process)) as target,
     ):
         size = 0
@@ -132,7 +134,7 @@ def _refuse_in_use(conn: Connection) -> None:
 def _refuse_full(conn: Connection) -> None:
     full = [
         f"{schema}.{table}"
-        for schema, table in totals.tables_of(conn)
+        for schema, table in totals.list_tables(conn)
         if table != "alembic_version" and _has_rows(conn, schema, table)
     ]
     if full:
@@ -151,12 +153,12 @@ def _has_rows(conn: Connection, schema: str, table: str) -> bool:
 
 def _remove(conn: Connection) -> None:
     """The services' schemas, of which it is known that nothing was there before this restore."""
-    for schema in totals.schemas(conn):
+    for schema in totals.existing_schemas(conn):
         conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
 
 
-def _warnings(manifest: dict[str, Any], place: Place) -> list[str]:
-    known: Iterable[str] = (manifest["secret_fingerprint"], fingerprint(place.secret))
+def _warnings(manifest: dict[str, Any], database: BackupDatabase) -> list[str]:
+    known: Iterable[str] = (manifest["secret_fingerprint"], fingerprint(database.secret))
     if all(known) and len(set(known)) > 1:
         return [
             "this installation has another secret than the one that was kept: click tokens out there count for nothing"

@@ -66,27 +66,27 @@ class Totals:
         ]
 
 
-def read(conn: Connection) -> Totals:
+def read_totals(conn: Connection) -> Totals:
     """The totals of everything the services keep, as the connection's transaction sees it."""
     conn.execute(_PREPARE)
     tables = {}
-    for schema, table in tables_of(conn):
+    for schema, table in list_tables(conn):
         row = conn.execute(_ROWS.format(schema=schema, table=table).encode()).fetchone()
         tables[f"{schema}.{table}"] = list(row or ())
-    return Totals(tables, money(conn))
+    return Totals(tables, read_accounts(conn))
 
 
-def money(conn: Connection) -> list[list[str]]:
+def read_accounts(conn: Connection) -> list[list[str]]:
     """The sum on each kind of account, by the transfers."""
     return [list(row) for row in conn.execute(_ACCOUNTS).fetchall()]
 
 
-def tables_of(conn: Connection) -> list[tuple[str, str]]:
+def list_tables(conn: Connection) -> list[tuple[str, str]]:
     """The tables that hold all the services keep, as (schema, table)."""
-    return [(schema, table) for schema, table in conn.execute(_TABLES, [schemas(conn)]).fetchall()]
+    return [(schema, table) for schema, table in conn.execute(_TABLES, [existing_schemas(conn)]).fetchall()]
 
 
-def schemas(conn: Connection) -> list[str]:
+def existing_schemas(conn: Connection) -> list[str]:
     """The services' schemas that exist."""
     rows = conn.execute("SELECT nspname::text FROM pg_namespace WHERE nspname = ANY (%s)", [list(SERVICES)]).fetchall()
     return [name for (name,) in rows]

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.bundle.names import FILE_NAMES, did_you_mean, enum_prefix, enum_values
-from cli.bundle.problems import Place, Problem
-from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, place
+from cli.bundle.problems import Position, Problem
+from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind, position_of
 from cli.bundle.spans import HINT, parse_span
 
 RANGES = {
@@ -41,11 +41,11 @@ class Decoder:
     """Decodes one file and keeps where each field stands."""
 
     problems: list[Problem] = field(default_factory=list)
-    places: dict[str, Place] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
 
     def entries(self, node: yaml.MappingNode, path: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
         """Key, key's node and value's node; a key that stands twice is a mistake and is left out the second time."""
-        seen: dict[str, Place] = {}
+        seen: dict[str, Position] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.note(key_node, path, "a key must be a word")
@@ -54,16 +54,16 @@ class Decoder:
             if key in seen:
                 self.note(key_node, joined(path, key), f"stands twice; first on line {seen[key].line}")
                 continue
-            seen[key] = place(key_node)
+            seen[key] = position_of(key_node)
             yield key, key_node, value_node
 
     def note(self, node: yaml.Node, path: str, text: str) -> None:
         """Notes a mistake."""
-        self.problems.append(Problem(place(node), path, text))
+        self.problems.append(Problem(position_of(node), path, text))
 
     def message(self, node: yaml.Node, target: Message, path: str, depth: int = 0) -> None:
         """Fills `target` from `node`."""
-        self.places.setdefault(path, place(node))
+        self.positions.setdefault(path, position_of(node))
         if depth > MAX_DEPTH:
             self.note(node, path, "nests too deep")
         elif isinstance(target, (Duration, Timestamp)):
@@ -94,7 +94,7 @@ class Decoder:
             else:
                 if oneof is not None:
                     chosen[oneof.name] = key
-                self.places[here] = place(key_node)
+                self.positions[here] = position_of(key_node)
                 self._field(value_node, target, known, here, depth)
 
     def _field(self, node: yaml.Node, target: Message, known: Any, path: str, depth: int) -> None:
@@ -116,7 +116,7 @@ class Decoder:
         items = getattr(target, known.name)
         for index, item in enumerate(node.value):
             here = f"{path}[{index}]"
-            self.places[here] = place(item)
+            self.positions[here] = position_of(item)
             if known.message_type is not None:
                 self.message(item, items.add(), here, depth + 1)
                 continue
@@ -136,7 +136,7 @@ class Decoder:
         entries = getattr(target, known.name)
         for key, key_node, value_node in self.entries(node, path):
             here = f"{path}[{key}]"
-            self.places[here] = place(key_node)
+            self.positions[here] = position_of(key_node)
             try:
                 typed_key = scalar(key_node, key_field)
             except WrongValueError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Position:
     """A place in a file; both numbers count from 1."""
 
     line: int
@@ -15,14 +15,14 @@ class Place:
 class Problem:
     """One mistake."""
 
-    place: Place
+    position: Position
     path: str
     """Of the field, such as `plan.rules[1].amount`; empty where the file as a whole is at fault."""
     text: str
 
     def described(self, file: str) -> str:
         """`file:line:column: path: text`, which editors and terminals can jump to."""
-        where = f"{file}:{self.place.line}:{self.place.column}: "
+        where = f"{file}:{self.position.line}:{self.position.column}: "
         return where + (f"{self.path}: {self.text}" if self.path else self.text)
 
 
@@ -33,5 +33,5 @@ class BundleError(Exception):
         self.file = file
         self.outcome = "nothing was changed"
         """What was done all the same."""
-        self.problems = sorted(problems, key=lambda each: each.place)
+        self.problems = sorted(problems, key=lambda each: each.position)
         super().__init__("\n".join(each.described(file) for each in self.problems))

@@ -14,9 +14,9 @@ from upline.rewards.v1.plan_pb2 import Plan
 from cli.bundle.decode import Decoder
 from cli.bundle.encode import plain
 from cli.bundle.names import did_you_mean
-from cli.bundle.problems import BundleError, Place, Problem
+from cli.bundle.problems import BundleError, Position, Problem
 from cli.bundle.rules import broken_rules
-from cli.bundle.source import parse, place
+from cli.bundle.source import parse, position_of
 
 SECTIONS: dict[str, type[Message]] = {
     "program": Program,
@@ -35,11 +35,11 @@ class Bundle:
     plan: Plan | None = None
     effective_time: Timestamp | None = None
     texts: ProgramTexts | None = None
-    places: dict[str, Place] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
 
     def problem(self, path: str, text: str) -> Problem:
         """A mistake at a field, or at the nearest thing around it that the file does have."""
-        return Problem(nearest(self.places, path), path, text)
+        return Problem(nearest(self.positions, path), path, text)
 
     def under(self, program_id: str) -> "Bundle":
         """The same program under another id."""
@@ -71,41 +71,41 @@ def decode(content: bytes, name: str) -> Bundle:
     for section, message in found.items():
         for path, text in broken_rules(message):
             whole = f"{section}.{path}" if path else section
-            if not _follows(whole, wrong, decoder.places):
-                decoder.problems.append(Problem(nearest(decoder.places, whole), whole, text))
+            if not _follows(whole, wrong, decoder.positions):
+                decoder.problems.append(Problem(nearest(decoder.positions, whole), whole, text))
     if decoder.problems:
         raise BundleError(name, decoder.problems)
-    return Bundle(name, places=decoder.places, **found)  # type: ignore[arg-type]
+    return Bundle(name, positions=decoder.positions, **found)  # type: ignore[arg-type]
 
 
-def _follows(path: str, wrong: set[str], places: dict[str, Place]) -> bool:
+def _follows(path: str, wrong: set[str], positions: dict[str, Position]) -> bool:
     """Whether a broken rule only follows from a mistake that is told already: there, inside it, or in a misspelt neighbour."""
     inside = (f"{path}.", f"{path}[")
     parent = path.rpartition(".")[0]
     return any(
-        each == path or each.startswith(inside) or (path not in places and each.rpartition(".")[0] == parent)
+        each == path or each.startswith(inside) or (path not in positions and each.rpartition(".")[0] == parent)
         for each in wrong
     )
 
 
 def _sections(root: yaml.MappingNode, decoder: Decoder) -> dict[str, Message]:
     found: dict[str, Message] = {}
-    decoder.places[""] = place(root)
+    decoder.positions[""] = position_of(root)
     for key, key_node, value_node in decoder.entries(root, ""):
         if key not in SECTIONS:
             decoder.note(key_node, key, f"unknown section{did_you_mean(key, SECTIONS)}")
             continue
         found[key] = SECTIONS[key]()
-        decoder.places[key] = place(key_node)
+        decoder.positions[key] = position_of(key_node)
         decoder.message(value_node, found[key], key)
     return found
 
 
-def nearest(places: dict[str, Place], path: str) -> Place:
+def nearest(positions: dict[str, Position], path: str) -> Position:
     """The place of a path, or of the closest one around it that is known."""
-    while path not in places and path:
+    while path not in positions and path:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
-    return places.get(path, Place(1, 1))
+    return positions.get(path, Position(1, 1))
 
 
 def encode(bundle: Bundle) -> str:

@@ -11,10 +11,10 @@ from cli.bundle.names import short_name
 
 def broken_rules(message: Message) -> list[tuple[str, str]]:
     """Path inside the message, and what the rule wants."""
-    return [_told(each, message.DESCRIPTOR) for each in protovalidate.collect_violations(message)]
+    return [_path_and_wish(each, message.DESCRIPTOR) for each in protovalidate.collect_violations(message)]
 
 
-def _told(violation: protovalidate.Violation, descriptor: Any) -> tuple[str, str]:
+def _path_and_wish(violation: protovalidate.Violation, descriptor: Any) -> tuple[str, str]:
     path, text = "", told(violation)
     here = descriptor
     for element in violation.proto.field.elements if violation.proto.field else ():

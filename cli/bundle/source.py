@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.bundle.problems import BundleError, Place, Problem
+from cli.bundle.problems import BundleError, Position, Problem
 
 STRING, INTEGER, FLOAT, BOOLEAN, NULL = (
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")
@@ -30,9 +30,9 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver(NULL, re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 
 
-def place(node: yaml.Node) -> Place:
+def position_of(node: yaml.Node) -> Position:
     """Where a node begins."""
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def read(file: Path, name: str) -> yaml.MappingNode:
@@ -63,13 +63,13 @@ def parse(content: bytes, name: str, otherwise: str = NO_PROGRAM) -> yaml.Mappin
         root = yaml.compose(content, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        where = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         text = ", ".join(part for part in (error.context, error.problem) if part)
         raise BundleError(name, [Problem(where, "", f"not valid YAML: {text}{_hint(text)}")]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BundleError(name, [Problem(Place(1, 1), "", f"not valid YAML: {error}")]) from error
+        raise BundleError(name, [Problem(Position(1, 1), "", f"not valid YAML: {error}")]) from error
     if not isinstance(root, yaml.MappingNode):
-        where = place(root) if root else Place(1, 1)
+        where = position_of(root) if root else Position(1, 1)
         raise BundleError(name, [Problem(where, "", otherwise)])
     return root
 

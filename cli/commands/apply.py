@@ -10,10 +10,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from cli.bundle.program import Bundle, encode, load
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
 from cli.output import print_json
-from cli.plan_check import Checked, check_plan, cost_lines, warning_lines
+from cli.plan_check import PlanCheck, check_plan, cost_lines, warning_lines
 from cli.programs import apply_bundle, export_bundle, result_lines
 
 
@@ -39,27 +39,27 @@ def apply(
     Examples: upline apply programs/uds.yaml; upline apply --check programs/uds.yaml; upline apply - < programs/uds.yaml
     """
     bundle = load(file)
-    checked = check_plan(bundle)
+    plan_check = check_plan(bundle)
     if check:
-        _tell_check(bundle, checked, as_json)
+        _tell_check(bundle, plan_check, as_json)
         return
-    applied = call(Where(state, tuple(target)), lambda client: apply_bundle(client, bundle))
+    result = run_with_client(StackChoice(state, tuple(target)), lambda client: apply_bundle(client, bundle))
     if as_json:
-        print_json({**asdict(applied), "changed": applied.changed, "warnings": _plain(checked.warnings)})
+        print_json({**asdict(result), "changed": result.changed, "warnings": _plain(plan_check.warnings)})
         return
-    for line in (*warning_lines(bundle, checked.warnings), *result_lines(applied)):
+    for line in (*warning_lines(bundle, plan_check.warnings), *result_lines(result)):
         print(line)
 
 
-def _tell_check(bundle: Bundle, checked: Checked, as_json: bool) -> None:
+def _tell_check(bundle: Bundle, plan_check: PlanCheck, as_json: bool) -> None:
     if as_json:
-        costs = _plain(checked.worst_cases)
-        warnings = _plain(checked.warnings)
+        costs = _plain(plan_check.worst_cases)
+        warnings = _plain(plan_check.warnings)
         print_json({"program_id": bundle.program.program_id, "valid": True, "warnings": warnings, "worst_cases": costs})
         return
-    for line in (*warning_lines(bundle, checked.warnings), *cost_lines(checked)):
+    for line in (*warning_lines(bundle, plan_check.warnings), *cost_lines(plan_check)):
         print(line)
-    count = len(checked.warnings)
+    count = len(plan_check.warnings)
     print(f"{bundle.file} is valid" + (f", with {count} warning{'s' * (count > 1)}" if count else ""))
 
 
@@ -77,7 +77,7 @@ def export(
 
     Example: upline export uds > uds.yaml
     """
-    bundle = call(Where(state, tuple(target)), lambda client: export_bundle(client, program))
+    bundle = run_with_client(StackChoice(state, tuple(target)), lambda client: export_bundle(client, program))
     if as_json:
         print_json({"file": encode(bundle)})
     else:

@@ -7,9 +7,9 @@ from upline.rewards.v1 import approval_pb2, reward_pb2, wallet_pb2
 
 from cli.bundle.encode import plain
 from cli.client import CALL_SECONDS, Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
-from cli.output import amount, err, moment, out, print_json, table
+from cli.output import err, format_amount, format_time, make_table, out, print_json
 
 approvals = typer.Typer(help="Rewards that wait for a person's word.", no_args_is_help=True, rich_markup_mode=None)
 Conversion = Annotated[
@@ -34,15 +34,15 @@ def list_(
 
     async def work(client: Client) -> tuple[approval_pb2.ListPendingApprovalsResponse, dict[str, int]]:
         page = await client.approvals.ListPendingApprovals(request, timeout=CALL_SECONDS)
-        return page, await digits_of(client, [reward for each in page.approvals for reward in each.rewards])
+        return page, await read_digits(client, [reward for each in page.approvals for reward in each.rewards])
 
-    page, digits = call(Where(state, tuple(target)), work)
+    page, digits = run_with_client(StackChoice(state, tuple(target)), work)
     if as_json:
         print_json(
             {"approvals": [plain(each, defaults=True) for each in page.approvals], "more": bool(page.next_page_token)}
         )
         return
-    show([reward for each in page.approvals for reward in each.rewards], digits)
+    show_rewards([reward for each in page.approvals for reward in each.rewards], digits)
     if page.next_page_token:
         err.print(f"… and more; --count shows more than {count}")
 
@@ -63,9 +63,9 @@ def approve(
 
     async def work(client: Client) -> tuple[list[reward_pb2.Reward], dict[str, int]]:
         rewards = list((await client.approvals.ApproveRewards(request, timeout=CALL_SECONDS)).rewards)
-        return rewards, await digits_of(client, rewards)
+        return rewards, await read_digits(client, rewards)
 
-    _tell(*call(Where(state, tuple(target)), work), as_json)
+    _tell(*run_with_client(StackChoice(state, tuple(target)), work), as_json)
 
 
 @approvals.command()
@@ -85,12 +85,12 @@ def reject(
 
     async def work(client: Client) -> tuple[list[reward_pb2.Reward], dict[str, int]]:
         rewards = list((await client.approvals.RejectRewards(request, timeout=CALL_SECONDS)).rewards)
-        return rewards, await digits_of(client, rewards)
+        return rewards, await read_digits(client, rewards)
 
-    _tell(*call(Where(state, tuple(target)), work), as_json)
+    _tell(*run_with_client(StackChoice(state, tuple(target)), work), as_json)
 
 
-async def digits_of(client: Client, rewards: list[reward_pb2.Reward]) -> dict[str, int]:
+async def read_digits(client: Client, rewards: list[reward_pb2.Reward]) -> dict[str, int]:
     """Decimal places of the assets of rewards of one program."""
     found: dict[str, int] = {}
     for each in rewards:
@@ -101,17 +101,17 @@ async def digits_of(client: Client, rewards: list[reward_pb2.Reward]) -> dict[st
     return found
 
 
-def show(rewards: list[reward_pb2.Reward], digits: dict[str, int]) -> None:
+def show_rewards(rewards: list[reward_pb2.Reward], digits: dict[str, int]) -> None:
     """A table of rewards."""
-    rows = table("", "conversion", "rule", "to", "amount", "state", "since", "why", right=("amount",))
+    rows = make_table("", "conversion", "rule", "to", "amount", "state", "since", "why", right=("amount",))
     for each in rewards:
         rows.add_row(
             each.conversion_id,
             each.rule_id,
             each.beneficiary_id,
-            amount(each.net_minor, digits.get(each.asset, 0), each.asset),
+            format_amount(each.net_minor, digits.get(each.asset, 0), each.asset),
             reward_pb2.RewardState.Name(each.state).removeprefix(_PREFIX).lower(),
-            moment(each.create_time),
+            format_time(each.create_time),
             each.rejection_reason,
         )
     out.print(rows)
@@ -121,4 +121,4 @@ def _tell(rewards: list[reward_pb2.Reward], digits: dict[str, int], as_json: boo
     if as_json:
         print_json({"rewards": [plain(each, defaults=True) for each in rewards]})
     else:
-        show(rewards, digits)
+        show_rewards(rewards, digits)

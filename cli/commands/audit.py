@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, State, Targets
 from cli.output import print_json
 from cli.views.audit import print_audit, read_audit
@@ -23,7 +23,7 @@ def audit(
 
     Examples: upline audit; upline audit uds --json
     """
-    found = call(Where(state, tuple(target)), lambda client: read_audit(client, program))
+    found = run_with_client(StackChoice(state, tuple(target)), lambda client: read_audit(client, program))
     if as_json:
         print_json(found)
     else:

@@ -38,19 +38,19 @@ def backup(
 
     Examples: upline backup monday.upline; upline backup - | age -r … > monday.upline.age
     """
-    from cli.backup.place import source
-    from cli.backup.take import take
-    from cli.backup.telling import telling
+    from cli.backup.database import open_source
+    from cli.backup.dump import write_backup
+    from cli.backup.stages import tell_stages
 
     if file == PIPE and (as_json or sys.stdout.isatty()):
         raise CommandFailed("a backup to stdout needs a pipe or a file behind it, and leaves no room for --json", USAGE)
-    with source(state) as place, telling("looking at the database") as tell:
+    with open_source(state) as database, tell_stages("looking at the database") as tell:
         pipe = sys.stdout.buffer if file == PIPE else None
-        taken = take(place, None if pipe else Path(file), pipe, programs, tell)
+        result = write_backup(database, None if pipe else Path(file), pipe, programs, tell)
     if as_json:
-        print_json({"file": file, **asdict(taken)})
+        print_json({"file": file, **asdict(result)})
     else:
-        line = f"kept {taken.rows} rows of {taken.tables} tables as of {taken.moment}, {taken.bytes / 1e6:.1f} MB"
+        line = f"kept {result.rows} rows of {result.tables} tables as of {result.moment}, {result.bytes / 1e6:.1f} MB"
         (err if pipe else out).print(line, markup=False)
 
 
@@ -70,20 +70,19 @@ def restore(
 
     Examples: upline restore monday.upline --state fresh; upline restore - < monday.upline
     """
-    from cli.backup.place import target
-    from cli.backup.restore import restore as run
-    from cli.backup.restore import verify
-    from cli.backup.telling import telling
+    from cli.backup.database import open_target
+    from cli.backup.restore import restore_backup, verify_backup
+    from cli.backup.stages import tell_stages
 
     if file != PIPE:
         with Path(file).open("rb") as stream:
-            verify(stream, file)  # before anything is started or changed
+            verify_backup(stream, file)  # before anything is started or changed
     with (
         Path(file).open("rb") if file != PIPE else sys.stdin.buffer as stream,
-        target(state) as place,
-        telling("looking at the database") as tell,
+        open_target(state) as database,
+        tell_stages("looking at the database") as tell,
     ):
-        restored = run(place, stream, file, programs, tell)
+        restored = restore_backup(database, stream, file, programs, tell)
     for line in restored.warnings:
         err.print(line, style="yellow", markup=False)
     if as_json:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import Where, database, servers
+from cli.connection import StackChoice, open_database, open_servers
 from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, Json, State
-from cli.output import out, print_json, table
+from cli.output import make_table, out, print_json
 
 if TYPE_CHECKING:
-    from cli.dead_letters import Kept
+    from cli.dead_letters import ServiceLetter
 
 SHOWN_ERROR_CHARACTERS = 200
 
@@ -29,22 +29,22 @@ def list_(state: State = DEFAULT_STATE, as_json: Json = False) -> None:
 
     Examples: upline dead-letters list; upline dead-letters list --json
     """
-    from cli.dead_letters import kept  # and the drivers of database and broker: most commands need neither
+    from cli.dead_letters import open_letters  # and the drivers of database and broker: most commands need neither
 
-    async def work(url: str) -> "list[Kept]":
-        async with kept(url) as found:
+    async def work(url: str) -> "list[ServiceLetter]":
+        async with open_letters(url) as found:
             return found
 
-    with database(Where(state)) as url:
-        told = [each.told() for each in asyncio.run(work(url))]
+    with open_database(StackChoice(state)) as url:
+        facts = [each.facts() for each in asyncio.run(work(url))]
     if as_json:
-        print_json({"dead_letters": told})
+        print_json({"dead_letters": facts})
         return
-    if not told:
+    if not facts:
         out.print("no dead letters")
         return
-    rows = table("", "since", "service", "message", "bytes", "why", right=("bytes",))
-    for each in told:
+    rows = make_table("", "since", "service", "message", "bytes", "why", right=("bytes",))
+    for each in facts:
         why = str(each["error"])[:SHOWN_ERROR_CHARACTERS]
         rows.add_row(each["park_time"], each["service"], each["message_id"], str(each["payload_bytes"]), why)
     out.print(rows)
@@ -60,19 +60,19 @@ def show(
 
     Example: upline dead-letters show 3c6a1f0b9d2e4a57
     """
-    from cli.dead_letters import kept, named
+    from cli.dead_letters import open_letters, select_letters
 
-    async def work(url: str) -> "Kept":
-        async with kept(url) as found:
-            return named(found, [message])[0]
+    async def work(url: str) -> "ServiceLetter":
+        async with open_letters(url) as found:
+            return select_letters(found, [message])[0]
 
-    with database(Where(state)) as url:
+    with open_database(StackChoice(state)) as url:
         found = asyncio.run(work(url))
-    told = found.told() | found.content()
+    facts = found.facts() | found.content()
     if as_json:
-        print_json(told)
+        print_json(facts)
         return
-    for name, value in told.items():
+    for name, value in facts.items():
         out.print(f"{name}: {value}", markup=False)
 
 
@@ -95,13 +95,13 @@ def requeue(
     """
     if bool(messages) == every:
         raise CommandFailed("name messages, or say --all", USAGE)
-    from cli.dead_letters import kept, named, put_back
+    from cli.dead_letters import open_letters, put_letters_back, select_letters
 
     async def work(url: str, nats_url: str) -> list[str]:
-        async with kept(url) as found:
-            return await put_back(nats_url, found if every else named(found, messages))
+        async with open_letters(url) as found:
+            return await put_letters_back(nats_url, found if every else select_letters(found, messages))
 
-    with servers(Where(state)) as (url, nats_url):
+    with open_servers(StackChoice(state)) as (url, nats_url):
         if not nats_url:
             raise CommandFailed("set UPLINE_NATS_URL to the broker of that database", USAGE)
         done = asyncio.run(work(url, nats_url))

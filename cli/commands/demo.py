@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.client import Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import Targets
 from cli.output import out
 
@@ -37,7 +37,7 @@ def demo(
     async def work(client: Client) -> bool:
         return await Demonstration(client).run(with_purchases=not quick)
 
-    well = call(Where(state, tuple(target)), work)
+    well = run_with_client(StackChoice(state, tuple(target)), work)
     took = timedelta(seconds=round(time.monotonic() - began))
     out.print(
         f"\nDone in {took}. Everything is kept in {state}; the same command finds it there."

@@ -6,9 +6,9 @@ import typer
 from upline.rewards.v1 import reward_pb2
 
 from cli.client import CALL_SECONDS, Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, Locale, ProgramId, State, Targets
-from cli.output import moment, out, print_json
+from cli.output import format_time, out, print_json
 from cli.views.explanation import print_derivation, print_explanation, read_explanation
 
 explain = typer.Typer(
@@ -31,7 +31,9 @@ def conversion(
 
     Examples: upline explain conversion uds order-1; upline explain conversion uds order-1 --locale ru
     """
-    answer = call(Where(state, tuple(target)), lambda client: read_explanation(client, program, conversion_id, locale))
+    answer = run_with_client(
+        StackChoice(state, tuple(target)), lambda client: read_explanation(client, program, conversion_id, locale)
+    )
     if as_json:
         print_json(answer)
     else:
@@ -63,14 +65,14 @@ def reward(
         answer: reward_pb2.ExplainRewardResponse = await client.rewards.ExplainReward(request, timeout=CALL_SECONDS)
         return answer
 
-    answer = call(Where(state, tuple(target)), work)
+    answer = run_with_client(StackChoice(state, tuple(target)), work)
     if as_json:
         print_json(answer)
         return
     print_derivation(answer.derivation)
     for each in answer.revisions:
         out.print(
-            f"{moment(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id or f'a refusal: {each.rejection_reason}'}",
+            f"{format_time(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id or f'a refusal: {each.rejection_reason}'}",
             markup=False,
         )
     if answer.revisions:

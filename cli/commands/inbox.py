@@ -8,7 +8,7 @@ from upline.notify.v1 import notify_pb2
 
 from cli.bundle.encode import plain
 from cli.client import Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
 from cli.output import err, out, print_json
 from cli.views.inbox import print_entry, read_inbox
@@ -47,7 +47,7 @@ def inbox(
                 err.print("watching; Ctrl-C ends", style="dim")
 
     with suppress(KeyboardInterrupt) if watch else nullcontext():  # Ctrl-C is how a watch ends
-        call(Where(state, tuple(target)), work)
+        run_with_client(StackChoice(state, tuple(target)), work)
 
 
 def _print(entry: notify_pb2.InboxEntry, as_json: bool) -> None:

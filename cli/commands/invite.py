@@ -8,9 +8,9 @@ from upline.attribution.v1 import link_pb2
 
 from cli.bundle.encode import plain
 from cli.client import CALL_SECONDS, LARGEST_PAGE, Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
-from cli.output import moment, out, print_json, table
+from cli.output import format_time, make_table, out, print_json
 
 
 def invite(
@@ -64,7 +64,7 @@ def invite(
         made: link_pb2.Code = (await client.links.CreateCode(code_request, timeout=CALL_SECONDS)).code
         return made
 
-    answer = call(Where(state, tuple(target)), work)
+    answer = run_with_client(StackChoice(state, tuple(target)), work)
     if as_json:
         print_json(answer)
     else:
@@ -82,7 +82,9 @@ def links(
 
     Example: upline links uds maria
     """
-    codes, made = call(Where(state, tuple(target)), lambda client: read(client, program, participant))
+    codes, made = run_with_client(
+        StackChoice(state, tuple(target)), lambda client: read_shares(client, program, participant)
+    )
     if as_json:
         print_json(
             {
@@ -91,15 +93,19 @@ def links(
             }
         )
         return
-    rows = table("", "code or link", "channel", "campaign", "to the friend", "since", right=("to the friend",))
+    rows = make_table("", "code or link", "channel", "campaign", "to the friend", "since", right=("to the friend",))
     for code in codes:
-        rows.add_row(code.code, code.channel, "", told(code.share_percent), moment(code.create_time))
+        rows.add_row(code.code, code.channel, "", share_text(code.share_percent), format_time(code.create_time))
     for link in made:
-        rows.add_row(link.url, link.channel, link.campaign, told(link.share_percent), moment(link.create_time))
+        rows.add_row(
+            link.url, link.channel, link.campaign, share_text(link.share_percent), format_time(link.create_time)
+        )
     out.print(rows)
 
 
-async def read(client: Client, program: str, participant: str) -> tuple[list[link_pb2.Code], list[link_pb2.Link]]:
+async def read_shares(
+    client: Client, program: str, participant: str
+) -> tuple[list[link_pb2.Code], list[link_pb2.Link]]:
     """All codes and links of a participant, in the order of creation."""
     codes: list[link_pb2.Code] = []
     ask = link_pb2.ListCodesRequest(program_id=program, participant_id=participant, page_size=LARGEST_PAGE)
@@ -119,6 +125,6 @@ async def read(client: Client, program: str, participant: str) -> tuple[list[lin
         ask_links.page_token = token
 
 
-def told(share_percent: str) -> str:
+def share_text(share_percent: str) -> str:
     """The share for people."""
     return f"{share_percent} %" if share_percent else "as planned"

@@ -6,9 +6,9 @@ import typer
 from upline.rewards.v1 import contest_pb2
 
 from cli.client import CALL_SECONDS, Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
-from cli.output import moment, out, print_json, table
+from cli.output import format_time, make_table, out, print_json
 
 
 def leaderboard(
@@ -27,23 +27,25 @@ def leaderboard(
 
     Examples: upline leaderboard golden-mines spring; upline leaderboard golden-mines spring --of vera --json
     """
-    board, place = call(Where(state, tuple(target)), lambda client: read(client, program, contest, participant, top))
+    board, place = run_with_client(
+        StackChoice(state, tuple(target)), lambda client: read_leaderboard(client, program, contest, participant, top)
+    )
     if as_json:
         from cli.bundle.encode import plain
 
-        told = plain(board, defaults=True)
-        print_json(told if place is None else told | {"of": participant, "place": plain(place, defaults=True)})
+        values = plain(board, defaults=True)
+        print_json(values if place is None else values | {"of": participant, "place": plain(place, defaults=True)})
         return
     name = contest_pb2.ContestState.Name(board.state).removeprefix("CONTEST_STATE_").lower()
-    rows = table(f"{contest} is {name}", "rank", "participant", "score", "since", right=("rank", "score"))
+    rows = make_table(f"{contest} is {name}", "rank", "participant", "score", "since", right=("rank", "score"))
     for each in board.standings:
-        rows.add_row(str(each.rank), each.participant_id, str(each.score), moment(each.reach_time))
+        rows.add_row(str(each.rank), each.participant_id, str(each.score), format_time(each.reach_time))
     out.print(rows)
     if place is not None:
-        out.print(sentence(participant, place))
+        out.print(standing_sentence(participant, place))
 
 
-async def read(client: Client, program: str, contest: str, participant: str, top: int) -> tuple[Any, Any]:
+async def read_leaderboard(client: Client, program: str, contest: str, participant: str, top: int) -> tuple[Any, Any]:
     """The ranking, and the participant's place if one is named."""
     board = await client.contests.GetLeaderboard(
         contest_pb2.GetLeaderboardRequest(program_id=program, contest_id=contest, page_size=top), timeout=CALL_SECONDS
@@ -54,7 +56,7 @@ async def read(client: Client, program: str, contest: str, participant: str, top
     return board, await client.contests.GetStanding(request, timeout=CALL_SECONDS)
 
 
-def sentence(participant: str, place: contest_pb2.GetStandingResponse) -> str:
+def standing_sentence(participant: str, place: contest_pb2.GetStandingResponse) -> str:
     """Where somebody stands, and what the next rank takes."""
     if not place.HasField("standing"):
         return f"{participant} is not ranked; {place.to_next_rank} more and he is, with {place.ranked_count} others"

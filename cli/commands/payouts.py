@@ -8,7 +8,7 @@ import typer
 from upline.rewards.v1 import payout_pb2
 
 from cli.client import CALL_SECONDS, Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
 from cli.output import err
 from cli.views.payouts import STATE_PREFIX, read_digits, show_payouts
@@ -53,7 +53,7 @@ def list_(
         found = list((await client.payouts.ListPayouts(request, timeout=CALL_SECONDS)).payouts)
         return found, await read_digits(client, found)
 
-    found, digits = call(Where(state, tuple(target)), work)
+    found, digits = run_with_client(StackChoice(state, tuple(target)), work)
     show_payouts(found, digits, as_json)
 
 
@@ -70,7 +70,7 @@ def approve(
     Example: upline payouts approve super-birds p-17
     """
     _change(
-        Where(state, tuple(target)),
+        StackChoice(state, tuple(target)),
         lambda client: client.payouts.ApprovePayout(
             payout_pb2.ApprovePayoutRequest(program_id=program, payout_id=payout), timeout=CALL_SECONDS
         ),
@@ -92,7 +92,7 @@ def reject(
     Example: upline payouts reject super-birds p-17 --reason "the card is not yours"
     """
     _change(
-        Where(state, tuple(target)),
+        StackChoice(state, tuple(target)),
         lambda client: client.payouts.RejectPayout(
             payout_pb2.RejectPayoutRequest(program_id=program, payout_id=payout, reason=reason), timeout=CALL_SECONDS
         ),
@@ -113,7 +113,7 @@ def retry(
     Example: upline payouts retry super-birds p-17
     """
     _change(
-        Where(state, tuple(target)),
+        StackChoice(state, tuple(target)),
         lambda client: client.payouts.RetryPayout(
             payout_pb2.RetryPayoutRequest(program_id=program, payout_id=payout), timeout=CALL_SECONDS
         ),
@@ -134,7 +134,7 @@ def cancel(
     Example: upline payouts cancel super-birds p-17
     """
     _change(
-        Where(state, tuple(target)),
+        StackChoice(state, tuple(target)),
         lambda client: client.payouts.CancelPayout(
             payout_pb2.CancelPayoutRequest(program_id=program, payout_id=payout), timeout=CALL_SECONDS
         ),
@@ -185,7 +185,7 @@ def report(
         reason=reason,
     )
     _change(
-        Where(state, tuple(target)),
+        StackChoice(state, tuple(target)),
         lambda client: client.payouts.ReportPayout(request, timeout=CALL_SECONDS),
         as_json,
     )
@@ -213,16 +213,16 @@ def batch(
         made = await client.payouts.CreatePayoutBatch(request, timeout=CALL_SECONDS)
         return made, await read_digits(client, list(made.payouts))
 
-    made, digits = call(Where(state, tuple(target)), work)
+    made, digits = run_with_client(StackChoice(state, tuple(target)), work)
     file.write_text(made.csv, encoding="utf-8")
     err.print(f"wrote {len(made.payouts)} payouts to {file}", markup=False)
     show_payouts(list(made.payouts), digits, as_json)
 
 
-def _change(where: Where, change: Callable[[Client], Awaitable[Any]], as_json: bool) -> None:
+def _change(where: StackChoice, change: Callable[[Client], Awaitable[Any]], as_json: bool) -> None:
     async def work(client: Client) -> tuple[payout_pb2.Payout, dict[str, int]]:
         changed = (await change(client)).payout
         return changed, await read_digits(client, [changed])
 
-    changed, digits = call(where, work)
+    changed, digits = run_with_client(where, work)
     show_payouts([changed], digits, as_json)

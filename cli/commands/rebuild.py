@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import Where, database
+from cli.connection import StackChoice, open_database
 from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, Json, State
-from cli.output import begin_when_counted, out, print_json, progress, table
+from cli.output import begin_when_counted, make_progress, make_table, out, print_json
 
 if TYPE_CHECKING:
     from services.rewards.commands.rebuild import RebuildResult
@@ -39,16 +39,16 @@ def rebuild(
         raise CommandFailed("say --check: what is stored is compared, never replaced", USAGE)
     from services.rewards.commands.rebuild import rebuild as run  # and everything that decides with it
 
-    with database(Where(state)) as url, progress() as bars:
+    with open_database(StackChoice(state)) as url, make_progress() as bars:
         result = asyncio.run(run(url, program, begin_when_counted(bars, "rebuilding"), jobs))
     if as_json:
         print_json(asdict(result) | {"same": not result.differences})
     else:
-        print_rebuilt(result)
+        print_rebuild_result(result)
     raise typer.Exit(1 if result.differences else 0)
 
 
-def print_rebuilt(result: "RebuildResult") -> None:
+def print_rebuild_result(result: "RebuildResult") -> None:
     """The verdict, and what differs if anything does."""
     verdict = "every row is the same" if not result.differences else "WHAT IS STORED DIFFERS"
     out.print(
@@ -56,7 +56,7 @@ def print_rebuilt(result: "RebuildResult") -> None:
         f" {result.rewards} rewards, {result.revisions} revisions and {result.tallies} tallies compared"
     )
     if result.differences:
-        rows = table("differences", "program", "conversion", "table", "row", "stored", "computed")
+        rows = make_table("differences", "program", "conversion", "table", "row", "stored", "computed")
         for each in result.differences[:SHOWN]:
             rows.add_row(each.program_id, each.conversion_id, each.table, each.row, each.stored, each.rebuilt)
         out.print(rows)

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from cli.bundle.program import load
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, State, Targets
 from cli.output import print_json
-from cli.replay.data import Enrolment, Purchase, made_up_sponsors, read_purchases, read_sponsors
+from cli.replay.data import Enrolment, Purchase, make_up_sponsors, read_purchases, read_sponsors
 from cli.replay.result import print_result
 from cli.replay.rows import refuse_mistakes
 from cli.replay.run import replay_purchases
@@ -59,8 +59,8 @@ def replay(
     """
     bundle, bought, enrolments = load(program), *_input(purchases, sponsors)
     refuse_mistakes(bundle.program.currency_code, enrolments, bought)
-    result = call(
-        Where(state, tuple(target)),
+    result = run_with_client(
+        StackChoice(state, tuple(target)),
         lambda client: replay_purchases(client, bundle, enrolments, bought, parts=reverse_in_parts),
     )
     if as_json:
@@ -73,4 +73,4 @@ def replay(
 
 def _input(purchases: Path, sponsors: Path | None) -> tuple[list[Purchase], list[Enrolment]]:
     bought = read_purchases(purchases)
-    return bought, read_sponsors(sponsors) if sponsors else made_up_sponsors(bought)
+    return bought, read_sponsors(sponsors) if sponsors else make_up_sponsors(bought)

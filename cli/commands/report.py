@@ -10,9 +10,9 @@ from upline.rewards.v1 import payout_pb2
 
 from chassis.times import to_timestamp
 from cli.client import Client
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets, read_time
-from cli.output import err, out, print_json, table
+from cli.output import err, make_table, out, print_json
 
 REPORT_SECONDS = 300.0
 """It reads every transfer of the program."""
@@ -47,7 +47,7 @@ def report(
         )
         return answer
 
-    answer = call(Where(state, tuple(target)), work)
+    answer = run_with_client(StackChoice(state, tuple(target)), work)
     if file is not None:
         file.write_text(answer.csv, encoding="utf-8")
         err.print(f"wrote {file}", markup=False)
@@ -61,8 +61,10 @@ def print_report(text: str) -> None:
     """Two tables for each asset: its accounts, and what moved by kind."""
     rows = list(csv.DictReader(io.StringIO(text)))
     for asset in dict.fromkeys(each["asset"] for each in rows):
-        accounts = table(asset, "account", "opening", "in", "out", "closing", right=("opening", "in", "out", "closing"))
-        kinds = table("", "kind", "transfers", "amount", right=("transfers", "amount"))
+        accounts = make_table(
+            asset, "account", "opening", "in", "out", "closing", right=("opening", "in", "out", "closing")
+        )
+        kinds = make_table("", "kind", "transfers", "amount", right=("transfers", "amount"))
         for each in rows:
             if (each["asset"], each["part"]) == (asset, "account"):
                 accounts.add_row(*(each[name] for name in ("name", "opening", "in", "out", "closing")))

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from cli.client import Client
 from cli.options import Json
-from cli.output import begin_bar, out, print_json, progress
+from cli.output import begin_bar, make_progress, out, print_json
 from cli.scenario.compare.mismatch import Mismatch
 from cli.scenario.load import ScenarioFile, read_scenario_file
 from cli.scenario.play import Player, ScenarioResult
@@ -48,26 +48,26 @@ def scenario(
             print_json({"valid": True, "files": [scenario_file.file for scenario_file in scenario_files]})
         return
     began = time.monotonic()
-    played = _play_all(scenario_files, keep, as_json=as_json)
-    passed = all(each.passed for each in played)
+    results = _play_all(scenario_files, keep, as_json=as_json)
+    passed = all(each.passed for each in results)
     if as_json:
-        print_json({"passed": passed, "files": [_plain(each) for each in played]})
+        print_json({"passed": passed, "files": [_plain(each) for each in results]})
     else:
-        count = sum(each.passed for each in played)
-        out.print(f"{count} of {len(played)} scenarios passed in {time.monotonic() - began:.1f} seconds")
+        count = sum(each.passed for each in results)
+        out.print(f"{count} of {len(results)} scenarios passed in {time.monotonic() - began:.1f} seconds")
     raise typer.Exit(0 if passed else 1)
 
 
 def _play_all(scenario_files: list[ScenarioFile], keep: Path | None, *, as_json: bool) -> list[ScenarioResult]:
-    with run_stack(scenario_files[0].scenario.start, keep) as stack, progress() as bars:
-        return asyncio.run(_played(stack, scenario_files, bars, as_json=as_json))
+    with run_stack(scenario_files[0].scenario.start, keep) as stack, make_progress() as bars:
+        return asyncio.run(_play_each(stack, scenario_files, bars, as_json=as_json))
 
 
-async def _played(
+async def _play_each(
     stack: ScenarioStack, scenario_files: list[ScenarioFile], bars: Progress, *, as_json: bool
 ) -> list[ScenarioResult]:
     """One after the other, for they share the clock."""
-    taken: Counter[str] = Counter()
+    uses: Counter[str] = Counter()
     results = []
     async with (
         Client(stack.addresses) as client,
@@ -75,43 +75,43 @@ async def _played(
     ):
         for scenario_file in scenario_files:
             program_id = scenario_file.program.program.program_id
-            taken[program_id] += 1
-            name = program_id if taken[program_id] == 1 else f"{program_id}-{taken[program_id]}"
+            uses[program_id] += 1
+            name = program_id if uses[program_id] == 1 else f"{program_id}-{uses[program_id]}"
             bar = begin_bar(bars, Path(scenario_file.file).name, len(scenario_file.scenario.steps))
             step_done: Callable[[], None] = partial(bars.advance, bar)
-            played = await Player(client, rest, scenario_file, name, stack.database_url, step_done).play()
-            results.append(played)
+            result = await Player(client, rest, scenario_file, name, stack.database_url, step_done).play()
+            results.append(result)
             if not as_json:
-                print_played(played)
+                print_scenario_result(result)
     return results
 
 
-def print_played(played: ScenarioResult) -> None:
+def print_scenario_result(result: ScenarioResult) -> None:
     """A line, and a diff for each difference."""
-    verdict = "passed" if played.passed else "DIFFERS"
-    computed = f", {played.rebuilt.rewards} rewards computed again" if played.rebuilt else ""
-    out.print(f"{played.file}: {verdict}; {played.steps} steps in {played.seconds:.1f} seconds{computed}", markup=False)
-    for place, mismatch in played.mismatches:
-        out.print(f"{played.file}:{place.line}:{place.column}: {mismatch.path}", style="bold", markup=False)
+    verdict = "passed" if result.passed else "DIFFERS"
+    computed = f", {result.rebuilt.rewards} rewards computed again" if result.rebuilt else ""
+    out.print(f"{result.file}: {verdict}; {result.steps} steps in {result.seconds:.1f} seconds{computed}", markup=False)
+    for position, mismatch in result.mismatches:
+        out.print(f"{result.file}:{position.line}:{position.column}: {mismatch.path}", style="bold", markup=False)
         for sign, style, lines in (("-", "red", mismatch.expected), ("+", "green", mismatch.found)):
             for line in lines:
                 what = "expected" if sign == "-" else "found   "
                 out.print(f"  {sign} {what} {line}", style=style, markup=False)
 
 
-def _plain(played: ScenarioResult) -> dict[str, Any]:
+def _plain(result: ScenarioResult) -> dict[str, Any]:
     return {
-        "file": played.file,
-        "program": played.program_id,
-        "passed": played.passed,
-        "steps": played.steps,
-        "seconds": played.seconds,
-        "rebuilt": played.rebuilt
+        "file": result.file,
+        "program": result.program_id,
+        "passed": result.passed,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "rebuilt": result.rebuilt
         and {
-            name: getattr(played.rebuilt, name)
+            name: getattr(result.rebuilt, name)
             for name in ("conversions", "reversals", "rewards", "revisions", "tallies")
         },
-        "differences": [{**asdict(place), **_sides(mismatch)} for place, mismatch in played.mismatches],
+        "differences": [{**asdict(position), **_sides(mismatch)} for position, mismatch in result.mismatches],
     }
 
 

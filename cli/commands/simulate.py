@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.bundle.program import load
-from cli.connection import Where, database
+from cli.connection import StackChoice, open_database
 from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, Json, State, read_time
-from cli.output import amount, begin_when_counted, out, print_json, progress, table
+from cli.output import begin_when_counted, format_amount, make_progress, make_table, out, print_json
 from cli.plan_check import check_plan
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def simulate(
         *(read_time(text, option) if text else None for text, option in ((start, "--from"), (end, "--to"))),
     )
     began = time.monotonic()
-    with database(Where(state)) as url, progress() as bars:
+    with open_database(StackChoice(state)) as url, make_progress() as bars:
         result = asyncio.run(run(url, draft, begin_when_counted(bars, "simulating"), jobs))
     told = side_by_side(result) | {"program": draft.program_id, "seconds": round(time.monotonic() - began, 3)}
     if as_json:
@@ -107,10 +107,10 @@ def _print(title: str, rows: list[dict[str, Any]], name: str | None, count: int)
     if not rows or not count:
         return
     numbers = ("paid", "simulated", "difference")
-    shown = table(title, *([name] if name else []), *numbers, right=numbers)
+    shown = make_table(title, *([name] if name else []), *numbers, right=numbers)
     for row in rows[:count]:
         cells = [
-            amount(row[f"{column}_minor"], row["digits"], row["asset"])
+            format_amount(row[f"{column}_minor"], row["digits"], row["asset"])
             for column in ("paid", "simulated", "difference")
         ]
         shown.add_row(*([row[name]] if name else []), *cells)

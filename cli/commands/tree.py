@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.bundle.encode import plain
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
 from cli.output import out, print_json
 from cli.views.tree import draw_tree, read_tree
@@ -24,8 +24,8 @@ def tree(
 
     Examples: upline tree uds maria; upline tree uds olga --depth 0 --limit 1000 --json
     """
-    upline, downline, more = call(
-        Where(state, tuple(target)), lambda client: read_tree(client, program, participant, depth, limit)
+    upline, downline, more = run_with_client(
+        StackChoice(state, tuple(target)), lambda client: read_tree(client, program, participant, depth, limit)
     )
     if as_json:
         values = {"participant_id": participant, "truncated": more}

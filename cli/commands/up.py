@@ -10,8 +10,8 @@ from rich.text import Text
 from chassis.embedded.state import StateDirectory
 from cli.errors import USAGE, CommandFailed
 from cli.options import DEFAULT_STATE, State
-from cli.output import out, table
-from cli.stack.layout import DEFAULT_PORTS, External, Layout
+from cli.output import make_table, out
+from cli.stack.layout import DEFAULT_PORTS, ExternalServers, Layout
 
 if TYPE_CHECKING:
     from cli.stack.supervisor import Stack
@@ -50,7 +50,7 @@ def up(
     ports = {"attribution": attribution_port, "rewards": rewards_port, "notify": notify_port, "redirect": redirect_port}
     from cli.stack.supervisor import Stack  # and the migrations with it: other commands start faster without
 
-    external = External.from_environment()
+    external = ExternalServers.from_environment()
     if missing := external.missing():
         raise CommandFailed(f"with UPLINE_DATABASE_URL, set {', '.join(missing)} too", USAGE)
     # Before anything starts: a service manager may ask to stop at any moment.
@@ -59,7 +59,7 @@ def up(
         signal.signal(number, lambda *_: interrupted.set())
     directory = StateDirectory(state)
     try:
-        layout = Layout(ports=ports, workers=workers, external=external, metrics_port=metrics_port).resolved()
+        layout = Layout(ports=ports, workers=workers, external=external, metrics_port=metrics_port).resolve()
         stack = Stack(directory, layout, lambda line: _show("upline", line), _show)
         stack.start(interrupted)
         try:
@@ -80,7 +80,7 @@ def _show(name: str, line: str) -> None:
 
 
 def _print_endpoints(stack: "Stack", directory: StateDirectory) -> None:
-    rows = table("", "what", "where")
+    rows = make_table("", "what", "where")
     for name, address in stack.layout.addresses().items():
         rows.add_row(f"{name} (gRPC)", address)
     rows.add_row("links (HTTP)", stack.layout.redirect_url)

@@ -6,7 +6,7 @@ import typer
 
 from chassis.times import to_timestamp
 from cli.bundle.encode import plain
-from cli.connection import Where, call
+from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets, read_time
 from cli.output import print_json
 from cli.views.wallet import print_balances, print_transfers, read_wallet
@@ -27,8 +27,9 @@ def wallet(
     Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --at 2026-05-01 --json
     """
     moment_of = to_timestamp(read_time(at, "--at")) if at else None
-    balances, moved = call(
-        Where(state, tuple(target)), lambda client: read_wallet(client, program, participant, transfers, moment_of)
+    balances, moved = run_with_client(
+        StackChoice(state, tuple(target)),
+        lambda client: read_wallet(client, program, participant, transfers, moment_of),
     )
     if as_json:
         print_json(plain(balances, defaults=True) | {"transfers": [plain(each, defaults=True) for each in moved]})

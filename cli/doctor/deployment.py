@@ -15,7 +15,7 @@ from chassis.migrate import head_revision
 from chassis.topology import BROKER_NAME
 from cli.doctor.result import CheckResult
 from cli.stack.health import health
-from cli.stack.layout import SERVICES, External
+from cli.stack.layout import SERVICES, ExternalServers
 
 MAX_CLOCK_SKEW_SECONDS = 2.0
 MONITOR_SECONDS = 3.0
@@ -52,7 +52,7 @@ def embedded_deployment(stack: dict[str, Any], state: Path) -> Deployment:
     )
 
 
-def named_deployment(services: dict[str, str], external: External) -> Deployment:
+def named_deployment(services: dict[str, str], external: ExternalServers) -> Deployment:
     """The deployment that the environment names, as in the container of the command line."""
     return Deployment(services, "the log of {}", "restart the broker", external.nats_monitor_url, external.database_url)
 

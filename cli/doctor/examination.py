@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from chassis.embedded.state import running_stack
-from cli.connection import Where, named
+from cli.connection import StackChoice, named_addresses
 from cli.doctor.deployment import (
     check_broker,
     check_database,
@@ -15,14 +15,14 @@ from cli.doctor.deployment import (
 )
 from cli.doctor.machine import check_binaries, check_clock, check_packages, check_ports, check_python, check_state
 from cli.doctor.result import CheckResult
-from cli.stack.layout import External
+from cli.stack.layout import ExternalServers
 
 
 def check_stack(state: Path) -> list[CheckResult]:
     """Every check, in the order in which one would look: of the services that the environment names, else of the stack
     on `state` if one runs there. Changes nothing."""
-    if addresses := named(Where(state)):
-        deployment = named_deployment(asdict(addresses), External.from_environment())
+    if addresses := named_addresses(StackChoice(state)):
+        deployment = named_deployment(asdict(addresses), ExternalServers.from_environment())
         checks: list[Callable[[], list[CheckResult]]] = [
             check_python,
             check_packages,

@@ -25,14 +25,14 @@ UNSPONSORED_ONE_IN = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileLine:
     """A line of a file; no file for a row that was made up."""
 
     file: str = ""
-    line: int = 0
+    number: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Purchase:
     """The time of the purchase, with its zone."""
     amount_minor: int
     currency: str
-    place: Place = field(default_factory=Place, compare=False)
+    line: FileLine = field(default_factory=FileLine, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Enrolment:
     sponsor: str
     bind_time: datetime | None = None
     """The time at which the participant joined and was bound; None where the file does not say."""
-    place: Place = field(default_factory=Place, compare=False)
+    line: FileLine = field(default_factory=FileLine, compare=False)
 
 
 def read_purchases(file: Path) -> list[Purchase]:
@@ -64,11 +64,11 @@ def read_purchases(file: Path) -> list[Purchase]:
     purchases = []
     with _rows(file, PURCHASE_COLUMNS) as rows:
         for number, row in rows:
-            place = Place(str(file), number)
+            line = FileLine(str(file), number)
             purchases.append(
                 Purchase(
-                    row["conversion_id"], row["buyer"], _moment(place, "occurred_at", row["occurred_at"]),
-                    _minor(place, row["amount_minor"]), row["currency"], place,
+                    row["conversion_id"], row["buyer"], _moment(line, "occurred_at", row["occurred_at"]),
+                    _minor(line, row["amount_minor"]), row["currency"], line,
                 )
             )  # fmt: skip
     if not purchases:
@@ -76,7 +76,7 @@ def read_purchases(file: Path) -> list[Purchase]:
     return purchases
 
 
-def _moment(place: Place, column: str, text: str) -> datetime:
+def _moment(line: FileLine, column: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -84,16 +84,16 @@ def _moment(place: Place, column: str, text: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         # Whose midnight it was decides windows, periods and terms; it is not ours to guess.
         raise CommandFailed(
-            f"{place}: {column}: expected a time with its zone such as 2026-01-31T09:00:00Z or"
+            f"{line}: {column}: expected a time with its zone such as 2026-01-31T09:00:00Z or"
             f" 2026-01-31T09:00:00+03:00, found {text!r}"
         )
     return moment
 
 
-def _minor(place: Place, text: str) -> int:
+def _minor(line: FileLine, text: str) -> int:
     if not _WHOLE.fullmatch(text):
         raise CommandFailed(
-            f"{place}: amount_minor: expected a whole number of the currency's smallest unit such as 1250 for 12.50,"
+            f"{line}: amount_minor: expected a whole number of the currency's smallest unit such as 1250 for 12.50,"
             f" found {text!r}"
         )
     return int(text)
@@ -105,10 +105,10 @@ def read_sponsors(file: Path) -> list[Enrolment]:
     seen: set[str] = set()
     with _rows(file, SPONSOR_COLUMNS) as rows:
         for number, row in rows:
-            place = Place(str(file), number)
+            line = FileLine(str(file), number)
             text = row.get(BIND_COLUMN)
             each = Enrolment(
-                row["participant"], row["sponsor"], _moment(place, BIND_COLUMN, text) if text else None, place
+                row["participant"], row["sponsor"], _moment(line, BIND_COLUMN, text) if text else None, line
             )
             if each.sponsor and each.sponsor not in seen:
                 raise CommandFailed(f"{file}:{number}: sponsor {each.sponsor} is not listed before {each.participant}")
@@ -117,7 +117,7 @@ def read_sponsors(file: Path) -> list[Enrolment]:
     return enrolments
 
 
-def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase]) -> list[Enrolment]:
+def bind_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase]) -> list[Enrolment]:
     """The enrolments with a time for everybody who buys: without one, they joined with the first thing they bought."""
     first: dict[str, datetime] = {}
     for each in purchases:
@@ -125,7 +125,7 @@ def bound_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchas
     return [replace(each, bind_time=each.bind_time or first.get(each.participant)) for each in enrolments]
 
 
-def made_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
+def make_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
     """A tree over the buyers, the same for the same purchases everywhere.
 
     Buyers join in the order of the file. One in eight comes alone; each other is invited by one of those who joined

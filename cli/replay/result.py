@@ -5,13 +5,13 @@ from typing import Any
 from upline.rewards.v1 import reward_pb2
 
 from cli.bundle.assets import currency_digits
-from cli.output import amount, out
+from cli.output import format_amount, out
 
 TOP = 3
 """The number of participants who hold most that are shown."""
 
 
-def earned(totals: reward_pb2.GetProgramTotalsResponse) -> dict[str, Any]:
+def earnings(totals: reward_pb2.GetProgramTotalsResponse) -> dict[str, Any]:
     """The figures of the asset that most rewards were paid in; where the plan has several, all of them in `assets` too."""
     by_count = sorted(totals.assets, key=lambda each: (-each.reward_count, each.asset))
     if not by_count:
@@ -32,16 +32,16 @@ def earned(totals: reward_pb2.GetProgramTotalsResponse) -> dict[str, Any]:
 def print_result(result: dict[str, Any]) -> None:
     """The totals for people; the last line holds the verdict."""
     digits = currency_digits(result["currency"])
-    gross = amount(result["gross_minor"], digits, result["currency"])
+    gross = format_amount(result["gross_minor"], digits, result["currency"])
     out.print(f"{result['orders']} orders of {gross}; {result['recorded_now']} of them recorded by this run")
     for each in result.get("assets", [result]):
         unit = f"{each['asset']}" if each["asset"] == result["currency"] else f"{each['asset']} (minor units)"
         shown = digits if each["asset"] == result["currency"] else 0
         out.print(
-            f"{each['rewards']} rewards of {amount(each['rewarded_minor'], shown, unit)} to {each['earners']} participants"
+            f"{each['rewards']} rewards of {format_amount(each['rewarded_minor'], shown, unit)} to {each['earners']} participants"
         )
         for one in each["top"]:
-            out.print(f"  {one['participant']} holds {amount(one['amount_minor'], shown, unit)}")
+            out.print(f"  {one['participant']} holds {format_amount(one['amount_minor'], shown, unit)}")
     if reversal := result.get("reversal"):
         out.print(
             f"{reversal['reversals']} reversals; {reversal['wallets_not_zero']} of {reversal['wallets_checked']} wallets are not zero"

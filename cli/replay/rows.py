@@ -1,9 +1,9 @@
-"""Rows of a file as requests, and what is wrong with a request as a line of the file."""
+"""Rows of a file as requests, and mistakes in a request as lines of the file."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -14,9 +14,9 @@ from upline.type.v1.money_pb2 import Money
 from chassis.times import to_timestamp
 from cli.bundle.rules import broken_rules
 from cli.errors import CommandFailed, violations
-from cli.replay.data import Enrolment, Place, Purchase
+from cli.replay.data import Enrolment, FileLine, Purchase
 
-TOLD = 20
+SHOWN = 20
 """Mistakes that are shown; whoever has more mends these first."""
 
 _COLUMNS = {
@@ -30,6 +30,14 @@ _COLUMNS = {
 _FIELD = re.compile(r"(?:conversions|participants)\[([0-9]+)\]\.?(.*)")
 
 Row = TypeVar("Row", Purchase, Enrolment)
+
+
+class RowMistake(NamedTuple):
+    """A mistake in a row, with its line and column."""
+
+    line: FileLine
+    column: str
+    text: str
 
 
 def purchase_draft(purchase: Purchase) -> ConversionDraft:
@@ -63,58 +71,58 @@ def refuse_mistakes(currency_code: str, enrolments: Sequence[Enrolment], purchas
         *_contradicting(purchases),
     ]
     if mistakes:
-        raise CommandFailed(_told(mistakes) + "\nnothing was changed")
+        raise CommandFailed(_mistake_lines(mistakes) + "\nnothing was changed")
 
 
-def refused(error: grpc.RpcError, rows: Sequence[Row]) -> CommandFailed | None:
+def refusal_by_line(error: grpc.RpcError, rows: Sequence[Row]) -> CommandFailed | None:
     """A service's refusal of rows that were sent to it, told by their lines; None where it speaks of none of them."""
     mistakes = []
     for path, text in violations(error):
-        if (found := _FIELD.fullmatch(path)) and int(found[1]) < len(rows) and rows[int(found[1])].place.file:
-            mistakes.append((rows[int(found[1])].place, _column(found[2]), text))
-    return CommandFailed(_told(mistakes)) if mistakes else None
+        if (found := _FIELD.fullmatch(path)) and int(found[1]) < len(rows) and rows[int(found[1])].line.file:
+            mistakes.append(RowMistake(rows[int(found[1])].line, _column(found[2]), text))
+    return CommandFailed(_mistake_lines(mistakes)) if mistakes else None
 
 
-def _broken(rows: Sequence[Row], draft: Callable[[Row], Message]) -> Iterator[tuple[Place, str, str]]:
+def _broken(rows: Sequence[Row], draft: Callable[[Row], Message]) -> Iterator[RowMistake]:
     for row in rows:
         for path, text in broken_rules(draft(row)):
-            yield row.place, _column(path), text
+            yield RowMistake(row.line, _column(path), text)
 
 
-def _negative(purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+def _negative(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
     for each in purchases:
         if each.amount_minor < 0:
-            yield (
-                each.place,
+            yield RowMistake(
+                each.line,
                 "amount_minor",
                 "must not be below zero; a refund is a reversal of the order that it is of",
             )
 
 
-def _foreign(currency_code: str, purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+def _foreign(currency_code: str, purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
     for each in purchases:
         if each.currency != currency_code:
-            yield each.place, "currency", f"the program counts in {currency_code}, found {each.currency!r}"
+            yield RowMistake(each.line, "currency", f"the program counts in {currency_code}, found {each.currency!r}")
 
 
-def _ahead(purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+def _ahead(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
     from services.attribution.domain.conversion import MAX_AHEAD
 
     latest = datetime.now(UTC) + MAX_AHEAD
     for each in purchases:
         if each.occurred_at > latest:
-            yield each.place, "occurred_at", f"{each.occurred_at.isoformat()} lies in the future"
+            yield RowMistake(each.line, "occurred_at", f"{each.occurred_at.isoformat()} lies in the future")
 
 
-def _contradicting(purchases: Sequence[Purchase]) -> Iterator[tuple[Place, str, str]]:
+def _contradicting(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
     seen: dict[str, Purchase] = {}
     for each in purchases:
         first = seen.setdefault(each.conversion_id, each)
         if first != each:
-            yield (
-                each.place,
+            yield RowMistake(
+                each.line,
                 "conversion_id",
-                f"{each.conversion_id} stands on line {first.place.line} with another content",
+                f"{each.conversion_id} stands on line {first.line.number} with another content",
             )
 
 
@@ -122,10 +130,10 @@ def _column(path: str) -> str:
     return _COLUMNS.get(path, path)
 
 
-def _told(mistakes: Sequence[tuple[Place, str, str]]) -> str:
+def _mistake_lines(mistakes: Sequence[RowMistake]) -> str:
     lines = [
-        f"{place}: {column}: {text}"
-        for place, column, text in sorted(mistakes, key=lambda each: (each[0].file, each[0].line))
+        f"{each.line}: {each.column}: {each.text}"
+        for each in sorted(mistakes, key=lambda each: (each.line.file, each.line.number))
     ]
-    more = [f"and {len(lines) - TOLD} more"] if len(lines) > TOLD else []
-    return "\n".join(lines[:TOLD] + more)
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join(lines[:SHOWN] + more)

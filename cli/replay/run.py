@@ -16,12 +16,12 @@ from chassis.times import to_timestamp
 from cli.bundle.program import Bundle
 from cli.client import CALL_SECONDS, Client
 from cli.errors import CommandFailed
-from cli.output import begin_bar, err, progress
+from cli.output import begin_bar, err, make_progress
 from cli.programs import apply_bundle, result_lines
-from cli.replay.data import Enrolment, Purchase, bound_by_first_purchase
-from cli.replay.result import TOP, earned
+from cli.replay.data import Enrolment, Purchase, bind_by_first_purchase
+from cli.replay.result import TOP, earnings
 from cli.replay.rows import enrolment_draft, purchase_draft
-from cli.replay.sending import BatchSender, told_by_line
+from cli.replay.sending import BatchSender, tell_by_line
 from cli.views.audit import ledger_balances, read_audit
 
 ENROL_BATCH = 1_000
@@ -42,11 +42,11 @@ async def replay_purchases(
     if policy.credit_before_binding == program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED:
         # Only then does it matter; others are enrolled as ever, so that a replay which an earlier version began can be
         # given again.
-        enrolments = bound_by_first_purchase(enrolments, purchases)
+        enrolments = bind_by_first_purchase(enrolments, purchases)
     applied = await apply_bundle(client, bundle)
     for line in result_lines(applied):
         err.print(line, style="dim", markup=False)
-    with progress() as bars:
+    with make_progress() as bars:
         run = Replay(client, bundle.program.program_id, BatchSender(bars))
         result = await run.play(enrolments, purchases)
         if parts:
@@ -73,12 +73,12 @@ class Replay:
         before = (await self.totals()).conversion_count
         enrolled = await self._enrol(enrolments)
         recorded = await self._record(purchases)
-        await self._settled("paying the uplines", max(len(purchases), before + recorded), "conversion_count")
+        await self._until_settled("paying the uplines", max(len(purchases), before + recorded), "conversion_count")
         totals, verdict = await self.totals(), await read_audit(self.client, self.program_id)
         return {
             "orders": totals.conversion_count,
             "gross_minor": totals.gross_minor,
-            **earned(totals),
+            **earnings(totals),
             "ledger_balanced": ledger_balances(verdict),
             "seconds": round(time.monotonic() - began, 3),
             "enrolled_now": enrolled,
@@ -96,7 +96,7 @@ class Replay:
         # All parts of an order go in one batch: they apply in their order, and what is in flight at once never meets.
         recorded = await self.sender.send("taking orders back", purchases, send, batch=max(1, MAX_BATCH // parts))
         wanted = sum(len(reversal_drafts(each, parts)) for each in purchases)
-        await self._settled("reversing rewards", max(wanted, before + recorded), "reversal_count")
+        await self._until_settled("reversing rewards", max(wanted, before + recorded), "reversal_count")
         people = sorted({each.participant for each in enrolments} | {each.buyer for each in purchases})
         left = await self._wallets_with_value(people)
         totals, verdict = await self.totals(), await read_audit(self.client, self.program_id)
@@ -121,7 +121,7 @@ class Replay:
     async def _enrol(self, enrolments: list[Enrolment]) -> int:
         # One batch after the other: a sponsor must be there before those he invited.
         return await self.sender.send(
-            "enrolling", enrolments, told_by_line(self._enrol_batch), batch=ENROL_BATCH, in_flight=1
+            "enrolling", enrolments, tell_by_line(self._enrol_batch), batch=ENROL_BATCH, in_flight=1
         )
 
     async def _enrol_batch(self, enrolments: Sequence[Enrolment]) -> int:
@@ -137,7 +137,7 @@ class Replay:
 
     async def _record(self, purchases: list[Purchase]) -> int:
         # One batch after the other, so that every run records them in the order of the file: what is counted depends on it.
-        return await self.sender.send("recording purchases", purchases, told_by_line(self._record_batch), in_flight=1)
+        return await self.sender.send("recording purchases", purchases, tell_by_line(self._record_batch), in_flight=1)
 
     async def _record_batch(self, purchases: Sequence[Purchase]) -> int:
         answer = await self.client.conversions.RecordConversions(
@@ -155,11 +155,11 @@ class Replay:
         )
         return int(answer.recorded_count)
 
-    async def _settled(self, title: str, wanted: int, figure: str) -> None:
+    async def _until_settled(self, title: str, wanted: int, figure: str) -> None:
         """Returns when the figure has reached `wanted`. Raises CommandFailed when it has long stopped moving."""
         bar = begin_bar(self.sender.bars, title, wanted)
         last, moved = -1, time.monotonic()
-        async for totals in self._polled():
+        async for totals in self._poll_totals():
             count = getattr(totals, figure)
             self.sender.bars.update(bar, completed=min(count, wanted))
             if count >= wanted:
@@ -171,7 +171,7 @@ class Replay:
                     f"{title}: stands at {count} of {wanted} for {STUCK_SECONDS:.0f} seconds; `upline audit` and the log of rewards say more"
                 )
 
-    async def _polled(self) -> AsyncIterator[reward_pb2.GetProgramTotalsResponse]:
+    async def _poll_totals(self) -> AsyncIterator[reward_pb2.GetProgramTotalsResponse]:
         while True:
             yield await self.totals()
             await asyncio.sleep(POLL_SECONDS)

@@ -9,7 +9,7 @@ import grpc
 from rich.progress import Progress
 
 from cli.output import begin_bar
-from cli.replay.rows import Row, refused
+from cli.replay.rows import Row, refusal_by_line
 
 RECORD_BATCH = 500
 """The number of rows that the payout side takes at once too."""
@@ -57,14 +57,14 @@ class BatchSender:
         return total
 
 
-def told_by_line(send: Callable[[Sequence[Row]], Awaitable[int]]) -> Callable[[Sequence[Row]], Awaitable[int]]:
+def tell_by_line(send: Callable[[Sequence[Row]], Awaitable[int]]) -> Callable[[Sequence[Row]], Awaitable[int]]:
     """Wraps `send` so that its refusals are told by the lines of the file that the rows came from."""
 
     async def sent(rows: Sequence[Row]) -> int:
         try:
             return await send(rows)
         except grpc.RpcError as error:
-            if (failed := refused(error, rows)) is not None:
+            if (failed := refusal_by_line(error, rows)) is not None:
                 raise failed from error
             raise
 

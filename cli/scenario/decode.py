@@ -12,9 +12,9 @@ import yaml
 from cli.bundle.assets import asset_digits, currency_digits
 from cli.bundle.decode import Decoder, WrongValueError, joined
 from cli.bundle.names import did_you_mean, enum_prefix, enum_values
-from cli.bundle.problems import Place
+from cli.bundle.problems import Position
 from cli.bundle.program import Bundle, load
-from cli.bundle.source import NULL, kind, place
+from cli.bundle.source import NULL, kind, position_of
 from cli.plan_check import check_plan
 from cli.scenario.hints import hints_of, required_fields, unmarked
 from cli.scenario.scalars import read_moment, read_scalar
@@ -45,7 +45,7 @@ class ShapeDecoder:
     """Where program files are looked for."""
     program: Bundle
     decoder: Decoder = field(default_factory=Decoder)
-    known: dict[str, dict[str, Place]] = field(default_factory=dict)
+    known: dict[str, dict[str, Position]] = field(default_factory=dict)
     """Names by kind, with where they were made."""
     digits: dict[str, int] = field(default_factory=dict)
     """Decimal places by asset and currency."""
@@ -61,7 +61,7 @@ class ShapeDecoder:
 
     def value(self, node: yaml.Node, hint: Any, path: str, key: str = "") -> Any:
         """The value of a node; _WRONG with the mistake noted. `key` is the name under which it stands in a mapping."""
-        self.decoder.places.setdefault(path, place(node))
+        self.decoder.positions.setdefault(path, position_of(node))
         base, marks = unmarked(hint)
         if get_origin(base) in (Union, types.UnionType):
             return self._choice(node, get_args(base), path, key, marks)
@@ -114,7 +114,7 @@ class ShapeDecoder:
                 if name not in hints:
                     self.decoder.note(key_node, here, f"unknown field{did_you_mean(name, hints)}")
                     continue
-                self.decoder.places[here] = place(key_node)
+                self.decoder.positions[here] = position_of(key_node)
                 nodes[name] = value_node
                 given[name] = self.value(value_node, hints[name], here)
         missing = [name for name in required_fields(shape) if name not in given]
@@ -125,7 +125,7 @@ class ShapeDecoder:
         self._check_amounts(shape, given, nodes, path, key)
         # Also of a shape with mistakes, so that what refers to it is not told for another.
         for made_kind, name in getattr(shape, "makes", _nothing)(key, given):
-            self.known.setdefault(made_kind, {}).setdefault(name, place(node))
+            self.known.setdefault(made_kind, {}).setdefault(name, position_of(node))
         if missing or any(each is _WRONG for each in given.values()):
             return _WRONG
         return shape(**given)
@@ -162,7 +162,7 @@ class ShapeDecoder:
                     raise WrongValueError(f"there is a {mark.kind} {text} already, on line {names[text].line}")
                 if not text:
                     raise WrongValueError("must not be empty")
-                names.setdefault(text, place(node))
+                names.setdefault(text, position_of(node))
             elif isinstance(mark, OneOf) and text.upper() not in enum_values(mark.enum):
                 prefix = enum_prefix(mark.enum)
                 offered = [each.name.removeprefix(prefix) for each in mark.enum.values if each.number]
@@ -189,11 +189,11 @@ class ShapeDecoder:
     def _learn(self, bundle: Bundle) -> None:
         for each in bundle.plan.assets if bundle.plan else ():
             self.digits[each.code] = asset_digits(each, bundle.program.currency_code)
-            self.known.setdefault(ASSET, {}).setdefault(each.code, Place(1, 1))
+            self.known.setdefault(ASSET, {}).setdefault(each.code, Position(1, 1))
         for contest in bundle.plan.contests if bundle.plan else ():
-            self.known.setdefault(CONTEST, {}).setdefault(contest.contest_id, Place(1, 1))
+            self.known.setdefault(CONTEST, {}).setdefault(contest.contest_id, Position(1, 1))
         for rule in bundle.plan.rules if bundle.plan else ():
-            self.known.setdefault(RULE, {}).setdefault(rule.rule_id, Place(1, 1))
+            self.known.setdefault(RULE, {}).setdefault(rule.rule_id, Position(1, 1))
 
     def _check_amounts(
         self, shape: type, given: dict[str, Any], nodes: dict[str, yaml.Node], path: str, key: str
@@ -219,8 +219,8 @@ class ShapeDecoder:
             else:
                 continue
             if asset in self.digits and -int(value.as_tuple().exponent) > self.digits[asset]:
-                places = f"{self.digits[asset]} decimal place{'s' * (self.digits[asset] != 1)}"
-                self.decoder.note(node, path, f"{asset} has {places}, {value} has more")
+                wanted = f"{self.digits[asset]} decimal place{'s' * (self.digits[asset] != 1)}"
+                self.decoder.note(node, path, f"{asset} has {wanted}, {value} has more")
 
     def only_asset(self) -> str:
         """The plan's asset where it has one only; empty otherwise."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from cli.bundle.problems import BundleError, Place, Problem
+from cli.bundle.problems import BundleError, Position, Problem
 from cli.bundle.program import Bundle, nearest
-from cli.bundle.source import parse, place
+from cli.bundle.source import parse, position_of
 from cli.scenario.decode import ShapeDecoder, load_sound_program
 from cli.scenario.shapes.events import Order
 from cli.scenario.shapes.scenario import ACTIONS, Scenario, Step
@@ -30,11 +30,11 @@ class ScenarioFile:
     """Decimal places by asset and currency."""
     only_asset: str
     """The plan's asset, where it has one only."""
-    places: dict[str, Place] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
 
-    def place(self, path: str) -> Place:
+    def position(self, path: str) -> Position:
         """Where a path stands, or the nearest thing around it."""
-        return nearest(self.places, path)
+        return nearest(self.positions, path)
 
     def moment(self, when: timedelta | datetime) -> datetime:
         """The moment that the file means."""
@@ -57,7 +57,7 @@ def read_scenario_file(file: Path) -> ScenarioFile:
             shape_decoder.applied,
             shape_decoder.digits,
             shape_decoder.only_asset(),
-            shape_decoder.decoder.places,
+            shape_decoder.decoder.positions,
         )
         problems += _out_of_place(scenario_file)
         problems += _impossible(scenario_file) if not problems else []
@@ -74,8 +74,8 @@ def _program(root: yaml.MappingNode, file: Path, name: str) -> Bundle:
                 return load_sound_program(file.parent / value.value)
             except OSError as error:
                 text = f"{file.parent / value.value}: {error.strerror}"
-                raise BundleError(name, [Problem(place(value), "program", text)]) from error
-    raise BundleError(name, [Problem(place(root), "program", "is missing: the program file, beside this one")])
+                raise BundleError(name, [Problem(position_of(value), "program", text)]) from error
+    raise BundleError(name, [Problem(position_of(root), "program", "is missing: the program file, beside this one")])
 
 
 def _out_of_place(scenario_file: ScenarioFile) -> list[Problem]:
@@ -85,16 +85,18 @@ def _out_of_place(scenario_file: ScenarioFile) -> list[Problem]:
     for index, step in enumerate(scenario_file.scenario.steps):
         path = f"steps[{index}]"
         if text := _not_one(step):
-            problems.append(Problem(scenario_file.place(path), path, text))
+            problems.append(Problem(scenario_file.position(path), path, text))
         if step.at is not None:
             moment = scenario_file.moment(step.at)
             if moment < now:
                 problems.append(
-                    Problem(scenario_file.place(f"{path}.at"), f"{path}.at", "lies before the step ahead of it")
+                    Problem(scenario_file.position(f"{path}.at"), f"{path}.at", "lies before the step ahead of it")
                 )
             now = max(now, moment)
         if step.expect is not None and step.refused is not None:
-            problems.append(Problem(scenario_file.place(f"{path}.refused"), f"{path}.refused", "nothing is done here"))
+            problems.append(
+                Problem(scenario_file.position(f"{path}.refused"), f"{path}.refused", "nothing is done here")
+            )
     return problems
 
 
@@ -112,7 +114,7 @@ def _impossible(scenario_file: ScenarioFile) -> list[Problem]:
     problems = []
 
     def note(path: str, text: str) -> None:
-        problems.append(Problem(scenario_file.place(path), path, text))
+        problems.append(Problem(scenario_file.position(path), path, text))
 
     for index, step in enumerate(scenario_file.scenario.steps):
         if step.refused is not None:

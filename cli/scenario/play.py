@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from cli.bundle.problems import BundleError, Place
+from cli.bundle.problems import BundleError, Position
 from cli.client import Client
 from cli.errors import describe, reason_of, violations
 from cli.programs import apply_bundle
@@ -40,7 +40,7 @@ class ScenarioResult:
     program_id: str
     steps: int
     seconds: float
-    mismatches: tuple[tuple[Place, Mismatch], ...]
+    mismatches: tuple[tuple[Position, Mismatch], ...]
     rebuilt: "RebuildResult | None"
     """What was computed again in the end; None for a scenario that did not come so far."""
 
@@ -87,7 +87,7 @@ class Player:
             mismatches += _rebuild_mismatches(rebuilt)
         except _StepFailed as stop:
             mismatches += stop.args
-        placed = tuple((self.scenario_file.place(each.path), each) for each in mismatches)
+        placed = tuple((self.scenario_file.position(each.path), each) for each in mismatches)
         return ScenarioResult(
             self.scenario_file.file, self.program_id, done, round(time.monotonic() - began, 3), placed, rebuilt
         )

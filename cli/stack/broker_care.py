@@ -30,12 +30,12 @@ class BrokerCare:
     pause_seconds: float = FIRST_PAUSE_SECONDS
     not_before: float = 0.0
 
-    def began(self) -> None:
+    def note_start(self) -> None:
         """The broker was started."""
         self.was_well = False
         self.unwell_since = None
 
-    def due(self, now: float) -> bool:
+    def begin_look(self, now: float) -> bool:
         """Whether it is time to look; then `needs_restart` is to be asked."""
         if now < self.next_look:
             return False

@@ -18,7 +18,7 @@ MAX_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class External:
+class ExternalServers:
     """Servers that run elsewhere; what is empty here is started embedded."""
 
     database_url: str = ""
@@ -31,7 +31,7 @@ class External:
     payout_webhook_methods: str = ""
 
     @classmethod
-    def from_environment(cls) -> "External":
+    def from_environment(cls) -> "ExternalServers":
         """Reads the same `UPLINE_*` variables as the services do."""
         return cls(**{name: os.environ.get(f"UPLINE_{name.upper()}", "") for name in cls.__dataclass_fields__})
 
@@ -49,11 +49,11 @@ class Layout:
     host: str = "127.0.0.1"
     ports: dict[str, int] = field(default_factory=lambda: dict(DEFAULT_PORTS))
     workers: int = 1
-    external: External = field(default_factory=External)
+    external: ExternalServers = field(default_factory=ExternalServers)
     metrics_port: int = 0
     """The first process publishes its metrics here, each further one a port higher; 0 for none."""
 
-    def resolved(self) -> "Layout":
+    def resolve(self) -> "Layout":
         """With every port chosen. Raises PortTaken, naming the option that changes it."""
         chosen: dict[str, int] = {}
         for name, port in self.ports.items():
@@ -106,9 +106,9 @@ class Layout:
         }
 
 
-def ephemeral(external: External) -> Layout:
+def ephemeral(external: ExternalServers) -> Layout:
     """A stack that must not be in anybody's way: every port a free one."""
-    return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external).resolved()
+    return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external).resolve()
 
 
 def refuse_taken(host: str, port: int, option: str) -> None:

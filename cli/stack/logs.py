@@ -8,7 +8,7 @@ from typing import BinaryIO
 MAX_LOG_BYTES = 20 * 1024 * 1024
 FOLLOW_SECONDS = 0.1
 
-Show = Callable[[str, str], None]
+ShowLine = Callable[[str, str], None]
 """Takes the name of a process and one of its lines."""
 
 
@@ -18,16 +18,16 @@ def rotate(file: Path) -> None:
         file.replace(file.with_suffix(".log.1"))
 
 
-class Follower:
+class LogFollower:
     """Hands over every line that is added to the logs from now on.
 
     Processes write to files of their own rather than into pipes: nothing that this process does or fails to do can block them.
     """
 
-    def __init__(self, show: Show) -> None:
+    def __init__(self, show: ShowLine) -> None:
         self._show = show
-        self._open: dict[str, BinaryIO] = {}
-        self._rest: dict[str, bytes] = {}
+        self._streams: dict[str, BinaryIO] = {}
+        self._unfinished: dict[str, bytes] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-follower", daemon=True)
 
@@ -36,7 +36,7 @@ class Follower:
         file.touch(mode=0o600)
         stream = file.open("rb")
         stream.seek(0, 2)
-        self._open[name], self._rest[name] = stream, b""
+        self._streams[name], self._unfinished[name] = stream, b""
 
     def start(self) -> None:
         """Begins."""
@@ -47,7 +47,7 @@ class Follower:
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
-        for stream in self._open.values():
+        for stream in self._streams.values():
             stream.close()
 
     def _run(self) -> None:
@@ -56,7 +56,7 @@ class Follower:
         self._read()
 
     def _read(self) -> None:
-        for name, stream in self._open.items():
-            *lines, self._rest[name] = (self._rest[name] + stream.read()).split(b"\n")
+        for name, stream in self._streams.items():
+            *lines, self._unfinished[name] = (self._unfinished[name] + stream.read()).split(b"\n")
             for line in lines:
                 self._show(name, line.decode(errors="replace"))

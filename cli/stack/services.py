@@ -17,7 +17,7 @@ MAX_DEATHS = 4
 
 
 @dataclass(slots=True)
-class Process:
+class ServiceProcess:
     """One service process and how it has fared."""
 
     name: str
@@ -28,7 +28,7 @@ class Process:
     child: Child | None = None
     deaths: int = 0
     began: float = 0.0
-    due: float = field(default=0.0)
+    next_start: float = field(default=0.0)
 
     def start(self) -> None:
         """Starts it. It dies with this process, and by SIGKILL: whatever it acknowledged is on disk."""
@@ -52,12 +52,12 @@ class Process:
         """Counts a death and returns after how many seconds to start again."""
         self.deaths = 1 if now - self.began > STEADY_SECONDS else self.deaths + 1
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (self.deaths - 1), LONGEST_PAUSE_SECONDS)
-        self.due = now + pause
+        self.next_start = now + pause
         self.child = None
         return pause
 
 
-def environment(settings: dict[str, str]) -> dict[str, str]:
+def service_environment(settings: dict[str, str]) -> dict[str, str]:
     """The caller's environment with its own `UPLINE_*` variables replaced by `settings`, but for those that set logging and retention."""
     kept = {"UPLINE_LOG_LEVEL", "UPLINE_LOG_JSON", "UPLINE_CLICK_RETENTION_DAYS", "UPLINE_NOTIFY_RETENTION_DAYS"}
     inherited = {name: text for name, text in os.environ.items() if name in kept or not name.startswith("UPLINE_")}

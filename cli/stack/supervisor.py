@@ -21,15 +21,15 @@ from cli.stack.broker_care import BrokerCare
 from cli.stack.errors import StackFailed
 from cli.stack.health import health
 from cli.stack.layout import SCALED, SERVICES, Layout
-from cli.stack.logs import Follower, Show, rotate
-from cli.stack.services import MAX_DEATHS, Process, environment
+from cli.stack.logs import LogFollower, ShowLine, rotate
+from cli.stack.services import MAX_DEATHS, ServiceProcess, service_environment
 
 WATCH_SECONDS = 0.2
 SERVING_SECONDS = 90.0
 """Long enough for three interpreters on a small, busy machine."""
 SERVER_RETRIES = 5
 
-Say = Callable[[str], None]
+SayLine = Callable[[str], None]
 
 
 class Stack:
@@ -39,8 +39,8 @@ class Stack:
         self,
         state: StateDirectory,
         layout: Layout,
-        say: Say,
-        show: Show | None = None,
+        say: SayLine,
+        show: ShowLine | None = None,
         test_clock_file: Path | None = None,
     ) -> None:
         """With `test_clock_file` the stack is one for tests: it goes by that clock (chassis/file_clock.py), on servers of its own only."""
@@ -58,12 +58,12 @@ class Stack:
         )
         self._nats = None if layout.external.nats_url else Nats(state)
         self._broker_care = BrokerCare()
-        self._processes: list[Process] = []
-        self._follower = Follower(show) if show else None
+        self._processes: list[ServiceProcess] = []
+        self._follower = LogFollower(show) if show else None
         self._up = threading.Event()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._live, name="supervisor")
+        self._thread = threading.Thread(target=self._supervise, name="supervisor")
 
     def start(self, interrupted: threading.Event | None = None) -> None:
         """Returns when every service is SERVING, or at once when `interrupted` is set. Raises StackFailed, with everything stopped again."""
@@ -107,14 +107,14 @@ class Stack:
 
     # What follows runs in the supervising thread.
 
-    def _live(self) -> None:
+    def _supervise(self) -> None:
         try:
             self._bring_up()
             self._state.publish(self.layout.published() | self._published_servers())
             self._up.set()
             while not self._stop.wait(WATCH_SECONDS):
                 self._watch()
-        except _Stopping:
+        except _StopRequested:
             pass
         except BaseException as error:
             self._failure = error
@@ -145,7 +145,7 @@ class Stack:
             if self._follower:
                 self._follower.add(name, log_file)
             keep_open = (self._state.lock_fd,)
-            self._processes.append(Process(name, service, log_file, self._environment(name, service), keep_open))
+            self._processes.append(ServiceProcess(name, service, log_file, self._environment(name, service), keep_open))
         if self._follower:
             self._follower.start()
         for process in self._processes:
@@ -168,23 +168,23 @@ class Stack:
 
     def _pause_point(self) -> None:
         if self._stop.is_set():
-            raise _Stopping
+            raise _StopRequested
 
     def _watch(self) -> None:
         if self._postgres and not self._postgres.running:
             self._restart_server("PostgreSQL", self._postgres)
         if self._nats:
-            self._care_for(self._nats)
+            self._check_broker(self._nats)
             if not self._nats.running:
                 self._restart_server("NATS", self._nats)
-                self._broker_care.began()
+                self._broker_care.note_start()
         self._watch_services()
 
-    def _care_for(self, broker: Nats) -> None:
+    def _check_broker(self, broker: Nats) -> None:
         """Stops a broker that refuses to store although there is space, as after its disk was full; it is started again
         then."""
         now = time.monotonic()
-        if not broker.running or not self._broker_care.due(now):
+        if not broker.running or not self._broker_care.begin_look(now):
             return
         said = ailment(broker.monitor_url)
         if self._broker_care.needs_restart(now, said, shutil.disk_usage(broker.store).free):
@@ -201,7 +201,7 @@ class Stack:
                 if attempt == SERVER_RETRIES:
                     raise StackFailed(f"{name} cannot be started again: {error}") from error
                 if self._stop.wait(float(attempt)):
-                    raise _Stopping from error
+                    raise _StopRequested from error
             else:
                 self._say(f"{name} answers again")
                 return
@@ -210,11 +210,11 @@ class Stack:
         now = time.monotonic()
         for process in self._processes:
             if process.child is not None and not process.running:
-                self._mourn(process, now)
-            elif process.child is None and now >= process.due:
+                self._note_death(process, now)
+            elif process.child is None and now >= process.next_start:
                 process.start()
 
-    def _mourn(self, process: Process, now: float) -> None:
+    def _note_death(self, process: ServiceProcess, now: float) -> None:
         code = process.child.process.returncode if process.child else None
         how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
         pause = process.note_death(now)
@@ -224,7 +224,7 @@ class Stack:
             )
         self._say(f"{process.name} {how}; starting it again in {pause:g} s")
 
-    def _log_tail(self, process: Process, lines: int = 15) -> str:
+    def _log_tail(self, process: ServiceProcess, lines: int = 15) -> str:
         return "\n".join(process.log_file.read_text(errors="replace").splitlines()[-lines:])
 
     def _bring_down(self) -> None:
@@ -286,8 +286,8 @@ class Stack:
                 "UPLINE_REDIRECT_PORT": str(self.layout.ports["redirect"]),
                 "UPLINE_PUBLIC_URL": self.layout.redirect_url,
             }
-        return environment(settings)
+        return service_environment(settings)
 
 
-class _Stopping(Exception):
+class _StopRequested(Exception):
     """Somebody asked to stop while the stack was still starting."""

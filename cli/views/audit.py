@@ -3,7 +3,7 @@
 from upline.rewards.v1 import wallet_pb2
 
 from cli.client import Client
-from cli.output import out, table
+from cli.output import make_table, out
 
 AUDIT_SECONDS = 300.0
 """It reads every transfer there is."""
@@ -34,7 +34,7 @@ def print_audit(found: wallet_pb2.AuditLedgerResponse) -> None:
         verdict = "the ledger balances"
     out.print(f"{verdict}: {read_} compared")
     if found.findings:
-        rows = table("findings", "check", "program", "subject", "detail")
+        rows = make_table("findings", "check", "program", "subject", "detail")
         for each in found.findings:
             rows.add_row(each.check, each.program_id, each.subject, each.detail)
         out.print(rows)

@@ -3,7 +3,7 @@
 from upline.rewards.v1 import reward_pb2
 
 from cli.client import CALL_SECONDS, Client
-from cli.output import out, table
+from cli.output import make_table, out
 
 
 def print_derivation(derivation: reward_pb2.Derivation) -> None:
@@ -29,7 +29,7 @@ async def read_explanation(
 def print_explanation(answer: reward_pb2.ExplainConversionResponse) -> None:
     """The sentence, then a line for every rule and level."""
     out.print(answer.sentence, markup=False)
-    rows = table("", "rule", "level", "who", "outcome", "why", right=("level",))
+    rows = make_table("", "rule", "level", "who", "outcome", "why", right=("level",))
     for each in answer.derivations:
         outcome = reward_pb2.Outcome.Name(each.outcome).removeprefix("OUTCOME_").lower().replace("_", " ")
         rows.add_row(

@@ -3,7 +3,7 @@
 from upline.notify.v1 import notify_pb2
 
 from cli.client import CALL_SECONDS, Client
-from cli.output import moment, out
+from cli.output import format_time, out
 
 
 async def read_inbox(client: Client, program: str, participant: str, limit: int) -> list[notify_pb2.InboxEntry]:
@@ -17,6 +17,6 @@ async def read_inbox(client: Client, program: str, participant: str, limit: int)
 
 def print_entry(entry: notify_pb2.InboxEntry, indent: str = "") -> None:
     """The time, the title, and the body beneath."""
-    out.print(f"{indent}{moment(entry.create_time)}  {entry.title}", style="bold", markup=False)
+    out.print(f"{indent}{format_time(entry.create_time)}  {entry.title}", style="bold", markup=False)
     for line in entry.body.splitlines():
         out.print(f"{indent}  {line}", markup=False)

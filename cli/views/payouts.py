@@ -4,7 +4,7 @@ from upline.rewards.v1 import payout_pb2, wallet_pb2
 
 from cli.bundle.encode import plain
 from cli.client import CALL_SECONDS, Client
-from cli.output import amount, moment, out, print_json, table
+from cli.output import format_amount, format_time, make_table, out, print_json
 
 STATE_PREFIX = "PAYOUT_STATE_"
 
@@ -23,7 +23,7 @@ def show_payouts(found: list[payout_pb2.Payout], digits: dict[str, int], as_json
     if as_json:
         print_json({"payouts": [plain(each, defaults=True) for each in found]})
         return
-    rows = table(
+    rows = make_table(
         "", "payout", "participant", "amount", "fee", "method", "state", "asked", "why", right=("amount", "fee")
     )
     for each in found:
@@ -32,11 +32,11 @@ def show_payouts(found: list[payout_pb2.Payout], digits: dict[str, int], as_json
         rows.add_row(
             each.payout_id,
             each.participant_id,
-            amount(each.amount_minor, places, each.asset),
-            amount(each.fee_minor, places, each.asset),
+            format_amount(each.amount_minor, places, each.asset),
+            format_amount(each.fee_minor, places, each.asset),
             each.method,
             told,
-            moment(each.create_time),
+            format_time(each.create_time),
             each.reason,
         )
     out.print(rows if found else "no payouts")

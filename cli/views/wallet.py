@@ -4,7 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from upline.rewards.v1 import wallet_pb2
 
 from cli.client import CALL_SECONDS, Client
-from cli.output import amount, moment, out, table
+from cli.output import format_amount, format_time, make_table, out
 
 
 async def read_wallet(
@@ -30,11 +30,11 @@ def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
     for title, field in (("set aside", "reserved_minor"), ("owed", "debt_minor")):
         if any(getattr(each, field) for balances in wallets.values() for each in balances.balances):
             columns[title] = field
-    rows = table("", "participant", *columns, right=tuple(columns))
+    rows = make_table("", "participant", *columns, right=tuple(columns))
     for participant, balances in wallets.items():
         for each in balances.balances:
             sums = (getattr(each, field) for field in columns.values())
-            rows.add_row(participant, *(amount(each_sum, each.minor_digits, each.asset) for each_sum in sums))
+            rows.add_row(participant, *(format_amount(each_sum, each.minor_digits, each.asset) for each_sum in sums))
         if not balances.balances:
             rows.add_row(participant, *["nothing"] * len(columns))
     out.print(rows)
@@ -43,9 +43,9 @@ def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
 def print_transfers(balances: wallet_pb2.GetWalletResponse, moved: list[wallet_pb2.Transfer]) -> None:
     """A table of transfers, newest first."""
     digits = {each.asset: each.minor_digits for each in balances.balances}
-    rows = table("transfers", "when", "kind", "amount", "from", "to", "cause", right=("amount",))
+    rows = make_table("transfers", "when", "kind", "amount", "from", "to", "cause", right=("amount",))
     for each in moved:
         kind = wallet_pb2.TransferKind.Name(each.kind).removeprefix("TRANSFER_KIND_").lower()
-        sum_ = amount(each.amount_minor, digits.get(each.asset, 0), each.asset)
-        rows.add_row(moment(each.create_time), kind, sum_, each.debit_account, each.credit_account, each.cause_id)
+        sum_ = format_amount(each.amount_minor, digits.get(each.asset, 0), each.asset)
+        rows.add_row(format_time(each.create_time), kind, sum_, each.debit_account, each.credit_account, each.cause_id)
     out.print(rows)

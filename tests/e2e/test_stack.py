@@ -152,14 +152,14 @@ def test_metrics_ports_that_are_in_the_way_are_refused() -> None:
     taken = free_port()
     layout = Layout(ports={**dict.fromkeys(DEFAULT_PORTS, 0), "redirect": taken}, metrics_port=taken - 1)
     with pytest.raises(PortTaken, match=r"once for the metrics of rewards; choose another --metrics-port"):
-        layout.resolved()
+        layout.resolve()
     with pytest.raises(PortTaken, match=r"metrics of rewards would need port 65536"):
-        Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), metrics_port=65_535).resolved()
+        Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), metrics_port=65_535).resolve()
 
 
 def test_the_same_port_twice_is_refused() -> None:
     with pytest.raises(PortTaken, match="--rewards-port"):
-        Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0) | {"attribution": 47_101, "rewards": 47_101}).resolved()
+        Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0) | {"attribution": 47_101, "rewards": 47_101}).resolve()
 
 
 def test_the_doctor_finds_a_running_stack_well(state: Path) -> None:

@@ -11,7 +11,7 @@ from upline.rewards.v1 import plan_pb2
 
 from cli.bundle.program import Bundle, load
 from cli.client import Client
-from cli.replay.data import made_up_sponsors, read_purchases
+from cli.replay.data import make_up_sponsors, read_purchases
 from cli.replay.run import replay_purchases
 from cli.replay.shipped import PROGRAM, PURCHASES
 from services.rewards.queries.simulate import Paid, PlanDraft, Simulation, simulate
@@ -91,7 +91,7 @@ async def test_a_draft_that_counts_pays_what_its_replay_pays(
     plain, counting = load(PROGRAM).under(new_program_id("plain")), load(file).under(new_program_id("counting"))
     purchases = read_purchases(PURCHASES)[:PLAYED]
     for bundle in (plain, counting):
-        played = await replay_purchases(client, bundle, made_up_sponsors(purchases), purchases)
+        played = await replay_purchases(client, bundle, make_up_sponsors(purchases), purchases)
         assert (played["orders"], played["ledger_balanced"]) == (PLAYED, True)
 
     async def simulated(bundle: Bundle, plan: plan_pb2.Plan) -> Simulation:

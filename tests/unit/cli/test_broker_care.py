@@ -15,18 +15,18 @@ FULL = "stream CLICKS write error: no space left on device"
 
 
 def restarts(
-    care: BrokerCare, seconds: float, ailment: str, free_bytes: int = MIN_FREE_BYTES, began: float = 0.0
+    care: BrokerCare, seconds: float, ailment: str, free_bytes: int = MIN_FREE_BYTES, started: float = 0.0
 ) -> list[float]:
     """The times at which the broker is started again within so many seconds. A start takes no time, and the broker is
     well for one look after it."""
     found = []
     well = True
-    now = began
-    while now < began + seconds:
-        if care.due(now):
+    now = started
+    while now < started + seconds:
+        if care.begin_look(now):
             if care.needs_restart(now, "" if well else ailment, free_bytes):
                 found.append(now)
-                care.began()
+                care.note_start()
                 well = True
             else:
                 well = False

@@ -4,7 +4,7 @@ import grpc
 from grpc_status import rpc_status
 
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields
-from cli.errors import REFUSED, describe, reason_of, untold
+from cli.errors import REFUSED, describe, reason_of, untold_count
 
 
 class Refused(grpc.RpcError):
@@ -33,7 +33,7 @@ def test_the_first_mistakes_are_told_and_how_many_more_there_are() -> None:
     assert code == REFUSED
     assert lines[:2] == ["INVALID_ARGUMENT:", "  rules[0]: is wrong"]
     assert lines[-2:] == ["  rules[19]: is wrong", "  and 1,003 more"]
-    assert untold(error) == 1_003
+    assert untold_count(error) == 1_003
     assert reason_of(error) == "INVALID_FIELD"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.output import amount
+from cli.output import format_amount
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from cli.output import amount
     ],
 )
 def test_amounts(minor: int, digits: int, text: str) -> None:
-    assert amount(minor, digits, "USD") == text
+    assert format_amount(minor, digits, "USD") == text

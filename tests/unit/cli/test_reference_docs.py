@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from cli import failures
+from cli import errors
 from cli.__main__ import app
 
 REFERENCE = Path("docs/reference")
@@ -15,11 +15,11 @@ VARIABLE = re.compile(r"UPLINE_[A-Z]+(?:_[A-Z]+)*")
 
 def test_every_exit_code_is_told() -> None:
     told = re.findall(r"^\| (\d+) \|", (REFERENCE / "exit-codes.md").read_text(), re.MULTILINE)
-    assert [int(code) for code in told] == sorted([0, failures.REFUSED, failures.USAGE, failures.NOT_REACHED])
+    assert [int(code) for code in told] == sorted([0, errors.REFUSED, errors.USAGE, errors.NOT_REACHED])
 
 
 def test_a_wrong_command_line_exits_as_told() -> None:
-    assert CliRunner().invoke(app, ["wallet", "--nonsense"]).exit_code == failures.USAGE
+    assert CliRunner().invoke(app, ["wallet", "--nonsense"]).exit_code == errors.USAGE
 
 
 def test_every_variable_is_told() -> None:

@@ -12,10 +12,10 @@ from chassis.times import to_datetime
 from cli.errors import CommandFailed
 from cli.replay.data import (
     Enrolment,
-    Place,
+    FileLine,
     Purchase,
-    bound_by_first_purchase,
-    made_up_sponsors,
+    bind_by_first_purchase,
+    make_up_sponsors,
     read_purchases,
     read_sponsors,
 )
@@ -35,7 +35,7 @@ def test_the_shipped_purchases_are_whole() -> None:
 
 
 def test_the_made_up_tree_is_a_tree_and_always_the_same() -> None:
-    enrolments = made_up_sponsors(read_purchases(SHIPPED))
+    enrolments = make_up_sponsors(read_purchases(SHIPPED))
     depth: dict[str, int] = {}
     for each in enrolments:
         assert each.participant not in depth
@@ -84,7 +84,7 @@ def test_every_mistake_is_told_by_its_line_before_anything_is_sent(tmp_path: Pat
     ]
     file.write_text(HEAD + "\n".join(rows) + "\n")
     with pytest.raises(CommandFailed) as failed:
-        refuse_mistakes("USD", [Enrolment("", "", place=Place("s.csv", 2))], read_purchases(file))
+        refuse_mistakes("USD", [Enrolment("", "", line=FileLine("s.csv", 2))], read_purchases(file))
     told = [line.replace(f"{tmp_path}/", "") for line in str(failed.value).splitlines()]
     assert [line.split(": ")[:2] for line in told[:-1]] == [
         ["p.csv:3", "amount_minor"],
@@ -131,7 +131,7 @@ def test_sponsors_may_say_when_they_were_bound_and_others_are_with_their_first_o
     assert read == [Enrolment("olga", ""), Enrolment("maria", "olga", stated), Enrolment("vera", "olga")]
     days = [datetime(1997, 1, day, tzinfo=UTC) for day in (3, 1, 2)]
     bought = [Purchase(f"{who}{day.day}", who, day, 100, "USD") for who in ("maria", "vera") for day in days]
-    assert bound_by_first_purchase(read, bought) == [
+    assert bind_by_first_purchase(read, bought) == [
         Enrolment("olga", ""), Enrolment("maria", "olga", stated), Enrolment("vera", "olga", days[1]),
     ]  # fmt: skip
     for wrong in ("1996-05-01T12:00:00", "May"):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from cli.bundle.problems import Place
-from cli.commands.scenario import print_played
+from cli.bundle.problems import Position
+from cli.commands.scenario import print_scenario_result
 from cli.scenario.compare.mismatch import Mismatch
 from cli.scenario.play import ScenarioResult
 
 
 def test_a_scenario_that_passed_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    print_played(ScenarioResult("uds.scenario.yaml", "uds", 24, 1.84, (), None))
+    print_scenario_result(ScenarioResult("uds.scenario.yaml", "uds", 24, 1.84, (), None))
     assert capsys.readouterr().out == "uds.scenario.yaml: passed; 24 steps in 1.8 seconds\n"
 
 
@@ -20,8 +20,8 @@ def test_a_difference_is_a_diff_with_its_place(capsys: pytest.CaptureFixture[str
         ("kind: REWARD_HELD",),
         ("kind: REWARD_EARNED, title: +1", "kind: REWARD_HELD, title: +2"),
     )
-    print_played(
-        ScenarioResult("uds.scenario.yaml", "uds", 2, 0.5, ((Place(14, 9), amount), (Place(16, 9), told)), None)
+    print_scenario_result(
+        ScenarioResult("uds.scenario.yaml", "uds", 2, 0.5, ((Position(14, 9), amount), (Position(16, 9), told)), None)
     )
     assert capsys.readouterr().out == (
         "uds.scenario.yaml: DIFFERS; 2 steps in 0.5 seconds\n"

@@ -10,13 +10,13 @@ from pathlib import Path
 from chassis.database import driver_url
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory, running_stack
-from cli.connection import Where, database
+from cli.connection import StackChoice, open_database
 from cli.errors import USAGE, CommandFailed
-from cli.stack.layout import External
+from cli.stack.layout import ExternalServers
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BackupDatabase:
     """A database and what belongs to it."""
 
     url: str
@@ -27,18 +27,18 @@ class Place:
 
 
 @contextmanager
-def source(state: Path) -> Iterator[Place]:
+def open_source(state: Path) -> Iterator[BackupDatabase]:
     """The database to keep: external, of the running stack, or of a stack that is stopped. Raises CommandFailed."""
-    external = External.from_environment()
+    external = ExternalServers.from_environment()
     if external.database_url:
         yield _external(external)
     elif running_stack(state):
-        with database(Where(state)) as url:
+        with open_database(StackChoice(state)) as url:
             secrets = json.loads((state / "secrets.json").read_text())
-            yield Place(url, secrets["role_password"], secrets["secret"])
+            yield BackupDatabase(url, secrets["role_password"], secrets["secret"])
     elif (state / "postgres" / "PG_VERSION").exists():
-        with _alone(state) as place:
-            yield place
+        with _embedded(state) as database:
+            yield database
     else:
         raise CommandFailed(
             f"there is no stack on {state}: name another with --state, or set UPLINE_DATABASE_URL", USAGE
@@ -46,9 +46,9 @@ def source(state: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def target(state: Path) -> Iterator[Place]:
+def open_target(state: Path) -> Iterator[BackupDatabase]:
     """The database to restore into: external, or that of a stack that does not run. Raises CommandFailed."""
-    external = External.from_environment()
+    external = ExternalServers.from_environment()
     if external.database_url:
         if not external.role_password:
             raise CommandFailed(
@@ -58,17 +58,17 @@ def target(state: Path) -> Iterator[Place]:
     elif running_stack(state):
         raise CommandFailed(f"a stack runs on {state}: stop it first, or restore into another directory with --state")
     else:
-        with _alone(state) as place:
-            yield place
+        with _embedded(state) as database:
+            yield database
 
 
-def _external(external: External) -> Place:
+def _external(external: ExternalServers) -> BackupDatabase:
     url = driver_url(external.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return Place(url, external.role_password, os.environ.get("UPLINE_SECRET", ""))
+    return BackupDatabase(url, external.role_password, os.environ.get("UPLINE_SECRET", ""))
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[Place]:
+def _embedded(state: Path) -> Iterator[BackupDatabase]:
     """PostgreSQL of a state directory, for as long as the context lasts, and nobody but this process there."""
     directory = StateDirectory(state)
     try:
@@ -76,7 +76,7 @@ def _alone(state: Path) -> Iterator[Place]:
         try:
             server.start()
             secrets = directory.secrets()
-            yield Place(server.url, secrets.role_password, secrets.secret)
+            yield BackupDatabase(server.url, secrets.role_password, secrets.secret)
         finally:
             server.stop()
     finally:

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from chassis.secrets import derive_key
 from cli.backup import archive, totals
-from cli.backup.archive import Moved
-from cli.backup.place import Place
-from cli.backup.programs import Programs, find
-from cli.backup.telling import Tell
+from cli.backup.archive import CountBytes
+from cli.backup.database import BackupDatabase
+from cli.backup.stages import TellStage
+from cli.backup.tools import PostgresTools, find_tools
 from cli.errors import CommandFailed
 from cli.stack.layout import SERVICES
 
@@ -24,7 +24,7 @@ FINGERPRINT_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class BackupResult:
     """The result of a backup."""
 
     moment: str
@@ -34,24 +34,26 @@ class Taken:
     """The length of the dump."""
 
 
-def take(place: Place, file: Path | None, out: IO[bytes] | None, given: Path | None, tell: Tell) -> Taken:
+def write_backup(
+    database: BackupDatabase, file: Path | None, out: IO[bytes] | None, tools_folder: Path | None, tell: TellStage
+) -> BackupResult:
     """Writes a backup into a file that is not there yet, or where there is none, into `out`. The file gets its name
     when it is complete, and its owner alone may read it."""
     if out is not None:
-        return _write(place, out, given, tell)
+        return _write(database, out, tools_folder, tell)
     if file is None or file.exists():
         raise CommandFailed(f"{file} exists already: a backup never replaces another; choose another name")
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)  # for its owner only
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            taken = _write(place, stream, given, tell)
+            result = _write(database, stream, tools_folder, tell)
             stream.flush()
             os.fsync(stream.fileno())
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
-    return taken
+    return result
 
 
 def fingerprint(secret: str) -> str:
@@ -59,42 +61,46 @@ def fingerprint(secret: str) -> str:
     return derive_key(SecretStr(secret), "backup-fingerprint")[:FINGERPRINT_BYTES].hex() if secret else ""
 
 
-def _write(place: Place, out: IO[bytes], given: Path | None, tell: Tell) -> Taken:
-    with psycopg.connect(place.url, connect_timeout=10) as conn:
+def _write(database: BackupDatabase, out: IO[bytes], tools_folder: Path | None, tell: TellStage) -> BackupResult:
+    with psycopg.connect(database.url, connect_timeout=10) as conn:
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         conn.read_only = True
-        programs = find(conn.info.server_version // 10_000, given)
-        if missing := set(SERVICES) - set(totals.schemas(conn)):
+        tools = find_tools(conn.info.server_version // 10_000, tools_folder)
+        if missing := set(SERVICES) - set(totals.existing_schemas(conn)):
             raise CommandFailed(f"the database has no {', no '.join(sorted(missing))}: nothing was ever kept there")
-        snapshot = _one(conn, "SELECT pg_export_snapshot()")
+        snapshot = _single_text(conn, "SELECT pg_export_snapshot()")
         tell("counting what there is")
-        found = totals.read(conn)
+        found = totals.read_totals(conn)
         manifest = {
             "moment": datetime.now(UTC).isoformat(timespec="seconds"),
-            "postgresql": _one(conn, "SHOW server_version"),
-            "revisions": {each: _one(conn, f"SELECT version_num FROM {each}.alembic_version") for each in SERVICES},
-            "secret_fingerprint": fingerprint(place.secret),
+            "postgresql": _single_text(conn, "SHOW server_version"),
+            "revisions": {
+                each: _single_text(conn, f"SELECT version_num FROM {each}.alembic_version") for each in SERVICES
+            },
+            "secret_fingerprint": fingerprint(database.secret),
             "totals": asdict(found),
         }
         size = 0
 
-        def moved(bytes_so_far: int) -> None:
+        def count_bytes(bytes_so_far: int) -> None:
             nonlocal size
             size = bytes_so_far
             tell(f"dumping: {size / 1e6:,.0f} MB", passing=True)
 
         tell("dumping")
-        _dump(programs, place.url, snapshot, out, manifest, moved)
-    return Taken(str(manifest["moment"]), len(found.tables), found.rows, size)
+        _dump(tools, database.url, snapshot, out, manifest, count_bytes)
+    return BackupResult(str(manifest["moment"]), len(found.tables), found.rows, size)
 
 
-def _dump(programs: Programs, url: str, snapshot: str, out: IO[bytes], manifest: dict[str, Any], moved: Moved) -> None:
+def _dump(
+    tools: PostgresTools, url: str, snapshot: str, out: IO[bytes], manifest: dict[str, Any], count_bytes: CountBytes
+) -> None:
     schemas = [f"--schema={each}" for each in SERVICES]
     arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", *schemas]
-    with programs.running("pg_dump", url, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
-        archive.write(out, manifest, cast(IO[bytes], process.stdout), lambda: process.wait() == 0, moved)
+    with tools.run("pg_dump", url, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        archive.write_archive(out, manifest, cast(IO[bytes], process.stdout), lambda: process.wait() == 0, count_bytes)
 
 
-def _one(conn: totals.Connection, query: str) -> str:
+def _single_text(conn: totals.Connection, query: str) -> str:
     row = conn.execute(query.encode()).fetchone()
     return str(row[0]) if row else ""

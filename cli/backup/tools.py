@@ -20,27 +20,25 @@ _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Programs:
+class PostgresTools:
     """A folder with `pg_dump` and `pg_restore`."""
 
     folder: Path
 
     @contextmanager
-    def running(
-        self, name: str, url: str, *arguments: str, stdin: int, stdout: int
-    ) -> Iterator[subprocess.Popen[bytes]]:
+    def run(self, name: str, url: str, *arguments: str, stdin: int, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
         """A program that works on a database, killed if the block is left before it ends. Raises CommandFailed with
         what it said if it fails."""
         where = conninfo_to_dict(url)
         password = where.pop("password", None)
         environment = dict(os.environ) | ({"PGPASSWORD": str(password)} if password else {})
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as messages:
             process = subprocess.Popen(  # noqa: S603 - the programs of the operator's choice
                 [str(self.folder / name), "--no-password", "--dbname", make_conninfo("", **where), *arguments],
                 env=environment,
                 stdin=stdin,
                 stdout=stdout,
-                stderr=said,
+                stderr=messages,
             )
             try:
                 yield process
@@ -52,20 +50,20 @@ class Programs:
                     process.kill()
                     process.wait()
             if code != 0:
-                raise CommandFailed(f"{name} failed: {_end(said)}")
+                raise CommandFailed(f"{name} failed: {_last_lines(messages)}")
 
 
-def find(server_major: int, given: Path | None) -> Programs:
+def find_tools(server_major: int, folder_given: Path | None) -> PostgresTools:
     """The programs in the folder that was given; else those of the embedded PostgreSQL or of PATH. Raises CommandFailed
     where there are none that are as new as the server: older ones cannot read it."""
     found: list[str] = []
-    for folder in [given] if given else _known():
-        if (version := _version(folder / "pg_dump")) is None:
+    for folder in [folder_given] if folder_given else _known_folders():
+        if (version := _major_version(folder / "pg_dump")) is None:
             continue
         if version >= server_major:
-            return Programs(folder)
+            return PostgresTools(folder)
         found.append(f"{folder} has those of PostgreSQL {version}")
-    where = f" in {given}" if given else ""
+    where = f" in {folder_given}" if folder_given else ""
     told = "; ".join(found) or f"pg_dump and pg_restore are not to be found{where}"
     raise CommandFailed(
         f"{told}, but the server is PostgreSQL {server_major}: install its client programs"
@@ -74,7 +72,7 @@ def find(server_major: int, given: Path | None) -> Programs:
     )
 
 
-def _known() -> list[Path]:
+def _known_folders() -> list[Path]:
     folders = []
     with suppress(RuntimeError):  # a deployment without embedded servers
         folders.append(postgres.binaries())
@@ -83,7 +81,7 @@ def _known() -> list[Path]:
     return folders
 
 
-def _version(program: Path) -> int | None:
+def _major_version(program: Path) -> int | None:
     try:
         answer = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
@@ -92,6 +90,6 @@ def _version(program: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def _end(said: IO[bytes], lines: int = 5) -> str:
-    said.seek(0)
-    return "\n".join(said.read().decode(errors="replace").strip().splitlines()[-lines:])
+def _last_lines(messages: IO[bytes], lines: int = 5) -> str:
+    messages.seek(0)
+    return "\n".join(messages.read().decode(errors="replace").strip().splitlines()[-lines:])

@@ -7,7 +7,7 @@ from typing import Protocol
 from cli.output import err
 
 
-class Tell(Protocol):
+class TellStage(Protocol):
     """Takes what is being done now."""
 
     def __call__(self, line: str, *, passing: bool = False) -> None:
@@ -16,7 +16,7 @@ class Tell(Protocol):
 
 
 @contextmanager
-def telling(beginning: str) -> Iterator[Tell]:
+def tell_stages(beginning: str) -> Iterator[TellStage]:
     """Tells stages for as long as the context lasts."""
     if not err.is_terminal:
 
