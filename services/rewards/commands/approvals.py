@@ -11,6 +11,7 @@ from services.rewards import events
 from services.rewards.commands import counting
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.domain.settle.settlement import reject_rewards
 from services.rewards.domain.settle.waiting import Ended, Rejection
 from services.rewards.store import conversions, ledger, plans, tallies, waiting
@@ -41,8 +42,8 @@ async def reject(deps: Deps, request: approval_pb2.RejectRewardsRequest) -> None
     async with deps.database.transaction() as conn:
         await plans.pin_versions(conn, [program_id])
         versions = await _require_versions(deps, conn, program_id)
-        if programs := counting.ordered({program_id: versions}):
-            await tallies.lock(conn, programs)
+        if versions.has_order:
+            await tallies.lock(conn, [program_id])
         kept = (await conversions.lock_expected(conn, [(program_id, conversion_id)]))[program_id, conversion_id]
         if kept is None:
             raise not_found("conversion", conversion_id)
@@ -51,14 +52,14 @@ async def reject(deps: Deps, request: approval_pb2.RejectRewardsRequest) -> None
             raise failed_precondition("APPROVED", "its rewards were approved", "conversion_id")
         pending = [each for each in asked if each.approval is ApprovalState.PENDING]
         if pending:
-            plan = versions[kept.plan_version - 1]
+            plan = versions.version(kept.plan_version)
             rejection = Rejection(program_id, conversion_id, tuple(each.rule_id for each in pending), deps.clock.now())
             await _reject(conn, plan, kept, rejection, request.reason)
             await _end(conn, rejection, pending)
     deps.relay.wake()
 
 
-async def _require_versions(deps: Deps, conn: AsyncConnection, program_id: str) -> tuple[Plan, ...]:
+async def _require_versions(deps: Deps, conn: AsyncConnection, program_id: str) -> PlanVersions:
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
     if not versions:
         raise not_found("program", program_id)

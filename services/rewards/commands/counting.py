@@ -16,20 +16,13 @@ from services.rewards.domain.tally.snapshot import EMPTY
 from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.store import contests, tallies, waiting
 from services.rewards.store.conversions import CountedPosition, Key, StoredConversion, key_of
+from services.rewards.store.plans import ProgramPlans
 from services.rewards.store.waiting import NO_REJECTION
 
 CONVERSIONS_A_PART = 250
 """While so many are decided, those before them are written. Nothing is decided while the last of a transaction are."""
 CONVERSIONS_A_TURN = 8
 """Less than a millisecond of work: for so long the writing may have to wait."""
-
-Versions = Mapping[str, tuple[Plan, ...]]
-
-
-def ordered(versions: Versions) -> set[str]:
-    """The programs of which any version counts something, or lets a person say no: only their facts wait for one another."""
-    return {program_id for program_id, plans in versions.items() if any(plan.has_order for plan in plans)}
-
 
 Changes = tuple[dict[TallyKey, int], dict[TallyKey, Moment]]
 """What is added to tallies, and when the scores among them were last changed."""
@@ -139,7 +132,7 @@ async def decide_all(
 async def take_back_all(
     conn: AsyncConnection,
     programs: Collection[str],
-    versions: Versions,
+    versions: ProgramPlans,
     kept: Iterable[StoredConversion],
     reversals: Mapping[Key, Sequence[Reversal]],
     new: Mapping[Key, int],
@@ -147,7 +140,7 @@ async def take_back_all(
     """Takes out of the tallies of ordered `programs` what `new` reversals take back: their positions, by (program,
     reversal)."""
     taken = [
-        (versions[each.conversion.program_id][each.plan_version - 1], each)
+        (versions[each.conversion.program_id].version(each.plan_version), each)
         for each in kept
         if each.plan_version and each.conversion.program_id in programs
     ]

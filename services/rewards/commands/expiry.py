@@ -1,6 +1,6 @@
 """Expiry: what nobody used in time goes, oldest first, after a warning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,12 +12,13 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
-from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.debts import Expired, Expiry, Wallet
 from services.rewards.domain.settle.settlement import Clawback
 from services.rewards.domain.wallet.expiry import scan_wallet
 from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import expiry, wallets
+from services.rewards.store.plans import ProgramPlans
 
 WALLETS_A_ROUND = 200
 
@@ -29,7 +30,7 @@ async def expire(deps: Deps) -> int:
         versions = await deps.plans.load(conn, await expiry.programs(conn))
     wallets_to_look_at: list[tuple[str, str, Asset, timedelta]] = []
     for program_id, plans in versions.items():
-        plan = in_force(plans, now)
+        plan = plans.in_force(now)
         for asset in plan.assets if plan else ():
             span = _span(plan, asset.code) if plan else None
             if span is None:
@@ -68,7 +69,7 @@ async def _look_at(
 
 
 async def expired(
-    conn: AsyncConnection, versions: Mapping[str, tuple[Plan, ...]], clawbacks: Sequence[Clawback]
+    conn: AsyncConnection, versions: ProgramPlans, clawbacks: Sequence[Clawback]
 ) -> dict[Wallet, Expired]:
     """What expired of wallets that something available is taken out of. They are locked."""
     expiring = {
@@ -94,7 +95,7 @@ async def expired(
             taken.setdefault(wallet, []).append((row.reward_id.hex, row.amount_minor))
             continue
         moment = id_time(row.transfer_id)
-        plan = in_force(versions[row.program_id], moment)
+        plan = versions[row.program_id].in_force(moment)
         if plan is not None and (span := _span(plan, row.asset)) is not None:
             gone.setdefault(wallet, []).append(Expiry(moment - span, row.amount_minor))
     if not gone:

@@ -29,7 +29,7 @@ from services.rewards.domain.wallet.payout import (
 )
 from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import payouts, tallies, wallets
-from services.rewards.store.plans import Versions
+from services.rewards.store.plans import ProgramPlans
 from services.rewards.wire.payouts import payout_message
 
 BATCH_PAYOUTS = 10_000
@@ -198,7 +198,7 @@ async def send_payouts(deps: Deps) -> int:
     return len(leased)
 
 
-async def _send(deps: Deps, provider: Provider, sent: Payout, versions: Versions) -> None:
+async def _send(deps: Deps, provider: Provider, sent: Payout, versions: ProgramPlans) -> None:
     digits = {asset.code: asset.digits for plan in versions[sent.program_id] for asset in plan.assets}
     try:
         answer = await provider.send(sent, digits.get(sent.asset, 0))

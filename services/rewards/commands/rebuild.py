@@ -9,9 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
 from chassis.parallel import Progress, in_processes
-from services.rewards.commands.counting import ordered
 from services.rewards.domain.ledger import Reward
-from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.domain.settle.replay import Replay
 from services.rewards.domain.settle.settlement import Revision
 from services.rewards.domain.settle.waiting import Rejection
@@ -72,7 +71,7 @@ async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], j
         try:
             async with one_view(url) as (conn, view):
                 counted = await history.counts(conn, program_id)
-                counting = ordered(await PlanShelf().load(conn, list(counted)))
+                counting = (await PlanShelf().load(conn, list(counted))).with_order
                 tasks = [
                     _Task(view, schema, part, name in counting)
                     for name, count in counted.items()
@@ -113,7 +112,7 @@ async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
 class _Rebuilding:
     """Computes facts and writes what came of them now and then."""
 
-    def __init__(self, versions: tuple[Plan, ...], closed: list[tuple[int, str]]) -> None:
+    def __init__(self, versions: PlanVersions, closed: list[tuple[int, str]]) -> None:
         """`closed`: (position, contest) of those whose ranking became final."""
         self.result = RebuildResult()
         self._closed = deque(closed)
@@ -132,7 +131,7 @@ class _Rebuilding:
         """Computes one fact."""
         past = fact.past
         conversion = past.conversion
-        plan = self._versions[past.plan_version - 1] if past.plan_version else None
+        plan = self._versions.version(past.plan_version) if past.plan_version else None
         while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
             self._course.tallies.close(self._closed.popleft()[1])
         change = fact.change

@@ -85,7 +85,7 @@ async def _release_due(deps: Deps, holds: Sequence[ledger.DueHold]) -> None:
             if moved:
                 transfers += moved
                 rewards = {one.reward.reward_id: one.reward for one in posted[key_of(each.conversion)]}
-                assets = versions[program_id][each.plan_version - 1].assets
+                assets = versions[program_id].version(each.plan_version).assets
                 facts.append(events.released(each.conversion, due_time, _paired(rewards, moved), assets))
         await ledger.post(conn, [], transfers, [])
         await ledger.end_holds(conn, due)
@@ -110,7 +110,7 @@ async def _release_ended(deps: Deps, holds: Sequence[waiting.WaitingHold]) -> No
             if moved:
                 transfers += moved
                 by_id = {one.reward.reward_id: one.reward for one in rewards}
-                assets = versions[each.program_id][of.plan_version - 1].assets
+                assets = versions[each.program_id].version(of.plan_version).assets
                 facts.append(events.released(of.conversion, each.moment, _paired(by_id, moved), assets))
         await ledger.post(conn, [], transfers, [])
         await ledger.end_holds(conn, [(each.program_id, each.conversion_id, each.mark) for each in ended])

@@ -17,12 +17,13 @@ from services.rewards.commands.counting import DecidedPart, PendingConversions
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, FactBatch, Reversal
-from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.debts import owing, spent_from
 from services.rewards.domain.settle.settlement import Accrual, Clawback, claw_back, revised
-from services.rewards.domain.settle.waiting import awaited_events, signal_of, waits_of
+from services.rewards.domain.settle.waiting import signal_of, waits_of
 from services.rewards.store import conversions, ledger, plans, tallies, waiting, wallets
 from services.rewards.store.conversions import Key, StoredConversion, key_of
+from services.rewards.store.plans import ProgramPlans
 
 FACTS_A_TRANSACTION = 1_000
 """The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for long."""
@@ -32,7 +33,6 @@ PARTS_AHEAD = 2
 """So many decided parts of a transaction may wait to be written: where writing falls behind for a moment, deciding goes on."""
 
 Fact = TypeVar("Fact", ArrivedConversion, Reversal)
-Versions = dict[str, tuple[Plan, ...]]
 Locked = Callable[[], None]
 """Says that a transaction has the locks that give its facts their place among all facts of their programs."""
 
@@ -79,13 +79,13 @@ async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Arrived
         await plans.pin_versions(conn, program_ids)
         versions = await deps.plans.load(conn, program_ids)
         paying = {
-            key_of(each.conversion): in_force(versions[each.conversion.program_id], each.conversion.terms_time)
+            key_of(each.conversion): versions[each.conversion.program_id].in_force(each.conversion.terms_time)
             for each in recorded
         }
         rows = {(key := key_of(each.conversion)): (each, _number(paying[key])) for each in recorded}
-        programs = counting.ordered(versions)
+        programs = versions.with_order
         pending = counting.prepare(programs, paying, (each.conversion for each in recorded))
-        if ordered := programs | {each for each in versions if awaited_events(versions[each])}:
+        if ordered := programs | {each for each in versions if versions[each].awaited_events}:
             await tallies.lock(conn, ordered)
         locked()
         try:
@@ -102,7 +102,7 @@ async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Arrived
 
 async def _settle_fresh(
     conn: AsyncConnection,
-    versions: Versions,
+    versions: ProgramPlans,
     rows: Mapping[Key, tuple[ArrivedConversion, int]],
     programs: Collection[str],
     pending: PendingConversions,
@@ -122,7 +122,7 @@ async def _settle_fresh(
 
 async def _write_new(
     conn: AsyncConnection,
-    versions: Versions,
+    versions: ProgramPlans,
     rows: Mapping[Key, tuple[ArrivedConversion, int]],
     accruals: list[Accrual],
     decided: DecidedPart,
@@ -138,7 +138,7 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
         program_ids = {each.program_id for each in reversals}
         # A version that begins to count may not come in between: what its conversions count is taken back behind the lock.
         await plans.pin_versions(conn, program_ids)
-        programs = counting.ordered(await deps.plans.load(conn, program_ids))
+        programs = (await deps.plans.load(conn, program_ids)).with_order
         if programs:
             await tallies.lock(conn, programs)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
@@ -159,7 +159,7 @@ async def _settle_reversals(deps: Deps, locked: Locked, reversals: Sequence[Reve
 
 async def _take_back(
     conn: AsyncConnection,
-    versions: Versions,
+    versions: ProgramPlans,
     kept: Mapping[Key, StoredConversion | None],
     known: Mapping[Key, Sequence[Reversal]],
     new: Sequence[Reversal],
@@ -179,7 +179,7 @@ async def _take_back(
         key = reversal.program_id, reversal.conversion_id
         if (found := paid.get(key)) is None:
             continue
-        plan = versions[found.conversion.program_id][found.plan_version - 1]
+        plan = versions[found.conversion.program_id].version(found.plan_version)
         clawback = claw_back(plan, found.conversion, earlier[key], reversal, posted[key], found.snapshot)
         clawbacks.append(clawback)
         posted[key] = revised(posted[key], clawback.revisions)
@@ -187,7 +187,7 @@ async def _take_back(
     await _post(conn, versions, [], await _owing(conn, versions, clawbacks))
 
 
-async def _owing(conn: AsyncConnection, versions: Versions, clawbacks: list[Clawback]) -> list[Clawback]:
+async def _owing(conn: AsyncConnection, versions: ProgramPlans, clawbacks: list[Clawback]) -> list[Clawback]:
     """What was used already becomes a debt, and what expired does not. The wallets that something available is taken out of stay locked: nobody spends it meanwhile."""
     spent = spent_from(clawbacks)
     if not spent:
@@ -202,7 +202,7 @@ async def _owing(conn: AsyncConnection, versions: Versions, clawbacks: list[Claw
 
 
 async def _post(
-    conn: AsyncConnection, versions: Versions, accruals: Sequence[Accrual], clawbacks: Sequence[Clawback]
+    conn: AsyncConnection, versions: ProgramPlans, accruals: Sequence[Accrual], clawbacks: Sequence[Clawback]
 ) -> None:
     await ledger.post(
         conn,
@@ -213,23 +213,23 @@ async def _post(
     facts: list[events_pb2.RewardEvent] = []
     for accrual in accruals:
         if accrual.rewards:
-            plan = versions[accrual.conversion.program_id][accrual.rewards[0].plan_version - 1]
+            plan = versions[accrual.conversion.program_id].version(accrual.rewards[0].plan_version)
             facts.append(events.accrued(accrual, plan.assets))
     for clawback in clawbacks:
         if clawback.transfers:
-            plan = versions[clawback.conversion.program_id][clawback.revisions[0].reward.plan_version - 1]
+            plan = versions[clawback.conversion.program_id].version(clawback.revisions[0].reward.plan_version)
             facts.append(events.taken_back(clawback, plan.assets))
     await outbox.append(conn, events.messages(facts))
 
 
 async def _keep_waiting(
     conn: AsyncConnection,
-    versions: Versions,
+    versions: ProgramPlans,
     accruals: Sequence[Accrual],
     arrived: Sequence[Conversion],
 ) -> None:
     """Writes which rewards wait for more than time, and what they wait for. The caller holds the lock of programs that wait for events."""
-    programs = {program_id for program_id, plans in versions.items() if any(plan.waits for plan in plans)}
+    programs = {program_id for program_id, plans in versions.items() if plans.waits}
     if not programs:
         return
     held = [
@@ -237,10 +237,10 @@ async def _keep_waiting(
         for each in accruals
         if each.conversion.program_id in programs and each.rewards
         for wait in waits_of(
-            versions[each.conversion.program_id][each.rewards[0].plan_version - 1], each.conversion, each.rewards
+            versions[each.conversion.program_id].version(each.rewards[0].plan_version), each.conversion, each.rewards
         )
     ]
-    awaited = {program_id: awaited_events(versions[program_id]) for program_id in programs}
+    awaited = {program_id: versions[program_id].awaited_events for program_id in programs}
     signals = [signal_of(each) for each in arrived if each.event_type in awaited.get(each.program_id, ())]
     await waiting.keep(conn, held, signals)
 

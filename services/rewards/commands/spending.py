@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.errors import failed_precondition, not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
-from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.wallet.wallet import EMPTY_POCKET, PreconditionError, WalletTransfer, repay_debt, spend
 from services.rewards.store import wallets
 
@@ -30,7 +30,7 @@ async def plan_in_force(deps: Deps, conn: AsyncConnection, program_id: str, now:
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
     if not versions:
         raise not_found("program", program_id)
-    plan = in_force(versions, now)
+    plan = versions.in_force(now)
     if plan is None:
         raise not_found("plan", f"{program_id} (none is in force yet)")
     return plan

@@ -70,7 +70,7 @@ async def _require_contest(deps: QueryDeps, conn: AsyncConnection, program_id: s
     """The contest as it was settled, else as the newest version that has it states it."""
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
     settled_by = await contests.settled_by(conn, program_id, contest_id)
-    for plan in reversed(versions[:settled_by]):
+    for plan in reversed(versions.plans[:settled_by]):
         for contest in plan.contests:
             if contest.contest_id == contest_id:
                 row = (await plans.load_rows(conn, program_id, plan.version + 1, 1))[0]

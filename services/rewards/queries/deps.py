@@ -8,7 +8,7 @@ from chassis.clock import Clock
 from chassis.database import Database
 from chassis.errors import not_found
 from chassis.pages import Pager
-from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.store.plans import PlanShelf
 
 
@@ -22,7 +22,7 @@ class QueryDeps:
     pager: Pager
 
 
-async def require_plans(deps: QueryDeps, conn: AsyncConnection, program_id: str) -> tuple[Plan, ...]:
+async def require_plans(deps: QueryDeps, conn: AsyncConnection, program_id: str) -> PlanVersions:
     """Every version of a program's plan. NOT_FOUND if there is none: rewards knows a program by its plan."""
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
     if not versions:

@@ -79,7 +79,7 @@ async def explain_reward(deps: QueryDeps, request: reward_pb2.ExplainRewardReque
             raise not_found("reward", request.reward_id)
         left = await _left(conn, kept)
         revisions = await reading.revisions(conn, request.reward_id)
-    plan = versions[view.plan_version - 1]
+    plan = versions.version(view.plan_version)
     slot = UUID(view.reward_id).int & 0xFFFF
     first, current = (_in_slot(decide(plan, conversion, kept.snapshot), slot) for conversion in (kept.conversion, left))
     if view.rejection_reason:
@@ -115,7 +115,7 @@ async def explain_conversion_now(
         rejection = (await waiting.load_rejections(conn, [key_of(kept.conversion)])).get(
             key_of(kept.conversion), NO_REJECTION
         )
-    plan = versions[kept.plan_version - 1] if kept.plan_version else None
+    plan = versions.version(kept.plan_version) if kept.plan_version else None
     decisions = [
         rejected_decision(each, rejection.reason)
         if each.outcome is Outcome.PAID and each.rule.rule_id in rejection.rule_ids

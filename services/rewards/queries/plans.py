@@ -4,7 +4,6 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import not_found
 from chassis.pages import page_size
-from services.rewards.domain.plan.plan import in_force
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import plans
 
@@ -17,7 +16,7 @@ async def get_plan(deps: QueryDeps, request: plan_pb2.GetPlanRequest) -> plan_pb
         versions = await require_plans(deps, conn, request.program_id)
         version = request.version
         if version == 0:
-            plan = in_force(versions, deps.clock.now())
+            plan = versions.in_force(deps.clock.now())
             if plan is None:
                 raise not_found("plan", f"{request.program_id} (none is in force yet)")
             version = plan.version

@@ -9,7 +9,7 @@ from chassis.ids import id_time
 from chassis.pages import page_size
 from chassis.times import to_datetime, to_timestamp
 from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind
-from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import reading
 
@@ -74,7 +74,7 @@ def account_name(place: int, participant_id: str) -> str:
     return f"{name}:{participant_id}" if place in PARTICIPANT_ACCOUNT_KINDS else name
 
 
-def asset_digits(versions: tuple[Plan, ...]) -> dict[str, int]:
+def asset_digits(versions: PlanVersions) -> dict[str, int]:
     """Decimal places of every asset of any version, those of the newest version first."""
     digits: dict[str, int] = {}
     for plan in reversed(versions):

@@ -12,7 +12,7 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import UplineError, failed_precondition
 from chassis.times import to_timestamp
-from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.wire.plans import as_answered, read_plan
 
 _LOAD = text("""
@@ -36,6 +36,8 @@ _HOLD_STILL = text("""
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
 
+_NO_PLAN = PlanVersions()
+
 log = structlog.get_logger(__name__)
 
 
@@ -51,15 +53,21 @@ class PlanRow:
     create_time: datetime
 
 
-class Versions(dict[str, tuple[Plan, ...]]):
-    """Programs' versions. A program with one that cannot be read is missing: to ask for it is FAILED_PRECONDITION, and the others go on."""
+class ProgramPlans(dict[str, PlanVersions]):
+    """The plans of programs. A program with a version that cannot be read is missing: to ask for it is
+    FAILED_PRECONDITION, and the others go on."""
 
-    def __init__(self, readable: Mapping[str, tuple[Plan, ...]], unreadable: Mapping[str, str]) -> None:
+    def __init__(self, readable: Mapping[str, PlanVersions], unreadable: Mapping[str, str]) -> None:
         super().__init__(readable)
         self.unreadable = unreadable
-        """What is wrong, by program."""
+        """The reason why a plan cannot be read, by program."""
 
-    def __missing__(self, program_id: str) -> tuple[Plan, ...]:
+    @property
+    def with_order(self) -> set[str]:
+        """The programs whose facts wait for one another, because it matters in which order they are settled."""
+        return {program_id for program_id, versions in self.items() if versions.has_order}
+
+    def __missing__(self, program_id: str) -> PlanVersions:
         raise failed_precondition("PLAN_UNREADABLE", self.unreadable[program_id])
 
 
@@ -67,12 +75,12 @@ class Versions(dict[str, tuple[Plan, ...]]):
 class PlanShelf:
     """Compiled plans, kept by process. Versions are immutable, so only their number needs to be asked for."""
 
-    _versions: dict[str, tuple[Plan, ...]] = field(default_factory=dict)
+    _versions: dict[str, PlanVersions] = field(default_factory=dict)
     _unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
     """(how many versions there were, what is wrong with one of them), by program."""
 
-    async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> Versions:
-        """Every version of each program, in ascending order; an empty tuple for programs without a plan."""
+    async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> ProgramPlans:
+        """Every version of each program, in ascending order; none for programs without a plan."""
         counts = {
             row.program_id: row.version_count for row in await conn.execute(_COUNT, {"program_ids": list(program_ids)})
         }
@@ -85,14 +93,14 @@ class PlanShelf:
                 if len(found) > self._known(program_id):  # another task may have seen more meanwhile
                     self._keep(program_id, found)
         unreadable = {each: self._unreadable[each][1] for each in program_ids if each in self._unreadable}
-        return Versions(
-            {each: self._versions.get(each, ()) for each in program_ids if each not in unreadable}, unreadable
+        return ProgramPlans(
+            {each: self._versions.get(each, _NO_PLAN) for each in program_ids if each not in unreadable}, unreadable
         )
 
     def _known(self, program_id: str) -> int:
         """How many of its versions were looked at."""
         unreadable = self._unreadable.get(program_id)
-        return len(self._versions.get(program_id, ())) if unreadable is None else unreadable[0]
+        return len(self._versions.get(program_id, _NO_PLAN)) if unreadable is None else unreadable[0]
 
     def _keep(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
         """What is forbidden since a version was published does not stop it; what this server does not understand does."""
@@ -107,7 +115,7 @@ class PlanShelf:
                 self._unreadable[program_id] = len(rows), why
                 return
             plans.append(plan)
-        self._versions[program_id] = tuple(plans)
+        self._versions[program_id] = PlanVersions(tuple(plans))
 
 
 async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: int) -> list[PlanRow]:

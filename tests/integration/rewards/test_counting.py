@@ -124,16 +124,16 @@ async def test_parts_of_what_arrives_at_once_take_effect_in_their_order(
 ) -> None:
     """Ten transactions, of which every other one is slow to begin, share a budget."""
     program = await published(plan(rule(), budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=3_000)]))
-    hold_still, begun = plans.hold_still, 0
+    pin_versions, begun = plans.pin_versions, 0
 
     async def slow_now_and_then(*arguments: Any) -> None:
         nonlocal begun
         begun += 1
         await asyncio.sleep(0.05 * (begun % 2))
-        await hold_still(*arguments)
+        await pin_versions(*arguments)
 
     monkeypatch.setattr(settling, "FACTS_A_TRANSACTION", 5)
-    monkeypatch.setattr(plans, "hold_still", slow_now_and_then)
+    monkeypatch.setattr(plans, "pin_versions", slow_now_and_then)
     moments = [NOON + timedelta(minutes=number) for number in range(50)]
     await ledger.settle(
         message(*(recorded(program, f"c{each.isoformat()}", 1_000, record_time=each) for each in moments))

@@ -15,8 +15,9 @@ from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.decide.pay import owed, pay
 from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, AccountKind, Reward, deltas
-from services.rewards.domain.plan.plan import Plan, in_force
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.rounding import Rounding, rounder
+from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.domain.settle.settlement import (
     PostedReward,
     accrue,
@@ -147,14 +148,17 @@ def test_outcomes_say_why_nothing_is_paid() -> None:
 
 
 def test_the_version_in_force_is_the_last_that_has_begun() -> None:
-    versions = tuple(
+    plans_in_order = tuple(
         Plan("shop", number, "USD", Rounding.DOWN, (), (), moment)
         for number, moment in [(1, None), (2, MOMENT), (3, MOMENT + timedelta(days=1))]
     )
-    assert in_force(versions, MOMENT - timedelta(microseconds=1)) is versions[0]
-    assert in_force(versions, MOMENT) is versions[1]
-    assert in_force(versions, MOMENT + timedelta(days=2)) is versions[2]
-    assert in_force(versions[1:], MOMENT - timedelta(days=1)) is None
+    first, second, third = plans_in_order
+    versions = PlanVersions(plans_in_order)
+    assert versions.in_force(MOMENT - timedelta(microseconds=1)) is first
+    assert versions.in_force(MOMENT) is second
+    assert versions.in_force(MOMENT + timedelta(days=2)) is third
+    assert PlanVersions((second, third)).in_force(MOMENT - timedelta(days=1)) is None
+    assert [versions.version(number) for number in (1, 2, 3)] == [first, second, third]
 
 
 @settings(max_examples=500, deadline=None)

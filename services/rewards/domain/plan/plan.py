@@ -28,7 +28,7 @@ MAX_ASSET_MINOR_PER_BASE_MINOR = 10_000
 MAX_SURE_BASE_MINOR = MAX_AMOUNT_MINOR // MAX_ASSET_MINOR_PER_BASE_MINOR
 """Of a base up to this (a billion in a currency of cents), no percentage of any plan is more than a reward can be."""
 
-__all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule", "in_force"]
+__all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +196,3 @@ class Plan:
     def waits(self) -> bool:
         """Whether any of its holds needs more than time."""
         return any(rule.waits for rule in self.rules)
-
-
-def in_force(versions: tuple[Plan, ...], moment: datetime) -> Plan | None:
-    """The version that pays for a conversion at `moment`; `versions` in ascending order."""
-    for plan in reversed(versions):
-        if plan.effective_time is None or plan.effective_time <= moment:
-            return plan
-    return None

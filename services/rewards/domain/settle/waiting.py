@@ -77,11 +77,6 @@ def is_mark(hold_until: datetime | None) -> bool:
     return hold_until is not None and hold_until >= NEVER
 
 
-def awaited_events(versions: Iterable[Plan]) -> frozenset[str]:
-    """The event types that holds of any version wait for."""
-    return frozenset(rule.until_event for plan in versions for rule in plan.rules if rule.until_event)
-
-
 def waits_of(plan: Plan, conversion: Conversion, rewards: Iterable[Reward]) -> list[Wait]:
     """What the rewards of a conversion wait for, once for each rule."""
     marked = {each.hold_until for each in rewards if is_mark(each.hold_until)}
