@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit check format bench protos reference lock replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit check format bench protos reference lock schema replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ reference: setup ## Generate the parts of docs/reference that come from the code
 lock: setup ## Renew the locks of development and container (needs uv)
 	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock
 	uv pip compile pyproject.toml --extra backup --universal --generate-hashes --no-header --upgrade -q -c requirements.lock -o deploy/requirements.lock
+
+schema: setup ## Write docs/reference/schema.sql from a database that is migrated for it
+	@$(BIN)/python tools/generate_schema_sql.py
 
 replay: setup ## Replay the shipped purchases through a stack of its own
 	@$(BIN)/upline replay

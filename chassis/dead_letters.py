@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nats.aio.msg import Msg
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, func, text
+from sqlalchemy import text
 
 from chassis.database import Database
 from chassis.faults import named
@@ -29,23 +29,6 @@ _PARKED = text("""
 _TAKE = text("""
     DELETE FROM dead_letter WHERE consumer = :consumer AND message_id = :message_id AND park_time IS NOT NULL
 """)
-
-
-def dead_letter_table(metadata: MetaData) -> Table:
-    """Failures of one service's consumers; those with a `park_time` wait for a person."""
-    return Table(
-        "dead_letter",
-        metadata,
-        Column("consumer", Text, primary_key=True),
-        Column("message_id", Text, primary_key=True),
-        Column("subject", Text, nullable=False),
-        Column("payload", LargeBinary, nullable=False),
-        Column("error", Text, nullable=False),
-        Column("attempts", Integer, nullable=False, server_default="1"),
-        Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-        Column("update_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-        Column("park_time", DateTime(timezone=True)),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
-from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Table, Text, func, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import already_exists, invalid
@@ -30,25 +30,6 @@ _CLAIM = text("""
 _KEY = "program_id = :program_id AND method = :method AND request_id = :request_id"
 _READ = text(f"SELECT body_hash, response FROM program_request WHERE {_KEY}")
 _KEEP = text(f"UPDATE program_request SET response = :response WHERE {_KEY}")
-
-
-def request_tables(metadata: MetaData) -> tuple[Table, Table]:
-    """Requests already carried out, with their answers. Those in `request` are of versions before ids were a program's
-    own, and are only read."""
-    return (
-        Table("program_request", metadata, Column("program_id", Text, primary_key=True), *_columns()),
-        Table("request", metadata, *_columns()),
-    )
-
-
-def _columns() -> tuple[Column[Any], ...]:
-    return (
-        Column("method", Text, primary_key=True),
-        Column("request_id", Text, primary_key=True),
-        Column("body_hash", LargeBinary, nullable=False),
-        Column("response", LargeBinary),
-        Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    )
 
 
 def body_hash(request: ProtoMessage) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, MetaData, Table, Text, func, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
@@ -31,22 +31,6 @@ PURGE_SECONDS = 3600.0
 PURGE_BATCH = 5_000
 
 log = structlog.get_logger(__name__)
-
-
-def outbox_table(metadata: MetaData) -> Table:
-    """The outbox of one service."""
-    return Table(
-        "outbox",
-        metadata,
-        Column("outbox_id", BigInteger, Identity(always=True), primary_key=True),
-        Column("subject", Text, nullable=False),
-        Column("message_id", Text, nullable=False),
-        Column("message_type", Text, nullable=False),
-        Column("payload", LargeBinary, nullable=False),
-        Column("create_time", DateTime(timezone=True), nullable=False, server_default=func.now()),
-        Column("publish_time", DateTime(timezone=True)),
-        Index("outbox_unpublished", "outbox_id", postgresql_where=text("publish_time IS NULL")),
-    )
 
 
 _APPEND = text("""

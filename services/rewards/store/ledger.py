@@ -24,18 +24,17 @@ DueHold = tuple[str, str, datetime]
 """(program_id, conversion_id, due_time)."""
 _BEFORE_ALL: DueHold = ("", "", datetime(1, 1, 1, tzinfo=UTC))
 
-_COPY_REWARDS = (
-    "COPY reward (beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor,"
-    " hold_until, plan_version) FROM STDIN"
-)
+REWARD_COLUMNS = "beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor, hold_until, plan_version"
+REVISION_COLUMNS = "reward_id, reversal_id, delta_minor, record_time"
+_COPY_REWARDS = f"COPY reward ({REWARD_COLUMNS}) FROM STDIN"
 _COPY_TRANSFERS = (
     "COPY transfer (transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id,"
     " cause_id) FROM STDIN"
 )
 _COPY_DELTAS = "COPY balance_delta (participant_id, program_id, place, asset, delta_minor) FROM STDIN"
 _COPY_HOLDS = "COPY hold (program_id, conversion_id, due_time, record_time) FROM STDIN"
-_INSERT_REVISION = text("""
-    INSERT INTO reward_revision (reward_id, reversal_id, delta_minor, record_time)
+_INSERT_REVISION = text(f"""
+    INSERT INTO reward_revision ({REVISION_COLUMNS})
     SELECT * FROM unnest(CAST(:reward_ids AS uuid[]), CAST(:reversal_ids AS text[]), CAST(:deltas AS bigint[]),
         CAST(:record_times AS timestamptz[]))
 """)

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.rewards import tables
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.settle.settlement import Revision
 from services.rewards.store import ledger
@@ -41,14 +40,6 @@ class RowDifference:
     """As stored, JSON; empty for a row that is missing."""
     rebuilt: str
     """As computed, JSON; empty for a row too many."""
-
-
-def _compared(table: Table, without: tuple[str, ...] = ()) -> str:
-    return ", ".join(column.name for column in table.columns if column.name not in without)
-
-
-_REWARD = _compared(tables.reward)
-_REVISION = _compared(tables.reward_revision)
 
 
 def _comparison(stored: str, rebuilt: str, key: str, conversion_id: str) -> str:
@@ -106,15 +97,15 @@ async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[RowDi
     parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
     statements = {
         "reward": _comparison(
-            f"SELECT {_REWARD} FROM rewards.reward WHERE {_IN_SLICE}",
-            f"SELECT {_REWARD} FROM {schema}.reward",
+            f"SELECT {ledger.REWARD_COLUMNS} FROM rewards.reward WHERE {_IN_SLICE}",
+            f"SELECT {ledger.REWARD_COLUMNS} FROM {schema}.reward",
             "reward_id::text || ' ' || beneficiary_id",
             "conversion_id",
         ),
         "reward_revision": _comparison(
-            f"""SELECT {_REVISION}, conversion_id FROM rewards.reward_revision
+            f"""SELECT {ledger.REVISION_COLUMNS}, conversion_id FROM rewards.reward_revision
                 JOIN (SELECT reward_id, conversion_id FROM rewards.reward WHERE {_IN_SLICE}) AS r USING (reward_id)""",
-            f"""SELECT {_REVISION}, conversion_id FROM {schema}.reward_revision
+            f"""SELECT {ledger.REVISION_COLUMNS}, conversion_id FROM {schema}.reward_revision
                 JOIN (SELECT reward_id, conversion_id FROM {schema}.reward) AS r USING (reward_id)""",
             "reward_id::text || ' ' || reversal_id",
             "conversion_id",
