@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit chaos check format bench protos reference lock schema replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit check format bench protos docs reference lock schema replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,25 +25,11 @@ demo: setup ## Start everything and do the main job on real purchases
 up: setup ## Run PostgreSQL, NATS and the three services until Ctrl-C
 	@$(BIN)/upline up
 
-# How many processes run tests at once: one for each processor or as many as are asked for, at most MAX_WORKERS. Each
-# has servers of its own and needs up to 2 GB of memory; with more of them the longest file would take as long as all.
-WORKERS ?= auto
-MAX_WORKERS := 4
-# A file stays with one process, for its tests share servers, and files start in their order: those with stacks first.
-# A process that ends, as it does when a test hangs, ends the run: the next one would try the same test again.
-SPREAD = --numprocesses=$(WORKERS) --maxprocesses=$(MAX_WORKERS) --dist=loadfile --no-loadscope-reorder \
-	--max-worker-restart=0
+test: setup ## Run every test, against servers of the suite's own
+	@$(BIN)/python -m pytest
 
-test: setup ## Run every test, against servers of the suite's own, in one process for each processor (or WORKERS=3)
-	@$(BIN)/python -m pytest $(SPREAD)
-
-test-unit: setup ## Run the tests that need no server, in a minute
-	@$(BIN)/python -m pytest $(SPREAD) tests/unit
-
-ROUNDS ?= 20
-SEED ?= 1
-chaos: setup ## Kill a process of a stack under load, ROUNDS times (20), as SEED says (1), and compare what was promised
-	@$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS) --seed $(SEED)
+test-unit: setup ## Run the tests that need no server, in a minute or two
+	@$(BIN)/python -m pytest tests/unit
 
 check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, stubs and schema
 	$(BIN)/ruff format --check .
@@ -73,6 +59,11 @@ protos: setup ## Generate gen/python, the schema of program files and the API re
 	@$(BIN)/python tools/generate_stubs.py
 	@$(BIN)/python tools/generate_schema.py
 	@$(BIN)/python tools/generate_api.py
+
+docs: setup ## Check every link of the docs, run every command and example that they show, list those that cannot be run
+	$(BIN)/python tools/check_docs.py
+	$(BIN)/python -m pytest tests/docs tests/unit/cli/test_docs.py tests/unit/cli/test_reference_docs.py
+	@$(BIN)/python tools/check_docs.py --not-run
 
 reference: setup ## Generate the parts of docs/reference that come from the code
 	@$(BIN)/python tools/generate_reference.py

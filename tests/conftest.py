@@ -1,8 +1,4 @@
-"""The suite's own servers: real PostgreSQL and real NATS from wheels, in a directory of their own.
-
-Each process that runs tests starts them once, so whatever lives for a session (servers, services, clock, numbers of
-programs) is shared by the tests of one process and no other.
-"""
+"""The suite's own servers: real PostgreSQL and real NATS from wheels, started once, in a directory of their own."""
 
 import os
 import shutil

@@ -8,8 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from chassis import tasks
-from chassis.readiness import Probe
-from chassis.server import Server
+from chassis.server import Probe, Server
 from chassis.settings import ServiceSettings
 from chassis.tasks import run_all
 

@@ -18,9 +18,9 @@ def escape_once(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=50_000)  # names repeat from reward to reward
 def escape(text: str) -> str:
-    """A string as COPY's text format wants it, kept for the next time: most names come in many rows."""
+    """The same of a string that will come again."""
     return escape_once(text)
 
 
