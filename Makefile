@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit check format bench protos docs reference lock schema replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit chaos check format bench protos docs reference lock schema replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +25,25 @@ demo: setup ## Start everything and do the main job on real purchases
 up: setup ## Run PostgreSQL, NATS and the three services until Ctrl-C
 	@$(BIN)/upline up
 
-test: setup ## Run every test, against servers of the suite's own
-	@$(BIN)/python -m pytest
+# How many processes run tests at once: one for each processor or as many as are asked for, at most MAX_WORKERS. Each
+# has servers of its own and needs up to 2 GB of memory; with more of them the longest file would take as long as all.
+WORKERS ?= auto
+MAX_WORKERS := 4
+# A file stays with one process, for its tests share servers, and files start in their order: those with stacks first.
+# A process that ends, as it does when a test hangs, ends the run: the next one would try the same test again.
+SPREAD = --numprocesses=$(WORKERS) --maxprocesses=$(MAX_WORKERS) --dist=loadfile --no-loadscope-reorder \
+	--max-worker-restart=0
 
-test-unit: setup ## Run the tests that need no server, in a minute or two
-	@$(BIN)/python -m pytest tests/unit
+test: setup ## Run every test, against servers of the suite's own, in one process for each processor (or WORKERS=3)
+	@$(BIN)/python -m pytest $(SPREAD)
+
+test-unit: setup ## Run the tests that need no server, in a minute
+	@$(BIN)/python -m pytest $(SPREAD) tests/unit
+
+ROUNDS ?= 20
+SEED ?= 1
+chaos: setup ## Kill a process of a stack under load, ROUNDS times (20), as SEED says (1), and compare what was promised
+	@$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, stubs and schema
 	$(BIN)/ruff format --check .

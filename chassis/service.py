@@ -17,8 +17,9 @@ from chassis.clock import Clock
 from chassis.database import Database
 from chassis.migrate import assert_migrated
 from chassis.pages import Pager
+from chassis.readiness import Probe
 from chassis.secrets import derive_key
-from chassis.server import Probe, Server
+from chassis.server import Server
 from chassis.settings import ServiceSettings
 from chassis.stream import Stream
 from chassis.tasks import run_all

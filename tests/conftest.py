@@ -1,4 +1,8 @@
-"""The suite's own servers: real PostgreSQL and real NATS from wheels, started once, in a directory of their own."""
+"""The suite's own servers: real PostgreSQL and real NATS from wheels, in a directory of their own.
+
+Each process that runs tests starts them once, so whatever lives for a session (servers, services, clock, numbers of
+programs) is shared by the tests of one process and no other.
+"""
 
 import os
 import shutil

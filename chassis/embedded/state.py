@@ -6,7 +6,11 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,13 @@ UNPRIVILEGED_UID = 65_534
 
 LOCK_SECONDS = 5.0
 """The servers of a stack that was killed need a moment to notice and leave."""
+
+FIRST_FREE_PORT = 10_000
+"""Below it stand most ports that servers are known by."""
+SYSTEMS_OWN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""Linux says here which ports it gives to connections, and to servers that ask for any."""
+PORT_TRIES = 1_000
+"""So many neighbouring ports that are taken mean that something else is wrong."""
 
 
 class StateLockedError(RuntimeError):
@@ -109,11 +120,30 @@ def running_stack(path: Path) -> dict[str, Any] | None:
 
 
 def free_port() -> int:
-    """A port of the loopback address that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port of the loopback address that is free now, and that the system gives to nobody who did not ask for it.
+
+    A server listens some seconds later, and again after it was killed. Meanwhile any connection of any program could
+    have got one of the system's own ports.
+    """
+    for port in islice(_ports(), PORT_TRIES):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise RuntimeError(f"no port of 127.0.0.1 is free: {PORT_TRIES} were tried")
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """The ports below the system's own, round and round from any of them on; 0, any of the system's, where none are."""
+    try:
+        end = int(SYSTEMS_OWN_PORTS.read_text().split()[0])
+    except OSError:
+        end = 0
+    size = end - FIRST_FREE_PORT
+    if size <= 0:
+        return repeat(0)
+    start = secrets.randbelow(size)
+    return (FIRST_FREE_PORT + (start + number) % size for number in count())
 
 
 def _write_private(file: Path, text: str) -> None:

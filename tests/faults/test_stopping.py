@@ -71,6 +71,12 @@ async def serving(preferences: Preferences, notice_seconds: float = 0.0) -> Asyn
         health.cancel()
 
 
+async def end(server: Server) -> None:
+    """Stops a server as a service's process does."""
+    await server.leave()
+    await server.stop()
+
+
 async def outcome(call: Callable[[], object]) -> str:
     """The name of the code of a call, and the reason where a server gave one."""
     try:
@@ -109,7 +115,7 @@ async def test_nobody_is_told_cancelled_whenever_the_server_stops() -> None:
             working = [asyncio.create_task(caller(each)) for each in channels for _ in range(PER_CALLER)]
             while preferences.begun < ENOUGH:
                 await asyncio.sleep(0)
-            await server.stop()
+            await end(server)
             await asyncio.gather(*working)
             for each in channels:
                 await each.close()
@@ -121,7 +127,7 @@ async def test_a_call_in_flight_is_finished_and_one_that_comes_late_is_sent_else
     async with serving(preferences) as server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         early = asyncio.create_task(outcome(lambda: stub(channel).GetPreferences(REQUEST, timeout=DEADLINE_SECONDS)))
         await becomes(preferences.calls, 1)
-        leaving = asyncio.create_task(server.stop())
+        leaving = asyncio.create_task(end(server))
         late = await outcome(lambda: stub(channel).GetPreferences(REQUEST, timeout=DEADLINE_SECONDS))
         preferences.free.set()
         assert (await early, late) == ("OK", "UNAVAILABLE STOPPING")
@@ -134,7 +140,7 @@ async def test_a_call_that_does_not_end_in_time_is_told_unavailable_and_why(monk
     async with serving(preferences) as server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stuck = asyncio.create_task(outcome(lambda: stub(channel).GetPreferences(REQUEST, timeout=DEADLINE_SECONDS)))
         await becomes(preferences.calls, 1)
-        await server.stop()
+        await end(server)
         assert await stuck == "UNAVAILABLE STOPPING"
 
 

@@ -15,7 +15,7 @@ from upline.attribution.v1.click_pb2 import (
 
 from chassis.clock import Clock
 from chassis.errors import FieldViolation, UplineError
-from chassis.server import check
+from chassis.handlers import check
 from chassis.times import unix_ms
 from services.attribution.domain.click_token import sign_parts
 from services.attribution.intake import MAX_PART_CLICKS, Intake

@@ -1,7 +1,6 @@
 """Inbox entries."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,16 +9,13 @@ from uuid import UUID
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.database import psycopg_connection
+from chassis.copying import NULL, copy_lines, escape_once
 from services.notify.domain.cause import Amount, Asset, Kind, Notice
 from services.notify.domain.inbox import Entry, Inbox
 
 _COPY = """
     COPY inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, hold_until, rank) FROM STDIN
 """
-_NULL = "\\N"
-_SPECIAL = re.compile(r"[\\\t\n\r]")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 _SELECT = """
     SELECT program_id, participant_id, entry_id, kind, event_id, conversion_id, event_type, buyer_id, level, assets,
@@ -57,32 +53,25 @@ async def write(conn: AsyncConnection, told: Iterable[tuple[UUID, str, Sequence[
 
     Sorted by inbox, because neighbours share index pages.
     """
-    rows = sorted(line for each in told for line in _copy_lines(*each))
-    if not rows:
-        return
-    raw = await psycopg_connection(conn)
-    async with raw.cursor() as cursor, cursor.copy(_COPY) as copy:
-        await copy.write("".join(rows))
+    if lines := sorted(line for each in told for line in _copy_lines(*each)):
+        await copy_lines(conn, _COPY, lines)
 
 
 def _copy_lines(entry_id: UUID, program_id: str, notices: Sequence[Notice]) -> Iterator[str]:
-    program, entry = _escaped(program_id), str(entry_id)
-    for participant_id, kind, level, amounts, hold_until, rank in notices:
-        sums = ",".join([f"[{_json_escaped(asset)},{total},{held}]" for asset, total, held in amounts])
-        yield (
-            f"{program}\t{_escaped(participant_id)}\t{entry}\t{kind:d}\t{level}\t[{sums}]"
-            f"\t{hold_until.isoformat() if hold_until else _NULL}\t{rank or _NULL}\n"
+    program, entry = escape_once(program_id), str(entry_id)
+    for each in notices:
+        sums = ",".join(
+            [f"[{_json_escaped(amount.asset)},{amount.total_minor},{amount.held_minor}]" for amount in each.amounts]
         )
-
-
-def _escaped(value: str) -> str:
-    """The value as COPY's text format wants it."""
-    return value.translate(_ESCAPES) if _SPECIAL.search(value) else value
+        yield (
+            f"{program}\t{escape_once(each.participant_id)}\t{entry}\t{each.kind:d}\t{each.level}\t[{sums}]"
+            f"\t{each.hold_until.isoformat() if each.hold_until else NULL}\t{each.rank or NULL}\n"
+        )
 
 
 @lru_cache(maxsize=1024)
 def _json_escaped(asset: str) -> str:
-    return _escaped(json.dumps(asset))
+    return escape_once(json.dumps(asset))
 
 
 async def page(

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.copying import NULL, copy_lines, escape, escape_once
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, Reversal
 from services.rewards.domain.settle.settlement import FIRST_POSITION, first_reward_id, reward_prefix
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot, from_json
-from services.rewards.store.copying import NULL, copy_lines, escape, escape_once
 from services.rewards.wire.events import read_stored_conversion
 
 Key = tuple[str, str]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.copying import NULL, copy_lines, escape
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Account, AccountKind, Reward, Transfer, deltas
 from services.rewards.domain.settle.settlement import (
@@ -16,7 +17,6 @@ from services.rewards.domain.settle.settlement import (
     reward_prefix,
 )
 from services.rewards.store.conversions import Key, key_of
-from services.rewards.store.copying import NULL, copy_lines, escape
 
 MAX_DELTA_MINOR = 2**63 - 1
 

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.copying import NULL, copy_lines, escape
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.settle.settlement import Revision
 from services.rewards.store import ledger
-from services.rewards.store.copying import NULL, copy_lines, escape
 from services.rewards.store.history import Slice
 
 COPIED = ("reward", "reward_revision", "balance_delta", "hold", "transfer")

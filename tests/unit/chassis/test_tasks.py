@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from chassis import tasks
-from chassis.server import Probe, Server
+from chassis.readiness import Probe
+from chassis.server import Server
 from chassis.settings import ServiceSettings
 from chassis.tasks import run_all
 

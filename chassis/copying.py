@@ -18,9 +18,9 @@ def escape_once(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-@lru_cache(maxsize=50_000)  # names repeat from reward to reward
+@lru_cache(maxsize=50_000)
 def escape(text: str) -> str:
-    """The same of a string that will come again."""
+    """A string as COPY's text format wants it, kept for the next time: most names come in many rows."""
     return escape_once(text)
 
 

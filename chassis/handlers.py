@@ -1,0 +1,177 @@
+"""Handlers of gRPC methods: each call is checked by the contract's own rules, and its errors are told as
+`google.rpc.Status`.
+
+A unary call must have a deadline, and is timed. A stream needs none and is not timed: it lasts as long as both sides
+like. Handlers are built from descriptors at start, so a call costs no interceptor chain.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import protovalidate
+import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message as ProtoMessage
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import code_pb2
+from grpc_status import rpc_status
+
+from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_unstorable_text
+from chassis.draining import Calls
+from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
+from chassis.patterns import told
+from chassis.sizes import SizeBound, TooLong
+from chassis.telemetry import RPC_SECONDS
+
+Behavior = Callable[[Any, Any], Any]
+"""A method of a servicer, or what stands in its place."""
+Validate = Callable[[ProtoMessage], None]
+"""Raises what is wrong with a request."""
+Context = grpc.aio.ServicerContext[Any, Any]
+
+log = structlog.get_logger(__name__)
+
+
+def handler(
+    calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate, read: Callable[[bytes], Any]
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    """The handler of one method: `read` makes the request of its bytes, `validate` checks it, `behavior` answers."""
+    response_class: type[ProtoMessage] = GetMessageClass(method.output_type)
+    wrap, make = {
+        (False, False): (_unary, grpc.unary_unary_rpc_method_handler),
+        (False, True): (_streaming_answer, grpc.unary_stream_rpc_method_handler),
+        (True, True): (_streaming_both, grpc.stream_stream_rpc_method_handler),
+    }[method.client_streaming, method.server_streaming]
+    bound = SizeBound.of(method)
+
+    def read_bounded(content: bytes) -> Any:
+        return read(content) if len(content) <= bound.most_bytes else TooLong(bound, len(content))
+
+    def validate_read(request: Any) -> None:
+        if isinstance(request, TooLong):
+            raise request.error()
+        validate(request)
+
+    return make(
+        wrap(calls, method, behavior, validate_read),
+        request_deserializer=read_bounded,
+        response_serializer=response_class.SerializeToString,
+    )
+
+
+def _unary(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
+    seconds = RPC_SECONDS.labels(method=method.full_name)
+
+    async def call(request: ProtoMessage, context: Context) -> Any:
+        began = time.perf_counter()
+        try:
+            await calls.admit()
+            with calls.one():
+                _require_deadline(context)
+                validate(request)
+                return await behavior(request, context)
+        except (UplineError, Exception) as error:
+            await _abort(method, error, context)
+        finally:
+            seconds.observe(time.perf_counter() - began)
+
+    return call
+
+
+def _streaming_answer(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
+    async def call(request: ProtoMessage, context: Context) -> AsyncIterator[Any]:
+        try:
+            await calls.admit()
+            with calls.one():
+                validate(request)
+                async for answer in behavior(request, context):
+                    yield answer
+        except Exception as error:
+            await _abort(method, error, context)
+
+    return call
+
+
+def _streaming_both(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
+    async def checked(requests: AsyncIterator[ProtoMessage]) -> AsyncIterator[ProtoMessage]:
+        async for request in requests:
+            validate(request)
+            yield request
+
+    async def call(requests: AsyncIterator[ProtoMessage], context: Context) -> AsyncIterator[Any]:
+        try:
+            await calls.admit()
+            with calls.one():
+                async for answer in behavior(checked(requests), context):
+                    yield answer
+        except Exception as error:
+            await _abort(method, error, context)
+
+    return call
+
+
+def trust(_message: ProtoMessage) -> None:
+    """Leaves the check to the method itself."""
+
+
+def check(message: ProtoMessage) -> None:
+    """Applies the rules written in the contract. INVALID_ARGUMENT with every field at fault."""
+    violations = protovalidate.collect_violations(message)
+    if violations:
+        raise invalid_fields([FieldViolation(_path(each), told(each)) for each in violations])
+
+
+def _path(violation: protovalidate.Violation) -> str:
+    path = ""
+    for element in violation.proto.field.elements if violation.proto.field else ():
+        path += f".{element.field_name}" if path else element.field_name
+        subscript = element.subscript
+        if subscript is not None:
+            path += f"[{subscript.value}]"
+    return path
+
+
+def _require_deadline(context: Context) -> None:
+    if context.time_remaining() is None:
+        raise UplineError(
+            code_pb2.INVALID_ARGUMENT,
+            "DEADLINE_REQUIRED",
+            "the call has no deadline: without one, a lost answer is waited for for ever; set a timeout on the call",
+        )
+
+
+async def _abort(method: MethodDescriptor, error: Exception, context: Context) -> None:
+    """Ends a call with an error that its caller can understand; whatever is unforeseen goes into the log."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, UplineError):
+        if is_unprepared(error):
+            log.error("the database is not prepared: run `upline migrate`", method=method.full_name, error=error)
+            error = unavailable(
+                "DATABASE_NOT_READY",
+                "the database behind this server is not prepared for it, as after a restore; nothing was changed."
+                " Its operator runs `upline migrate`, then the same call is answered",
+            )
+        elif is_transient(error):
+            log.warning("unavailable", method=method.full_name, error=error)
+            error = unavailable(
+                "TRY_AGAIN",
+                "a server behind this one did not answer; nothing was changed or the same call is safe to repeat",
+            )
+        elif is_unstorable_text(error):
+            error = UplineError(
+                code_pb2.INVALID_ARGUMENT, "ZERO_CHARACTER", "a text of the request contains a zero character (U+0000)"
+            )
+        elif is_beyond_int64(error):
+            error = UplineError(
+                code_pb2.OUT_OF_RANGE,
+                "SUM_TOO_LARGE",
+                "a sum in the answer is more than the contract can tell (2^63 - 1)",
+            )
+        else:
+            log.error("internal error", method=method.full_name, exc_info=error)
+            error = UplineError(code_pb2.INTERNAL, "INTERNAL", "internal error; the server's log says more")
+    status = error.to_status()
+    await context.abort(grpc_code(error.code), status.message, rpc_status.to_status(status).trailing_metadata)
