@@ -12,8 +12,11 @@ from bench.servers import Servers, service_url
 from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.ids import new_id
+from services.attribution.commands.click_writing import renew_partitions
+from services.attribution.commands.deps import WriterDeps
+from services.attribution.consumer import FETCH_MESSAGES, ClickBatches
+from services.attribution.store.partitions import ClickPartitions
 from services.attribution.wire.click_rows import encode
-from services.attribution.writer import FETCH_MESSAGES, ClickWriter
 
 ROUNDS = 5
 BATCH_CLICKS = 500
@@ -25,13 +28,14 @@ async def measure(servers: Servers) -> list[Figure]:
     """click_writer_vs_raw_copy: what the writer writes in a second, against COPY of rows that are packed already."""
     url = servers.database("writer")
     database = Database(service_url(url, "attribution"), "attribution")
-    writer = ClickWriter(database, SystemClock(), timedelta(days=400))
-    await writer.upkeep()
+    deps = WriterDeps(database, SystemClock(), ClickPartitions(database))
+    batches = ClickBatches(deps)
+    await renew_partitions(deps, timedelta(days=400))
 
     async def write(_: int) -> float:
         payloads = _payloads()
         began = time.perf_counter()
-        await writer.write(payloads)
+        await batches.handle(payloads)
         return MESSAGES * BATCH_CLICKS / (time.perf_counter() - began)
 
     with psycopg.connect(url) as conn:

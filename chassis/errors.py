@@ -114,11 +114,10 @@ def invalid_fields(violations: list[FieldViolation], reason: str = "INVALID_FIEL
     return UplineError(code_pb2.INVALID_ARGUMENT, reason, message, tuple(violations))
 
 
-def not_found(kind: str, name: str) -> UplineError:
-    """NOT_FOUND: there is no such `kind` (`program`, `participant`, …)."""
-    return UplineError(
-        code_pb2.NOT_FOUND, f"{kind.upper()}_NOT_FOUND", f"{kind} {name!r} does not exist", metadata={kind: name}
-    )
+def not_found(kind: str, name: str, violations: Sequence[FieldViolation] = ()) -> UplineError:
+    """NOT_FOUND: there is no such `kind` (`program`, `participant`, …); `violations` tell which fields name it."""
+    message = f"{kind} {name!r} does not exist"
+    return UplineError(code_pb2.NOT_FOUND, f"{kind.upper()}_NOT_FOUND", message, tuple(violations), {kind: name})
 
 
 def already_exists(reason: str, message: str, field_path: str = "") -> UplineError:

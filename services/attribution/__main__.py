@@ -14,12 +14,11 @@ from chassis.secrets import derive_key
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.topology import CLICKS, CONVERSIONS
-from services.attribution.commands import Deps
-from services.attribution.commands.clicks import ClickDeps
-from services.attribution.commands.links import LinkDeps
+from services.attribution import jobs
+from services.attribution.commands.deps import ClickDeps, Deps, WriterDeps
+from services.attribution.consumer import CONSUMER, FETCH_MESSAGES, ClickBatches
 from services.attribution.intake import Intake, publish_batch
-from services.attribution.queries import Reader
-from services.attribution.queries.links import LinkReader
+from services.attribution.queries.deps import QueryDeps
 from services.attribution.redirect import Redirect, RedirectSettings
 from services.attribution.rpc.clicks import READERS, SELF_VALIDATING, ClickServicer
 from services.attribution.rpc.conversions import ConversionServicer
@@ -28,9 +27,9 @@ from services.attribution.rpc.participants import ParticipantServicer
 from services.attribution.rpc.programs import ProgramServicer
 from services.attribution.settings import AttributionSettings
 from services.attribution.store.link_cache import LinkCache
+from services.attribution.store.partitions import ClickPartitions
 from services.attribution.wire.clicks import Sealer
 from services.attribution.wire.links import LinkAddress
-from services.attribution.writer import FETCH_MESSAGES, ClickWriter
 
 
 class Attribution(Service[AttributionSettings]):
@@ -48,31 +47,35 @@ class Attribution(Service[AttributionSettings]):
 
     async def compose(self) -> None:
         """Serves people and conversions, takes clicks in, leads visitors on, and writes clicks."""
-        self._serve_people()
-        await self._serve_clicks()
-        self._write_clicks()
-
-    def _serve_people(self) -> None:
+        click_token_key = derive_key(self.settings.secret, "click-token")
         relay = Relay(self.database, self.stream, CONVERSIONS)
         self.on_run(relay.run)
-        deps = Deps(self.database, self.clock, relay, derive_key(self.settings.secret, "click-token"))
-        reader = Reader(self.database, self.pager)
-        add = self.server.add
-        add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], ProgramServicer(deps, reader))
-        add(participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], ParticipantServicer(deps, reader))
-        add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], ConversionServicer(deps, reader))
-
-    async def _serve_clicks(self) -> None:
-        settings, stream = self.settings, self.stream
-        intake = Intake(partial(publish_batch, stream), lambda: stream.connected)
+        deps = Deps(self.database, self.clock, relay, click_token_key)
+        queries = QueryDeps(self.database)
+        intake = Intake(partial(publish_batch, self.stream), lambda: self.stream.connected)
         self.on_stop(intake.drain)
-        click_deps = ClickDeps(
-            clock=self.clock,
-            links=LinkCache(self.database),
-            intake=intake,
-            sealer=Sealer(derive_key(settings.secret, "click-hash")),
-            click_token_key=derive_key(settings.secret, "click-token"),
+        click_deps = ClickDeps(self.clock, LinkCache(self.database), intake, click_token_key)
+        sealer = Sealer(derive_key(self.settings.secret, "click-hash"))
+        address = await self._lead_on(click_deps, sealer)
+        add, pager = self.server.add, self.pager
+        add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], ProgramServicer(deps, queries, pager))
+        add(
+            participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], ParticipantServicer(deps, queries, pager)
         )
+        add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], ConversionServicer(deps, queries, pager))
+        add(link_pb2.DESCRIPTOR.services_by_name["LinkService"], LinkServicer(deps, queries, pager, address))
+        add(
+            click_pb2.DESCRIPTOR.services_by_name["ClickService"],
+            ClickServicer(click_deps, sealer),
+            SELF_VALIDATING,
+            READERS,
+            needs_broker=True,
+        )
+        self._write_clicks()
+
+    async def _lead_on(self, deps: ClickDeps, sealer: Sealer) -> LinkAddress:
+        """Begins to lead visitors on; returns where links are reached."""
+        settings = self.settings
         redirect = Redirect(
             RedirectSettings(
                 host=settings.host,
@@ -81,28 +84,19 @@ class Attribution(Service[AttributionSettings]):
                 trusted_proxies=settings.trusted_proxies,
                 secure_cookie=settings.public_url.startswith("https://"),
             ),
-            click_deps,
+            deps,
+            sealer,
         )
         self.on_stop(redirect.stop)
         self.redirect_port = await redirect.start()
-        address = LinkAddress(settings.public_url.rstrip("/") or f"http://{settings.host}:{self.redirect_port}")
-        link_deps = LinkDeps(self.database, self.clock, address)
-        link_reader = LinkReader(self.database, self.pager, address)
-        self.server.add(link_pb2.DESCRIPTOR.services_by_name["LinkService"], LinkServicer(link_deps, link_reader))
-        self.server.add(
-            click_pb2.DESCRIPTOR.services_by_name["ClickService"],
-            ClickServicer(click_deps),
-            SELF_VALIDATING,
-            READERS,
-            needs_broker=True,
-        )
+        return LinkAddress(settings.public_url.rstrip("/") or f"http://{settings.host}:{self.redirect_port}")
 
     def _write_clicks(self) -> None:
-        writer = ClickWriter(self.database, self.clock, timedelta(days=self.settings.click_retention_days))
-        self.on_run(writer.run_upkeep)
-        consumer = Consumer(
-            self.stream, CLICKS, "click_writer", writer.write, DeadLetters(self.database), FETCH_MESSAGES
-        )
+        deps = WriterDeps(self.database, self.clock, ClickPartitions(self.database))
+        retention = timedelta(days=self.settings.click_retention_days)
+        self.on_run(partial(jobs.look_after_partitions, deps, retention))
+        handle = ClickBatches(deps).handle
+        consumer = Consumer(self.stream, CLICKS, CONSUMER, handle, DeadLetters(self.database), FETCH_MESSAGES)
         self.on_run(consumer.run)
 
 

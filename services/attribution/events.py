@@ -12,8 +12,8 @@ from chassis.topology import CONVERSIONS
 from services.attribution.domain.conversion import AttributedConversion, Conversion, UplineMember
 from services.attribution.domain.policy import Program
 from services.attribution.domain.reversal import Reversal
-from services.attribution.wire.conversions import write_conversion
-from services.attribution.wire.reversals import write_reversal
+from services.attribution.wire.conversions import conversion_message
+from services.attribution.wire.reversals import reversal_message
 
 MAX_EVENTS = 1_000
 """Events of one message: as many conversions as one call records, so that they stay together and are settled in their
@@ -43,7 +43,7 @@ def conversion_recorded(
         event_id=f"conversion:{program.program_id}/{conversion.conversion_id}", record_time=to_timestamp(record_time)
     )
     recorded = event.recorded
-    recorded.conversion.CopyFrom(write_conversion(program.program_id, program.currency_code, conversion))
+    recorded.conversion.CopyFrom(conversion_message(program.program_id, program.currency_code, conversion))
     recorded.conversion.attribution.ClearField("losers")
     if decided.buyer_attributes:
         recorded.buyer_attributes.update(decided.buyer_attributes)
@@ -64,7 +64,7 @@ def conversion_reversed(program: Program, reversal: Reversal, record_time: datet
     return events_pb2.ConversionEvent(
         event_id=f"reversal:{program.program_id}/{reversal.reversal_id}",
         record_time=to_timestamp(record_time),
-        reversed=events_pb2.ConversionReversed(reversal=write_reversal(program.program_id, reversal)),
+        reversed=events_pb2.ConversionReversed(reversal=reversal_message(program.program_id, reversal)),
     )
 
 

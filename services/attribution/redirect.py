@@ -16,16 +16,19 @@ from prometheus_client import Counter
 from upline.attribution.v1.click_pb2 import (
     CLICK_KIND_PREFETCH,
     CLICK_KIND_UNSPECIFIED,
-    Click,
     ClickKind,
     RecordClickRequest,
 )
 
 from chassis.database import is_transient
 from chassis.ids import random_token
-from services.attribution.commands.clicks import ClickDeps, keep_click, seal_click
+from chassis.times import unix_ms
+from services.attribution.commands.clicks import keep_click, token_of
+from services.attribution.commands.deps import ClickDeps
 from services.attribution.domain.destination import consent_of, with_parameters
+from services.attribution.domain.links import LinkKey
 from services.attribution.store.links import KnownLink
+from services.attribution.wire.clicks import Sealer, sealed_click
 
 RECORD_SECONDS = 1.5
 """How long a visitor waits for the disk; with a healthy broker it takes a few milliseconds."""
@@ -78,9 +81,10 @@ class RedirectSettings:
 class Redirect:
     """The HTTP server of links."""
 
-    def __init__(self, settings: RedirectSettings, deps: ClickDeps) -> None:
+    def __init__(self, settings: RedirectSettings, deps: ClickDeps, sealer: Sealer) -> None:
         self._settings = settings
         self._deps = deps
+        self._sealer = sealer
         self._unrecorded = 0
         """The number of unrecorded clicks since the log last told of them."""
         self._next_log = 0.0
@@ -154,7 +158,7 @@ class Redirect:
             )
         return response
 
-    async def _find(self, key: tuple[str, str]) -> KnownLink | None:
+    async def _find(self, key: LinkKey) -> KnownLink | None:
         if (held := self._deps.links.peek(key)) is not None:
             return held
         if any("\x00" in part for part in key):
@@ -166,27 +170,27 @@ class Redirect:
         self, request: web.Request, known: KnownLink, visitor_id: str, purpose: str
     ) -> tuple[str, ClickKind.ValueType]:
         """The click's token, and what it was taken for. The click is on disk, or counted as unrecorded."""
-        click = Click(
-            program_id=known.link.program_id,
-            link_id=known.link.link_id,
-            visitor_id=visitor_id,
-            ip_address=self._ip_address(request)[:MAX_IP_CHARS],
-            user_agent=_text(request, "User-Agent", MAX_USER_AGENT_CHARS),
-            referrer_url=_text(request, "Referer", MAX_REFERRER_CHARS),
-            kind=CLICK_KIND_PREFETCH if purpose else CLICK_KIND_UNSPECIFIED,
-        )
-        sealed = RecordClickRequest(click=click)
-        token = seal_click(self._deps, sealed)
-        kind = sealed.click.kind
-        if kind != CLICK_KIND_UNSPECIFIED:
-            sealed.click.visitor_id = ""
+        visit = RecordClickRequest()
+        click = visit.click
+        click.program_id = known.link.program_id
+        click.link_id = known.link.link_id
+        click.visitor_id = visitor_id
+        click.ip_address = self._ip_address(request)[:MAX_IP_CHARS]
+        click.user_agent = _text(request, "User-Agent", MAX_USER_AGENT_CHARS)
+        click.referrer_url = _text(request, "Referer", MAX_REFERRER_CHARS)
+        click.kind = CLICK_KIND_PREFETCH if purpose else CLICK_KIND_UNSPECIFIED
+        now_ms = unix_ms(self._deps.clock.now())
+        self._sealer.seal(click, "click", now_ms)
+        if click.kind != CLICK_KIND_UNSPECIFIED:
+            click.visitor_id = ""
+        sealed = sealed_click(visit)
         try:
             await asyncio.wait_for(keep_click(self._deps, sealed), RECORD_SECONDS)
         except TimeoutError:
             self._count_unrecorded(f"not confirmed within {RECORD_SECONDS} seconds")
         except Exception as error:  # whatever it is, a bug of ours too, the visitor is not to pay for it
             self._count_unrecorded(error)
-        return token, kind
+        return token_of(self._deps, sealed, now_ms), sealed.kind
 
     def _count_unrecorded(self, error: Exception | str) -> None:
         _UNRECORDED.inc()

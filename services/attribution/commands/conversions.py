@@ -1,13 +1,13 @@
 """Recording conversions: who referred the buyer, decided and stored in one transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import already_exists, invalid
-from services.attribution.commands import Deps
+from services.attribution.commands.deps import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.commands.recording import keep
 from services.attribution.commands.touches import NamedTouches, load_candidates
@@ -49,14 +49,12 @@ class RecordingResult:
 
 
 async def record_conversions(
-    deps: Deps, program_id: str, read_drafts: Callable[[datetime], Sequence[ConversionDraft]]
+    deps: Deps, program_id: str, drafts: Sequence[ConversionDraft], now: datetime
 ) -> RecordingResult:
     """Records conversions of one program: all or none. Ids that are recorded with the same content are skipped.
 
     NOT_FOUND (program), INVALID_ARGUMENT (currency), ALREADY_EXISTS (same id, other content).
     """
-    now = deps.clock.now()
-    drafts = read_drafts(now)
 
     async def work(conn: AsyncConnection) -> RecordingResult:
         program = await load_program(conn, program_id)
@@ -71,21 +69,21 @@ async def record_conversions(
         await lengthen(conn, batch.short)
         return RecordingResult(program, stored, len(drafts) - len(fresh))
 
-    recorded = await in_transaction(deps.database, work)
+    result = await in_transaction(deps.database, work)
     deps.relay.wake()
-    return recorded
+    return result
 
 
 async def record_conversion(
-    deps: Deps, program_id: str, read_draft: Callable[[datetime], ConversionDraft]
+    deps: Deps, program_id: str, draft: ConversionDraft, now: datetime
 ) -> tuple[Program, Conversion]:
     """Records one conversion; returns it as it stands, also when it was recorded before."""
-    recorded = await record_conversions(deps, program_id, lambda now: [read_draft(now)])
-    if recorded.fresh:
-        return recorded.program, recorded.fresh[0]
-    conversion_id = read_draft(deps.clock.now()).conversion_id
+    result = await record_conversions(deps, program_id, [draft], now)
+    if result.fresh:
+        return result.program, result.fresh[0]
     async with deps.database.transaction() as conn:
-        return recorded.program, (await load_conversions(conn, program_id, [conversion_id]))[conversion_id]
+        found = await load_conversions(conn, program_id, [draft.conversion_id])
+    return result.program, found[draft.conversion_id]
 
 
 @dataclass(slots=True)

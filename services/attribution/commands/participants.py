@@ -4,13 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from google.protobuf.message import Message as ProtoMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.attribution.v1 import participant_pb2
 
 from chassis.errors import FieldViolation, UplineError, already_exists, failed_precondition, invalid, not_found
-from chassis.idempotency import Response, once
-from services.attribution.commands import Deps
+from chassis.idempotency import Answer, Call, Value, answer_once
+from services.attribution.commands.deps import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.commands.recording import keep
 from services.attribution.commands.touches import NamedTouches, load_candidates
@@ -42,100 +40,97 @@ from services.attribution.store.participants import (
 )
 from services.attribution.store.programs import load_program
 from services.attribution.store.tree import find_roots, lengthen, walk_up
-from services.attribution.wire.conversions import read_past, sign_up
-from services.attribution.wire.participants import read_enrolment, write_participant, write_unbound
-from services.attribution.wire.plain import require_plain_map
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentResult:
+    """What a call that enrols many did."""
+
+    enrolled_count: int
+    existing_count: int
+    unbound: list[Participant]
+    """Those who came with a touch and have no sponsor."""
 
 
 async def enroll_participant(
-    deps: Deps, request: participant_pb2.EnrollParticipantRequest
-) -> participant_pb2.EnrollParticipantResponse:
-    """Enrols one participant; enrolled before with the same data, he is returned as he is."""
-    now = deps.clock.now()
-    draft = read_enrolment(request.participant, "participant", now)
+    deps: Deps, call: Call[Participant, Answer], draft: EnrolmentDraft, now: datetime, *, refuse_bad_touch: bool
+) -> Answer:
+    """Enrols one participant; enrolled before with the same data, they are returned as they are."""
 
-    async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantResponse:
-        await _enroll(conn, deps, request.program_id, [draft], now, refuse_bad_touch=request.refuse_bad_touch)
-        person = await load_participant(conn, request.program_id, draft.participant_id)
-        return participant_pb2.EnrollParticipantResponse(participant=write_participant(request.program_id, person))
+    async def carry_out(conn: AsyncConnection) -> Participant:
+        await _enroll(conn, deps, call.program_id, [draft], now, refuse_bad_touch=refuse_bad_touch)
+        return await load_participant(conn, call.program_id, draft.participant_id)
 
-    return await _once(deps, request, participant_pb2.EnrollParticipantResponse, carry_out)
+    return await _answer(deps, call, carry_out)
 
 
 async def enroll_participants(
-    deps: Deps, request: participant_pb2.EnrollParticipantsRequest
-) -> participant_pb2.EnrollParticipantsResponse:
+    deps: Deps,
+    call: Call[EnrolmentResult, Answer],
+    drafts: Sequence[EnrolmentDraft],
+    now: datetime,
+    *,
+    refuse_bad_touch: bool,
+) -> Answer:
     """Enrols participants in their order: all or none."""
-    now = deps.clock.now()
-    drafts = [read_enrolment(each, f"participants[{place}]", now) for place, each in enumerate(request.participants)]
 
-    async def carry_out(conn: AsyncConnection) -> participant_pb2.EnrollParticipantsResponse:
-        enrolled_count = await _enroll(
-            conn, deps, request.program_id, drafts, now, refuse_bad_touch=request.refuse_bad_touch
-        )
-        return participant_pb2.EnrollParticipantsResponse(
-            enrolled_count=enrolled_count,
-            existing_count=len(drafts) - enrolled_count,
-            unbound=[write_unbound(each) for each in await _unbound(conn, request.program_id, drafts)],
-        )
+    async def carry_out(conn: AsyncConnection) -> EnrolmentResult:
+        enrolled_count = await _enroll(conn, deps, call.program_id, drafts, now, refuse_bad_touch=refuse_bad_touch)
+        unbound = await _unbound(conn, call.program_id, drafts)
+        return EnrolmentResult(enrolled_count, len(drafts) - enrolled_count, unbound)
 
-    return await _once(deps, request, participant_pb2.EnrollParticipantsResponse, carry_out)
+    return await _answer(deps, call, carry_out)
 
 
 async def update_participant(
-    deps: Deps, request: participant_pb2.UpdateParticipantRequest
-) -> participant_pb2.UpdateParticipantResponse:
+    deps: Deps, call: Call[Participant, Answer], participant_id: str, attributes: dict[str, str]
+) -> Answer:
     """Replaces a participant's attributes."""
-    require_plain_map("attributes", request.attributes)
 
-    async def carry_out(conn: AsyncConnection) -> participant_pb2.UpdateParticipantResponse:
-        await load_program(conn, request.program_id)
-        await load_participant(conn, request.program_id, request.participant_id)
-        await set_attributes(conn, request.program_id, request.participant_id, dict(request.attributes))
-        person = await load_participant(conn, request.program_id, request.participant_id)
-        return participant_pb2.UpdateParticipantResponse(participant=write_participant(request.program_id, person))
+    async def carry_out(conn: AsyncConnection) -> Participant:
+        await load_program(conn, call.program_id)
+        await load_participant(conn, call.program_id, participant_id)
+        await set_attributes(conn, call.program_id, participant_id, attributes)
+        return await load_participant(conn, call.program_id, participant_id)
 
-    return await _once(deps, request, participant_pb2.UpdateParticipantResponse, carry_out)
+    return await _answer(deps, call, carry_out)
 
 
-async def bind_sponsor(deps: Deps, request: participant_pb2.BindSponsorRequest) -> participant_pb2.BindSponsorResponse:
-    """Binds somebody enrolled, with whoever stands below him."""
-    now = deps.clock.now()
-    bound_at = read_past(request.bind_time, "bind_time", now) if request.HasField("bind_time") else now
-    if request.participant_id == request.sponsor_id:
-        raise invalid("sponsor_id", "nobody can be his own sponsor", "SELF_REFERRAL")
+async def bind_sponsor(
+    deps: Deps, call: Call[Participant, Answer], participant_id: str, sponsor_id: str, bound_at: datetime
+) -> Answer:
+    """Binds somebody enrolled, with whoever stands below them."""
+    if participant_id == sponsor_id:
+        raise invalid("sponsor_id", "nobody can be their own sponsor", "SELF_REFERRAL")
 
-    async def carry_out(conn: AsyncConnection) -> participant_pb2.BindSponsorResponse:
-        await load_program(conn, request.program_id)
-        await locks.tree_stands_still(conn, request.program_id)
-        person = await load_participant(conn, request.program_id, request.participant_id)
-        sponsor = await load_participant(conn, request.program_id, request.sponsor_id)
+    async def carry_out(conn: AsyncConnection) -> Participant:
+        await load_program(conn, call.program_id)
+        await locks.tree_stands_still(conn, call.program_id)
+        person = await load_participant(conn, call.program_id, participant_id)
+        sponsor = await load_participant(conn, call.program_id, sponsor_id)
         if person.bond is not None:
             raise failed_precondition(
-                "ALREADY_BOUND", f"his sponsor is {person.bond.sponsor_id!r}, for life", "participant_id"
+                "ALREADY_BOUND", f"their sponsor is {person.bond.sponsor_id!r}, for life", "participant_id"
             )
         walks = await walk_up(conn, [sponsor.key])
         forest = Forest({**walks.paths, person.key: ()}, await find_roots(conn, [sponsor.key]))
-        bond = Bond(request.sponsor_id, bound_at, BindSource.CALLER)
+        bond = Bond(sponsor_id, bound_at, BindSource.CALLER)
         _bind(forest, person.key, sponsor.key, "sponsor_id")
         await bind_participants(conn, [NewBond(person.key, sponsor.key, forest.path(person.key), bond)])
-        person = await load_participant(conn, request.program_id, request.participant_id)
+        person = await load_participant(conn, call.program_id, participant_id)
         await lengthen(conn, walks.short)
-        return participant_pb2.BindSponsorResponse(participant=write_participant(request.program_id, person))
+        return person
 
-    return await _once(deps, request, participant_pb2.BindSponsorResponse, carry_out)
+    return await _answer(deps, call, carry_out)
 
 
-async def _once(
-    deps: Deps,
-    request: ProtoMessage,
-    answer_type: type[Response],
-    carry_out: Callable[[AsyncConnection], Awaitable[Response]],
-) -> Response:
-    """Carries a request out once, in a transaction of its own, and sends its events on their way."""
+async def _answer(
+    deps: Deps, call: Call[Value, Answer], carry_out: Callable[[AsyncConnection], Awaitable[Value]]
+) -> Answer:
+    """Carries a call out once, in a transaction of its own, and sends its events on their way."""
 
-    async def work(conn: AsyncConnection) -> Response:
-        return await once(conn, request, answer_type, lambda: carry_out(conn))
+    async def work(conn: AsyncConnection) -> Answer:
+        return await answer_once(conn, call, lambda: carry_out(conn))
 
     answer = await in_transaction(deps.database, work)
     deps.relay.wake()
@@ -176,7 +171,7 @@ async def _enroll(
 ) -> int:
     """Enrols those who are not; returns how many."""
     program = await load_program(conn, program_id)
-    if any(each.record_sign_up for each in drafts):
+    if any(each.sign_up for each in drafts):
         await locks.conversions_may_arrive(conn, program_id)
     fresh = await _not_enrolled(conn, program_id, drafts)
     named = await load_candidates(conn, deps.click_token_key, program, [_named(each) for each in fresh])
@@ -253,7 +248,7 @@ async def _load(
     if program.policy.bindable is Bindable.NEW_ONLY:
         buyers = await find_earlier_buyers(conn, program.program_id, ids)
     signed_up: set[str] = set()
-    if sign_ups := [f"sign_up:{each.participant_id}" for each in drafts if each.record_sign_up]:
+    if sign_ups := [each.sign_up.conversion_id for each in drafts if each.sign_up]:
         signed_up = set(await load_hashes(conn, program.program_id, sign_ups))
     keys = {each.participant_id: each.key for each in people.values()}
     return _Roll(program, people, Forest(walks.paths, roots), buyers, keys, signed_up, walks.short)
@@ -285,10 +280,10 @@ def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: in
             _bind(roll.forest, key, sponsor_key, _field(draft))
             roll.bonds.append(NewBond(key, sponsor_key, roll.forest.path(key), made))
     bond = person.bond if person and person.bond else made
-    if draft.record_sign_up and f"sign_up:{draft.participant_id}" not in roll.signed_up:
+    if draft.sign_up and draft.sign_up.conversion_id not in roll.signed_up:
         roll.sign_ups.append(
             AttributedConversion(
-                draft=sign_up(draft.participant_id, draft.joined_at),
+                draft=draft.sign_up,
                 attribution=attribution,
                 buyer_attributes=draft.attributes,
                 bound_at=bond.bound_at if bond else None,
@@ -326,13 +321,11 @@ def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidat
 def _attribute_to_caller(roll: _Roll, draft: EnrolmentDraft, person: Participant | None) -> Attribution:
     path = f"{draft.path}.sponsor_id"
     if draft.sponsor_id == draft.participant_id:
-        raise invalid(path, "nobody can be his own sponsor", "SELF_REFERRAL")
+        raise invalid(path, "nobody can be their own sponsor", "SELF_REFERRAL")
     if draft.sponsor_id not in roll.keys:
-        error = not_found("sponsor", draft.sponsor_id)
-        error.violations = (FieldViolation(path, "is not enrolled in the program"),)
-        raise error
+        raise not_found("sponsor", draft.sponsor_id, [FieldViolation(path, "is not enrolled in the program")])
     if person is not None and person.bond is not None and person.bond.sponsor_id != draft.sponsor_id:
-        raise already_exists("ALREADY_BOUND", f"his sponsor is {person.bond.sponsor_id!r}, for life", path)
+        raise already_exists("ALREADY_BOUND", f"their sponsor is {person.bond.sponsor_id!r}, for life", path)
     return Attribution(draft.sponsor_id, Reason.CALLER)
 
 

@@ -1,6 +1,6 @@
 """Taking conversions back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import outbox
 from chassis.errors import already_exists, invalid
 from services.attribution import events
-from services.attribution.commands import Deps
+from services.attribution.commands.deps import Deps
 from services.attribution.commands.races import in_transaction
 from services.attribution.domain.conversion import Conversion
 from services.attribution.domain.policy import Program
@@ -40,15 +40,13 @@ class ReversalResult:
 
 
 async def reverse_conversions(
-    deps: Deps, program_id: str, read_drafts: Callable[[datetime], Sequence[ReversalDraft]]
+    deps: Deps, program_id: str, drafts: Sequence[ReversalDraft], now: datetime
 ) -> ReversalResult:
     """Takes conversions of one program back, in the order given: all or none.
 
     NOT_FOUND (program), INVALID_ARGUMENT (more than is left, unknown line, currency), ALREADY_EXISTS (same id, other
     content). A reversal whose conversion is not there is put aside until it comes.
     """
-    now = deps.clock.now()
-    drafts = read_drafts(now)
 
     async def work(conn: AsyncConnection) -> ReversalResult:
         program = await load_program(conn, program_id)

@@ -66,6 +66,16 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Purchases:
+    """The conversions of one buyer, added up."""
+
+    conversion_count: int
+    """Those that were reversed entirely are left out."""
+    amount_minor: int
+    """Reversed amounts are subtracted. It may exceed 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
 class UplineMember:
     """One ancestor of a buyer at the time of a conversion."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.attribution.domain.attribution import Bond, Reason
+from services.attribution.domain.conversion import Conversion, ConversionDraft, Purchases
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class EnrolmentDraft:
     code: str
     click_token: str
     visitor_id: str
-    record_sign_up: bool
+    sign_up: ConversionDraft | None
+    """The conversion that the enrolment records, if it records one."""
     joined_at: datetime
     """The time at which the participant joined and, if at all, was bound: now, unless the caller loads history."""
     draft_hash: bytes
@@ -62,6 +64,16 @@ class Enrolment:
     binding: NewBond | None
     unbound_reason: Reason | None
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """A referee and what they bought."""
+
+    referee: Participant
+    purchases: Purchases
+    recent_conversions: list[Conversion]
+    """Newest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,17 @@
 """Reading programs."""
 
-from upline.attribution.v1 import program_pb2
-
-from chassis.pages import page_size
-from services.attribution.queries import Reader
-from services.attribution.store import programs as store
-from services.attribution.wire.programs import write_program
+from services.attribution.domain.policy import Program
+from services.attribution.queries.deps import QueryDeps
+from services.attribution.store import programs as program_store
 
 
-async def get_program(reader: Reader, request: program_pb2.GetProgramRequest) -> program_pb2.GetProgramResponse:
+async def get_program(deps: QueryDeps, program_id: str) -> Program:
     """One program. NOT_FOUND if there is none."""
-    async with reader.database.transaction() as conn:
-        program = await store.load_program(conn, request.program_id)
-    return program_pb2.GetProgramResponse(program=write_program(program))
+    async with deps.database.transaction() as conn:
+        return await program_store.load_program(conn, program_id)
 
 
-async def list_programs(reader: Reader, request: program_pb2.ListProgramsRequest) -> program_pb2.ListProgramsResponse:
-    """Programs by id, a page at a time."""
-    position = reader.pager.position(request, request.page_token)
-    size = page_size(request.page_size)
-    async with reader.database.transaction() as conn:
-        found = await store.list_programs(conn, position[0] if position else "", size + 1)
-    programs, token = reader.pager.page(request, found, size, write_program, lambda last: [last.program_id])
-    return program_pb2.ListProgramsResponse(programs=programs, next_page_token=token)
+async def list_programs(deps: QueryDeps, after: str, limit: int) -> list[Program]:
+    """The first programs whose id is greater than `after`, by id."""
+    async with deps.database.transaction() as conn:
+        return await program_store.list_programs(conn, after, limit)

@@ -7,12 +7,15 @@ from typing import Any, Final, TypeVar
 
 from upline.attribution.v1 import click_pb2
 
-from chassis.server import Context
-from services.attribution.commands.clicks import ClickDeps, record_click, record_clicks, record_plain_clicks
-from services.attribution.wire.clicks import PlainClicks, plain_clicks
+from chassis.handlers import Context
+from chassis.times import unix_ms
+from services.attribution.commands.clicks import record_click, record_clicks, token_of, tokens_of
+from services.attribution.commands.deps import ClickDeps
+from services.attribution.wire.clicks import PlainClicks, SealedClicks, Sealer, plain_clicks
 
 SELF_VALIDATING: Final = frozenset({"RecordClick", "RecordClicks", "StreamClicks"})
-"""The commands check clicks themselves: for 500 of them the general check costs three times as much as all the rest."""
+"""Clicks are checked as they are sealed: for 500 of them, the general check costs three times as much as all the rest
+does."""
 _RETURN_TOKENS = click_pb2.RecordClicksRequest(return_tokens=True).SerializeToString()
 """What a request for tokens has behind its clicks."""
 BATCHES_AHEAD = 4
@@ -52,36 +55,40 @@ READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ClickServicer:
-    """Clicks: durable before they are acknowledged."""
+    """Clicks: durable before they are acknowledged. Methods are named as the contract names them, which says the
+    rest."""
 
     deps: ClickDeps
+    sealer: Sealer
 
     async def RecordClick(
         self, request: click_pb2.RecordClickRequest, _context: Context
     ) -> click_pb2.RecordClickResponse:
-        """Records one click."""
-        token = await record_click(self.deps, request)
-        click = request.click
-        return click_pb2.RecordClickResponse(click_id=click.click_id, click_token=token, kind=click.kind)
+        now_ms = unix_ms(self.deps.clock.now())
+        click = self.sealer.read_click(request, now_ms)
+        await record_click(self.deps, click)
+        return click_pb2.RecordClickResponse(
+            click_id=click.visit.click_id, click_token=token_of(self.deps, click, now_ms), kind=click.kind
+        )
 
     async def RecordClicks(
         self, request: PlainRequest | click_pb2.RecordClicksRequest, _context: Context
     ) -> click_pb2.RecordClicksResponse:
-        """Records one batch."""
-        if isinstance(request, PlainRequest):
-            tokens = await record_plain_clicks(self.deps, request.clicks, return_tokens=request.return_tokens)
-            return click_pb2.RecordClicksResponse(recorded_count=len(request.clicks.click_ids), click_tokens=tokens)
-        tokens = await record_clicks(self.deps, request, return_tokens=request.return_tokens)
-        return click_pb2.RecordClicksResponse(recorded_count=len(request.clicks), click_tokens=tokens)
+        now_ms = unix_ms(self.deps.clock.now())
+        clicks = self._read_clicks(request, now_ms)
+        await record_clicks(self.deps, clicks)
+        return click_pb2.RecordClicksResponse(
+            recorded_count=len(clicks),
+            click_tokens=tokens_of(self.deps, clicks, now_ms) if request.return_tokens else (),
+        )
 
     async def StreamClicks(
         self, requests: AsyncIterator[PlainRequest | click_pb2.StreamClicksRequest], _context: Context
     ) -> AsyncIterator[click_pb2.StreamClicksResponse]:
-        """Records batch after batch; answers in their order."""
         ahead: asyncio.Queue[asyncio.Task[int] | None] = asyncio.Queue()
         slots = asyncio.Semaphore(BATCHES_AHEAD)
         # Read beside the answering, for a caller may wait for one answer before it sends the next batch.
-        reader = asyncio.create_task(self._read(requests, ahead, slots))
+        reader = asyncio.create_task(self._begin_batches(requests, ahead, slots))
         batch_count = 0
         try:
             while (task := await ahead.get()) is not None:
@@ -96,7 +103,7 @@ class ClickServicer:
                 if (task := ahead.get_nowait()) is not None:
                     task.cancel()
 
-    async def _read(
+    async def _begin_batches(
         self,
         requests: AsyncIterator[PlainRequest | click_pb2.StreamClicksRequest],
         ahead: "asyncio.Queue[asyncio.Task[int] | None]",
@@ -110,8 +117,16 @@ class ClickServicer:
             ahead.put_nowait(None)
 
     async def _record(self, request: PlainRequest | click_pb2.StreamClicksRequest) -> int:
-        if isinstance(request, PlainRequest):
-            await record_plain_clicks(self.deps, request.clicks, return_tokens=False)
-            return len(request.clicks.click_ids)
-        await record_clicks(self.deps, request, return_tokens=False)
-        return len(request.clicks)
+        clicks = self._read_clicks(request, unix_ms(self.deps.clock.now()))
+        await record_clicks(self.deps, clicks)
+        return len(clicks)
+
+    def _read_clicks(
+        self, request: PlainRequest | click_pb2.RecordClicksRequest | click_pb2.StreamClicksRequest, now_ms: int
+    ) -> PlainClicks | SealedClicks:
+        if not isinstance(request, PlainRequest):
+            return self.sealer.read_clicks(request, now_ms)
+        if request.clicks.are_timely(now_ms):
+            return request.clicks
+        # Click by click it is found out which one is at fault.
+        return self.sealer.read_clicks(click_pb2.RecordClicksRequest.FromString(request.clicks.frame), now_ms)

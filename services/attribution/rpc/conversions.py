@@ -1,87 +1,111 @@
 """ConversionService."""
 
-import grpc
+from dataclasses import dataclass
+
 from upline.attribution.v1 import conversion_pb2
 
-from services.attribution import queries
-from services.attribution.commands import Deps
+from chassis.handlers import Context
+from chassis.pages import DEFAULT_PAGE_SIZE, Filling, Pager, fitting, page_size
 from services.attribution.commands.conversions import record_conversion, record_conversions
+from services.attribution.commands.deps import Deps
 from services.attribution.commands.reversals import reverse_conversions
+from services.attribution.domain.conversion import Conversion
 from services.attribution.queries.conversions import get_conversion, list_conversions
-from services.attribution.wire.conversions import read_conversion, write_conversion
-from services.attribution.wire.reversals import read_reversal, write_reversal
+from services.attribution.queries.deps import QueryDeps
+from services.attribution.wire.conversions import conversion_message, read_conversion
+from services.attribution.wire.reversals import read_reversal, reversal_message
 
-Context = grpc.aio.ServicerContext[object, object]
+CONVERSIONS_AT_ONCE = DEFAULT_PAGE_SIZE + 1
+"""The number of conversions that are read together: a page ends at 2 MB, which few may fill, so not all that it might
+have are read first."""
 
 
+@dataclass(frozen=True, slots=True)
 class ConversionServicer:
     """Conversions and their reversals. Methods are named as the contract names them, which says the rest."""
 
-    def __init__(self, deps: Deps, reader: queries.Reader) -> None:
-        self._deps = deps
-        self._reader = reader
+    deps: Deps
+    queries: QueryDeps
+    pager: Pager
 
     async def RecordConversion(
         self, request: conversion_pb2.RecordConversionRequest, _context: Context
     ) -> conversion_pb2.RecordConversionResponse:
-        """See the contract."""
-        program, conversion = await record_conversion(
-            self._deps, request.program_id, lambda now: read_conversion(request.conversion, "conversion", now)
-        )
+        now = self.deps.clock.now()
+        draft = read_conversion(request.conversion, "conversion", now)
+        program, conversion = await record_conversion(self.deps, request.program_id, draft, now)
         return conversion_pb2.RecordConversionResponse(
-            conversion=write_conversion(program.program_id, program.currency_code, conversion)
+            conversion=conversion_message(program.program_id, program.currency_code, conversion)
         )
 
     async def RecordConversions(
         self, request: conversion_pb2.RecordConversionsRequest, _context: Context
     ) -> conversion_pb2.RecordConversionsResponse:
-        """See the contract."""
-        recorded = await record_conversions(
-            self._deps,
-            request.program_id,
-            lambda now: [
-                read_conversion(each, f"conversions[{place}]", now) for place, each in enumerate(request.conversions)
-            ],
-        )
+        now = self.deps.clock.now()
+        drafts = [read_conversion(each, f"conversions[{index}]", now) for index, each in enumerate(request.conversions)]
+        result = await record_conversions(self.deps, request.program_id, drafts, now)
         return conversion_pb2.RecordConversionsResponse(
-            recorded_count=len(recorded.fresh),
-            existing_count=recorded.existing_count,
-            attributed_count=sum(1 for each in recorded.fresh if each.attribution.referrer_id),
+            recorded_count=len(result.fresh),
+            existing_count=result.existing_count,
+            attributed_count=sum(1 for each in result.fresh if each.attribution.referrer_id),
         )
 
     async def ReverseConversion(
         self, request: conversion_pb2.ReverseConversionRequest, _context: Context
     ) -> conversion_pb2.ReverseConversionResponse:
-        """See the contract."""
-        done = await reverse_conversions(
-            self._deps, request.program_id, lambda now: [read_reversal(request.reversal, "reversal", now)]
-        )
-        (reversal,) = done.fresh or done.existing
-        return conversion_pb2.ReverseConversionResponse(reversal=write_reversal(request.program_id, reversal))
+        now = self.deps.clock.now()
+        draft = read_reversal(request.reversal, "reversal", now)
+        result = await reverse_conversions(self.deps, request.program_id, [draft], now)
+        (reversal,) = result.fresh or result.existing
+        return conversion_pb2.ReverseConversionResponse(reversal=reversal_message(request.program_id, reversal))
 
     async def ReverseConversions(
         self, request: conversion_pb2.ReverseConversionsRequest, _context: Context
     ) -> conversion_pb2.ReverseConversionsResponse:
-        """See the contract."""
-        done = await reverse_conversions(
-            self._deps,
-            request.program_id,
-            lambda now: [
-                read_reversal(each, f"reversals[{place}]", now) for place, each in enumerate(request.reversals)
-            ],
-        )
+        now = self.deps.clock.now()
+        drafts = [read_reversal(each, f"reversals[{index}]", now) for index, each in enumerate(request.reversals)]
+        result = await reverse_conversions(self.deps, request.program_id, drafts, now)
         return conversion_pb2.ReverseConversionsResponse(
-            recorded_count=len(done.fresh), existing_count=len(request.reversals) - len(done.fresh)
+            recorded_count=len(result.fresh), existing_count=len(drafts) - len(result.fresh)
         )
 
     async def GetConversion(
         self, request: conversion_pb2.GetConversionRequest, _context: Context
     ) -> conversion_pb2.GetConversionResponse:
-        """See the contract."""
-        return await get_conversion(self._reader, request)
+        history = await get_conversion(self.queries, request.program_id, request.conversion_id)
+        message = conversion_message(request.program_id, history.currency_code, history.conversion)
+        message.reversals.extend(fitting(reversal_message(request.program_id, each) for each in history.reversals))
+        message.reversal_count = len(history.reversals)
+        return conversion_pb2.GetConversionResponse(conversion=message)
 
     async def ListConversions(
         self, request: conversion_pb2.ListConversionsRequest, _context: Context
     ) -> conversion_pb2.ListConversionsResponse:
-        """See the contract."""
-        return await list_conversions(self._reader, request)
+        position = self.pager.position(request, request.page_token)
+        size = page_size(request.page_size)
+        after = position[0] if position else 0
+        filling: Filling[conversion_pb2.Conversion] = Filling()
+        found: list[Conversion] = []
+        has_room = True
+        while has_room and len(found) <= size:
+            limit = min(CONVERSIONS_AT_ONCE, size + 1 - len(found))
+            page = await list_conversions(
+                self.queries,
+                request.program_id,
+                request.buyer_id,
+                after,
+                limit,
+                unattributed_only=request.unattributed_only,
+            )
+            has_room = filling.take(
+                conversion_message(request.program_id, page.currency_code, each)
+                for each in page.conversions[: size - len(found)]
+            )
+            found += page.conversions
+            if len(page.conversions) < limit:
+                break
+            after = found[-1].key
+        return conversion_pb2.ListConversionsResponse(
+            conversions=filling.messages,
+            next_page_token=self.pager.next_token(request, found, len(filling.messages), lambda last: [last.key]),
+        )

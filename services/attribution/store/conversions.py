@@ -1,7 +1,6 @@
 """Conversions."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -9,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from services.attribution.domain.attribution import Attribution, Reason
-from services.attribution.domain.conversion import Conversion, ConversionDraft
+from services.attribution.domain.conversion import Conversion, ConversionDraft, Purchases
 from services.attribution.wire.conversions import pack_losers, unpack_losers
 
 _COLUMNS = """conversion_key, conversion_id, body_hash, buyer_id, amount_minor, draft, referrer_id, reason, link_id, code,
@@ -67,16 +66,6 @@ _SET_REVERSED = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class BuyerPurchases:
-    """What one buyer bought."""
-
-    conversion_count: int
-    """Conversions taken back entirely left out."""
-    amount_minor: int
-    """What was taken back subtracted. May exceed 64 bits."""
-
-
 async def load_hashes(conn: AsyncConnection, program_id: str, conversion_ids: Collection[str]) -> dict[str, bytes]:
     """Body hashes of those of the conversions that are recorded."""
     rows = await conn.execute(_HASHES, {"program_id": program_id, "conversion_ids": list(conversion_ids)})
@@ -121,12 +110,10 @@ async def list_conversions(
     return [_conversion(row) for row in await conn.execute(text(_LIST.format(only=only)), values)]
 
 
-async def load_purchases(
-    conn: AsyncConnection, program_id: str, buyer_ids: Collection[str]
-) -> dict[str, BuyerPurchases]:
+async def load_purchases(conn: AsyncConnection, program_id: str, buyer_ids: Collection[str]) -> dict[str, Purchases]:
     """Totals by buyer; those who bought nothing are absent."""
     rows = await conn.execute(_TOTALS, {"program_id": program_id, "buyer_ids": list(buyer_ids)})
-    return {row.buyer_id: BuyerPurchases(row.conversion_count, int(row.amount_minor)) for row in rows}
+    return {row.buyer_id: Purchases(row.conversion_count, int(row.amount_minor)) for row in rows}
 
 
 async def load_recent(

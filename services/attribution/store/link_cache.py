@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from chassis.database import Database
-from services.attribution.store.links import KnownLink, LinkKey, MissingLink, load_known_links
+from services.attribution.domain.links import LinkKey
+from services.attribution.store.links import KnownLink, MissingLink, load_known_links
 
 MAX_KNOWN = 100_000
 """About 100 MB if every link had the longest destination, 50 MB with usual ones."""

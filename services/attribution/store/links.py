@@ -11,11 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.errors import not_found
 from services.attribution.domain.codes import is_code, is_link_id, normalise
 from services.attribution.domain.destination import Utm, leads_to
-from services.attribution.domain.links import Code, Link
+from services.attribution.domain.links import Code, Link, LinkKey, Share, ShareCounts
 from services.attribution.domain.policy import VisitorCookie
-
-LinkKey = tuple[str, str]
-"""Program id and link id."""
 
 _LINK_COLUMNS = """program_id, link_id, participant_id, destination_url, channel, campaign,
     utm_source, utm_medium, utm_campaign, utm_term, utm_content, create_time, share_percent"""
@@ -71,7 +68,7 @@ _SHARE_COUNTS = text("""
         CAST(sum(sum(share_count)) OVER () AS bigint) AS all_count
     FROM share_count
     WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id)
-    GROUP BY channel ORDER BY 2 DESC, channel LIMIT :most
+    GROUP BY channel ORDER BY 2 DESC, channel LIMIT :max_channels
 """)
 _CODE_SOURCES = text("""
     SELECT code, participant_id, channel, share_percent FROM code
@@ -237,29 +234,24 @@ async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> 
     return found
 
 
-async def count_share(
-    conn: AsyncConnection, *, program_id: str, participant_id: str, channel: str, link_id: str, code: str
-) -> int:
+async def count_share(conn: AsyncConnection, share: Share) -> int:
     """Adds one share and returns how many the participant has by this channel.
 
     The counter's row serialises shares of one participant by one channel, so none is lost.
     """
-    names = {"program_id": program_id, "participant_id": participant_id, "channel": channel}
-    await conn.execute(_INSERT_SHARE, {**names, "link_id": link_id, "code": code})
+    names = {"program_id": share.program_id, "participant_id": share.participant_id, "channel": share.channel}
+    await conn.execute(_INSERT_SHARE, {**names, "link_id": share.link_id, "code": share.code})
     count: int = (await conn.execute(_COUNT_SHARE, names)).scalar_one()
     return count
 
 
 async def load_share_counts(
-    conn: AsyncConnection, program_id: str, participant_id: str, most: int
-) -> tuple[list[tuple[str, int]], int]:
-    """Shares by channel, most shared first, at most so many channels; and the shares of all channels together.
-
-    They are those of the whole program if no participant is named.
-    """
-    parameters = {"program_id": program_id, "participant_id": participant_id, "most": most}
+    conn: AsyncConnection, program_id: str, participant_id: str, max_channels: int
+) -> ShareCounts:
+    """The shares of a participant, or of the whole program if none is named."""
+    parameters = {"program_id": program_id, "participant_id": participant_id, "max_channels": max_channels}
     rows = (await conn.execute(_SHARE_COUNTS, parameters)).all()
-    return [(row.channel, row.share_count) for row in rows], rows[0].all_count if rows else 0
+    return ShareCounts([(row.channel, row.share_count) for row in rows], rows[0].all_count if rows else 0)
 
 
 def _link(row: Row[Any]) -> Link:

@@ -6,7 +6,7 @@ through click by click (5 µs), which also finds the click at fault.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -16,9 +16,19 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
-from upline.attribution.v1.click_pb2 import CLICK_KIND_MACHINE, Click, ClickBatch, ClickKind
+from upline.attribution.v1.click_pb2 import (
+    CLICK_KIND_MACHINE,
+    Click,
+    ClickBatch,
+    ClickKind,
+    RecordClickRequest,
+    RecordClicksRequest,
+    StreamClicksRequest,
+)
 
 from chassis.errors import invalid
+from chassis.handlers import check
+from services.attribution.domain.links import LinkKey
 from services.attribution.domain.referrer import referrer_host
 from services.attribution.wire.machines import is_machine
 
@@ -54,6 +64,54 @@ _TIME_RULE = f"must lie between {MAX_AGE.days} days ago and an hour from now"
 _ZERO_RULE = "must not contain a zero character"
 
 
+class Visit(NamedTuple):
+    """The parts of a click that its token states."""
+
+    program_id: str
+    link_id: str
+    click_id: bytes
+    clicked_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedClick:
+    """One click as it is stored."""
+
+    frame: bytes
+    """A ClickBatch that holds it."""
+    visit: Visit
+    kind: ClickKind.ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class SealedClicks:
+    """Clicks as they are stored. They stay messages, for copying them would cost more than all the rest."""
+
+    clicks: Sequence[Click]
+    keys: set[LinkKey]
+
+    def __len__(self) -> int:
+        return len(self.clicks)
+
+    def links(self) -> set[LinkKey]:
+        """The links they name."""
+        return self.keys
+
+    def link_of_each(self) -> list[LinkKey]:
+        """The link that each click names, in their order."""
+        return [(click.program_id, click.link_id) for click in self.clicks]
+
+    def visits(self) -> Iterator[Visit | None]:
+        """Each click in their order; None for one that is no visit."""
+        for click in self.clicks:
+            yield None if click.kind else _visit(click)
+
+    def parts(self, max_clicks: int) -> list[tuple[bytes, int]]:
+        """ClickBatches of at most that many clicks, and how many each has."""
+        cut = [self.clicks[first : first + max_clicks] for first in range(0, len(self.clicks), max_clicks)]
+        return [(ClickBatch(clicks=part).SerializeToString(), len(part)) for part in cut]
+
+
 @dataclass(frozen=True, slots=True)
 class PlainClicks:
     """Clicks that are stored as they came: each has an id, a program, a link, perhaps a visitor, and nothing else.
@@ -75,9 +133,21 @@ class PlainClicks:
         """Whether the times in their ids are accepted."""
         return _are_timely(min(self.click_ids), max(self.click_ids), now_ms)
 
-    def links(self) -> set[tuple[str, str]]:
-        """The links they name, by program."""
+    def __len__(self) -> int:
+        return len(self.click_ids)
+
+    def links(self) -> set[LinkKey]:
+        """The links they name."""
         return {(self.program_id, link_id.decode()) for link_id in set(self.link_ids)}
+
+    def link_of_each(self) -> list[LinkKey]:
+        """The link that each click names, in their order."""
+        return [(self.program_id, link_id.decode()) for link_id in self.link_ids]
+
+    def visits(self) -> Iterator[Visit]:
+        """Each click as a visit, in their order: plain clicks are nothing else."""
+        for click_id, link_id in zip(self.click_ids, self.link_ids, strict=True):
+            yield Visit(self.program_id, link_id.decode(), click_id, id_time_us(click_id))
 
     def parts(self, max_clicks: int) -> list[tuple[bytes, int]]:
         """ClickBatches of at most that many clicks, and how many each has."""
@@ -192,13 +262,36 @@ class Sealer:
     The hashes are BLAKE2b's keyed mode (RFC 7693 §2.9): what HMAC-SHA256 is for, at a quarter of its cost.
     """
 
+    def read_click(self, request: RecordClickRequest, now_ms: int) -> SealedClick:
+        """The click of a request, which is changed to what is stored. INVALID_ARGUMENT names what is wrong with it."""
+        if not request.HasField("click") or not conforms(request.click):
+            check(request)
+        request.DiscardUnknownFields()
+        self.seal(request.click, "click", now_ms)
+        return sealed_click(request)
+
+    def read_clicks(self, request: RecordClicksRequest | StreamClicksRequest, now_ms: int) -> SealedClicks:
+        """The clicks of a request, which are changed to what is stored. INVALID_ARGUMENT names the first at fault."""
+        clicks = request.clicks
+        if not 0 < len(clicks) <= MAX_REQUEST_CLICKS:
+            check(request)
+        request.DiscardUnknownFields()
+        keys = self.seal_regular(clicks, now_ms)
+        if keys is not None:
+            return SealedClicks(clicks, keys)
+        if not all(map(conforms, clicks)):
+            check(request)
+        for index, click in enumerate(clicks):
+            self.seal(click, f"clicks[{index}]", now_ms)
+        return SealedClicks(clicks, {(click.program_id, click.link_id) for click in clicks})
+
     def __init__(self, key: bytes) -> None:
         self._ip = blake2b(key=key, digest_size=HASH_BYTES, person=b"upline ip")
         self._user_agent = blake2b(key=key, digest_size=HASH_BYTES, person=b"upline browser")
         self._user_agents: dict[str, tuple[bytes, bool]] = {}
         self._referrer_hosts: dict[str, str] = {}
 
-    def seal_regular(self, clicks: Sequence[Click], now_ms: int) -> set[tuple[str, str]] | None:
+    def seal_regular(self, clicks: Sequence[Click], now_ms: int) -> set[LinkKey] | None:
         """Does what `seal` does for all clicks and returns the links they name, by program; or None, with nothing changed,
         if one of them breaks a rule, has no id or has a time or hash of its own."""
         columns = zip(
@@ -295,6 +388,17 @@ class Sealer:
             self._referrer_hosts.clear()
         host = self._referrer_hosts[referrer_url] = referrer_host(referrer_url)
         return host
+
+
+def sealed_click(request: RecordClickRequest) -> SealedClick:
+    """The click of a request once it is sealed."""
+    click = request.click
+    # A request with one click and a batch with one click are the same bytes.
+    return SealedClick(request.SerializeToString(), _visit(click), click.kind)
+
+
+def _visit(click: Click) -> Visit:
+    return Visit(click.program_id, click.link_id, click.click_id, clicked_at_us(click))
 
 
 def clicked_at_us(click: Click) -> int:

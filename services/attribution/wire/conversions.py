@@ -105,11 +105,11 @@ def line_amounts(content: bytes) -> dict[str, int]:
     return {line.line_id: line.amount_minor for line in conversion_pb2.ConversionDraft.FromString(content).lines}
 
 
-def write_conversion(program_id: str, currency_code: str, conversion: Conversion) -> conversion_pb2.Conversion:
+def conversion_message(program_id: str, currency_code: str, conversion: Conversion) -> conversion_pb2.Conversion:
     """The conversion as the contract has it; a missing amount is zero in the program's currency."""
     message = conversion_pb2.Conversion(
         program_id=program_id,
-        attribution=write_attribution(conversion.attribution),
+        attribution=attribution_message(conversion.attribution),
         create_time=to_timestamp(conversion.create_time),
         reversed_minor=conversion.reversed_minor,
         reversed=conversion.is_reversed,
@@ -120,7 +120,7 @@ def write_conversion(program_id: str, currency_code: str, conversion: Conversion
     return message
 
 
-def write_attribution(attribution: Attribution, with_losers: bool = True) -> conversion_pb2.Attribution:
+def attribution_message(attribution: Attribution, with_losers: bool = True) -> conversion_pb2.Attribution:
     """The outcome as the contract has it."""
     return conversion_pb2.Attribution(
         referrer_id=attribution.referrer_id,
@@ -129,7 +129,7 @@ def write_attribution(attribution: Attribution, with_losers: bool = True) -> con
         code=attribution.code,
         channel=attribution.channel,
         campaign=attribution.campaign,
-        losers=[_write_loser(each) for each in attribution.losers] if with_losers else (),
+        losers=[_loser_message(each) for each in attribution.losers] if with_losers else (),
     )
 
 
@@ -137,7 +137,7 @@ def pack_losers(losers: tuple[LosingCandidate, ...]) -> bytes | None:
     """The losing candidates as they are stored: an encoded `Attribution` with nothing else in it, None for none."""
     if not losers:
         return None
-    return conversion_pb2.Attribution(losers=[_write_loser(each) for each in losers]).SerializeToString()
+    return conversion_pb2.Attribution(losers=[_loser_message(each) for each in losers]).SerializeToString()
 
 
 def unpack_losers(packed: bytes | None) -> tuple[LosingCandidate, ...]:
@@ -162,7 +162,7 @@ def _number_lines(draft: conversion_pb2.ConversionDraft, path: str) -> dict[str,
     return amounts
 
 
-def _write_loser(loser: LosingCandidate) -> conversion_pb2.AttributionCandidate:
+def _loser_message(loser: LosingCandidate) -> conversion_pb2.AttributionCandidate:
     candidate = loser.candidate
     return conversion_pb2.AttributionCandidate(
         referrer_id=candidate.referrer_id,

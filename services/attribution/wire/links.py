@@ -7,7 +7,7 @@ from upline.attribution.v1 import link_pb2
 from chassis.errors import invalid
 from chassis.times import to_timestamp
 from services.attribution.domain.destination import Utm
-from services.attribution.domain.links import Code, Link, share_percent
+from services.attribution.domain.links import Code, CodeDraft, Link, LinkDraft, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,36 @@ class LinkAddress:
         return f"{self.public_url}/r/{program_id}/{link_id}"
 
 
-def utm_from(message: link_pb2.Utm) -> Utm:
-    """UTM parameters of a request."""
-    return Utm(message.source, message.medium, message.campaign, message.term, message.content)
+def read_link(request: link_pb2.CreateLinkRequest) -> LinkDraft:
+    """The link that a request asks for."""
+    utm = request.utm
+    return LinkDraft(
+        program_id=request.program_id,
+        participant_id=request.participant_id,
+        destination_url=request.destination_url,
+        channel=request.channel,
+        campaign=request.campaign,
+        utm=Utm(utm.source, utm.medium, utm.campaign, utm.term, utm.content),
+        share_percent=request.share_percent,
+    )
 
 
-def read_share_percent(written: str) -> str:
-    """What a link or code gives away. INVALID_ARGUMENT if that is more than the whole."""
-    try:
-        return share_percent(written)
-    except ValueError as error:
-        raise invalid("share_percent", str(error)) from error
+def read_code(request: link_pb2.CreateCodeRequest) -> CodeDraft:
+    """The code that a request asks for."""
+    return CodeDraft(
+        program_id=request.program_id,
+        code=request.code,
+        participant_id=request.participant_id,
+        channel=request.channel,
+        share_percent=request.share_percent,
+    )
+
+
+def read_share(request: link_pb2.RecordShareRequest) -> Share:
+    """The share that a request tells of. INVALID_ARGUMENT if it is of a link and of a code."""
+    if request.link_id and request.code:
+        raise invalid("code", "is set beside link_id: one share is of one of them")
+    return Share(request.program_id, request.participant_id, request.channel, request.link_id, request.code)
 
 
 def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:

@@ -2,14 +2,19 @@
 
 from datetime import datetime
 
+from google.rpc import code_pb2
 from upline.attribution.v1 import participant_pb2
+from upline.type.v1 import money_pb2
 
+from chassis.errors import UplineError
 from chassis.idempotency import body_hash
 from chassis.times import to_timestamp
 from services.attribution.domain.attribution import Bond
-from services.attribution.domain.participant import EnrolmentDraft, Participant, TreeNode
-from services.attribution.wire.conversions import read_past
+from services.attribution.domain.participant import EnrolmentDraft, Participant, Referral, TreeNode
+from services.attribution.wire.conversions import conversion_message, read_past, sign_up
 from services.attribution.wire.plain import require_plain, require_plain_map
+
+INT64_MAX = 2**63 - 1
 
 
 def read_enrolment(message: participant_pb2.ParticipantDraft, path: str, now: datetime) -> EnrolmentDraft:
@@ -17,6 +22,7 @@ def read_enrolment(message: participant_pb2.ParticipantDraft, path: str, now: da
     attributes = dict(message.attributes)
     require_plain_map(f"{path}.attributes", attributes)
     require_plain(f"{path}.sponsor_id", message.sponsor_id)
+    joined_at = read_past(message.bind_time, f"{path}.bind_time", now) if message.HasField("bind_time") else now
     return EnrolmentDraft(
         path=path,
         participant_id=message.participant_id,
@@ -25,25 +31,25 @@ def read_enrolment(message: participant_pb2.ParticipantDraft, path: str, now: da
         code=message.code,
         click_token=message.click_token,
         visitor_id=message.visitor_id,
-        record_sign_up=message.record_sign_up,
-        joined_at=read_past(message.bind_time, f"{path}.bind_time", now) if message.HasField("bind_time") else now,
+        sign_up=sign_up(message.participant_id, joined_at) if message.record_sign_up else None,
+        joined_at=joined_at,
         draft_hash=body_hash(message),
     )
 
 
-def write_participant(program_id: str, participant: Participant) -> participant_pb2.Participant:
+def participant_message(program_id: str, participant: Participant) -> participant_pb2.Participant:
     """The participant as the contract has it."""
     return participant_pb2.Participant(
         program_id=program_id,
         participant_id=participant.participant_id,
         attributes=participant.attributes,
-        binding=None if participant.bond is None else write_bond(participant.bond),
+        binding=None if participant.bond is None else bond_message(participant.bond),
         create_time=to_timestamp(participant.create_time),
         unbound_reason=int(unbound_reason(participant)),  # type: ignore[arg-type]
     )
 
 
-def write_unbound(participant: Participant) -> participant_pb2.UnboundParticipant:
+def unbound_message(participant: Participant) -> participant_pb2.UnboundParticipant:
     """Somebody without a sponsor, as the contract has it."""
     return participant_pb2.UnboundParticipant(
         participant_id=participant.participant_id,
@@ -56,7 +62,7 @@ def unbound_reason(participant: Participant) -> int:
     return 0 if participant.bond is not None else participant.unbound_reason or 0
 
 
-def write_bond(bond: Bond) -> participant_pb2.SponsorBinding:
+def bond_message(bond: Bond) -> participant_pb2.SponsorBinding:
     """The bond as the contract has it."""
     return participant_pb2.SponsorBinding(
         sponsor_id=bond.sponsor_id,
@@ -70,8 +76,26 @@ def write_bond(bond: Bond) -> participant_pb2.SponsorBinding:
     )
 
 
-def write_node(node: TreeNode) -> participant_pb2.TreeNode:
+def node_message(node: TreeNode) -> participant_pb2.TreeNode:
     """The node as the contract has it."""
     return participant_pb2.TreeNode(
         participant_id=node.participant_id, level=node.level, sponsor_id=node.sponsor_id, attributes=node.attributes
+    )
+
+
+def referral_message(program_id: str, currency_code: str, referral: Referral) -> participant_pb2.Referral:
+    """The referral as the contract has it. OUT_OF_RANGE if what the referee bought does not fit into it."""
+    referee, purchases = referral.referee, referral.purchases
+    if purchases.amount_minor > INT64_MAX:
+        raise UplineError(
+            code_pb2.OUT_OF_RANGE, "SUM_TOO_LARGE", f"purchases of {referee.participant_id!r} exceed 64 bits"
+        )
+    return participant_pb2.Referral(
+        participant_id=referee.participant_id,
+        binding=bond_message(referee.bond) if referee.bond else None,
+        conversion_count=purchases.conversion_count,
+        amount=money_pb2.Money(currency_code=currency_code, amount_minor=purchases.amount_minor),
+        recent_conversions=[
+            conversion_message(program_id, currency_code, each) for each in referral.recent_conversions
+        ],
     )

@@ -1,7 +1,7 @@
 """Programs between contract and domain."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from google.protobuf.message import Message as ProtoMessage
@@ -50,19 +50,31 @@ def read_program(message: program_pb2.Program, now: datetime) -> Program:
     )
 
 
-def read_changes(old: Program, message: program_pb2.Program, paths: Iterable[str], now: datetime) -> Program:
-    """The program with the fields named by `paths` (none: all that may change) taken from `message`."""
-    named = list(paths) or list(_WHOLE)
-    merged = write_program(old)
-    for path in named:
-        _merge(merged, message, path)
-    if not list(paths) and message.currency_code not in ("", old.currency_code):
-        raise invalid("program.currency_code", "the currency of a program cannot change")
-    changed = read_program(merged, now)
-    return replace(changed, create_time=old.create_time, update_time=now)
+@dataclass(frozen=True, slots=True)
+class ProgramChanges:
+    """The changes that a request asks for. They are read once the stored program is at hand: a mask says which of its
+    fields stay, and where there is no such program, it says nothing."""
+
+    message: program_pb2.Program
+    paths: Sequence[str]
+    """The fields to change; none: all that may change."""
+
+    def as_new(self, now: datetime) -> Program:
+        """The program of the request, for one that is to be created."""
+        return read_program(self.message, now)
+
+    def applied_to(self, old: Program, now: datetime) -> Program:
+        """The stored program with its changed fields taken from the request. INVALID_ARGUMENT names what is wrong."""
+        message = self.message
+        merged = program_message(old)
+        for path in self.paths or _WHOLE:
+            _merge(merged, message, path)
+        if not self.paths and message.currency_code not in ("", old.currency_code):
+            raise invalid("program.currency_code", "the currency of a program cannot change")
+        return replace(read_program(merged, now), create_time=old.create_time)
 
 
-def write_program(program: Program) -> program_pb2.Program:
+def program_message(program: Program) -> program_pb2.Program:
     """The program as the contract has it."""
     policy = program.policy
     return program_pb2.Program(

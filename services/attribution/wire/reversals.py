@@ -34,7 +34,7 @@ def extent_of(reversal: Reversal) -> Extent:
     return _read_extent(conversion_pb2.ReversalDraft.FromString(reversal.content), "reversal")
 
 
-def write_reversal(program_id: str, reversal: Reversal) -> conversion_pb2.Reversal:
+def reversal_message(program_id: str, reversal: Reversal) -> conversion_pb2.Reversal:
     """The reversal as the contract has it."""
     message = conversion_pb2.Reversal(
         program_id=program_id,

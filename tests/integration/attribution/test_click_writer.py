@@ -13,9 +13,12 @@ from upline.attribution.v1.click_pb2 import Click, ClickBatch
 from chassis.clock import ManualClock
 from chassis.database import Database
 from chassis.times import unix_ms
+from services.attribution.commands.click_writing import DAYS_AHEAD, renew_partitions
+from services.attribution.commands.deps import WriterDeps
+from services.attribution.consumer import ClickBatches
 from services.attribution.store.clicks import drop_partitions
+from services.attribution.store.partitions import ClickPartitions
 from services.attribution.wire.clicks import new_click_id
-from services.attribution.writer import DAYS_AHEAD, ClickWriter
 from tests.conftest import Servers
 from tests.integration.attribution.clicking import rows, stored
 
@@ -36,8 +39,8 @@ def program_id(new_program_id: Callable[[str], str]) -> str:
     return new_program_id("writer")
 
 
-def writer(database: Database, now: datetime = NOON) -> ClickWriter:
-    return ClickWriter(database, ManualClock(now), RETENTION)
+def writer(database: Database, now: datetime = NOON) -> ClickBatches:
+    return ClickBatches(WriterDeps(database, ManualClock(now), ClickPartitions(database)))
 
 
 def click(program_id: str, when: datetime, **fields: object) -> Click:
@@ -69,7 +72,7 @@ async def test_everything_of_a_click_arrives(servers: Servers, database: Databas
         referrer_url="news.example",
     )
     made.occurred_at.FromDatetime(NOON + timedelta(microseconds=123457))
-    await writer(database).write([batch(made)])
+    await writer(database).handle([batch(made)])
     ((click_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host),) = stored(
         servers, program_id
     )
@@ -80,7 +83,7 @@ async def test_everything_of_a_click_arrives(servers: Servers, database: Databas
 
 async def test_clicks_lie_in_the_partition_of_their_day(servers: Servers, database: Database, program_id: str) -> None:
     midnight = datetime(2021, 5, 18, tzinfo=UTC)
-    await writer(database).write(
+    await writer(database).handle(
         [batch(click(program_id, midnight), click(program_id, midnight - timedelta(milliseconds=1)))]
     )
     found = rows(
@@ -93,9 +96,9 @@ async def test_redelivered_messages_change_nothing(servers: Servers, database: D
     first = [click(program_id, NOON, visitor_id="first") for _ in range(5)]
     changed = click(program_id, NOON, click_id=first[0].click_id, visitor_id="second")
     fresh = click(program_id, NOON, visitor_id="fresh")
-    await writer(database).write([batch(*first), batch(first[2]), batch(changed)])
-    await writer(database).write([batch(*first), batch(changed, fresh)])
-    await writer(database).write([batch(*first), batch(changed, fresh)])
+    await writer(database).handle([batch(*first), batch(first[2]), batch(changed)])
+    await writer(database).handle([batch(*first), batch(changed, fresh)])
+    await writer(database).handle([batch(*first), batch(changed, fresh)])
     assert sorted(row[2] for row in stored(servers, program_id)) == ["first"] * 5 + ["fresh"]
 
 
@@ -105,7 +108,7 @@ async def test_the_version_before_merges_its_clicks_into_tables_of_this_one(
     """While an upgrade takes place it goes on writing, and it names only the columns that it knows, of its stage
     too."""
     there, fresh = (click(program_id, NOON) for _ in range(2))
-    await writer(database).write([batch(there)])
+    await writer(database).handle([batch(there)])
     columns = "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host"
     async with database.transaction() as conn:
         await conn.execute(text("CREATE TEMPORARY TABLE click_stage (LIKE click) ON COMMIT DROP"))
@@ -126,7 +129,7 @@ async def test_writers_that_race_for_the_same_messages_write_each_click_once(
 ) -> None:
     clicks = [click(program_id, NOON) for _ in range(2_000)]
     payload = [batch(*clicks[:1_200]), batch(*clicks[800:])]
-    await asyncio.gather(*(writer(database).write(payload) for _ in range(4)))
+    await asyncio.gather(*(writer(database).handle(payload) for _ in range(4)))
     assert len(stored(servers, program_id)) == 2_000
 
 
@@ -135,7 +138,7 @@ async def test_writers_that_make_the_same_partition_at_once(
 ) -> None:
     day = datetime(2021, 6, 1, tzinfo=UTC)
     assert "click_20210601" not in partitions(servers)
-    await asyncio.gather(*(writer(database).write([batch(click(program_id, day))]) for _ in range(6)))
+    await asyncio.gather(*(writer(database).handle([batch(click(program_id, day))]) for _ in range(6)))
     assert len(stored(servers, program_id)) == 6
 
 
@@ -143,9 +146,9 @@ async def test_a_partition_dropped_meanwhile_is_made_again(
     servers: Servers, database: Database, program_id: str
 ) -> None:
     day, using = datetime(2021, 7, 1, tzinfo=UTC), writer(database)
-    await using.write([batch(click(program_id, day))])
+    await using.handle([batch(click(program_id, day))])
     rows(servers, "DROP TABLE click_20210701")
-    await using.write([batch(click(program_id, day))])
+    await using.handle([batch(click(program_id, day))])
     assert len(stored(servers, program_id)) == 1
 
 
@@ -156,14 +159,14 @@ async def test_upkeep_makes_days_ahead_and_drops_old_ones(
     oldest_kept = now - RETENTION
     kept, gone = click(program_id, oldest_kept), click(program_id, oldest_kept - timedelta(days=1))
     using = writer(database, now)
-    await using.write([batch(kept, gone)])
-    await using.upkeep()
+    await using.handle([batch(kept, gone)])
+    await renew_partitions(using.deps, RETENTION)
     assert [row[0].bytes for row in stored(servers, program_id)] == [kept.click_id]
     for ahead in range(-1, DAYS_AHEAD + 1):
         assert f"click_{now + timedelta(days=ahead):%Y%m%d}" in partitions(servers)
-    await using.write([batch(gone)])
+    await using.handle([batch(gone)])
     assert len(stored(servers, program_id)) == 2, "a late click is kept until the next upkeep"
-    assert await using.upkeep() == 1
+    assert await renew_partitions(using.deps, RETENTION) == 1
 
 
 async def test_young_days_cannot_be_dropped(servers: Servers, database: Database) -> None:
@@ -175,7 +178,7 @@ async def test_young_days_cannot_be_dropped(servers: Servers, database: Database
 async def test_no_partition_for_absurd_days(database: Database) -> None:
     far = Click(click_id=new_click_id(unix_ms(datetime(2250, 1, 1, tzinfo=UTC))), program_id="p", link_id="l")
     with pytest.raises(DBAPIError, match="no clicks are kept"):
-        await writer(database).write([batch(far)])
+        await writer(database).handle([batch(far)])
 
 
 def test_the_days_bound_is_the_lowest_id_of_the_day(servers: Servers) -> None:

@@ -18,7 +18,7 @@ from chassis.database import Database
 from chassis.embedded.state import free_port
 from chassis.secrets import derive_key
 from services.attribution import redirect
-from services.attribution.commands.clicks import ClickDeps
+from services.attribution.commands.deps import ClickDeps
 from services.attribution.domain.click_token import read
 from services.attribution.intake import Intake
 from services.attribution.store.link_cache import LinkCache
@@ -257,8 +257,8 @@ class OtherRedirect:
         }
         clock: ManualClock = attribution.service.clock
         links = LinkCache(database or attribution.service.database)
-        deps = ClickDeps(clock, links, Intake(publish), Sealer(KEY), KEY)
-        self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps)
+        deps = ClickDeps(clock, links, Intake(publish), KEY)
+        self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps, Sealer(KEY))
 
     async def __aenter__(self) -> str:
         return f"http://127.0.0.1:{await self.server.start()}"

@@ -1,0 +1,39 @@
+"""The collaborators that commands share; each set is made once, at the composition root."""
+
+from dataclasses import dataclass
+
+from chassis.clock import Clock
+from chassis.database import Database
+from chassis.outbox import Relay
+from services.attribution.intake import Intake
+from services.attribution.store.link_cache import LinkCache
+from services.attribution.store.partitions import ClickPartitions
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """For the commands that work in the database: programs, participants, links and conversions."""
+
+    database: Database
+    clock: Clock
+    relay: Relay
+    click_token_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClickDeps:
+    """For recording clicks, which touches the database only where a link was not met lately."""
+
+    clock: Clock
+    links: LinkCache
+    intake: Intake
+    click_token_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WriterDeps:
+    """For writing recorded clicks into their partitions."""
+
+    database: Database
+    clock: Clock
+    partitions: ClickPartitions

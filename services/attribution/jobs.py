@@ -1,0 +1,27 @@
+"""The work that the attribution service does by itself."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from services.attribution.commands.click_writing import renew_partitions
+from services.attribution.commands.deps import WriterDeps
+
+UPKEEP_SECONDS = 3_600.0
+UPKEEP_RETRY_SECONDS = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+async def look_after_partitions(deps: WriterDeps, retention: timedelta) -> None:
+    """Makes partitions of clicks ahead and drops old ones, until cancelled. A day too many or too few does no harm, so
+    a fault waits for the next round."""
+    while True:
+        wait_seconds = UPKEEP_SECONDS
+        try:
+            await renew_partitions(deps, retention)
+        except Exception as error:
+            log.warning("click partitions not looked after, will retry", error=error)
+            wait_seconds = UPKEEP_RETRY_SECONDS
+        await asyncio.sleep(wait_seconds)
