@@ -45,7 +45,7 @@ SEED ?= 1
 chaos: setup ## Kill a process of a stack under load, ROUNDS times (20), as SEED says (1), and compare what was promised
 	@$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS) --seed $(SEED)
 
-check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, stubs and schema
+check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, prose, docs, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -56,6 +56,7 @@ check: setup ## Formatting, lint, types, import contracts, protos, migrations, S
 	$(BIN)/python tools/check_migrations.py
 	$(BIN)/python tools/check_enumerations.py
 	$(BIN)/python tools/check_prose.py
+	$(BIN)/python tools/check_docs.py
 	$(BIN)/python tools/generate_stubs.py --check
 	$(BIN)/python tools/generate_schema.py --check
 	$(BIN)/python tools/generate_api.py --check
