@@ -4,16 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit chaos check format bench protos docs reference lock schema replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit chaos check format bench protos docs reference lock schema replay clients \
+	compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with everything in it
 
-# Without --no-compile, half of the time would go into byte code of which little is ever run; Python makes it at first use.
+# Without --no-compile, half of the time would go into byte code of which little is ever run; Python makes it at first
+# use.
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Upline needs Python 3.11 or newer; say which with PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Upline needs Python 3.11 or newer; say which with PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
@@ -84,8 +87,10 @@ reference: setup ## Generate the parts of docs/reference that come from the code
 	@$(BIN)/python tools/generate_reference.py
 
 lock: setup ## Renew the locks of development and container (needs uv)
-	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q -o requirements.lock
-	uv pip compile pyproject.toml --extra backup --universal --generate-hashes --no-header --upgrade -q -c requirements.lock -o deploy/requirements.lock
+	uv pip compile pyproject.toml --extra embedded --extra dev --universal --generate-hashes --no-header --upgrade -q \
+		-o requirements.lock
+	uv pip compile pyproject.toml --extra backup --universal --generate-hashes --no-header --upgrade -q \
+		-c requirements.lock -o deploy/requirements.lock
 
 schema: setup ## Write docs/reference/schema.sql from a database that is migrated for it
 	@$(BIN)/python tools/generate_schema_sql.py
@@ -93,13 +98,14 @@ schema: setup ## Write docs/reference/schema.sql from a database that is migrate
 replay: setup ## Replay the shipped purchases through a stack of its own
 	@$(BIN)/upline replay
 
-clients: setup ## Build and run the callers in Go, Java, Node and Python (needs Go, Java with Maven, Node; or CLIENTS="node python")
+clients: setup ## Run the callers in Go, Java, Node and Python (needs Go, Maven, Node; or CLIENTS="node python")
 	@clients/check.sh $(CLIENTS)
 
-compose-drill: setup ## Play replicas, kills, an upgrade and a restore with the running compose stack (needs Docker and its rights; deletes its volumes)
+compose-drill: setup ## Replicas, kills, an upgrade, a restore with the compose stack (deletes its volumes)
 	@$(BIN)/python -m tests.compose.drill scale kill upgrade restore
 
 clean: ## Remove .venv, .upline and caches
 	rm -rf $(VENV) .upline .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	rm -rf clients/*/bin clients/*/target clients/*/.venv clients/*/node_modules clients/go/stubs clients/python/stubs clients/go-plain/stubs/*/
+	rm -rf clients/*/bin clients/*/target clients/*/.venv clients/*/node_modules
+	rm -rf clients/go/stubs clients/python/stubs clients/go-plain/stubs/*/
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,8 @@
 """Tries a running stack from outside: python deploy/smoke.py
 
-Applies programs/uds.yaml under a program id of its own, enrols three people in a line, records one more order each time it is run,
-and checks wallets, inboxes and the audit. Every run counts what the runs before it left, so that it also tells whether a restart
-kept everything: `--after 1` fails unless exactly one earlier run is remembered.
+Applies programs/uds.yaml under a program id of its own, enrols three people in a line, records one more order each time
+it is run, and checks wallets, inboxes and the audit. Every run counts what the runs before it left, so that it also
+tells whether a restart kept everything: `--after 1` fails unless exactly one earlier run is remembered.
 
 The services are looked for at UPLINE_ATTRIBUTION_ADDR and so on; by default on 127.0.0.1 with the usual ports.
 """

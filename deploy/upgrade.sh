@@ -36,7 +36,8 @@ for service in attribution rewards notify; do
     docker stop "$container" >/dev/null
     docker rm "$container" >/dev/null
     if ! start "$service" "$replicas"; then
-      say "the new $service is not healthy: see 'docker compose logs $service'. What was not replaced yet goes on as before" >&2
+      say "the new $service is not healthy: see 'docker compose logs $service'." \
+        "What was not replaced yet goes on as before" >&2
       exit 1
     fi
   done

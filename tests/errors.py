@@ -1,4 +1,4 @@
-"""What an error over the wire says."""
+"""Errors as they come over the wire."""
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2

@@ -18,12 +18,13 @@ MAIN = ("origin/main", "main")
 
 def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Runs git in the repository."""
-    # Git refuses a checkout that belongs to another user, as in a container; whoever runs this already trusts what is in it.
+    # Git refuses a checkout that belongs to another user, as in a container; whoever runs this already trusts what is
+    # in it.
     return subprocess.run(["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, check=False, capture_output=True)
 
 
 def told(*arguments: str) -> str:
-    """What git prints. Raises RuntimeError where it fails."""
+    """The output of git. Raises RuntimeError where it fails."""
     result = git(*arguments)
     if result.returncode != 0:
         raise RuntimeError(f"git {' '.join(arguments)}: {result.stderr.decode().strip()}")

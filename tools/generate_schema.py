@@ -1,7 +1,7 @@
 """Generates the JSON schema of program files from protos/, for editors; `--check` fails if what is committed differs.
 
-Names, comments, choices and limits are those of the contracts; how values are written is as in programs/README.md. An editor finds misspelt
-fields and words with it and shows what each field means; `upline apply --check` finds the rest.
+Names, comments, choices and limits are those of the contracts; how values are written is as in programs/README.md. An
+editor finds misspelt fields and words with it and shows what each field means; `upline apply --check` finds the rest.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Every method with a `request_id`: the same call twice is carried out once and answered alike; another call under the same id is refused."""
+"""Every method with a `request_id`: the same call twice is carried out once and answered alike; another call under the
+same id is refused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -42,7 +42,7 @@ class Stranger:
         self._pool = DescriptorPool(self._database)
 
     def services(self) -> set[str]:
-        """What the server says that it serves."""
+        """The services that the server says it serves."""
         return set(self._database.get_services())
 
     def call(self, name: str, **fields: Any) -> Json:
@@ -131,6 +131,6 @@ def play(strangers: dict[str, Stranger], program_id: str) -> None:
 
 
 def available(rewards: Call, program_id: str, participant: str) -> int:
-    """What the participant can use, in cents."""
+    """The participant's available balance, in cents."""
     wallet = rewards("upline.rewards.v1.WalletService/GetWallet", program_id=program_id, participant_id=participant)
     return sum(int(each.get("available_minor", 0)) for each in wallet.get("balances", []))

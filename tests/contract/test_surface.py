@@ -1,4 +1,4 @@
-"""What holds for every method of every service, whoever adds one."""
+"""Rules that hold for every method of every service, whoever adds one."""
 
 import grpc
 import pytest
@@ -25,7 +25,8 @@ def name(each: MethodDescriptor | ServiceDescriptor) -> str:
 
 
 def plausible(message: Message, depth: int = 0) -> Message:
-    """Fills a request so that it passes the contract's rules where names alone can tell how, for a program that does not exist."""
+    """Fills a request so that it passes the contract's rules where names alone can tell how, for a program that does
+    not exist."""
     for field in message.DESCRIPTOR.fields:
         if field.containing_oneof and message.WhichOneof(field.containing_oneof.name):
             continue

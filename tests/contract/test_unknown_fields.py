@@ -1,4 +1,5 @@
-"""A plan that says more than the server understands would be paid wrongly: it is refused, wherever in it the field stands."""
+"""A plan that says more than the server understands would be paid wrongly: it is refused, wherever in it the field
+stands."""
 
 from collections.abc import Callable
 

@@ -58,7 +58,7 @@ class Up:
 
     @property
     def published(self) -> dict[str, Any]:
-        """What it tells other commands."""
+        """The description of itself that it leaves for other commands."""
         stack: dict[str, Any] = json.loads((self.state / "stack.json").read_text())
         return stack
 

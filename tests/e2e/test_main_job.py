@@ -1,4 +1,4 @@
-"""The main job: somebody buys, everyone above him earns on the ledger and hears of it once."""
+"""The main job: somebody buys, everyone above the buyer earns on the ledger and hears of it once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

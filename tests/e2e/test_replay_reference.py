@@ -44,7 +44,7 @@ class Shop:
 
 @dataclass(frozen=True)
 class Expected:
-    """What must come of it."""
+    """The figures that must come of it."""
 
     reward_count: int
     accrued_minor: int
@@ -117,7 +117,7 @@ async def reverse_rest(world: World, shop: Shop) -> None:
 
 
 async def balances(world: World, shop: Shop) -> dict[str, int]:
-    """What each participant has who has anything; nothing is held."""
+    """The available balances of all participants who have anything; nothing is held."""
     wallets = dict(zip(shop.sponsors, await asyncio.gather(*map(world.wallet, shop.sponsors)), strict=True))
     assert {each["USD"][0] for each in wallets.values()} == {0}
     return {person: wallet["USD"][1] for person, wallet in wallets.items() if wallet["USD"][1]}

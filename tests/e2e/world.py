@@ -123,13 +123,13 @@ class World:
         await self.client.conversions.ReverseConversions(request, timeout=DEADLINE_SECONDS)
 
     async def wallet(self, participant_id: str) -> Wallet:
-        """What a participant has."""
+        """A participant's balances."""
         request = wallet_pb2.GetWalletRequest(program_id=self.program_id, participant_id=participant_id)
         answer = await self.client.wallets.GetWallet(request, timeout=DEADLINE_SECONDS)
         return {each.asset: (each.held_minor, each.available_minor) for each in answer.balances}
 
     async def wallets(self, *participants: str) -> list[Wallet]:
-        """What each participant has."""
+        """The balances of each participant."""
         return [await self.wallet(each) for each in participants]
 
     async def transfers(self, participant_id: str) -> list[wallet_pb2.Transfer]:
@@ -165,12 +165,12 @@ class World:
         return await self.client.rewards.ExplainConversion(request, timeout=DEADLINE_SECONDS)
 
     async def totals(self, top_count: int = 3) -> reward_pb2.GetProgramTotalsResponse:
-        """What the program has paid."""
+        """The totals that the program has paid."""
         request = reward_pb2.GetProgramTotalsRequest(program_id=self.program_id, top_count=top_count)
         return await self.client.rewards.GetProgramTotals(request, timeout=DEADLINE_SECONDS)
 
     async def audit(self) -> list[str]:
-        """What the audit found wrong."""
+        """The findings of the audit."""
         request = wallet_pb2.AuditLedgerRequest(program_id=self.program_id)
         answer = await self.client.wallets.AuditLedger(request, timeout=DEADLINE_SECONDS)
         return [f"{each.check} {each.subject}: {each.detail}" for each in answer.findings]

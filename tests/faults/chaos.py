@@ -54,7 +54,7 @@ class Round:
 
 @dataclass
 class Summary:
-    """What a run found."""
+    """The result of a run."""
 
     seed: int
     rounds: list[Round] = field(default_factory=list)
@@ -119,7 +119,7 @@ async def settled(world: World, facts: Facts) -> None:
 
 
 async def open_program(client: Client, stack: Up, program_id: str) -> World:
-    """Three levels in money, and points on short holds for the buyer and his sponsor."""
+    """Three levels in money, and points on short holds for the buyer and the sponsor."""
     bundle = load(PROGRAMS / "three-levels.yaml")
     bundle.program.program_id = program_id
     assert bundle.plan is not None

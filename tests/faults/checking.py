@@ -24,7 +24,7 @@ Sums = Counter[tuple[str, str]]
 
 @dataclass
 class Verdict:
-    """What was found."""
+    """The result of the checks."""
 
     figures: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -42,7 +42,8 @@ class Verdict:
 
 
 def owed(order: Order, base_minor: int) -> Sums:
-    """What the program owes for `base_minor` of an order; whole minor units, rounded down. A point is worth a dollar."""
+    """The debt of the program for `base_minor` of an order; whole minor units, rounded down. A point is worth a
+    dollar."""
     sums: Sums = Counter()
     sums[order.buyer, "points"] += base_minor * CASHBACK_PERCENT // 100
     for person, percent in zip(order.upline, UPLINE_PERCENTS, strict=False):

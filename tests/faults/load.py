@@ -1,7 +1,7 @@
 """Seeded load: clicks, orders and refunds, each sent until it is acknowledged, and often more than once.
 
-What was acknowledged is remembered, so that the end can be computed from it. A stack that is killed all the time answers
-nothing for seconds: callers wait and send the same again, as the contracts tell them to.
+What was acknowledged is remembered, so that the end can be computed from it. A stack that is killed all the time
+answers nothing for seconds: callers wait and send the same again, as the contracts tell them to.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ REPEAT = 0.05
 """How often an acknowledged call is made again, as after a lost answer."""
 TWICE_AT_ONCE = 0.05
 GIVE_UP = 0.2
-"""How often a visitor goes away instead of clicking again: his click may or may not be there."""
+"""How often a visitor goes away instead of clicking again: the click may or may not be there."""
 EARLY_REFUND = 0.2
 NEWCOMER = 0.05
 TOKENS_KEPT = 100
@@ -65,11 +65,11 @@ class Order:
 
     @property
     def left_minor(self) -> int:
-        """What is not taken back."""
+        """The part that is not taken back."""
         return self.amount_minor - self.reversed_minor
 
     def draft(self) -> conversion_pb2.ConversionDraft:
-        """What is sent."""
+        """The order as it is sent."""
         return conversion_pb2.ConversionDraft(
             conversion_id=self.conversion_id,
             event_type="order",
@@ -82,7 +82,7 @@ class Order:
 
 @dataclass
 class Facts:
-    """What the load knows to be true."""
+    """The facts that the load knows to be true."""
 
     sponsors: dict[str, str]
     """Of everybody enrolled; empty for roots."""
@@ -129,7 +129,8 @@ class Load:
         self._callers = [asyncio.create_task(self._repeat(each)) for each in callers]
 
     async def finish(self, seconds: float) -> None:
-        """Stops; returns when every call that was begun is acknowledged, and every order that was taken back is there."""
+        """Stops; returns when every call that was begun is acknowledged, and every order that was taken back is
+        there."""
         self._ending.set()
         async with asyncio.timeout(seconds):
             await asyncio.gather(*self._callers)

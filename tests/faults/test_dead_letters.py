@@ -1,4 +1,4 @@
-"""What was set aside is listed with its reason, and put back once the cause is mended."""
+"""A message that was set aside is listed with its reason, and put back once the cause is mended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

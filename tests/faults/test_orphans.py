@@ -1,4 +1,5 @@
-"""PostgreSQL is killed while one of its processes computes: that one does not notice, and must not keep the next from starting."""
+"""PostgreSQL is killed while one of its processes computes: that one does not notice, and must not keep the next from
+starting."""
 
 import threading
 import time

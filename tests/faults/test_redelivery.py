@@ -1,4 +1,5 @@
-"""Deliveries that come again, in another order, late, and to several services at once: the same ledger, the same inboxes."""
+"""Deliveries that come again, in another order, late, and to several services at once: the same ledger, the same
+inboxes."""
 
 import random
 from collections import Counter
@@ -25,7 +26,7 @@ ConversionBatch = events_pb2.ConversionEventBatch
 RewardBatch = reward_events_pb2.RewardEventBatch
 
 Holdings = dict[str, tuple[int, int, Counter[str]]]
-"""Of each participant: (held, available) in points, and how often he is told of each cause."""
+"""Of each participant: (held, available) in points, and how often they are told of each cause."""
 
 
 def people() -> list[str]:
@@ -54,7 +55,7 @@ async def trade(world: World, rng: random.Random) -> None:
 
 
 async def holdings(world: World) -> Holdings:
-    """What everybody has and was told."""
+    """The balances of everybody, and what they were told."""
     found = {}
     for person in people():
         held_minor, available_minor = (await world.wallet(person))["points"]
@@ -63,13 +64,13 @@ async def holdings(world: World) -> Holdings:
 
 
 async def conversion_events(servers: Servers, program_id: str) -> list[events_pb2.ConversionEvent]:
-    """What attribution ever sent of a program."""
+    """The messages that attribution ever sent of a program."""
     batches = [ConversionBatch.FromString(each) for each in await payloads(servers, "attribution")]
     return [event for batch in batches for event in batch.events if f":{program_id}/" in event.event_id]
 
 
 async def reward_events(servers: Servers, program_id: str) -> list[reward_events_pb2.RewardEvent]:
-    """What rewards ever sent of a program."""
+    """The messages that rewards ever sent of a program."""
     batches = [RewardBatch.FromString(each) for each in await payloads(servers, "rewards")]
     return [event for batch in batches for event in batch.events if event.program_id == program_id]
 
@@ -129,7 +130,8 @@ async def test_first_deliveries_in_any_order_to_racing_services_end_alike(
     broker: Stream,
     clock: ManualClock,
 ) -> None:
-    """The events of one program, delivered in order, and the same of another: shuffled, each one twice, refunds first."""
+    """The events of one program, delivered in order, and the same of another: shuffled, each one twice, refunds
+    first."""
     rng = random.Random(2)
     world = await opened("uds.yaml")
     await trade(world, rng)

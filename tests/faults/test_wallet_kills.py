@@ -1,4 +1,5 @@
-"""Redemptions, gifts, exchanges and payouts while rewards and the database are killed: whoever repeats his calls gets each done once."""
+"""Redemptions, gifts, exchanges and payouts while rewards and the database are killed: whoever repeats a call gets
+each done once."""
 
 import asyncio
 import random

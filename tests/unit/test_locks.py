@@ -1,4 +1,4 @@
-"""What the container installs is what was tested."""
+"""The container installs the versions that were tested."""
 
 import re
 import tomllib

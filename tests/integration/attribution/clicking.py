@@ -1,4 +1,4 @@
-"""What tests of links and clicks begin with: a program, a participant and a link."""
+"""The beginning of tests of links and clicks: a program, a participant and a link."""
 
 import asyncio
 import uuid
@@ -105,7 +105,7 @@ async def enroll(attribution: Running, program_id: str, participant_id: str) -> 
 
 
 def rows(servers: Servers, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """What the database holds, as its owner sees it."""
+    """The rows of the database, as its owner sees them."""
     with psycopg.connect(servers.postgres.url, options="-c search_path=attribution", autocommit=True) as conn:
         cursor = conn.execute(query, values)
         return cursor.fetchall() if cursor.description else []

@@ -74,7 +74,7 @@ def order(
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a refused call says."""
+    """The error of a call that is refused."""
 
     code: grpc.StatusCode
     reason: str
@@ -150,7 +150,7 @@ class Caller:
         return answer.participant
 
     async def enroll_line(self, ids: list[str], sponsor_id: str = "") -> None:
-        """Enrols each under the one before him, a thousand a call."""
+        """Enrols each under the one before, a thousand a call."""
         for first in range(0, len(ids), 1000):
             drafts = []
             for each in ids[first : first + 1000]:

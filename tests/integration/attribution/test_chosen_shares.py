@@ -1,4 +1,4 @@
-"""What a referrer chose to give away, and who led to a conversion: from the link to the event."""
+"""The share that a referrer chose to give away, and who led to a conversion: from the link to the event."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -185,7 +185,8 @@ async def test_a_repeated_request_keeps_its_choice(program: Program) -> None:
 
 
 async def test_a_refund_by_line_reaches_the_event(program: Program) -> None:
-    """Rules on lines take back by line, so the event says how much of which, also where the caller named an amount only."""
+    """Rules on lines take back by line, so the event says how much of which, also where the caller named an amount
+    only."""
     caller = await program()
     lines = [
         conversion_pb2.ConversionLine(line_id="tea", sku="T", category="drinks", amount_minor=3_000),

@@ -12,7 +12,7 @@ from tests.running import Running
 
 Program = Callable[..., Awaitable[Caller]]
 EXPECTED = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.ALREADY_EXISTS}
-"""What a lost race may be answered with: bound already, nothing left, enrolled with other data."""
+"""The answers that a lost race may get: bound already, nothing left, enrolled with other data."""
 
 
 async def test_enrolments_binds_purchases_and_refunds_at_once(program: Program, second_attribution: Running) -> None:

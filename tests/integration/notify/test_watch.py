@@ -180,7 +180,8 @@ async def test_a_look_is_planned_for_what_it_looks_for(servers: Servers, new_pro
     go.set()
     watches = Watches(database)
     with watches.watch(inbox):
-        # After a few rounds the driver prepares the statements, and after a few more the server would use one plan for all.
+        # After a few rounds the driver prepares the statements, and after a few more the server would use one plan for
+        # all.
         for number in range(1, 21):
             await watches.hand_out_fresh_entries()
             await writer.write(number, go, written)

@@ -122,7 +122,7 @@ def three_levels(hold: timedelta | None = None) -> plan_pb2.Plan:
 
 @dataclass
 class Ledger:
-    """What tests ask and tell the rewards service."""
+    """The questions and reports of tests to the rewards service."""
 
     rewards: Running
     plans: plan_pb2_grpc.PlanServiceStub = field(init=False)
@@ -153,7 +153,7 @@ class Ledger:
         return {each.asset: (each.held_minor, each.available_minor) for each in answer.balances}
 
     async def available(self, program_id: str, *participants: str, asset: str = "USD") -> list[int]:
-        """What each participant has available."""
+        """The available balance of each participant."""
         return [(await self.wallet(program_id, each))[asset][1] for each in participants]
 
     async def transfers(self, program_id: str, participant_id: str) -> list[wallet_pb2.Transfer]:
@@ -201,7 +201,7 @@ Owner = psycopg.AsyncConnection[tuple[object, ...]]
 
 @pytest_asyncio.fixture
 async def owner(servers: Servers) -> AsyncIterator[Owner]:
-    """Somebody who may do everything with the tables; what he did is undone with the program's rows."""
+    """Somebody who may do everything with the tables; all of it is undone with the program's rows."""
     async with await psycopg.AsyncConnection.connect(
         servers.postgres.url, autocommit=True, cursor_factory=psycopg.AsyncClientCursor
     ) as conn:

@@ -1,4 +1,4 @@
-"""What tests of payouts ask and tell."""
+"""Calls and reports for tests of payouts."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def payout_plan(approval: bool = False, methods: tuple[str, ...] = ("bank",)) ->
 
 
 class Treasury(Spender):
-    """One participant and the payouts of his program, over gRPC."""
+    """One participant and the payouts of the program, over gRPC."""
 
     def __init__(self, ledger: Ledger, program: str, participant: str = "maria", channel: Any = None) -> None:
         super().__init__(ledger, program, participant)

@@ -1,4 +1,4 @@
-"""What tests of wallets that are used ask and tell."""
+"""Calls for tests of wallets that are used."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,8 @@ from tests.running import DEADLINE_SECONDS
 
 
 def spending_plan(**fields: Any) -> plan_pb2.Plan:
-    """One point a cent of the order to the buyer, 10 % of it in money to his sponsor; everything may be done with both."""
+    """One point a cent of the order to the buyer, 10 % of it in money to the sponsor; everything may be done with
+    both."""
     points = asset_pb2.Asset(
         code="points",
         kind=asset_pb2.ASSET_KIND_POINTS,

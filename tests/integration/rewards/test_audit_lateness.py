@@ -1,4 +1,4 @@
-"""What should have happened and has not, and what was used beyond its limit: the audit tells of it."""
+"""The audit tells of everything that should have happened and has not, and that was used beyond its limit."""
 
 from datetime import datetime, timedelta
 

@@ -117,7 +117,11 @@ async def test_the_ranking_is_live_and_ties_go_to_who_was_first(
     ]  # fmt: skip
     assert (await board(ledger, program)).state == contest_pb2.CONTEST_STATE_RUNNING
     assert await standing(ledger, program, "dora") == (1, 0, 5)
-    assert await standing(ledger, program, "boris") == (2, 2, 5)  # with as many he would stay behind: she was first
+    assert await standing(ledger, program, "boris") == (
+        2,
+        2,
+        5,
+    )  # with as many they would stay behind her: she was first
     assert await standing(ledger, program, "carl") == (3, 1, 5)
     assert await standing(ledger, program, "emil") == (0, 1, 5)
     await ledger.settle(message(reversed_(program, "d1", "rd", 1_000, completes=True)))

@@ -81,7 +81,7 @@ async def tallies_of(ledger: Ledger, program: str) -> Tallies:
 
 
 async def assert_rebuilt(servers: Servers, program: str) -> None:
-    """What is stored is what the events come to."""
+    """The stored tallies are what the events come to."""
     result = await rebuild(servers.postgres.url, program, lambda _total: lambda _done: None, jobs=1)
     assert result.differences == []
     assert result.conversions
@@ -247,7 +247,8 @@ async def test_lines_that_are_taken_back_are_kept(ledger: Ledger, published: Pub
 async def test_limits_hold_to_the_cent_under_load(
     ledger: Ledger, published: Published, workers: list[Deps], servers: Servers
 ) -> None:
-    """64 clients of two workers at once, with duplicates: a cap, a budget and tiers come out as if one had come after the other."""
+    """64 clients of two workers at once, with duplicates: a cap, a budget and tiers come out as if one had come after
+    the other."""
     steps = tiers("n", plan_pb2.TIER_MODE_NEXT, tier(50, percent="20"), tier(100, percent="30"))
     program = await published(
         plan(

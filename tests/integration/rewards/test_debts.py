@@ -1,4 +1,4 @@
-"""What is taken back after it was used is owed, and settled before anything is spent again."""
+"""A reward that is taken back after it was used is owed, and repaid before anything is spent again."""
 
 import asyncio
 

@@ -67,7 +67,8 @@ async def test_a_failed_payout_is_retried_or_given_up(ledger: Ledger, published:
     assert await refusal(maria.act("Reject", "p1", reason="no")) == (FAILED, "PAYOUT_ON_ITS_WAY")
     again = (await maria.batch("b2")).payouts[0]
     assert (again.attempts, again.batch_id, again.reason) == (2, "b2", "")
-    # The first attempt's answer comes late, and again. Without its number, nobody could tell that it is none to the second.
+    # The first attempt's answer comes late, and again. Without its number, nobody could tell that it is none to the
+    # second.
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await maria.act("Report", "p1", outcome=SAID_PAID, attempt=0)
     assert violated_fields(refused.value) == ["attempt"]

@@ -78,8 +78,8 @@ async def test_lines_tiers_caps_and_shares_together(ledger: Ledger, published: P
     for number in (1, 2):
         order = recorded(program, f"c{number}", 10_000, upline=("maria", "olga"))
         await ledger.settle(message(with_lines(order, shoes=8_000, books=2_000)))
-    # c1: 10 % of 80.00 to each; a quarter to vera. c2: maria's volume stands at 100.00, so 20 %: 16.00, of which 7.00 fits under
-    # the cap; olga's is not counted: 8.00, of which 7.00 fits.
+    # c1: 10 % of 80.00 to each; a quarter to vera. c2: maria's volume stands at 100.00, so 20 %: 16.00, of which 7.00
+    # fits under the cap; olga's is not counted: 8.00, of which 7.00 fits.
     assert await ledger.available(program, "maria", "olga", "vera") == [600 + 525, 600 + 525, 2 * 200 + 2 * 175]
 
     answer = await ledger.explain(program, "c2")

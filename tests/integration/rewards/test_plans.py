@@ -87,7 +87,8 @@ async def test_a_clock_that_is_ahead_gets_no_terms_of_the_future(
     later = clock.now() + timedelta(days=1)
     await ledger.publish(program, richer, effective_time=to_timestamp(later))
     just_before = later - timedelta(microseconds=1)
-    # Recorded before the version takes effect, and settled after it: by when it happens to be settled nothing may be decided.
+    # Recorded before the version takes effect, and settled after it: by when it happens to be settled nothing may be
+    # decided.
     await ledger.settle(
         message(
             recorded(program, "ahead", 1000, occurred_at=later + timedelta(minutes=5), record_time=just_before),

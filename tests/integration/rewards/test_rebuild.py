@@ -1,4 +1,5 @@
-"""What is stored can be computed again from the events, row by row; whatever was changed by other hands is found."""
+"""Everything that is stored can be computed again from the events, row by row; whatever was changed by other hands is
+found."""
 
 from datetime import timedelta
 

@@ -1,4 +1,5 @@
-"""What a person refuses gives back its room in caps and budgets, and leaves what is counted; a rebuild follows it in its order."""
+"""A reward that a person rejects gives back its headroom in caps and budgets, and leaves what is counted; a rebuild
+follows it in its order."""
 
 import asyncio
 import random
@@ -28,7 +29,8 @@ BY_PERSON = plan_pb2.Hold(approval=True)
 
 
 def limited() -> plan_pb2.Plan:
-    """10 % to the sponsor, at most 1,000 to all by the rule and 1,500 by the plan; a person approves. Every second order brings 50."""
+    """10 % to the sponsor, at most 1,000 to all by the rule and 1,500 by the plan; a person approves. Every second
+    order brings 50."""
     bonus = tiers("orders", plan_pb2.TIER_MODE_BONUS, tier(2, amount_minor=50))
     return plan(
         rule("tenth", caps=[cap(plan_pb2.CAP_SCOPE_PROGRAM, 1_000)], hold=BY_PERSON),

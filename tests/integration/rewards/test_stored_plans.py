@@ -1,4 +1,4 @@
-"""What was published stays readable; what cannot be read keeps nobody but its own program."""
+"""A published plan stays readable; one that cannot be read stops nobody but its own program."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -59,8 +59,8 @@ async def stored(
 
 
 def forbidden_today() -> plan_pb2.Plan:
-    """A plan that has a meaning, and is not published any more: an amount, a percentage and a hold that are too large, an id that stands
-    twice."""
+    """A plan that has a meaning, and is not published any more: an amount, a percentage and a hold that are too large,
+    an id that stands twice."""
     plan = three_levels(timedelta(days=4_000))
     huge = points_rule(rule_id="huge", asset="USD")
     huge.amount.fixed.amount_minor = 3 * 10**15

@@ -1,4 +1,5 @@
-"""Two services settle, take back, release and roll up at once what arrives in any order; a model of plain integers says what is due."""
+"""Two services settle, take back, release and roll up at once what arrives in any order; a model of plain integers says
+what is due."""
 
 import asyncio
 import random
@@ -34,13 +35,13 @@ DELIVERED_AGAIN = 0.4
 
 @dataclass
 class Shop:
-    """What happened, in plain integers."""
+    """The model of all that happened, in plain integers."""
 
     numbers: random.Random
     percents: list[tuple[int, int, timedelta | None]] = field(default_factory=list)
     """(level, hundredths of a percent, hold) of each rule that pays a part of the order."""
     bonus: int = 0
-    """What the buyer gets of every order, as long as anything of it is left."""
+    """The buyer's points for every order, as long as anything of it is left."""
     amounts: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
     upline: dict[str, list[str]] = field(default_factory=dict)
@@ -156,7 +157,8 @@ async def test_any_order_of_anything_owes_what_plain_integers_say(
 
 
 async def all_released(servers: Servers, program: str, deps: Deps) -> None:
-    """Releases what is due, and waits for what the services' own jobs are releasing at that moment: that is passed over."""
+    """Releases what is due, and waits for what the services' own jobs are releasing at that moment: that is passed
+    over."""
     async with (
         asyncio.timeout(DEADLINE_SECONDS),
         await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn,
@@ -179,7 +181,7 @@ async def assert_owed(ledger: Ledger, program: str, shop: Shop, now: datetime) -
 
 
 async def assert_explained(ledger: Ledger, program: str, shop: Shop) -> None:
-    """What is explained is what was posted, of every conversion and reward."""
+    """Every conversion and reward is explained as it was posted."""
     for name in shop.amounts:
         rewards = await ledger.reader.ListRewards(
             reward_pb2.ListRewardsRequest(program_id=program, conversion_id=name), timeout=DEADLINE_SECONDS

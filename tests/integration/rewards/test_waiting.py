@@ -159,7 +159,8 @@ async def test_what_is_reported_late_makes_nothing_available_in_the_past(
     plan.assets[0].expires_after.FromTimedelta(WEEK)
     program = await published(plan)
     moved_clock.set(NOON + 2 * WEEK)
-    # It happened an hour after the order, and is known of two weeks later: by then, a week from when it happened is over.
+    # It happened an hour after the order, and is known of two weeks later: by then, a week from when it happened is
+    # over.
     payloads = [message(recorded(program, "c1", 1000)), message(event(program, "e1", recorded_later=2 * WEEK))]
     for payload in reversed(payloads) if event_first else payloads:
         await ledger.settle(payload)

@@ -1,4 +1,5 @@
-"""Any course of earning, refunds, redemptions and payouts leaves what a model in plain integers says, over gRPC and PostgreSQL."""
+"""Any course of earning, refunds, redemptions and payouts leaves what a model in plain integers says, over gRPC and
+PostgreSQL."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,5 @@
-"""64 clients redeem, refund, ask for payouts and earn on the same ten wallets at once, some of them twice, and through two services."""
+"""64 clients redeem, refund, ask for payouts and earn on the same ten wallets at once, some of them twice, and through
+two services."""
 
 import asyncio
 import random
@@ -62,7 +63,8 @@ class Client:
             await step()
 
     async def once(self, *calls: Any) -> bool:
-        """Makes a call, now and then twice at the same time; whether it was carried out. Nothing but a refusal may come back instead."""
+        """Makes a call, now and then twice at the same time; whether it was carried out. Nothing but a refusal may come
+        back instead."""
         answers = await asyncio.gather(*calls, return_exceptions=True)
         for each in answers:
             if isinstance(each, grpc.aio.AioRpcError):

@@ -30,7 +30,7 @@ class Wallet:
         self.available[asset] += amount - settled
 
     def take_back(self, asset: str, amount: int) -> None:
-        """What is not there any more is owed."""
+        """Value that is not there any more is owed."""
         there = min(self.available[asset], amount)
         self.available[asset] -= there
         self.debt[asset] += amount - there

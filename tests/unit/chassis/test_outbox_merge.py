@@ -40,7 +40,8 @@ def test_a_message_does_not_grow_beyond_the_limit() -> None:
 
 
 def test_messages_with_other_parts_have_other_names() -> None:
-    """A row that was committed late joins its neighbours when they are published again: that is not the same message."""
+    """A row that was committed late joins its neighbours when they are published again: that is not the same
+    message."""
     first, late, last = (Message("s", str(number), "t", batch(str(number))) for number in range(3))
     ((before,), (after,), (again,)) = (merge(parts) for parts in ([first, last], [first, late, last], [first, last]))
     assert before.message_id != after.message_id

@@ -83,7 +83,7 @@ def compute(files: list[str]) -> None:
 
 
 def awaited(file: Path) -> str:
-    """What is written to the file, as soon as it is."""
+    """The text that is written to the file, as soon as it is."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not (file.exists() and file.read_text()):
         assert time.monotonic() < deadline

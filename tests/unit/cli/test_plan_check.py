@@ -1,4 +1,4 @@
-"""What a program file's plan costs and what is suspicious in it, told without any service."""
+"""The costs of a program file's plan and what is suspicious in it are told without any service."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Every mistake in a scenario file is told with its line and column, all of them at once, before anything is started."""
+"""Every mistake in a scenario file is told with its line and column, all of them at once, before anything is
+started."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a person sees of scenarios that were played."""
+"""The output of scenarios that were played."""
 
 import pytest
 

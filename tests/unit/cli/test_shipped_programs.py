@@ -1,4 +1,5 @@
-"""Every program that ships: its plan is sound, what is suspicious in it is said to be meant, and a scenario plays all of its life."""
+"""Every program that ships: its plan is sound, what is suspicious in it is said to be meant, and a scenario plays all
+of its life."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the service processes of `upline up` get of the caller's environment."""
+"""The environment of the service processes of `upline up`, and what of it is the caller's."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What one participant is told of one event."""
+"""The notices of one event to one participant."""
 
 from datetime import UTC, datetime, timedelta
 

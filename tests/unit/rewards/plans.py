@@ -65,7 +65,7 @@ def plan(
 
 
 def counter(counter_id: str = "volume", measure: int = plan_pb2.MEASURE_VOLUME, **fields: object) -> plan_pb2.Counter:
-    """What the sponsor's orders come to, for ever, unless said otherwise."""
+    """A counter of the volume of the sponsor's orders, for ever unless said otherwise."""
     defaults = {"on": ["order"], "of": upline(1, 1)}
     return plan_pb2.Counter(counter_id=counter_id, measure=measure, **(defaults | fields))  # type: ignore[arg-type]
 
@@ -113,7 +113,7 @@ def paid(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY) -> list[t
 
 
 def outcomes(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY) -> list[Outcome]:
-    """What became of each rule and level."""
+    """The outcome of each rule and level."""
     return [each.outcome for each in decide(subject, order, snapshot)]
 
 

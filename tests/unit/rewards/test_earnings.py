@@ -1,4 +1,4 @@
-"""Base EARNINGS: a percentage of what somebody earns goes to those above him."""
+"""Base EARNINGS: a percentage of what somebody earns goes to those above them."""
 
 from upline.rewards.v1 import plan_pb2
 

@@ -85,14 +85,14 @@ class Life:
     span: int
     came: dict[int, int]
     used: dict[int, int]
-    """What leaves, on which day, whether it is there or not."""
+    """Spends on a day, whether there is enough or not."""
     expired: list[tuple[int, int]] = field(default_factory=list)
     back: list[tuple[int, int]] = field(default_factory=list)
     """(reward, taken back of what expired)."""
     taken: dict[int, int] = field(default_factory=dict)
 
     def scan_wallet(self, day: int) -> None:
-        """What expires on a day, does."""
+        """Lets everything expire whose day has come."""
         inflows = [(at(came), minor - self.taken.get(came, 0)) for came, minor in self.came.items() if came <= day]
         used = sum(minor for when, minor in self.used.items() if when < day)
         found = scan_wallet(inflows, used + self.gone, self.span * DAY, at(day), None)
@@ -101,7 +101,7 @@ class Life:
 
     @property
     def gone(self) -> int:
-        """What has expired."""
+        """The units that have expired."""
         return sum(minor for _, minor in self.expired) - sum(minor for _, minor in self.back)
 
     def refund(self, reward: int, minor: int) -> int:
@@ -116,7 +116,7 @@ class Life:
 
     @property
     def left(self) -> int:
-        """What is available, or minus what is owed."""
+        """The available balance, or minus what is owed."""
         return sum(self.came.values()) - sum(self.taken.values()) - sum(self.used.values()) - self.gone
 
 

@@ -50,7 +50,7 @@ def test_both_languages_say_the_same_things_with_the_same_facts() -> None:
 
 
 def told(subject: Plan, order: Conversion, snapshot: Snapshot = EMPTY, locale: str = "en") -> list[str]:
-    """What is said of the first decision."""
+    """The explanation of the first decision."""
     decision = decide(subject, order, snapshot)[0]
     return [
         explain_decision(subject, order, decision, 2, locale),

@@ -1,4 +1,4 @@
-"""What is allowed in a plan and probably not meant."""
+"""Warnings of what is allowed in a plan and probably not meant."""
 
 from fractions import Fraction
 

@@ -16,7 +16,7 @@ from tests.unit.rewards.plans import buyer, conversion, fixed, paid, plan, rule,
 
 
 def in_turn(subject: Plan, orders: list[Conversion]) -> Mapping[str, int]:
-    """What everybody gets in all of conversions that are settled one after the other."""
+    """The amount that everybody gets in all of conversions that are settled one after the other."""
     running = RunningTallies({})
     totals: dict[str, int] = {}
     for order in orders:
@@ -30,8 +30,8 @@ def in_turn(subject: Plan, orders: list[Conversion]) -> Mapping[str, int]:
 
 @pytest.mark.parametrize("depth", [0, 1, 3, 10, 64])
 def test_the_red_balloon_never_costs_more_than_4000(depth: int) -> None:
-    # G. Pickard et al., "Time-Critical Social Mobilization", Science 334 (2011): 2,000 to the finder, 1,000 to who invited him,
-    # 500 to who invited that one, and so on: below 4,000 a balloon however long the chain.
+    # G. Pickard et al., "Time-Critical Social Mobilization", Science 334 (2011): 2,000 to the finder, 1,000 to who
+    # invited the finder, 500 to who invited that one, and so on: below 4,000 a balloon however long the chain.
     subject = plan(
         rule("finder", on=["found"], to=buyer(), amount=fixed(200_000)),
         rule(
@@ -48,7 +48,8 @@ def test_the_red_balloon_never_costs_more_than_4000(depth: int) -> None:
 
 
 def test_a_hybrid_pays_once_and_for_eighteen_months() -> None:
-    # 150 for the sale, and 20 % of 100 a month for 18 months: 150 + 18 × 20 = 510, however long the subscription goes on.
+    # 150 for the sale, and 20 % of 100 a month for 18 months: 150 + 18 × 20 = 510, however long the subscription goes
+    # on.
     subject = plan(
         rule("once", on=["renewal"], amount=fixed(15_000), occurrence=plan_pb2.Occurrence(first=1)),
         rule(

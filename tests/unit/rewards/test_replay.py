@@ -1,5 +1,5 @@
-"""Whole courses of facts through plans that count: limits hold, refunds and refusals leave nothing, what is independent may come in any
-order."""
+"""Whole courses of facts through plans that count: limits hold, refunds and refusals leave nothing, what is independent
+may come in any order."""
 
 import random
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ from tests.unit.rewards.plans import MOMENT, buyer, conversion, percent, points,
 
 PEOPLE = tuple("abcdef")
 KEPT_FOR_EVER = ("seen:", "forfeit:")
-"""What a refund does not take back: how often something was recorded, and that a bonus was lost."""
+"""The tallies that a refund does not take back: how often something was recorded, and that a bonus was lost."""
 LIFETIME, DAY = plan_pb2.PERIOD_LIFETIME, plan_pb2.PERIOD_DAY
 
 
@@ -95,7 +95,7 @@ def _tiers(draw: st.DrawFn, made: plan_pb2.Rule, mode: int, counter: int) -> Non
 
 @dataclass(frozen=True)
 class Told:
-    """A conversion, or a refund of one, or that a person refuses what waits for his word about one."""
+    """A conversion, or a refund of one, or that a person rejects what waits for approval of one."""
 
     conversion: Conversion
     reversal: Reversal | None = None
@@ -162,7 +162,7 @@ def histories(draw: st.DrawFn, *, whole: bool = False) -> list[Told]:
 
 
 class Books:
-    """What rewards come to, by everything that matters."""
+    """The sums of rewards, by everything that matters."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -195,14 +195,14 @@ class Books:
             assert self.net[revision.reward.reward_id] >= 0
 
     def wallets(self) -> dict[tuple[str, str], int]:
-        """What everybody has."""
+        """The balances of everybody."""
         sums: Counter[tuple[str, str]] = Counter()
         for reward_id, minor in self.net.items():
             sums[self.owners[reward_id]] += minor
         return {key: minor for key, minor in sums.items() if minor}
 
     def tallies(self) -> dict[TallyKey, int]:
-        """What is counted."""
+        """The counted tallies."""
         return {key: value for key, value in self.course.tallies.changes.items() if value}
 
 

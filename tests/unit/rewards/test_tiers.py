@@ -18,7 +18,7 @@ NEXT, MARGINAL, BONUS = plan_pb2.TIER_MODE_NEXT, plan_pb2.TIER_MODE_MARGINAL, pl
 
 
 def volume(value: int, period: str = "") -> Snapshot:
-    """What maria's counter stands at."""
+    """The value of maria's counter."""
     return Snapshot({("counter:volume", "maria", period): value})
 
 
@@ -172,7 +172,7 @@ def test_marginal_tiers_are_the_integral(
     assert all(minor > 0 for _, minor in parts)
 
     def below(point: int) -> Fraction:
-        """What everything up to a point pays."""
+        """The sum that everything up to a point pays."""
         bounds = [0, *(bound for bound, _ in raised)]
         ends = [*bounds[1:], max(point, bounds[-1])]
         return sum(

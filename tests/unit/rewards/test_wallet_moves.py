@@ -28,7 +28,7 @@ asked = st.one_of(st.none(), st.integers(1, 1_200))
 
 
 def balances(moves: list[WalletTransfer]) -> Counter[AccountKind]:
-    """What moves add up to, by account."""
+    """The sums of moves, by account."""
     found: Counter[AccountKind] = Counter()
     for (_, _, place, _), delta in changes(moves).items():
         found[place] += delta
