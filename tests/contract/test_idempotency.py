@@ -59,7 +59,7 @@ def draft(participant_id: str, region: str = "north") -> participant_pb2.Partici
 ENTRY = "00000000-0000-7000-8000-000000000001"
 OTHER_ENTRY = "00000000-0000-7000-8000-000000000002"
 Pair = Callable[[str], tuple[Message, Message]]
-"""Of a program's id: a request, and another with the same `request_id`."""
+"""Makes, for a program's id, a request and another one with the same `request_id`."""
 
 PAIRS: dict[str, Pair] = {
     "attribution.v1.ProgramService.CreateProgram": lambda p: (

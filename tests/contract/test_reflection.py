@@ -86,7 +86,7 @@ async def test_three_people_an_order_and_their_wallets(
 
 
 def play(strangers: dict[str, Stranger], program_id: str) -> None:
-    """In a thread of its own: the servers answer from the test's event loop."""
+    """Plays the main job; in a thread of its own, for the servers answer from the test's event loop."""
     attribution = strangers["attribution"].call
     rewards = strangers["rewards"].call
     policy = {

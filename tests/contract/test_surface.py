@@ -20,7 +20,7 @@ SAID_BY_THE_SERVICE = {
 
 
 def name(each: MethodDescriptor | ServiceDescriptor) -> str:
-    """For the test's id."""
+    """The full name, as the test's id."""
     return str(each.full_name)
 
 

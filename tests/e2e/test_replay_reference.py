@@ -52,7 +52,7 @@ class Expected:
 
 
 def made_up_shop(seed: int) -> Shop:
-    """The same for the same seed. Some orders are free, many are alike, some cost a cent."""
+    """Makes the same shop for the same seed. Some orders are free, many are alike, some cost a cent."""
     rng = random.Random(seed)
     sponsors: dict[str, str] = {}
     for number in range(PEOPLE):
@@ -63,7 +63,7 @@ def made_up_shop(seed: int) -> Shop:
 
 
 def expected(shop: Shop) -> Expected:
-    """With plain integers, knowing nothing of the services."""
+    """Computes the figures with plain integers, knowing nothing of the services."""
     earned: Counter[str] = Counter()
     reward_count = 0
     for order in shop.orders:

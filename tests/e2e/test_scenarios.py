@@ -101,7 +101,7 @@ def changed(wrong: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def played(wrong: Path, changed: Path) -> dict[str, Any]:
-    """All of them, by file name, through one stack."""
+    """The results of all scenarios, by file name, played through one stack."""
     result = play(*map(str, SHIPPED), str(changed), str(wrong), "--json")
     assert result.returncode == 1, result.stderr  # for one of them is wrong
     told = json.loads(result.stdout)

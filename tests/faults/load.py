@@ -59,7 +59,7 @@ class Order:
     upline: tuple[str, ...]
     """Level 1 first."""
     click_token: str = ""
-    """Of a buyer who was not enrolled before."""
+    """Brings a buyer who was not enrolled before; else empty."""
     refunds: int = 0
     reversed_minor: int = 0
 
@@ -85,14 +85,14 @@ class Facts:
     """The facts that the load knows to be true."""
 
     sponsors: dict[str, str]
-    """Of everybody enrolled; empty for roots."""
+    """The sponsor of everybody enrolled; empty for roots."""
     orders: dict[str, Order] = field(default_factory=dict)
     reversals: set[str] = field(default_factory=set)
     clicks: set[bytes] = field(default_factory=set)
     clicks_tried: set[bytes] = field(default_factory=set)
-    """Acknowledged or not."""
+    """All clicks that were sent, acknowledged or not."""
     calls: Counter[str] = field(default_factory=Counter)
-    """By method and outcome."""
+    """The number of calls by method and outcome."""
 
     def upline(self, person: str) -> tuple[str, ...]:
         """Everybody above somebody, level 1 first."""

@@ -67,7 +67,8 @@ async def test_poison_is_set_aside_and_the_others_are_settled(
 
     async def parked() -> set[tuple[object, ...]]:
         rows = await owner.execute(
-            b"SELECT message_id, attempts FROM rewards.dead_letter WHERE park_time IS NOT NULL AND consumer = 'poison_test'"
+            b"SELECT message_id, attempts FROM rewards.dead_letter"
+            b" WHERE park_time IS NOT NULL AND consumer = 'poison_test'"
         )
         return set(await rows.fetchall())
 

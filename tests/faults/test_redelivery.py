@@ -164,7 +164,7 @@ async def test_first_deliveries_in_any_order_to_racing_services_end_alike(
 
 
 def moved(event: events_pb2.ConversionEvent, source: World, target: World) -> events_pb2.ConversionEvent:
-    """The same fact in another program."""
+    """A copy of the fact, in another program."""
     copy = events_pb2.ConversionEvent()
     copy.CopyFrom(event)
     copy.event_id = event.event_id.replace(source.program_id, target.program_id)

@@ -124,8 +124,9 @@ async def test_a_broker_that_lost_its_disk_is_fed_again(servers: Servers, broker
 async def append(conn: psycopg.AsyncConnection[tuple[object, ...]], event_id: str, spec: StreamSpec = SPEC) -> None:
     """Adds an event to the outbox."""
     payload = events_pb2.RewardEventBatch(events=[events_pb2.RewardEvent(event_id=event_id)]).SerializeToString()
+    statement = f"INSERT INTO {SCHEMA}.outbox (subject, message_id, message_type, payload) VALUES (%s, %s, 'test', %s)"
     await conn.execute(
-        f"INSERT INTO {SCHEMA}.outbox (subject, message_id, message_type, payload) VALUES (%s, %s, 'test', %s)".encode(),
+        statement.encode(),
         [spec.subject, event_id, payload],
     )
 

@@ -86,7 +86,7 @@ class Shopper:
         self.silver = dict.fromkeys(WALLETS, 0)
 
     async def work(self, stop: asyncio.Event) -> None:
-        """So many turns, and more until everything that is to be killed was."""
+        """Takes TURNS turns, and more until everything that is to be killed was."""
         turn = 0
         while turn < TURNS or not stop.is_set():
             turn += 1
@@ -99,8 +99,8 @@ class Shopper:
         amount = self.dice.randint(10, 99)
         order = money_pb2.Money(currency_code=self.world.currency, amount_minor=1_000)
         asked = redemption_pb2.AuthorizeRedemptionRequest(
-            program_id=program, redemption_id=name, participant_id=who, asset="gold", amount_minor=amount, order_id=name,
-            order_amount=order,
+            program_id=program, redemption_id=name, participant_id=who, asset="gold", amount_minor=amount,
+            order_id=name, order_amount=order,
         )  # fmt: skip
         capture = redemption_pb2.CaptureRedemptionRequest(program_id=program, redemption_id=name, amount_minor=7)
         refund = redemption_pb2.RefundRedemptionRequest(

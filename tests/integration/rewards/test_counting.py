@@ -227,7 +227,7 @@ async def test_a_program_that_begins_to_count_later_counts_from_then_on(
 
 
 async def test_lines_that_are_taken_back_are_kept(ledger: Ledger, published: Published, servers: Servers) -> None:
-    """Of the base LINES and of tables, what each line still pays is known for ever."""
+    """For the base LINES and for tables, it is known for ever what each line still pays."""
     made = plan(rule("books", lines="line.category == 'book'"))
     made.rules[0].amount.percent.of = plan_pb2.AMOUNT_BASE_LINES
     program = await published(made)

@@ -39,7 +39,7 @@ async def later(clock: ManualClock) -> AsyncIterator[ManualClock]:
 
 
 async def on(ledger: Ledger, clock: ManualClock, days: float) -> None:
-    """So many days after noon, everything that expires has."""
+    """Lets so many days pass after noon; everything that expires by then has expired."""
     clock.set(NOON + days * DAY)
     while await expire(ledger.rewards.service.deps):
         pass

@@ -192,7 +192,8 @@ async def test_words_orders_and_refunds_at_once_leave_no_room_taken(
     assert all(value > 0 for value in found.values())
     async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
         cursor = await conn.execute(
-            """SELECT count(*) FILTER (WHERE reversal_id = ''), coalesce(sum(delta_minor), 0) FROM rewards.reward_revision
+            """SELECT count(*) FILTER (WHERE reversal_id = ''), coalesce(sum(delta_minor), 0)
+                FROM rewards.reward_revision
                 WHERE reward_id IN (SELECT reward_id FROM rewards.reward WHERE program_id = %s)""",
             [program],
         )

@@ -81,7 +81,7 @@ def events_of(program: str, seed: int = 7) -> list[events_pb2.ConversionEvent]:
 
 
 def history(program: str) -> list[bytes]:
-    """The same in messages."""
+    """The events as messages of the stream, twenty each."""
     events = events_of(program)
     return [message(*events[start : start + 20]) for start in range(0, len(events), 20)]
 

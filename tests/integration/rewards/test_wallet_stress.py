@@ -51,7 +51,7 @@ class Client:
     done: int = 0
 
     async def work(self) -> None:
-        """So many steps."""
+        """Takes so many steps."""
         for _ in range(STEPS):
             self.steps += 1
             step = self.dice.choice(

@@ -22,7 +22,7 @@ def clock_file(tmp_path: Path) -> ClockFile:
 
 
 def settings(host: str, file: Path) -> ServiceSettings:
-    """Of a service on `host` that is told to go by `file`."""
+    """Settings of a service on `host` that is told to go by `file`."""
     return ServiceSettings(
         database_url="postgresql://nowhere", nats_url="nats://nowhere", secret=SecretStr("x" * 43), host=host,
         test_clock_file=file,
@@ -79,7 +79,7 @@ async def test_a_round_wakes_every_job_and_is_over_when_the_last_has_worked(cloc
 
 
 async def test_a_long_pause_ends_with_the_round_that_moves_the_clock_past_it(clock_file: ClockFile) -> None:
-    """And until then, the job has nothing to do in a round: it is not waited for."""
+    """Until then, the job has nothing to do in a round: it is not waited for."""
     clock = FileClock(clock_file.file, "rewards")
     hour, runs = timedelta(hours=1), 0
 

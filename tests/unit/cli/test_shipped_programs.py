@@ -23,7 +23,7 @@ def scenarios() -> list[Path]:
 
 
 def paying() -> list[Path]:
-    """Those of them that pay somebody."""
+    """The shipped programs that pay somebody."""
     return [file for file in scenarios() if file.stem != UNPAID]
 
 

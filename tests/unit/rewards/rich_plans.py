@@ -58,7 +58,7 @@ def tiers(draw: st.DrawFn, amount: plan_pb2.Amount) -> plan_pb2.Tiers | None:
 
 @st.composite
 def caps(draw: st.DrawFn) -> list[plan_pb2.Cap]:
-    """Up to two."""
+    """Up to two caps of any scope."""
     return [
         plan_pb2.Cap(scope=draw(st.integers(1, 4)), amount_minor=draw(amounts_minor), overflow=draw(st.integers(0, 2)))
         for _ in range(draw(st.integers(0, 2)))
@@ -100,7 +100,7 @@ def bonuses(draw: st.DrawFn) -> plan_pb2.Rule:
 
 @st.composite
 def rich_plans(draw: st.DrawFn) -> Plan:
-    """Up to four rules, a bonus, a matching rule, budgets."""
+    """Plans of up to four rules, a bonus, a matching rule, budgets."""
     several = [draw(rules(index)) for index in range(draw(st.integers(1, 4)))]
     if draw(st.booleans()):
         several.append(draw(bonuses()))

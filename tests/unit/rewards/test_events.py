@@ -67,7 +67,7 @@ def test_a_fact_beyond_any_message_is_told_in_parts_and_everybody_once() -> None
 
 
 def test_events_are_framed_as_protobuf_frames_them() -> None:
-    """Of every length of length: one byte, two, three."""
+    """The length of an event takes one byte, two or three; all are framed alike."""
     facts = [events_pb2.RewardEvent(event_id="x" * size) for size in (0, 1, 120, 130, 16_380, 16_390, 70_000)]
     (carried,) = messages(facts)
     assert carried.payload == events_pb2.RewardEventBatch(events=facts).SerializeToString()

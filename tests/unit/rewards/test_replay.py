@@ -31,17 +31,28 @@ LIFETIME, DAY = plan_pb2.PERIOD_LIFETIME, plan_pb2.PERIOD_DAY
 def plans(draw: st.DrawFn) -> Plan:
     """Plans of up to four rules that count in every way there is."""
     counters = [
-        plan_pb2.Counter(counter_id=f"c{index}", on=["order"], of=draw(st.sampled_from([buyer(), upline(1, 2)])), measure=measure, period=draw(st.sampled_from([LIFETIME, DAY])))
-        for index, measure in enumerate([plan_pb2.MEASURE_CONVERSIONS, plan_pb2.MEASURE_VOLUME, plan_pb2.MEASURE_REFEREES])
-    ]  # fmt: skip
+        plan_pb2.Counter(
+            counter_id=f"c{index}",
+            on=["order"],
+            of=draw(st.sampled_from([buyer(), upline(1, 2)])),
+            measure=measure,
+            period=draw(st.sampled_from([LIFETIME, DAY])),
+        )
+        for index, measure in enumerate(
+            [plan_pb2.MEASURE_CONVERSIONS, plan_pb2.MEASURE_VOLUME, plan_pb2.MEASURE_REFEREES]
+        )
+    ]
     made = plan_pb2.Plan(assets=[usd(), points()], counters=counters, rounding=draw(st.integers(1, 3)))
     for index in range(draw(st.integers(1, 4))):
         made.rules.append(draw(rules(index)))
     for index in range(draw(st.integers(0, 2))):
         made.budgets.add(
-            budget_id=f"b{index}", asset=draw(st.sampled_from(["USD", "points"])), amount_minor=draw(st.integers(1, 3_000)),
-            period=draw(st.sampled_from([LIFETIME, DAY])), overflow=draw(st.integers(0, 2)),
-        )  # fmt: skip
+            budget_id=f"b{index}",
+            asset=draw(st.sampled_from(["USD", "points"])),
+            amount_minor=draw(st.integers(1, 3_000)),
+            period=draw(st.sampled_from([LIFETIME, DAY])),
+            overflow=draw(st.integers(0, 2)),
+        )
     return read_plan("shop", 1, "USD", made, None)
 
 
@@ -172,7 +183,7 @@ class Books:
         """(participant, asset) of rewards."""
 
     def take(self, told: Told) -> None:
-        """One fact."""
+        """Settles one fact."""
         if told.is_refusal:
             self._revise(self.course.reject(told.conversion, self._rejection(told.conversion)))
         elif told.reversal is None:
@@ -268,7 +279,7 @@ def test_strangers_do_not_matter_to_one_another(plan: Plan, history: list[Told],
 
 
 def _renamed(told: Told) -> Told:
-    """The same of other people."""
+    """A copy of the fact, about other people."""
     made = told.conversion
     other = replace(
         made,
@@ -320,7 +331,7 @@ def test_counters_are_what_is_left(plan: Plan, history: list[Told]) -> None:
 def test_a_refusal_gives_back_the_room_and_leaves_what_is_counted(
     plan: Plan, history: list[Told], chance: random.Random
 ) -> None:
-    """Of caps and budgets nothing is used but what is left of rewards; everything else is as if nobody had said no."""
+    """Caps and budgets are used by what is left of rewards only; all else is as if nobody had said no."""
     books, nobody_said_no = Books(plan), Books(plan)
     order = chance.choice(history).conversion
     told = Told(order, is_refusal=True)

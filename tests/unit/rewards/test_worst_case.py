@@ -16,7 +16,8 @@ from tests.unit.rewards.plans import MOMENT, buyer, conversion, percent, plan, r
 
 CONDITIONS = [
     "", "event.amount_minor > 1000", "event.amount_minor <= 1000", "event.new_customer", "!event.new_customer",
-    "event.attributes['kind'] == 'a'", "event.attributes['kind'] != 'a'", "'kind' in event.attributes || event.new_customer",
+    "event.attributes['kind'] == 'a'", "event.attributes['kind'] != 'a'",
+    "'kind' in event.attributes || event.new_customer",
     "has(event.attributes.kind) && event.attributes.kind in ['a', 'b']", "level == 1", "level != 1", "event.hour < 12",
     "event.amount_minor > 300 ? event.new_customer : level == 2", "event.amount_minor + 1 > 700", "buyer.bound",
     "beneficiary.id == 'p1'", "beneficiary.attributes['tier'] == 'gold'", "beneficiary.attributes['tier'] != 'gold'",
@@ -41,7 +42,7 @@ def rules(draw: st.DrawFn, number: int) -> plan_pb2.Rule:
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Up to four of them."""
+    """Plans of up to four such rules."""
     return plan(*(draw(rules(number)) for number in range(draw(st.integers(1, 4)))), rounding=draw(st.integers(1, 3)))
 
 
