@@ -19,7 +19,7 @@ from bench.servers import Servers, service_url
 from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.heap import freeze_heap
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from chassis.stream import Stream
 from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps

@@ -12,7 +12,7 @@ from bench.events import batch
 from chassis.clock import SystemClock
 from chassis.database import Database, psycopg_connection
 from chassis.heap import freeze_heap
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.stream import Stream
 from chassis.topology import REWARDS

@@ -22,17 +22,17 @@ item that is alone on its page because it is longer."""
 _MAC_BYTES = 12
 
 Item = TypeVar("Item")
-Told = TypeVar("Told", bound=ProtoMessage)
+ItemMessage = TypeVar("ItemMessage", bound=ProtoMessage)
 
 
 @dataclass(slots=True)
-class Filling(Generic[Told]):
+class Filling(Generic[ItemMessage]):
     """The items of an answer that is being put together."""
 
-    messages: list[Told] = field(default_factory=list)
+    messages: list[ItemMessage] = field(default_factory=list)
     left_bytes: int = MAX_PAGE_BYTES
 
-    def add(self, message: Told) -> bool:
+    def add(self, message: ItemMessage) -> bool:
         """Adds an item, or says False if the answer is full. The first always fits, or nobody would come past it."""
         size = message.ByteSize()
         if self.messages and size > self.left_bytes:
@@ -41,14 +41,14 @@ class Filling(Generic[Told]):
         self.left_bytes -= size
         return True
 
-    def take(self, messages: Iterable[Told]) -> bool:
-        """Adds items until one does not fit; whether all did."""
+    def take(self, messages: Iterable[ItemMessage]) -> bool:
+        """Adds items until one does not fit; says whether all did."""
         return all(self.add(each) for each in messages)
 
 
-def fitting(messages: Iterable[Told], most_bytes: int = MAX_PAGE_BYTES) -> list[Told]:
+def fitting(messages: Iterable[ItemMessage], most_bytes: int = MAX_PAGE_BYTES) -> list[ItemMessage]:
     """The first messages that fit into an answer."""
-    filling: Filling[Told] = Filling(left_bytes=most_bytes)
+    filling: Filling[ItemMessage] = Filling(left_bytes=most_bytes)
     filling.take(messages)
     return filling.messages
 
@@ -83,18 +83,19 @@ class Pager:
         request: ProtoMessage,
         found: Sequence[Item],
         size: int,
-        write: Callable[[Item], Told],
+        write: Callable[[Item], ItemMessage],
         position: Callable[[Item], list[Any]],
-    ) -> tuple[list[Told], str]:
-        """The next page out of `found`, where one more than `size` says that there is more: messages and next token."""
+    ) -> tuple[list[ItemMessage], str]:
+        """The messages of the next page, and the token for what comes after it. `found` has one item more than `size`
+        if there is more."""
         messages = fitting(write(each) for each in found[:size])
         return messages, self.next_token(request, found, len(messages), position)
 
     def next_token(
-        self, request: ProtoMessage, found: Sequence[Item], told: int, position: Callable[[Item], list[Any]]
+        self, request: ProtoMessage, found: Sequence[Item], count: int, position: Callable[[Item], list[Any]]
     ) -> str:
-        """The token for what comes after the first `told` of `found`; empty if that is nothing."""
-        return self.token(request, position(found[told - 1])) if len(found) > told else ""
+        """The token for whatever comes after the first `count` of `found`; empty if nothing does."""
+        return self.token(request, position(found[count - 1])) if len(found) > count else ""
 
     def _mac(self, request: ProtoMessage, body: bytes) -> bytes:
         query = type(request)()

@@ -1,8 +1,8 @@
-"""NATS JetStream: one connection, the streams it needs, and publishing that waits for the disk."""
+"""NATS JetStream: the streams that a process needs, and publishing that waits for the disk."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +10,6 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as BrokerError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
@@ -27,6 +24,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
 
+from chassis.connection import Connection
 from chassis.pull import EXPIRES_SECONDS, Pull
 from chassis.topology import StreamSpec
 
@@ -51,8 +49,6 @@ STORE_SECONDS = 10.0
 """After so long without anything stored, readiness tries whether the broker stores."""
 _NOTHING = "upline.Nothing"
 """Type of the empty batches that are stored for the trial; no message of the contracts has this name."""
-RECONNECT_SECONDS = 1.0
-"""The pause before a client is made anew that has given up, as after a refused password."""
 
 log = structlog.get_logger(__name__)
 
@@ -69,22 +65,11 @@ class Message:
     payload: bytes
 
 
-@dataclass(eq=False)
-class _Listener:
-    """Somebody who hears announcements."""
-
-    subject: str
-    deliver: Callable[[Msg], Awaitable[None]]
-    subscription: Subscription | None = None
-    """The subscription on the present connection; None while there is no connection."""
-
-
-class Stream:
-    """A connection to the broker that comes back by itself, and brings back what the broker has lost."""
+class Stream(Connection):
+    """A connection to the broker that brings back the streams which the broker has lost."""
 
     def __init__(self, url: str, name: str, monitor_url: str, specs: Sequence[StreamSpec]) -> None:
-        self._url = url
-        self._name = name
+        super().__init__(url, name)
         self._monitor_url = monitor_url
         self._specs = {spec.subject: spec for spec in specs}
         self._making: dict[str, asyncio.Task[None]] = {}
@@ -92,12 +77,12 @@ class Stream:
         self._stored: dict[str, float] = {}
         """The time at which a message was last stored, by subject."""
         self._slots = asyncio.Semaphore(PUBLISHES_IN_FLIGHT)
-        self._listeners: list[_Listener] = []
-        self._hearing = asyncio.Lock()
-        self._there = asyncio.Event()
-        """Set as soon as there has been a connection."""
-        self._renew()
-        self._connecting = asyncio.create_task(self._stay_connected())
+
+    def _renew(self) -> None:
+        super()._renew()
+        self._jetstream: JetStreamContext = self._client.jetstream(
+            timeout=PUBLISH_TIMEOUT_SECONDS, publish_async_max_pending=PUBLISHES_IN_FLIGHT
+        )
 
     @classmethod
     async def connect(cls, url: str, name: str, monitor_url: str = "", specs: Sequence[StreamSpec] = ()) -> "Stream":
@@ -123,66 +108,9 @@ class Stream:
             log.warning("beginning without the broker", error=error)
         return stream
 
-    def _renew(self) -> None:
-        self._client = Client()
-        self._jetstream: JetStreamContext = self._client.jetstream(
-            timeout=PUBLISH_TIMEOUT_SECONDS, publish_async_max_pending=PUBLISHES_IN_FLIGHT
-        )
-        for each in self._listeners:
-            each.subscription = None
-
-    async def _hear(self) -> None:
-        """Subscribes for whoever listens and is not subscribed yet."""
-        async with self._hearing:
-            for each in self._listeners:
-                if self.connected and each.subscription is None:
-                    each.subscription = await self._client.subscribe(each.subject, cb=each.deliver)
-
-    async def _stay_connected(self) -> None:
-        """Connects, and again where the client has given up, as after a refused password. A broken connection it mends
-        itself."""
-
-        async def on_error(error: Exception) -> None:
-            log.warning("broker connection", error=error)
-
-        closed = asyncio.Event()
-
-        async def on_closed() -> None:
-            closed.set()
-
-        options: dict[str, Any] = {
-            "name": self._name,
-            "max_reconnect_attempts": -1,
-            "reconnect_time_wait": 0.5,
-            "ping_interval": 10,
-            "max_outstanding_pings": 2,
-            "error_cb": on_error,
-            "closed_cb": on_closed,
-        }
-        while True:
-            try:
-                await self._client.connect(self._url, **options)
-                await self._hear()
-                self._there.set()
-                await closed.wait()
-            except Exception as error:
-                await on_error(error)
-            await asyncio.sleep(RECONNECT_SECONDS)
-            closed.clear()
-            self._renew()
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection to the broker. One that hangs counts as there until its pings go unanswered."""
-        return self._client.is_connected
-
-    def _require_connection(self) -> None:
-        if not self.connected:
-            raise ConnectionError("not connected to the broker")
-
     async def ensure(self, spec: StreamSpec) -> None:
         """Creates the stream and its consumers, or brings their settings up to date. Raises if it is not connected."""
-        self._require_connection()
+        self.require()
         making = self._making.get(spec.name)
         if making is None:
             making = self._making[spec.name] = asyncio.create_task(self._ensure(spec))
@@ -218,7 +146,7 @@ class Stream:
 
     async def made(self, spec: StreamSpec) -> datetime:
         """When the stream was made; makes it if it is not there."""
-        self._require_connection()
+        self.require()
         try:
             info = await self._jetstream.stream_info(spec.name)
         except NotFoundError:
@@ -249,7 +177,7 @@ class Stream:
         }
         async with self._slots:
             for attempt in range(1, PUBLISH_ATTEMPTS + 1):
-                self._require_connection()
+                self.require()
                 try:
                     await self._jetstream.publish(message.subject, message.payload, headers=headers)
                 except NatsTimeout:
@@ -272,30 +200,6 @@ class Stream:
             if isinstance(result, BaseException):
                 raise result
 
-    async def announce(self, subject: str, payload: bytes) -> None:
-        """Tells whoever listens right now, without storing (a wake-up, never a fact)."""
-        self._require_connection()
-        await self._client.publish(subject, payload)
-
-    async def listen(
-        self, subject: str, on_message: Callable[[bytes], Awaitable[None]]
-    ) -> Callable[[], Awaitable[None]]:
-        """Hears announcements, whenever there is a connection, until the returned function is called."""
-
-        async def deliver(message: Msg) -> None:
-            await on_message(message.data)
-
-        listener = _Listener(subject, deliver)
-        self._listeners.append(listener)
-        await self._hear()
-
-        async def stop() -> None:
-            self._listeners.remove(listener)
-            if listener.subscription is not None:
-                await listener.subscription.unsubscribe()
-
-        return stop
-
     async def pending(self, spec: StreamSpec, durable: str) -> int:
         """How many messages a consumer has still to acknowledge."""
         info = await self._jetstream.consumer_info(spec.name, durable)
@@ -304,15 +208,15 @@ class Stream:
     async def ready(self, publishes: Sequence[StreamSpec]) -> None:
         """Raises unless the broker answers, has every stream and consumer, which are made where they are missing,
         stores what is published, and loses nothing of it on power loss."""
-        self._require_connection()
+        self.require()
         for spec in self._specs.values():
-            await self._look_for(spec)
+            await self._ensure_present(spec)
         for spec in publishes:
-            await self._store(spec)
+            await self._try_to_store(spec)
         if self._monitor_url:
             await asyncio.to_thread(_assert_sync_always, self._monitor_url)
 
-    async def _look_for(self, spec: StreamSpec) -> None:
+    async def _ensure_present(self, spec: StreamSpec) -> None:
         try:
             await self._jetstream.stream_info(spec.name)
             for durable in spec.consumers:
@@ -320,7 +224,7 @@ class Stream:
         except NotFoundError:
             await self.ensure(spec)
 
-    async def _store(self, spec: StreamSpec) -> None:
+    async def _try_to_store(self, spec: StreamSpec) -> None:
         """Stores an empty batch, which readers take for what it is, unless something was stored a moment ago: a broker
         whose disk was full answers whatever it is asked and stores nothing."""
         stored = self._stored.get(spec.subject)
@@ -329,16 +233,10 @@ class Stream:
 
     async def pull(self, spec: StreamSpec, durable: str, expires_seconds: float = EXPIRES_SECONDS) -> Pull:
         """A reader of a durable consumer."""
-        self._require_connection()
+        self.require()
         pull = Pull(self._client, spec.name, durable, expires_seconds)
         await pull.open()
         return pull
-
-    async def close(self) -> None:
-        """Closes the connection."""
-        self._connecting.cancel()
-        await asyncio.wait([self._connecting], timeout=PUBLISH_TIMEOUT_SECONDS)
-        await self._client.close()
 
 
 def _config(spec: StreamSpec, subject: str) -> StreamConfig:

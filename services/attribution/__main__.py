@@ -9,7 +9,7 @@ from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from chassis.secrets import derive_key
 from chassis.service import Service
 from chassis.settings import ServiceSettings

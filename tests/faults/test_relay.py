@@ -13,7 +13,7 @@ from upline.rewards.v1 import events_pb2
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from tests.conftest import Servers

@@ -26,8 +26,6 @@ TO_GO = {
     "function take in services.rewards.domain.settle.debts",
     "function take in services.rewards.domain.tally.snapshot",
     "function take in services.rewards.queries.simulate",
-    "function write_behind in chassis.behind",
-    "module behind in chassis.behind",
     "parameter kept in services.rewards.commands.approvals",
     "parameter kept in services.rewards.commands.counting",
     "parameter kept in services.rewards.commands.settle",

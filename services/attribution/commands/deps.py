@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chassis.clock import Clock
 from chassis.database import Database
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from services.attribution.intake import Intake
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.store.partitions import ClickPartitions

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chassis.clock import Clock
 from chassis.database import Database
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from services.rewards.domain.wallet.payout import Provider
 from services.rewards.store.plans import PlanShelf
 

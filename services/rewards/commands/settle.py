@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import events_pb2
 
 from chassis import outbox
-from chassis.behind import write_behind
+from chassis.pipeline import write_pipelined
 from services.rewards import events
 from services.rewards.commands import counting, expiry
 from services.rewards.commands.counting import DecidedPart, PendingConversions
@@ -94,7 +94,7 @@ async def _settle_arrived(deps: Deps, locked: Locked, recorded: Sequence[Arrived
             ):  # where it fails, the locks stay, and with them the part's place among the others
                 parts = counting.decide_in_parts(conn, programs, pending, {})
                 accruals: list[Accrual] = []
-                await write_behind(parts, partial(_write_new, conn, versions, rows, accruals), PARTS_AHEAD)
+                await write_pipelined(parts, partial(_write_new, conn, versions, rows, accruals), PARTS_AHEAD)
                 await _keep_waiting(conn, versions, accruals, [each.conversion for each in recorded])
         except UniqueViolation:  # some are there already, or a reversal waits for one: look at each
             await _settle_fresh(conn, versions, rows, programs, pending)

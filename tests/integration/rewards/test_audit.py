@@ -5,7 +5,7 @@ from datetime import timedelta
 import grpc
 import pytest
 
-from chassis.outbox import Relay
+from chassis.relay import Relay
 from services.rewards.store import audits
 from tests.integration.rewards.conftest import (
     NOON,

@@ -1,11 +1,11 @@
-"""Writing behind: in order, not too far behind, and never after an error."""
+"""A pipeline writes in order, not too far behind, and never after an error."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.behind import write_behind
+from chassis.pipeline import write_pipelined
 
 
 class Bench:
@@ -47,7 +47,7 @@ async def settled(bench: Bench) -> None:
 @pytest.mark.parametrize("ahead", [1, 2, 5])
 async def test_parts_are_made_ahead_and_written_in_order(ahead: int) -> None:
     bench = Bench(20)
-    work = asyncio.create_task(write_behind(bench.parts(), bench.write, ahead))
+    work = asyncio.create_task(write_pipelined(bench.parts(), bench.write, ahead))
     await settled(bench)
     assert bench.made == list(range(ahead + 1))
     assert bench.begun == [0]
@@ -57,20 +57,20 @@ async def test_parts_are_made_ahead_and_written_in_order(ahead: int) -> None:
 
 
 async def test_nothing_is_nothing() -> None:
-    await write_behind(Bench(0).parts(), Bench(0).write, 1)
+    await write_pipelined(Bench(0).parts(), Bench(0).write, 1)
 
 
 async def test_nothing_is_written_after_an_error() -> None:
     bench = Bench(20, broken=3)
     bench.allowed.set()
     with pytest.raises(ValueError, match="3"):
-        await write_behind(bench.parts(), bench.write, 2)
+        await write_pipelined(bench.parts(), bench.write, 2)
     assert (bench.begun, bench.written) == ([0, 1, 2, 3], [0, 1, 2])
 
 
 async def test_what_was_made_is_written_before_an_error_of_making_is_told() -> None:
     bench = Bench(20, unmakeable=2)
-    work = asyncio.create_task(write_behind(bench.parts(), bench.write, 5))
+    work = asyncio.create_task(write_pipelined(bench.parts(), bench.write, 5))
     await settled(bench)
     assert not work.done()  # a write is still under way
     bench.allowed.set()

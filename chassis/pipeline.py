@@ -1,4 +1,4 @@
-"""Work in two steps, of which the first needs this process and the second waits for another: the first goes ahead."""
+"""A pipeline of two steps: one needs this process, the other waits for another process, so the first goes ahead."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,10 +7,12 @@ from typing import TypeVar
 Part = TypeVar("Part")
 
 
-async def write_behind(parts: AsyncIterator[Part], write: Callable[[Part], Awaitable[None]], ahead: int) -> None:
-    """Writes one part after the other while the next ones are made; so many may be `ahead` of what is written, at least 1.
+async def write_pipelined(parts: AsyncIterator[Part], write: Callable[[Part], Awaitable[None]], ahead: int) -> None:
+    """Writes one part after the other while the next ones are made; so many, 1 at least, may be `ahead` of the part
+    that is being written.
 
-    Raises the error of making, if there is one, else the first of writing. No write is begun after one that failed, and none goes on when this returns or raises.
+    Raises the error of making, if there is one, else the first of writing. No write is begun after one that failed, and
+    none goes on when this returns or raises.
     """
     writing: list[asyncio.Task[None]] = []
 
