@@ -2,14 +2,14 @@
 in production it has cores of its own."""
 
 from chassis import process
-from services.attribution.__main__ import Attribution
+from services.attribution.__main__ import AttributionService
 
 
-class Intake(Attribution):
+class Intake(AttributionService):
     """Answers, and tells its port."""
 
     async def start(self) -> None:
-        """See Attribution."""
+        """Answers as the service does, and tells its port."""
         await super().start()
         print(self.server.port, flush=True)
 

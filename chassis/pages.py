@@ -41,7 +41,7 @@ class Filling(Generic[ItemMessage]):
         self.left_bytes -= size
         return True
 
-    def take(self, messages: Iterable[ItemMessage]) -> bool:
+    def fill(self, messages: Iterable[ItemMessage]) -> bool:
         """Adds items until one does not fit; says whether all did."""
         return all(self.add(each) for each in messages)
 
@@ -49,7 +49,7 @@ class Filling(Generic[ItemMessage]):
 def fitting(messages: Iterable[ItemMessage], most_bytes: int = MAX_PAGE_BYTES) -> list[ItemMessage]:
     """The first messages that fit into an answer."""
     filling: Filling[ItemMessage] = Filling(left_bytes=most_bytes)
-    filling.take(messages)
+    filling.fill(messages)
     return filling.messages
 
 

@@ -109,27 +109,27 @@ def clock() -> ManualClock:
 @pytest_asyncio.fixture(scope="session")
 async def attribution(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
     """The attribution service, answering."""
-    from services.attribution.__main__ import Attribution
+    from services.attribution.__main__ import AttributionService
 
-    async with running(Attribution(servers.settings("attribution"), clock)) as service:
+    async with running(AttributionService(servers.settings("attribution"), clock)) as service:
         yield service
 
 
 @pytest_asyncio.fixture(scope="session")
 async def rewards(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
     """The rewards service, answering."""
-    from services.rewards.__main__ import Rewards
+    from services.rewards.__main__ import RewardsService
 
-    async with running(Rewards(servers.settings("rewards"), clock)) as service:
+    async with running(RewardsService(servers.settings("rewards"), clock)) as service:
         yield service
 
 
 @pytest_asyncio.fixture(scope="session")
 async def notify(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
     """The notify service, answering."""
-    from services.notify.__main__ import Notify
+    from services.notify.__main__ import NotifyService
 
-    async with running(Notify(servers.settings("notify"), clock)) as service:
+    async with running(NotifyService(servers.settings("notify"), clock)) as service:
         yield service
 
 

@@ -32,7 +32,7 @@ from services.attribution.wire.clicks import Sealer
 from services.attribution.wire.links import LinkAddress
 
 
-class Attribution(Service[AttributionSettings]):
+class AttributionService(Service[AttributionSettings]):
     """The composition root."""
 
     name = "attribution"
@@ -101,4 +101,4 @@ class Attribution(Service[AttributionSettings]):
 
 
 if __name__ == "__main__":
-    process.main(Attribution)
+    process.main(AttributionService)

@@ -25,7 +25,7 @@ from services.notify.rpc.texts import TextServicer
 from services.notify.settings import NotifySettings
 
 
-class Notify(Service[NotifySettings]):
+class NotifyService(Service[NotifySettings]):
     """The composition root."""
 
     name = "notify"
@@ -56,4 +56,4 @@ class Notify(Service[NotifySettings]):
 
 
 if __name__ == "__main__":
-    process.main(Notify)
+    process.main(NotifyService)

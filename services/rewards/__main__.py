@@ -28,7 +28,7 @@ from services.rewards.settings import RewardsSettings
 from services.rewards.store.plans import PlanShelf
 
 
-class Rewards(Service[RewardsSettings]):
+class RewardsService(Service[RewardsSettings]):
     """The composition root."""
 
     name = "rewards"
@@ -67,4 +67,4 @@ class Rewards(Service[RewardsSettings]):
 
 
 if __name__ == "__main__":
-    process.main(Rewards)
+    process.main(RewardsService)

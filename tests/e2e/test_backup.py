@@ -20,8 +20,8 @@ from chassis.migrate import migrate
 from cli.bundle.program import load
 from cli.client import Addresses, Client
 from cli.programs import apply_bundle
-from services.attribution.__main__ import Attribution
-from services.rewards.__main__ import Rewards
+from services.attribution.__main__ import AttributionService
+from services.rewards.__main__ import RewardsService
 from tests.conftest import ROLE_PASSWORD, SECRET, SERVICES, Servers
 from tests.e2e.stacks import Up, up, upline
 from tests.e2e.world import PROGRAMS, World
@@ -216,11 +216,11 @@ async def test_a_broker_that_knows_the_events_takes_them_again(spare: Servers) -
     clock = SystemClock()
     flow = Flow(spare.postgres.url, spare.nats.url)
     async with AsyncExitStack() as stack:
-        attribution = await stack.enter_async_context(running(Attribution(spare.settings("attribution"), clock)))
+        attribution = await stack.enter_async_context(running(AttributionService(spare.settings("attribution"), clock)))
         nobody = attribution.target  # is called for nothing
         client = await stack.enter_async_context(Client(Addresses(attribution.target, nobody, nobody)))
         async with (
-            running(Rewards(spare.settings("rewards"), clock)) as rewards,
+            running(RewardsService(spare.settings("rewards"), clock)) as rewards,
             Client(Addresses(attribution.target, rewards.target, nobody)) as both,
         ):
             await apply_bundle(both, load(PROGRAMS / "three-levels.yaml"))
@@ -231,7 +231,7 @@ async def test_a_broker_that_knows_the_events_takes_them_again(spare: Servers) -
         code, kept, told = await external(spare, "backup", "-")
         assert code == 0, told
         assert "kept" in told
-        async with running(Rewards(spare.settings("rewards"), clock)) as rewards:
+        async with running(RewardsService(spare.settings("rewards"), clock)) as rewards:
             await becomes(lambda: balance(rewards), 5_00)
         code, _, told = await external(spare, "restore", "-", stdin=kept)
         assert code == 1
@@ -248,8 +248,8 @@ async def test_a_broker_that_knows_the_events_takes_them_again(spare: Servers) -
     code, _, told = await external(spare, "restore", "-", stdin=kept)
     assert code == 0, told
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(running(Attribution(spare.settings("attribution"), clock)))
-        rewards = await stack.enter_async_context(running(Rewards(spare.settings("rewards"), clock)))
+        await stack.enter_async_context(running(AttributionService(spare.settings("attribution"), clock)))
+        rewards = await stack.enter_async_context(running(RewardsService(spare.settings("rewards"), clock)))
         await becomes(lambda: balance(rewards), 5_00)
 
 

@@ -14,9 +14,9 @@ from upline.attribution.v1 import click_pb2, link_pb2
 from chassis.clock import Clock
 from chassis.migrate import migrate
 from cli.client import Addresses, Client
-from services.attribution.__main__ import Attribution
-from services.notify.__main__ import Notify
-from services.rewards.__main__ import Rewards
+from services.attribution.__main__ import AttributionService
+from services.notify.__main__ import NotifyService
+from services.rewards.__main__ import RewardsService
 from tests.conftest import ROLE_PASSWORD, SERVICES, Servers
 from tests.e2e.world import World, open_program
 from tests.flow import Flow
@@ -55,10 +55,11 @@ async def apart(folder: Path, clock: Clock, attributions: int = 1) -> AsyncItera
         async with AsyncExitStack() as stack:
             run = stack.enter_async_context
             several = [
-                await run(running(Attribution(servers.settings("attribution"), clock))) for _ in range(attributions)
+                await run(running(AttributionService(servers.settings("attribution"), clock)))
+                for _ in range(attributions)
             ]
-            rewards = await run(running(Rewards(servers.settings("rewards"), clock)))
-            notify = await run(running(Notify(servers.settings("notify"), clock)))
+            rewards = await run(running(RewardsService(servers.settings("rewards"), clock)))
+            notify = await run(running(NotifyService(servers.settings("notify"), clock)))
             client = await run(Client(Addresses(several[0].target, rewards.target, notify.target)))
             flow = Flow(servers.postgres.url, servers.nats.url)
             world = await open_program(client, flow, "three-levels.yaml", "apart")

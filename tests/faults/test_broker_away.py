@@ -19,7 +19,7 @@ from upline.type.v1 import money_pb2
 from chassis.clock import ManualClock
 from chassis.embedded.nats import Nats
 from chassis.embedded.state import StateDirectory
-from services.attribution.__main__ import Attribution
+from services.attribution.__main__ import AttributionService
 from tests.conftest import Servers
 from tests.flow import becomes
 from tests.integration.attribution.clicking import MARIA, Shop, open_shop, refused, stored
@@ -69,7 +69,7 @@ async def stall(
         update={"nats_url": broker.url, "nats_monitor_url": broker.monitor_url}
     )
     try:
-        async with running(Attribution(settings, clock)) as attribution:
+        async with running(AttributionService(settings, clock)) as attribution:
             made = Stall(broker, attribution, await open_shop(attribution, new_program_id("away")))
             yield made
             broker.kill()

@@ -8,7 +8,7 @@ from upline.attribution.v1 import click_pb2
 
 from chassis.clock import ManualClock
 from chassis.embedded.nats import Nats
-from services.attribution.__main__ import Attribution
+from services.attribution.__main__ import AttributionService
 from tests.faults.apart import Apart, apart, health
 from tests.flow import becomes
 from tests.running import running
@@ -51,7 +51,7 @@ async def test_without_a_broker_only_what_needs_it_is_away(tmp_path: Path, clock
 async def test_a_process_that_starts_without_a_broker_does_what_needs_none(tmp_path: Path, clock: ManualClock) -> None:
     async with apart(tmp_path, clock) as everything:
         everything.servers.nats.kill()
-        async with running(Attribution(everything.servers.settings("attribution"), clock)) as late:
+        async with running(AttributionService(everything.servers.settings("attribution"), clock)) as late:
             answers = {name: await health(late, name) for name in (*WITHOUT_BROKER, CLICK_SERVICE)}
             assert answers == dict.fromkeys(WITHOUT_BROKER, "SERVING") | {CLICK_SERVICE: "NOT_SERVING"}
             assert await everything.click(late) == grpc.StatusCode.UNAVAILABLE

@@ -91,10 +91,13 @@ def fresh_message(batch: events_pb2.ConversionEventBatch | reward_events_pb2.Rew
 @asynccontextmanager
 async def rivals(servers: Servers, clock: ManualClock) -> AsyncIterator[None]:
     """A second rewards and a second notify service, which read the same consumers as the first ones."""
-    from services.notify.__main__ import Notify
-    from services.rewards.__main__ import Rewards
+    from services.notify.__main__ import NotifyService
+    from services.rewards.__main__ import RewardsService
 
-    async with running(Rewards(servers.settings("rewards"), clock)), running(Notify(servers.settings("notify"), clock)):
+    async with (
+        running(RewardsService(servers.settings("rewards"), clock)),
+        running(NotifyService(servers.settings("notify"), clock)),
+    ):
         yield
 
 

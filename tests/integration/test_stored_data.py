@@ -25,9 +25,9 @@ from chassis.migrate import head_revision, migrate, role_name
 from cli.client import Addresses, Client
 from cli.errors import reason_of
 from cli.views.audit import read_audit
-from services.attribution.__main__ import Attribution
-from services.notify.__main__ import Notify
-from services.rewards.__main__ import Rewards
+from services.attribution.__main__ import AttributionService
+from services.notify.__main__ import NotifyService
+from services.rewards.__main__ import RewardsService
 from services.rewards.commands.rebuild import rebuild
 from tests.conftest import ROLE_PASSWORD, SERVICES, Servers
 from tests.e2e.world import World
@@ -85,7 +85,11 @@ async def world(old: Servers) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         targets = [
             (await stack.enter_async_context(running(build(old.settings(service), clock)))).target
-            for service, build in (("attribution", Attribution), ("rewards", Rewards), ("notify", Notify))
+            for service, build in (
+                ("attribution", AttributionService),
+                ("rewards", RewardsService),
+                ("notify", NotifyService),
+            )
         ]
         client = await stack.enter_async_context(Client(Addresses(*targets)))
         yield World(client, Flow(old.postgres.url, old.nats.url), PROGRAM, "USD")

@@ -97,7 +97,7 @@ class ConversionServicer:
                 limit,
                 unattributed_only=request.unattributed_only,
             )
-            has_room = filling.take(
+            has_room = filling.fill(
                 conversion_message(request.program_id, page.currency_code, each)
                 for each in page.conversions[: size - len(found)]
             )

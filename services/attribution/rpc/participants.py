@@ -147,7 +147,7 @@ class ParticipantServicer:
         for start in range(0, min(size, len(page.referees)), REFERRALS_AT_ONCE):
             some = page.referees[start : min(start + REFERRALS_AT_ONCE, size)]
             referrals = await load_referrals(self.queries, request.program_id, some)
-            if not filling.take(referral_message(request.program_id, page.currency_code, each) for each in referrals):
+            if not filling.fill(referral_message(request.program_id, page.currency_code, each) for each in referrals):
                 break
         return participant_pb2.ListReferralsResponse(
             referrals=filling.messages,

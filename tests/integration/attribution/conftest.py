@@ -25,7 +25,7 @@ def program(attribution: Running, new_program_id: Callable[[str], str]) -> Calla
 @pytest_asyncio.fixture(scope="session")
 async def second_attribution(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
     """Another instance of the service on the same database."""
-    from services.attribution.__main__ import Attribution
+    from services.attribution.__main__ import AttributionService
 
-    async with running(Attribution(servers.settings("attribution"), clock)) as service:
+    async with running(AttributionService(servers.settings("attribution"), clock)) as service:
         yield service

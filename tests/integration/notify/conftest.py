@@ -93,9 +93,9 @@ def notify_factory(servers: Servers, clock: ManualClock) -> NotifyFactory:
 
     @asynccontextmanager
     async def another() -> AsyncIterator[Running]:
-        from services.notify.__main__ import Notify
+        from services.notify.__main__ import NotifyService
 
-        async with running(Notify(servers.settings("notify"), clock)) as service:
+        async with running(NotifyService(servers.settings("notify"), clock)) as service:
             yield service
 
     return another

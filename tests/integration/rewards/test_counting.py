@@ -13,7 +13,7 @@ from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2
 
 from chassis.clock import ManualClock
-from services.rewards.__main__ import Rewards
+from services.rewards.__main__ import RewardsService
 from services.rewards.commands import settle as settling
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.rebuild import rebuild
@@ -90,7 +90,7 @@ async def assert_rebuilt(servers: Servers, program: str) -> None:
 @pytest_asyncio.fixture
 async def workers(ledger: Ledger, servers: Servers, clock: ManualClock) -> AsyncIterator[list[Deps]]:
     """Two services on one database."""
-    async with running(Rewards(servers.settings("rewards"), clock)) as other:
+    async with running(RewardsService(servers.settings("rewards"), clock)) as other:
         yield [ledger.rewards.service.deps, other.service.deps]
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook
 
 from chassis.clock import ManualClock
-from services.rewards.__main__ import Rewards
+from services.rewards.__main__ import RewardsService
 from services.rewards.commands.payouts import ANSWER_WITHIN, send_payouts
 from services.rewards.domain.wallet import payout as domain
 from services.rewards.providers import WebhookProvider, read_answer
@@ -75,7 +75,7 @@ async def hooked(
     monkeypatch.setenv("UPLINE_PAYOUT_WEBHOOK_URL", bank.url)
     monkeypatch.setenv("UPLINE_PAYOUT_WEBHOOK_SECRET", KEY)
     monkeypatch.setenv("UPLINE_PAYOUT_WEBHOOK_METHODS", METHOD)
-    service = Rewards(servers.settings("rewards"), clock)
+    service = RewardsService(servers.settings("rewards"), clock)
     await service.start()  # without its jobs: the tests say when
 
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{service.server.port}")

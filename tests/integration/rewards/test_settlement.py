@@ -11,7 +11,7 @@ from upline.type.v1 import asset_pb2
 
 from chassis.clock import ManualClock
 from chassis.database import Database
-from services.rewards.__main__ import Rewards
+from services.rewards.__main__ import RewardsService
 from services.rewards.consumer import ConversionEvents
 from services.rewards.store import conversions
 from services.rewards.store.conversions import StoredConversion
@@ -147,7 +147,7 @@ async def test_two_services_racing_for_the_same_events_pay_once(
         events += [reversed_(program, f"c{number}", f"r{number}{name}", amount_minor) for number in range(40)]
     deliveries = [event for event in events for _ in range(3)]
     random.Random(7).shuffle(deliveries)
-    async with running(Rewards(servers.settings("rewards"), clock)) as other:
+    async with running(RewardsService(servers.settings("rewards"), clock)) as other:
         both = [ledger.rewards.service.deps, other.service.deps]
         await asyncio.gather(
             *(

@@ -17,7 +17,7 @@ from upline.rewards.v1 import plan_pb2, reward_pb2
 from upline.type.v1 import asset_pb2
 
 from chassis.clock import ManualClock
-from services.rewards.__main__ import Rewards
+from services.rewards.__main__ import RewardsService
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.release import release_due_holds, roll_up_balances
 from services.rewards.consumer import ConversionEvents
@@ -118,7 +118,7 @@ async def both(ledger: Ledger, servers: Servers, clock: ManualClock) -> AsyncIte
     """Two services on one database."""
     before = clock.now()
     clock.set(NOON)
-    async with running(Rewards(servers.settings("rewards"), clock)) as other:
+    async with running(RewardsService(servers.settings("rewards"), clock)) as other:
         yield [ledger.rewards.service.deps, other.service.deps]
     clock.set(before)
 

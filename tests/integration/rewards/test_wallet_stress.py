@@ -14,7 +14,7 @@ from upline.rewards.v1 import payout_pb2
 
 from chassis.clock import ManualClock
 from chassis.times import to_timestamp
-from services.rewards.__main__ import Rewards
+from services.rewards.__main__ import RewardsService
 from services.rewards.commands.release import roll_up_balances
 from services.rewards.commands.spending import repay_debts
 from tests.conftest import Servers
@@ -32,7 +32,7 @@ REFUSED = grpc.StatusCode.FAILED_PRECONDITION
 @pytest_asyncio.fixture
 async def other(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
     """A second process of the service."""
-    async with running(Rewards(servers.settings("rewards"), clock)) as service:
+    async with running(RewardsService(servers.settings("rewards"), clock)) as service:
         yield service
 
 

@@ -22,7 +22,7 @@ def test_what_does_not_fit_is_left_for_the_next_answer(sizes: list[int], most: i
     read: list[Message] = []
     while left:
         filling: Filling[conversion_pb2.ConversionDraft] = Filling(left_bytes=most)
-        everything = filling.take(left)
+        everything = filling.fill(left)
         told = filling.messages
         assert everything == (len(told) == len(left))
         assert len(told) == 1 or sum(each.ByteSize() for each in told) <= most

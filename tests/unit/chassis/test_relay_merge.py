@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.rewards.v1 import events_pb2
 
-from chassis.outbox import MERGE_BYTES, merge
+from chassis.relay import MERGE_BYTES, merge
 from chassis.stream import Message
 
 
