@@ -33,8 +33,9 @@ from cli.output import err
 app = typer.Typer(
     name="upline",
     help="Referral programs: who referred whom, what a whole upline earns, on a ledger that always balances.",
-    epilog="Amounts are shown in whole units of their asset (12.50), times in UTC. Commands look for services in this order: --target or UPLINE_*_ADDR, a stack started by `upline up` on the same --state, "
-    "else a stack of their own for the duration.",
+    epilog="Amounts are shown in whole units of their asset (12.50), times in UTC. Commands look for services in this"
+    " order: --target or UPLINE_*_ADDR, a stack started by `upline up` on the same --state, else a stack of their own"
+    " for the duration.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

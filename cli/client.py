@@ -51,7 +51,7 @@ _RETRIES = {
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """host:port of each service."""
+    """The address, `host:port`, of each service."""
 
     attribution: str
     rewards: str

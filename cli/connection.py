@@ -23,14 +23,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class StackChoice:
-    """What the caller said of where the services are."""
+    """The caller's choice of services: a state directory, and services named one by one."""
 
     state: Path
     targets: tuple[str, ...] = ()
 
 
 def named_addresses(choice: StackChoice) -> Addresses | None:
-    """The addresses given by `--target` or `UPLINE_*_ADDR`; None if none was. Raises CommandFailed if only some were."""
+    """The addresses given by `--target` or `UPLINE_*_ADDR`; None if none was. Raises CommandFailed if only some
+    were."""
     given = {name: os.environ.get(f"UPLINE_{name.upper()}_ADDR", "") for name in SERVICES}
     for target in choice.targets:
         name, _, address = target.partition("=")
@@ -61,14 +62,15 @@ def open_services(choice: StackChoice) -> Iterator[Addresses]:
 
 @contextmanager
 def open_database(choice: StackChoice) -> Iterator[str]:
-    """The URL of the database as its owner, for what operators do beneath the services; it answers for as long as the context lasts."""
+    """The URL of the database as its owner, for what operators do beneath the services; it answers for as long as the
+    context lasts."""
     with open_servers(choice) as (url, _nats_url):
         yield url
 
 
 @contextmanager
 def open_servers(choice: StackChoice) -> Iterator[tuple[str, str]]:
-    """As `database`, and the URL of the broker beside it; that one is empty where nobody named it."""
+    """The URLs of the database, as its owner, and of the broker; the latter is empty where nobody named it."""
     external = ExternalServers.from_environment()
     if external.database_url:
         yield external.database_url, external.nats_url
@@ -94,10 +96,11 @@ def start_embedded(state_path: Path) -> "Iterator[Stack]":
     from cli.stack.supervisor import Stack  # and the migrations with it: most commands need neither
 
     if ExternalServers.from_environment().database_url:
-        # A command that reads would migrate that database, change its passwords and run a second stack beside the real one.
+        # A command that reads would migrate that database, change its passwords and run a second stack beside the
+        # real one.
         raise CommandFailed(
-            f"no stack runs on {state_path}, and UPLINE_DATABASE_URL names a database of another one: say where its services"
-            " answer with --target, or unset it",
+            f"no stack runs on {state_path}, and UPLINE_DATABASE_URL names a database of another one: say where its"
+            " services answer with --target, or unset it",
             USAGE,
         )
     state = StateDirectory(state_path)

@@ -29,7 +29,7 @@ _TYPES: dict[str, type[ProtoMessage]] = {
     CONVERSIONS.subject: attribution_events_pb2.ConversionEventBatch,
     REWARDS.subject: rewards_events_pb2.RewardEventBatch,
 }
-"""What the messages of each subject hold."""
+"""The type of the messages of each subject."""
 
 
 class ServiceLetter(NamedTuple):
@@ -40,7 +40,7 @@ class ServiceLetter(NamedTuple):
     letter: DeadLetter
 
     def facts(self) -> dict[str, Any]:
-        """Everything but what the message says."""
+        """Everything about the letter but the content of its message."""
         return {
             "service": self.service,
             "consumer": self.letter.consumer,
@@ -54,7 +54,7 @@ class ServiceLetter(NamedTuple):
         }
 
     def content(self) -> dict[str, Any]:
-        """What the message says, or its bytes in base 64 if nobody can tell."""
+        """The fields of the message, or its bytes in base 64 if they cannot be read."""
         kind = _TYPES.get(self.letter.subject)
         try:
             if kind is not None:
@@ -87,7 +87,10 @@ def select_letters(found: Sequence[ServiceLetter], messages: Sequence[str]) -> l
 
 
 async def put_letters_back(nats_url: str, wanted: Sequence[ServiceLetter]) -> list[str]:
-    """Puts messages into their streams again; the ids of those that nobody else put back meanwhile. Raises CommandFailed."""
+    """Puts messages into their streams again, and returns the ids of those that nobody else put back meanwhile.
+
+    Raises CommandFailed.
+    """
     async with _open_stream(nats_url) as stream:
         return [
             each.letter.message_id

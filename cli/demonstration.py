@@ -1,4 +1,4 @@
-"""What `upline demo` plays: three people in a line, then a shop's real purchases."""
+"""The story that `upline demo` plays: three people in a line, then a shop's real purchases."""
 
 import asyncio
 import time
@@ -50,7 +50,8 @@ class Demonstration:
 
     async def _apply_program(self) -> bool:
         _print_title(
-            "A program: cashback for the buyer, points for two levels above, a bonus for recommending (programs/uds.yaml)"
+            "A program: cashback for the buyer, points for two levels above, a bonus for recommending"
+            " (programs/uds.yaml)"
         )
         applied = await apply_bundle(self._client, load(PROGRAMS / "uds.yaml"))
         for line in result_lines(applied):

@@ -70,7 +70,7 @@ def violations(error: Any) -> list[tuple[str, str]]:
 
 
 def untold_count(error: Any) -> int:
-    """How many more fields are at fault than the service told, which tells the first only."""
+    """The number of fields at fault that the service did not tell, for it tells the first only."""
     return max(0, int(_error_info(error).metadata.get("violation_count", 0)) - len(violations(error)))
 
 

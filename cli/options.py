@@ -17,7 +17,8 @@ Targets = Annotated[
     typer.Option(
         "--target",
         metavar="NAME=HOST:PORT",
-        help="A service elsewhere (attribution, rewards, notify); give all three, or set UPLINE_ATTRIBUTION_ADDR and so on.",
+        help="A service elsewhere (attribution, rewards, notify); give all three, or set UPLINE_ATTRIBUTION_ADDR and"
+        " so on.",
     ),
 ]
 Json = Annotated[

@@ -1,4 +1,4 @@
-"""What commands print: data to stdout, progress and notes to stderr. Plain text wherever the stream is not a terminal."""
+"""The output of commands: data to stdout, progress and notes to stderr; plain text where a stream is not a terminal."""
 
 import json
 import sys

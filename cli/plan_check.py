@@ -71,7 +71,7 @@ def warning_lines(bundle: Bundle, warnings: tuple[plan_pb2.PlanWarning, ...]) ->
 
 
 def cost_lines(plan_check: PlanCheck) -> list[str]:
-    """What each event costs at most."""
+    """The cost of each event at most, in lines for people."""
     return [
         f"{each.event_type}: at most {_cost_text(each, plan_check.digits or {})}" for each in plan_check.worst_cases
     ]

@@ -1,4 +1,4 @@
-"""Brings the services to what a program file says."""
+"""Programs of the services: brought to what a program file says, and read back into a file."""
 
 from dataclasses import dataclass
 from uuid import uuid4
@@ -19,7 +19,7 @@ UPDATABLE = ("title", "policy", "allowed_hosts", "visitor_cookie")
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """What became of each part of the file: `created`, `updated`, `unchanged`, or empty where the file does not have it."""
+    """The fate of each part of the file: `created`, `updated`, `unchanged`, or empty where the file lacks it."""
 
     program_id: str
     program: str
@@ -30,7 +30,7 @@ class ApplyResult:
 
     @property
     def changed(self) -> bool:
-        """Whether anything did."""
+        """Whether any part of the program changed."""
         return not {self.program, self.plan, self.texts} <= {"unchanged", ""}
 
 
@@ -47,7 +47,10 @@ def result_lines(applied: ApplyResult) -> list[str]:
 
 
 async def apply_bundle(client: Client, bundle: Bundle) -> ApplyResult:
-    """Applies a file; a second time changes nothing. Raises BundleError where a service refuses a field, with its line."""
+    """Applies a file; a second time changes nothing.
+
+    Raises BundleError, with the line, where a service refuses a field.
+    """
     try:
         return await _apply(client, bundle)
     except grpc.RpcError as error:
@@ -153,7 +156,7 @@ async def _apply_texts(client: Client, bundle: Bundle) -> tuple[str, int]:
 
 
 async def export_bundle(client: Client, program_id: str) -> Bundle:
-    """What the services hold of a program, as a file. NOT_FOUND if there is no such program."""
+    """A program as the services hold it, as a file. NOT_FOUND if there is no such program."""
     answer = await client.programs.GetProgram(
         program_pb2.GetProgramRequest(program_id=program_id), timeout=CALL_SECONDS
     )

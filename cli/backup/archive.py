@@ -21,7 +21,7 @@ PART_BYTES = 8 * 1024 * 1024
 """A tar states the size of what follows, which nobody knows of a dump that is being made: so it comes in parts."""
 
 CountBytes = Callable[[int], None]
-"""Called with the number of bytes of the dump that were moved so far."""
+"""A function that is told how many bytes of the dump were written or read so far."""
 
 
 def write_archive(

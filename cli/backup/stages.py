@@ -8,7 +8,7 @@ from cli.output import err
 
 
 class TellStage(Protocol):
-    """Takes what is being done now."""
+    """A function that tells people which stage of long work has begun."""
 
     def __call__(self, line: str, *, passing: bool = False) -> None:
         """Tells one line. A `passing` one is worth seeing only on a terminal, where the next one takes its place."""

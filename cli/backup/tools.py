@@ -83,7 +83,9 @@ def _known_folders() -> list[Path]:
 
 def _major_version(program: Path) -> int | None:
     try:
-        answer = subprocess.run([str(program), "--version"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        answer = subprocess.run(  # noqa: S603 - the programs of the operator's choice
+            [str(program), "--version"], capture_output=True, text=True, timeout=20, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     match = _VERSION.search(answer.stdout)

@@ -42,7 +42,7 @@ class Totals:
 
     @property
     def rows(self) -> int:
-        """How many rows there are in all."""
+        """The number of rows in all tables together."""
         return sum(count for count, _ in self.tables.values())
 
     def differences(self, other: "Totals") -> list[str]:

@@ -1,4 +1,5 @@
-"""YAML nodes into messages, by their descriptors alone. Every mistake is noted and decoding goes on, so that one run shows them all."""
+"""YAML nodes into messages, by their descriptors alone. Every mistake is noted and decoding goes on, so that one run
+shows them all."""
 
 import base64
 import binascii
@@ -58,7 +59,7 @@ class Decoder:
             yield key, key_node, value_node
 
     def note(self, node: yaml.Node, path: str, text: str) -> None:
-        """Notes a mistake."""
+        """Adds a mistake to those of the file, with its place."""
         self.problems.append(Problem(position_of(node), path, text))
 
     def message(self, node: yaml.Node, target: Message, path: str, depth: int = 0) -> None:

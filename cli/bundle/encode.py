@@ -1,4 +1,5 @@
-"""Messages as plain values that YAML and JSON can write and `decode` reads back: whole numbers, short enum names, `30d`, ISO 8601."""
+"""Messages as plain values that YAML and JSON can write and `decode` reads back: whole numbers, short enum names,
+`30d`, ISO 8601."""
 
 import base64
 from datetime import UTC
@@ -14,7 +15,7 @@ from cli.bundle.spans import format_span
 
 
 def plain(message: Message, *, defaults: bool = False) -> Any:
-    """The message as dicts, lists and scalars; with `defaults`, fields that are not set too (except absent messages)."""
+    """The message as dicts, lists and scalars; with `defaults`, unset fields too (but no absent messages)."""
     if isinstance(message, Duration):
         return format_span(message.seconds * 10**9 + message.nanos)
     if isinstance(message, Timestamp):

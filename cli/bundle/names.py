@@ -12,7 +12,7 @@ cannot write as a keyword argument."""
 
 
 def enum_prefix(enum: EnumDescriptor) -> str:
-    """What the style guide puts before every value: `BIND_SOURCE_` for `BindSource`."""
+    """The prefix that the style guide puts before every value: `BIND_SOURCE_` for `BindSource`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", enum.name).upper() + "_"
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a program file, and where."""
+"""Mistakes in a program file, each with its position."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake."""
+    """One mistake in a file."""
 
     position: Position
     path: str
-    """Of the field, such as `plan.rules[1].amount`; empty where the file as a whole is at fault."""
+    """The path of the field, such as `plan.rules[1].amount`; empty where the file as a whole is at fault."""
     text: str
 
     def described(self, file: str) -> str:
@@ -32,6 +32,6 @@ class BundleError(Exception):
     def __init__(self, file: str, problems: list[Problem]) -> None:
         self.file = file
         self.outcome = "nothing was changed"
-        """What was done all the same."""
+        """The end of the message, which says what was done all the same."""
         self.problems = sorted(problems, key=lambda each: each.position)
         super().__init__("\n".join(each.described(file) for each in self.problems))

@@ -79,7 +79,8 @@ def decode(content: bytes, name: str) -> Bundle:
 
 
 def _follows(path: str, wrong: set[str], positions: dict[str, Position]) -> bool:
-    """Whether a broken rule only follows from a mistake that is told already: there, inside it, or in a misspelt neighbour."""
+    """Whether a broken rule only follows from a mistake that is told already: at the same path, inside it, or in a
+    misspelt neighbour."""
     inside = (f"{path}.", f"{path}[")
     parent = path.rpartition(".")[0]
     return any(

@@ -1,7 +1,7 @@
 """YAML as a tree of nodes that remember their places.
 
-Scalars resolve as in YAML 1.2's core schema: `on` and `no` are words (a rule has a field `on`), only `true` and `false` are booleans,
-and a time stays text until the field it stands in says that it is one.
+Scalars resolve as in YAML 1.2's core schema: `on` and `no` are words (a rule has a field `on`), only `true` and `false`
+are booleans, and a time stays text until the field it stands in says that it is one.
 """
 
 import re
@@ -31,7 +31,7 @@ _Loader.add_implicit_resolver(NULL, re.compile(r"^(?:~|null|Null|NULL|)$"), ["~"
 
 
 def position_of(node: yaml.Node) -> Position:
-    """Where a node begins."""
+    """The position at which a node begins."""
     return Position(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
@@ -47,7 +47,7 @@ INDENTATION_HINTS = {
     ),
     r"found character '\t'": "lines are indented with spaces, never with tabs",
 }
-"""What is mostly wrong where the parser says this, in words of somebody who writes a file."""
+"""The usual mistake where the parser says this, in words of people who write files."""
 
 
 def _hint(text: str) -> str:
@@ -75,7 +75,7 @@ def parse(content: bytes, name: str, otherwise: str = NO_PROGRAM) -> yaml.Mappin
 
 
 def kind(node: yaml.Node) -> str:
-    """What a node is, for people."""
+    """The kind of a node, in words for people."""
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):

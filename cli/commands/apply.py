@@ -33,8 +33,8 @@ def apply(
 ) -> None:
     """Apply a program file: attribution policy, plan and texts.
 
-    Every mistake is told with its line, and so is what is allowed and probably not meant. A file that was applied already changes
-    nothing; a changed plan becomes the next version, and pays for what happens from then on.
+    Every mistake is told with its line, and so is what is allowed and probably not meant. A file that was applied
+    already changes nothing; a changed plan becomes the next version, and pays for what happens from then on.
 
     Examples: upline apply programs/uds.yaml; upline apply --check programs/uds.yaml; upline apply - < programs/uds.yaml
     """

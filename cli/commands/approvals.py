@@ -77,7 +77,7 @@ def reject(
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Refuse the rewards of a conversion that wait for a word.
+    """Reject the rewards of a conversion that wait for a word.
 
     Example: upline approvals reject staged-sale lead-18 --reason "not a company"
     """

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SHOWN_ERROR_CHARACTERS = 200
 
 dead_letters = typer.Typer(
-    help="Messages that failed too often and were set aside for a person. These commands need the database as its owner: that of"
-    " the stack on --state, or UPLINE_DATABASE_URL.",
+    help="Messages that failed too often and were set aside for a person. These commands need the database as its"
+    " owner: that of the stack on --state, or UPLINE_DATABASE_URL.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -88,8 +88,8 @@ def requeue(
 ) -> None:
     """Put messages back into their streams, after the cause is mended.
 
-    What had been handled before changes nothing. A message that fails again is set aside again within about a minute, under another id.
-    With UPLINE_DATABASE_URL, UPLINE_NATS_URL names the broker.
+    What had been handled before changes nothing. A message that fails again is set aside again within about a minute,
+    under another id. With UPLINE_DATABASE_URL, UPLINE_NATS_URL names the broker.
 
     Examples: upline dead-letters requeue 3c6a1f0b9d2e4a57; upline dead-letters requeue --all
     """

@@ -24,9 +24,9 @@ def demo(
 ) -> None:
     """Start everything and do the main job on real purchases.
 
-    Three people in a line, olga, maria and vera: vera buys, and the two above her earn and are told. Then a real shop's 69,659 purchases
-    pay three levels each. A second run finds everything in place and is quick. `upline demo --quick --state .upline` plays the three people
-    in the stack of `upline up`.
+    Three people in a line, olga, maria and vera: vera buys, and the two above her earn and are told. Then a real shop's
+    69,659 purchases pay three levels each. A second run finds everything in place and is quick. `upline demo --quick
+    --state .upline` plays the three people in the stack of `upline up`.
 
     Examples: upline demo; upline demo --state /tmp/upline-demo; upline demo --quick --state .upline
     """

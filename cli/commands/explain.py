@@ -71,10 +71,9 @@ def reward(
         return
     print_derivation(answer.derivation)
     for each in answer.revisions:
-        out.print(
-            f"{format_time(each.create_time)}  {each.delta_minor:+d} {answer.reward.asset} (minor units) by {each.reversal_id or f'a refusal: {each.rejection_reason}'}",
-            markup=False,
-        )
+        cause = each.reversal_id or f"a rejection: {each.rejection_reason}"
+        change = f"{each.delta_minor:+d} {answer.reward.asset} (minor units)"
+        out.print(f"{format_time(each.create_time)}  {change} by {cause}", markup=False)
     if answer.revisions:
         out.print("now:", markup=False)
         print_derivation(answer.current)

@@ -27,7 +27,8 @@ def inbox(
 ) -> None:
     """Show what a participant was told, newest last; with --watch, also what comes from now on.
 
-    Examples: upline inbox uds maria; upline inbox uds maria --watch; upline inbox uds maria --json (a JSON value a line)
+    Examples: upline inbox uds maria; upline inbox uds maria --watch; upline inbox uds maria --json (a JSON value a
+    line)
     """
 
     async def work(client: Client) -> None:

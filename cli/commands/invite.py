@@ -33,7 +33,8 @@ def invite(
 ) -> None:
     """Make a code or a link for a participant to share.
 
-    Examples: upline invite uds maria; upline invite uds maria --code MARIA-10 --share 50; upline invite uds maria --to https://coffee.example/
+    Examples: upline invite uds maria; upline invite uds maria --code MARIA-10 --share 50; upline invite uds maria --to
+    https://coffee.example/
     """
     if to and code:
         raise typer.BadParameter("--to makes a link, which has no code of its own", param_hint="--code")

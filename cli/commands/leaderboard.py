@@ -22,8 +22,8 @@ def leaderboard(
 ) -> None:
     """Show who is ahead in a contest, or who won it.
 
-    Scores, and what is missing to the next rank, are what the contest's counter counts: conversions, people, or, where it measures volume,
-    minor units (cents) of the program's currency.
+    Scores, and what is missing to the next rank, are what the contest's counter counts: conversions, people, or, where
+    it measures volume, minor units (cents) of the program's currency.
 
     Examples: upline leaderboard golden-mines spring; upline leaderboard golden-mines spring --of vera --json
     """
@@ -57,8 +57,8 @@ async def read_leaderboard(client: Client, program: str, contest: str, participa
 
 
 def standing_sentence(participant: str, place: contest_pb2.GetStandingResponse) -> str:
-    """Where somebody stands, and what the next rank takes."""
+    """A sentence that says how somebody is ranked, and what the next rank takes."""
     if not place.HasField("standing"):
-        return f"{participant} is not ranked; {place.to_next_rank} more and he is, with {place.ranked_count} others"
+        return f"{participant} is not ranked; {place.to_next_rank} more and they are, with {place.ranked_count} others"
     standing = f"{participant} is number {place.standing.rank} of {place.ranked_count} with {place.standing.score}"
-    return f"{standing}; {place.to_next_rank} more and he is one ahead" if place.to_next_rank else standing
+    return f"{standing}; {place.to_next_rank} more and they are one ahead" if place.to_next_rank else standing

@@ -9,8 +9,9 @@ from cli.stack.layout import SERVICES
 def migrate() -> None:
     """Create or update the tables and roles of all services.
 
-    UPLINE_DATABASE_URL is the database with its owner's name and password, UPLINE_ROLE_PASSWORD the password that the services'
-    roles get. `upline up` does this by itself; a deployment runs it once before the services. It is safe to run again.
+    UPLINE_DATABASE_URL is the database with its owner's name and password, UPLINE_ROLE_PASSWORD the password that the
+    services' roles get. `upline up` does this by itself; a deployment runs it once before the services. It is safe to
+    run again.
 
     Example: UPLINE_DATABASE_URL=postgresql://upline:…@db/upline UPLINE_ROLE_PASSWORD=… upline migrate
     """

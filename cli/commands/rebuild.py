@@ -30,8 +30,9 @@ def rebuild(
 ) -> None:
     """Compute every reward, reversal and tally again from the stored events and compare row by row with what is stored.
 
-    Works on one view of the database, in a schema of its own that is removed again; services may run meanwhile. Needs the database
-    as its owner: that of the stack on --state, or UPLINE_DATABASE_URL. The exit code is 0 only if everything is the same.
+    Works on one view of the database, in a schema of its own that is removed again; services may run meanwhile. Needs
+    the database as its owner: that of the stack on --state, or UPLINE_DATABASE_URL. The exit code is 0 only if
+    everything is the same.
 
     Examples: upline rebuild --check; upline rebuild uds --check --json
     """
@@ -52,8 +53,8 @@ def print_rebuild_result(result: "RebuildResult") -> None:
     """The verdict, and what differs if anything does."""
     verdict = "every row is the same" if not result.differences else "WHAT IS STORED DIFFERS"
     out.print(
-        f"{verdict}: {result.conversions} conversions and {result.reversals} reversals of {result.programs} programs computed again,"
-        f" {result.rewards} rewards, {result.revisions} revisions and {result.tallies} tallies compared"
+        f"{verdict}: {result.conversions} conversions and {result.reversals} reversals of {result.programs} programs"
+        f" computed again, {result.rewards} rewards, {result.revisions} revisions and {result.tallies} tallies compared"
     )
     if result.differences:
         rows = make_table("differences", "program", "conversion", "table", "row", "stored", "computed")

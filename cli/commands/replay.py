@@ -9,7 +9,7 @@ from cli.bundle.program import load
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, State, Targets
 from cli.output import print_json
-from cli.replay.data import Enrolment, Purchase, make_up_sponsors, read_purchases, read_sponsors
+from cli.replay.data import EnrolmentRow, PurchaseRow, make_up_sponsors, read_purchases, read_sponsors
 from cli.replay.result import print_result
 from cli.replay.rows import refuse_mistakes
 from cli.replay.run import replay_purchases
@@ -71,6 +71,6 @@ def replay(
     raise typer.Exit(1 if failed else 0)
 
 
-def _input(purchases: Path, sponsors: Path | None) -> tuple[list[Purchase], list[Enrolment]]:
+def _input(purchases: Path, sponsors: Path | None) -> tuple[list[PurchaseRow], list[EnrolmentRow]]:
     bought = read_purchases(purchases)
     return bought, read_sponsors(sponsors) if sponsors else make_up_sponsors(bought)

@@ -33,7 +33,8 @@ def report(
 
     Amounts are in whole units of their asset (12.50), in the CSV file too.
 
-    Examples: upline report uds --from 2026-05-01 --to 2026-06-01; upline report uds --from 2026-05-01 --to 2026-06-01 --csv may.csv
+    Examples: upline report uds --from 2026-05-01 --to 2026-06-01; upline report uds --from 2026-05-01 --to 2026-06-01
+    --csv may.csv
     """
     request = payout_pb2.GetSettlementReportRequest(
         program_id=program,

@@ -33,9 +33,10 @@ def scenario(
 ) -> None:
     """Play scenarios through a real stack of their own, and compare what comes out with what they expect.
 
-    A scenario names a program file, people, and steps with their times: sign-ups, clicks, orders, refunds, and what everybody must have and
-    have been told by then. Time does not have to pass: the clock of this stack is moved. Nothing of another stack is
-    touched, and nothing is kept unless --keep says so. The exit code is 1 if anything differs. docs/guides/test-a-program.md describes how to write one.
+    A scenario names a program file, people, and steps with their times: sign-ups, clicks, orders, refunds, and what
+    everybody must have and have been told by then. Time does not have to pass: the clock of this stack is moved.
+    Nothing of another stack is touched, and nothing is kept unless --keep says so. The exit code is 1 if anything
+    differs. docs/guides/test-a-program.md describes how to write one.
 
     Examples: upline scenario programs/uds.scenario.yaml; upline scenario programs/*.scenario.yaml --json
     """

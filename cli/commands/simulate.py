@@ -32,13 +32,15 @@ def simulate(
     state: State = DEFAULT_STATE,
     as_json: Json = False,
 ) -> None:
-    """Run a draft of a plan over what happened, side by side with what was paid: per person, per rule, in total;
-    in whole units of each asset (12.50).
+    """Run a draft of a plan over what happened, side by side with what was paid: per person, per rule, in total; in
+    whole units of each asset (12.50).
 
-    The draft pays as if it had been in force alone, with every counter, cap and budget at nothing to begin with, and refunds are taken
-    back as they were. Nothing is written. Needs the database as its owner: that of the stack on --state, or UPLINE_DATABASE_URL.
+    The draft pays as if it had been in force alone, with every counter, cap and budget at nothing to begin with, and
+    refunds are taken back as they were. Nothing is written. Needs the database as its owner: that of the stack on
+    --state, or UPLINE_DATABASE_URL.
 
-    Examples: upline simulate --plan draft.yaml; upline simulate --plan draft.yaml --from 2026-01-01 --to 2026-04-01 --json
+    Examples: upline simulate --plan draft.yaml; upline simulate --plan draft.yaml --from 2026-01-01 --to 2026-04-01
+    --json
     """
     from services.rewards.queries.simulate import PlanDraft  # and everything that decides with it
     from services.rewards.queries.simulate import simulate as run
@@ -63,7 +65,7 @@ def simulate(
 
 
 def side_by_side(result: "Simulation") -> dict[str, Any]:
-    """Both sides per person, per rule and in total, in minor units."""
+    """The amounts paid and simulated, per person, per rule and in total, in minor units."""
     return {
         "conversions": result.conversions,
         "total": _rows(result, ()),

@@ -42,10 +42,12 @@ def up(
 ) -> None:
     """Run PostgreSQL, NATS and the three services until Ctrl-C.
 
-    Data stays in the state directory: the next start goes on where this one ended, however it ended. UPLINE_DATABASE_URL and
-    UPLINE_NATS_URL take servers that run elsewhere instead of the embedded ones; UPLINE_ROLE_PASSWORD and UPLINE_SECRET go with them.
+    Data stays in the state directory: the next start goes on where this one ended, however it ended.
+    UPLINE_DATABASE_URL and UPLINE_NATS_URL take servers that run elsewhere instead of the embedded ones;
+    UPLINE_ROLE_PASSWORD and UPLINE_SECRET go with them.
 
-    Examples: upline up; upline up --workers 2 --state /var/lib/upline; upline up --attribution-port 9001 --redirect-port 9080
+    Examples: upline up; upline up --workers 2 --state /var/lib/upline; upline up --attribution-port 9001
+    --redirect-port 9080
     """
     ports = {"attribution": attribution_port, "rewards": rewards_port, "notify": notify_port, "redirect": redirect_port}
     from cli.stack.supervisor import Stack  # and the migrations with it: other commands start faster without

@@ -24,7 +24,8 @@ def wallet(
     """Show what a participant has: on hold, available, set aside for orders and payouts, and what they owe; in whole
     units of each asset (12.50).
 
-    Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --at 2026-05-01 --json
+    Examples: upline wallet uds olga; upline wallet uds olga --transfers 20; upline wallet uds olga --at 2026-05-01
+    --json
     """
     moment_of = to_timestamp(read_time(at, "--at")) if at else None
     balances, moved = run_with_client(

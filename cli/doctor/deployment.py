@@ -30,7 +30,7 @@ class Deployment:
     logs: str
     """The place of a service's log, for people; `{}` stands for the service."""
     restart: str
-    """How a service or server is started again, for people."""
+    """The way to start a service or server again, for people."""
     nats_monitor_url: str
     """The address of the broker's monitor; empty where nobody named it."""
     database_url: str
@@ -71,7 +71,10 @@ def check_services(deployment: Deployment) -> list[CheckResult]:
 
 def check_broker(deployment: Deployment) -> list[CheckResult]:
     url = deployment.nats_monitor_url
-    advice = "set `sync_interval: always` in the jetstream block of the NATS configuration: without it a power failure loses acknowledged clicks"
+    advice = (
+        "set `sync_interval: always` in the jetstream block of the NATS configuration: without it a power failure loses"
+        " acknowledged clicks"
+    )
     if not url:
         return [
             CheckResult(
@@ -82,7 +85,8 @@ def check_broker(deployment: Deployment) -> list[CheckResult]:
             )
         ]
     try:
-        with urllib.request.urlopen(f"{url}/varz", timeout=MONITOR_SECONDS) as answer:  # noqa: S310 - the stack's own address
+        # The address is the stack's own.
+        with urllib.request.urlopen(f"{url}/varz", timeout=MONITOR_SECONDS) as answer:  # noqa: S310
             config = json.load(answer).get("jetstream", {}).get("config", {})
     except (urllib.error.URLError, OSError, ValueError) as error:
         return [CheckResult("sync_interval", False, f"the NATS monitor does not answer: {error}", deployment.restart)]

@@ -21,7 +21,7 @@ BIND_COLUMN = "bind_time"
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 """A whole number, with no more digits than any amount in the contract has."""
 UNSPONSORED_ONE_IN = 8
-"""Of the made-up tree: so many come by themselves."""
+"""One in so many participants of the made-up tree comes without a sponsor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class FileLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Purchase:
+class PurchaseRow:
     """One row of a purchases file."""
 
     conversion_id: str
@@ -49,7 +49,7 @@ class Purchase:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
+class EnrolmentRow:
     """One row of a sponsors file; no sponsor is empty."""
 
     participant: str
@@ -59,14 +59,14 @@ class Enrolment:
     line: FileLine = field(default_factory=FileLine, compare=False)
 
 
-def read_purchases(file: Path) -> list[Purchase]:
+def read_purchases(file: Path) -> list[PurchaseRow]:
     """Every row. Raises CommandFailed naming the line and column that is wrong."""
     purchases = []
     with _rows(file, PURCHASE_COLUMNS) as rows:
         for number, row in rows:
             line = FileLine(str(file), number)
             purchases.append(
-                Purchase(
+                PurchaseRow(
                     row["conversion_id"], row["buyer"], _moment(line, "occurred_at", row["occurred_at"]),
                     _minor(line, row["amount_minor"]), row["currency"], line,
                 )
@@ -99,15 +99,15 @@ def _minor(line: FileLine, text: str) -> int:
     return int(text)
 
 
-def read_sponsors(file: Path) -> list[Enrolment]:
+def read_sponsors(file: Path) -> list[EnrolmentRow]:
     """Every row, in the file's order. Raises CommandFailed where a sponsor stands after somebody whom they invited."""
-    enrolments: list[Enrolment] = []
+    enrolments: list[EnrolmentRow] = []
     seen: set[str] = set()
     with _rows(file, SPONSOR_COLUMNS) as rows:
         for number, row in rows:
             line = FileLine(str(file), number)
             text = row.get(BIND_COLUMN)
-            each = Enrolment(
+            each = EnrolmentRow(
                 row["participant"], row["sponsor"], _moment(line, BIND_COLUMN, text) if text else None, line
             )
             if each.sponsor and each.sponsor not in seen:
@@ -117,7 +117,7 @@ def read_sponsors(file: Path) -> list[Enrolment]:
     return enrolments
 
 
-def bind_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase]) -> list[Enrolment]:
+def bind_by_first_purchase(enrolments: list[EnrolmentRow], purchases: list[PurchaseRow]) -> list[EnrolmentRow]:
     """The enrolments with a time for everybody who buys: without one, they joined with the first thing they bought."""
     first: dict[str, datetime] = {}
     for each in purchases:
@@ -125,7 +125,7 @@ def bind_by_first_purchase(enrolments: list[Enrolment], purchases: list[Purchase
     return [replace(each, bind_time=each.bind_time or first.get(each.participant)) for each in enrolments]
 
 
-def make_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
+def make_up_sponsors(purchases: list[PurchaseRow]) -> list[EnrolmentRow]:
     """A tree over the buyers, the same for the same purchases everywhere.
 
     Buyers join in the order of the file. One in eight comes alone; each other is invited by one of those who joined
@@ -138,7 +138,7 @@ def make_up_sponsors(purchases: list[Purchase]) -> list[Enrolment]:
         digest = hashlib.blake2b(buyer.encode(), digest_size=16).digest()
         alone = not joined or int.from_bytes(digest[:8]) % UNSPONSORED_ONE_IN == 0
         sponsor = "" if alone else joined[int.from_bytes(digest[8:]) % len(joined)]
-        enrolments.append(Enrolment(buyer, sponsor))
+        enrolments.append(EnrolmentRow(buyer, sponsor))
         joined.append(buyer)
     return enrolments
 

@@ -12,7 +12,7 @@ TOP = 3
 
 
 def earnings(totals: reward_pb2.GetProgramTotalsResponse) -> dict[str, Any]:
-    """The figures of the asset that most rewards were paid in; where the plan has several, all of them in `assets` too."""
+    """The figures of the asset that most rewards were paid in; of several assets, all in `assets` too."""
     by_count = sorted(totals.assets, key=lambda each: (-each.reward_count, each.asset))
     if not by_count:
         return {"asset": "", "rewards": 0, "rewarded_minor": 0, "earners": 0, "top": []}
@@ -37,14 +37,14 @@ def print_result(result: dict[str, Any]) -> None:
     for each in result.get("assets", [result]):
         unit = f"{each['asset']}" if each["asset"] == result["currency"] else f"{each['asset']} (minor units)"
         shown = digits if each["asset"] == result["currency"] else 0
-        out.print(
-            f"{each['rewards']} rewards of {format_amount(each['rewarded_minor'], shown, unit)} to {each['earners']} participants"
-        )
+        rewarded = format_amount(each["rewarded_minor"], shown, unit)
+        out.print(f"{each['rewards']} rewards of {rewarded} to {each['earners']} participants")
         for one in each["top"]:
             out.print(f"  {one['participant']} holds {format_amount(one['amount_minor'], shown, unit)}")
     if reversal := result.get("reversal"):
         out.print(
-            f"{reversal['reversals']} reversals; {reversal['wallets_not_zero']} of {reversal['wallets_checked']} wallets are not zero"
+            f"{reversal['reversals']} reversals; {reversal['wallets_not_zero']} of {reversal['wallets_checked']}"
+            " wallets are not zero"
         )
     verdict = "balances" if result["ledger_balanced"] else "DOES NOT BALANCE"
     out.print(f"the ledger {verdict}; {result['seconds']:.1f} seconds")

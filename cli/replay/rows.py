@@ -14,7 +14,7 @@ from upline.type.v1.money_pb2 import Money
 from chassis.times import to_timestamp
 from cli.bundle.rules import broken_rules
 from cli.errors import CommandFailed, violations
-from cli.replay.data import Enrolment, FileLine, Purchase
+from cli.replay.data import EnrolmentRow, FileLine, PurchaseRow
 
 SHOWN = 20
 """Mistakes that are shown; whoever has more mends these first."""
@@ -29,7 +29,7 @@ _COLUMNS = {
 """Columns by the field that they become, where the two have other names."""
 _FIELD = re.compile(r"(?:conversions|participants)\[([0-9]+)\]\.?(.*)")
 
-Row = TypeVar("Row", Purchase, Enrolment)
+Row = TypeVar("Row", PurchaseRow, EnrolmentRow)
 
 
 class RowMistake(NamedTuple):
@@ -40,7 +40,7 @@ class RowMistake(NamedTuple):
     text: str
 
 
-def purchase_draft(purchase: Purchase) -> ConversionDraft:
+def purchase_draft(purchase: PurchaseRow) -> ConversionDraft:
     """A purchase as it is recorded."""
     return ConversionDraft(
         conversion_id=purchase.conversion_id,
@@ -51,7 +51,7 @@ def purchase_draft(purchase: Purchase) -> ConversionDraft:
     )
 
 
-def enrolment_draft(enrolment: Enrolment) -> ParticipantDraft:
+def enrolment_draft(enrolment: EnrolmentRow) -> ParticipantDraft:
     """A participant as they are enrolled."""
     return ParticipantDraft(
         participant_id=enrolment.participant,
@@ -60,7 +60,7 @@ def enrolment_draft(enrolment: Enrolment) -> ParticipantDraft:
     )
 
 
-def refuse_mistakes(currency_code: str, enrolments: Sequence[Enrolment], purchases: Sequence[Purchase]) -> None:
+def refuse_mistakes(currency_code: str, enrolments: Sequence[EnrolmentRow], purchases: Sequence[PurchaseRow]) -> None:
     """Raises CommandFailed with every line that the services would refuse, before anything is sent to them."""
     mistakes = [
         *_broken(enrolments, enrolment_draft),
@@ -89,7 +89,7 @@ def _broken(rows: Sequence[Row], draft: Callable[[Row], Message]) -> Iterator[Ro
             yield RowMistake(row.line, _column(path), text)
 
 
-def _negative(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
+def _negative(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     for each in purchases:
         if each.amount_minor < 0:
             yield RowMistake(
@@ -99,13 +99,13 @@ def _negative(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
             )
 
 
-def _foreign(currency_code: str, purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
+def _foreign(currency_code: str, purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     for each in purchases:
         if each.currency != currency_code:
             yield RowMistake(each.line, "currency", f"the program counts in {currency_code}, found {each.currency!r}")
 
 
-def _ahead(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
+def _ahead(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     from services.attribution.domain.conversion import MAX_AHEAD
 
     latest = datetime.now(UTC) + MAX_AHEAD
@@ -114,8 +114,8 @@ def _ahead(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
             yield RowMistake(each.line, "occurred_at", f"{each.occurred_at.isoformat()} lies in the future")
 
 
-def _contradicting(purchases: Sequence[Purchase]) -> Iterator[RowMistake]:
-    seen: dict[str, Purchase] = {}
+def _contradicting(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
+    seen: dict[str, PurchaseRow] = {}
     for each in purchases:
         first = seen.setdefault(each.conversion_id, each)
         if first != each:

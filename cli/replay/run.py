@@ -1,4 +1,4 @@
-"""Enrols, records, waits for every payout; and takes it all back again."""
+"""Enrols people and records purchases, waits until all is paid, and can take it all back again."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ from cli.client import CALL_SECONDS, Client
 from cli.errors import CommandFailed
 from cli.output import begin_bar, err, make_progress
 from cli.programs import apply_bundle, result_lines
-from cli.replay.data import Enrolment, Purchase, bind_by_first_purchase
+from cli.replay.data import EnrolmentRow, PurchaseRow, bind_by_first_purchase
 from cli.replay.result import TOP, earnings
 from cli.replay.rows import enrolment_draft, purchase_draft
 from cli.replay.sending import BatchSender, tell_by_line
@@ -26,16 +26,16 @@ from cli.views.audit import ledger_balances, read_audit
 
 ENROL_BATCH = 1_000
 MAX_BATCH = 1_000
-"""The contract's limit."""
+"""The most rows that the contract allows in one request."""
 WALLETS_IN_FLIGHT = 64
 BATCH_SECONDS = 120.0
 POLL_SECONDS = 0.25
 STUCK_SECONDS = 120.0
-"""Nothing settled for so long means that nothing will."""
+"""A replay in which nothing was settled for so long is stuck."""
 
 
 async def replay_purchases(
-    client: Client, bundle: Bundle, enrolments: list[Enrolment], purchases: list[Purchase], parts: int = 0
+    client: Client, bundle: Bundle, enrolments: list[EnrolmentRow], purchases: list[PurchaseRow], parts: int = 0
 ) -> dict[str, Any]:
     """Applies the program and replays the purchases, and takes them back if `parts` says so."""
     policy = bundle.program.policy
@@ -47,7 +47,7 @@ async def replay_purchases(
     for line in result_lines(applied):
         err.print(line, style="dim", markup=False)
     with make_progress() as bars:
-        run = Replay(client, bundle.program.program_id, BatchSender(bars))
+        run = PurchaseReplay(client, bundle.program.program_id, BatchSender(bars))
         result = await run.play(enrolments, purchases)
         if parts:
             reversal = await run.reverse(enrolments, purchases, parts)
@@ -60,15 +60,15 @@ async def replay_purchases(
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class PurchaseReplay:
     """One replay of purchases through a program."""
 
     client: Client
     program_id: str
     sender: BatchSender
 
-    async def play(self, enrolments: list[Enrolment], purchases: list[Purchase]) -> dict[str, Any]:
-        """Records everything and returns the totals once all of it is paid. What is recorded already is left as it is."""
+    async def play(self, enrolments: list[EnrolmentRow], purchases: list[PurchaseRow]) -> dict[str, Any]:
+        """Records everything that is not recorded yet, and returns the totals once all of it is paid."""
         began = time.monotonic()
         before = (await self.totals()).conversion_count
         enrolled = await self._enrol(enrolments)
@@ -85,12 +85,12 @@ class Replay:
             "recorded_now": recorded,
         }
 
-    async def reverse(self, enrolments: list[Enrolment], purchases: list[Purchase], parts: int) -> dict[str, Any]:
+    async def reverse(self, enrolments: list[EnrolmentRow], purchases: list[PurchaseRow], parts: int) -> dict[str, Any]:
         """Takes every purchase back in `parts` parts and returns what the wallets hold then."""
         began = time.monotonic()
         before = (await self.totals()).reversal_count
 
-        async def send(some: Sequence[Purchase]) -> int:
+        async def send(some: Sequence[PurchaseRow]) -> int:
             return await self._reverse_batch([draft for each in some for draft in reversal_drafts(each, parts)])
 
         # All parts of an order go in one batch: they apply in their order, and what is in flight at once never meets.
@@ -112,19 +112,19 @@ class Replay:
         }
 
     async def totals(self) -> reward_pb2.GetProgramTotalsResponse:
-        """What the program has paid so far."""
+        """The totals of the program so far."""
         answer: reward_pb2.GetProgramTotalsResponse = await self.client.rewards.GetProgramTotals(
             reward_pb2.GetProgramTotalsRequest(program_id=self.program_id, top_count=TOP), timeout=BATCH_SECONDS
         )
         return answer
 
-    async def _enrol(self, enrolments: list[Enrolment]) -> int:
-        # One batch after the other: a sponsor must be there before those he invited.
+    async def _enrol(self, enrolments: list[EnrolmentRow]) -> int:
+        # One batch after the other: a sponsor must be there before those whom they invited.
         return await self.sender.send(
             "enrolling", enrolments, tell_by_line(self._enrol_batch), batch=ENROL_BATCH, in_flight=1
         )
 
-    async def _enrol_batch(self, enrolments: Sequence[Enrolment]) -> int:
+    async def _enrol_batch(self, enrolments: Sequence[EnrolmentRow]) -> int:
         answer = await self.client.participants.EnrollParticipants(
             participant_pb2.EnrollParticipantsRequest(
                 request_id=str(uuid4()),
@@ -135,11 +135,12 @@ class Replay:
         )
         return int(answer.enrolled_count)
 
-    async def _record(self, purchases: list[Purchase]) -> int:
-        # One batch after the other, so that every run records them in the order of the file: what is counted depends on it.
+    async def _record(self, purchases: list[PurchaseRow]) -> int:
+        # One batch after the other, so that every run records them in the order of the file: what is counted depends
+        # on it.
         return await self.sender.send("recording purchases", purchases, tell_by_line(self._record_batch), in_flight=1)
 
-    async def _record_batch(self, purchases: Sequence[Purchase]) -> int:
+    async def _record_batch(self, purchases: Sequence[PurchaseRow]) -> int:
         answer = await self.client.conversions.RecordConversions(
             conversion_pb2.RecordConversionsRequest(
                 program_id=self.program_id, conversions=[purchase_draft(each) for each in purchases]
@@ -168,7 +169,8 @@ class Replay:
                 last, moved = count, time.monotonic()
             elif time.monotonic() - moved > STUCK_SECONDS:
                 raise CommandFailed(
-                    f"{title}: stands at {count} of {wanted} for {STUCK_SECONDS:.0f} seconds; `upline audit` and the log of rewards say more"
+                    f"{title}: stands at {count} of {wanted} for {STUCK_SECONDS:.0f} seconds; `upline audit` and"
+                    " the log of rewards say more"
                 )
 
     async def _poll_totals(self) -> AsyncIterator[reward_pb2.GetProgramTotalsResponse]:
@@ -199,8 +201,8 @@ class Replay:
         return sorted(left, key=lambda each: str(each["participant"]))
 
 
-def reversal_drafts(purchase: Purchase, parts: int) -> list[conversion_pb2.ReversalDraft]:
-    """An equal amount for all parts but the last, which takes whatever is left; one whole reversal where the parts would be nothing."""
+def reversal_drafts(purchase: PurchaseRow, parts: int) -> list[conversion_pb2.ReversalDraft]:
+    """Reversals of an equal amount, the last of all that is left; only that one where the parts would be nothing."""
     part = purchase.amount_minor // parts
     drafts = []
     for number in range(1, parts) if part else ():

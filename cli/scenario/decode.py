@@ -1,4 +1,7 @@
-"""YAML nodes into the shapes of a scenario, by their type hints alone. Every mistake is noted with its place, and decoding goes on."""
+"""YAML nodes into the shapes of a scenario, by their type hints alone.
+
+Every mistake is noted with its position, and decoding goes on.
+"""
 
 import types
 from dataclasses import dataclass, field, is_dataclass
@@ -42,7 +45,7 @@ class ShapeDecoder:
     """Decodes one scenario file."""
 
     folder: Path
-    """Where program files are looked for."""
+    """The folder in which program files are looked for."""
     program: Bundle
     decoder: Decoder = field(default_factory=Decoder)
     known: dict[str, dict[str, Position]] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class ScenarioFile:
     positions: dict[str, Position] = field(default_factory=dict)
 
     def position(self, path: str) -> Position:
-        """Where a path stands, or the nearest thing around it."""
+        """The position of a path, or of the nearest thing around it."""
         return nearest(self.positions, path)
 
     def moment(self, when: timedelta | datetime) -> datetime:
@@ -42,8 +42,8 @@ class ScenarioFile:
 
 
 def read_scenario_file(file: Path) -> ScenarioFile:
-    """Reads and checks a scenario and its program file. Raises BundleError with every mistake of the one at fault, OSError if
-    the scenario cannot be read."""
+    """Reads and checks a scenario and its program file. Raises BundleError with every mistake of the one at fault,
+    OSError if the scenario cannot be read."""
     name = str(file)
     root = parse(file.read_bytes(), name, "a scenario is a mapping with `program:`, `start:` and `steps:`")
     shape_decoder = ShapeDecoder(file.parent, _program(root, file, name))

@@ -19,22 +19,22 @@ from cli.scenario.compare.mismatch import NOTHING, Mismatch
 from cli.scenario.load import ScenarioFile
 from cli.scenario.rest import StackRest
 from cli.scenario.run import ScenarioRun
-from cli.scenario.shapes.events import Order, Refund
+from cli.scenario.shapes.events import Order, RefundOrder
 from cli.scenario.shapes.payouts import Approve
 from cli.scenario.shapes.people import Click, Enrol
-from cli.scenario.shapes.scenario import Refusal, Step
+from cli.scenario.shapes.scenario import ExpectedRefusal, Step
 from cli.views.audit import read_audit
 
 if TYPE_CHECKING:
     from services.rewards.commands.rebuild import RebuildResult
 
-RECORDED = (Enrol, Click, Order, Refund)
+RECORDED = (Enrol, Click, Order, RefundOrder)
 """Steps whose effect comes by events; the others are done when they are answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """How a scenario went."""
+    """The result of one scenario."""
 
     file: str
     program_id: str
@@ -42,7 +42,7 @@ class ScenarioResult:
     seconds: float
     mismatches: tuple[tuple[Position, Mismatch], ...]
     rebuilt: "RebuildResult | None"
-    """What was computed again in the end; None for a scenario that did not come so far."""
+    """The figures of the rebuild at the end; None for a scenario that did not come so far."""
 
     @property
     def passed(self) -> bool:
@@ -63,11 +63,11 @@ class Player:
     scenario_file: ScenarioFile
     program_id: str
     database_url: str
-    """Of the owner."""
+    """The database's URL, as its owner."""
     step_done: Callable[[], None]
-    """Called after each step."""
+    """A function that is called after each step."""
     _at_rest: bool = False
-    """Nothing has happened since everything was followed up and told."""
+    """Whether nothing has happened since everything was followed up and told."""
 
     async def play(self) -> ScenarioResult:
         """Plays it to its end, or to the first step that is refused and should not be, or the other way round."""
@@ -124,7 +124,7 @@ class Player:
             await self._act(run, action, step.refused, f"{path}.{name}")
         return []
 
-    async def _act(self, run: ScenarioRun, action: Any, refused: Refusal | None, path: str) -> None:
+    async def _act(self, run: ScenarioRun, action: Any, refused: ExpectedRefusal | None, path: str) -> None:
         try:
             await act(run, action)
         except (grpc.RpcError, BundleError) as error:
@@ -180,7 +180,7 @@ def _rebuild_mismatches(rebuilt: "RebuildResult") -> list[Mismatch]:
     return [Mismatch("", ("what is stored is what its events come to",), found)]
 
 
-def _is_expected_refusal(refused: Refusal, error: Exception) -> bool:
+def _is_expected_refusal(refused: ExpectedRefusal, error: Exception) -> bool:
     if not isinstance(error, grpc.RpcError):
         return False
     fields = [path for path, _why in violations(error)]

@@ -54,7 +54,7 @@ class StackRest:
         await self._until_consumed("rewards", REWARDS)
 
     async def _count_postings(self) -> tuple[int, ...] | None:
-        """Grows with everything that jobs do."""
+        """Figures that grow with everything that jobs do."""
         return await (await self.conn.execute(_POSTINGS)).fetchone()
 
     async def _until_consumed(self, owner: str, spec: StreamSpec) -> None:

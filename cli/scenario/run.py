@@ -30,11 +30,11 @@ class ScenarioRun:
     """The asset of each redemption."""
     numbers: Iterator[int] = field(default_factory=partial(count, 1))
     seen: dict[str, int] = field(default_factory=dict)
-    """How many entries of a person's inbox were looked at."""
+    """The number of entries of each person's inbox that were compared already."""
 
     @property
     def currency(self) -> str:
-        """The program's."""
+        """The program's currency."""
         return self.scenario_file.program.program.currency_code
 
     def minor(self, asset: str, amount: Decimal) -> int:
@@ -55,5 +55,5 @@ class ScenarioRun:
         return f"{kind}-{next(self.numbers)}"
 
     def request_id(self) -> str:
-        """Every step is asked for once."""
+        """A new request id: every step is asked for once."""
         return uuid4().hex

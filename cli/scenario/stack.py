@@ -1,4 +1,4 @@
-"""A stack of a scenario's own: real servers and services, thrown away at the end, whose clock stands until it is moved."""
+"""A stack of a scenario's own: real servers and services, thrown away at the end, whose clock stands until moved."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +17,7 @@ from cli.stack.layout import ExternalServers, ephemeral
 
 @dataclass(frozen=True, slots=True)
 class ScenarioStack:
-    """Where scenarios are played."""
+    """The addresses, clock and servers of the stack on which scenarios are played."""
 
     addresses: Addresses
     clock: ClockFile
@@ -27,8 +27,8 @@ class ScenarioStack:
 
 @contextmanager
 def run_stack(start: datetime, keep: Path | None) -> Iterator[ScenarioStack]:
-    """A stack in a directory of its own, which goes with it unless `keep` names it. Environment variables that name servers do
-    not matter. Raises CommandFailed if the directory is in use already."""
+    """A stack in a directory of its own, which goes with it unless `keep` names it. Environment variables that name
+    servers do not matter. Raises CommandFailed if the directory is in use already."""
     from cli.stack.supervisor import Stack  # and the migrations with it: checking a file needs neither
 
     if keep is not None and keep.exists() and any(keep.iterdir()):

@@ -14,8 +14,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 
 
 WRITE_ERROR = "write error"
-"""Stands in what nats-server's /healthz says of a stream that could not be written. Such a stream has been read, and is not
-written any more until the broker is restarted."""
+"""A part of what nats-server's /healthz says of a stream that could not be written. Such a stream has been read, and is
+not written any more until the broker is restarted."""
 
 
 @dataclass(slots=True)
@@ -31,19 +31,19 @@ class BrokerCare:
     not_before: float = 0.0
 
     def note_start(self) -> None:
-        """The broker was started."""
+        """Notes that the broker was started."""
         self.was_well = False
         self.unwell_since = None
 
     def begin_look(self, now: float) -> bool:
-        """Whether it is time to look; then `needs_restart` is to be asked."""
+        """Begins a look at the broker if it is time for one, and says so; then `needs_restart` is to be asked."""
         if now < self.next_look:
             return False
         self.next_look = now + LOOK_SECONDS
         return True
 
     def needs_restart(self, now: float, ailment: str, free_bytes: int) -> bool:
-        """Whether it has been unwell for long enough, with space, and the last restart is long enough ago."""
+        """Whether the broker has been unwell for long enough, with space, and its last restart is long enough ago."""
         if not ailment:
             self.was_well, self.unwell_since = True, None
             if now >= self.not_before:

@@ -1,4 +1,4 @@
-"""Why a stack does not run."""
+"""Reasons why a stack does not run."""
 
 
 class PortTaken(RuntimeError):

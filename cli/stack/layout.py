@@ -1,4 +1,4 @@
-"""What a stack consists of and where it answers."""
+"""The processes of a stack, and the addresses at which they answer."""
 
 import os
 import socket
@@ -36,8 +36,8 @@ class ExternalServers:
         return cls(**{name: os.environ.get(f"UPLINE_{name.upper()}", "") for name in cls.__dataclass_fields__})
 
     def missing(self) -> list[str]:
-        """What has to be set with an external database, and is not: events of a database belong on one broker, and its roles
-        and click tokens to all processes that use it."""
+        """Variables that an external database needs and that are not set: events of a database belong on one broker,
+        and its roles and click tokens to all processes that use it."""
         wanted = ("nats_url", "role_password", "secret") if self.database_url else ()
         return [f"UPLINE_{name.upper()}" for name in wanted if not getattr(self, name)]
 
@@ -54,7 +54,7 @@ class Layout:
     """The first process publishes its metrics here, each further one a port higher; 0 for none."""
 
     def resolve(self) -> "Layout":
-        """With every port chosen. Raises PortTaken, naming the option that changes it."""
+        """The layout with every port chosen. Raises PortTaken, naming the option that changes it."""
         chosen: dict[str, int] = {}
         for name, port in self.ports.items():
             if port and port in chosen.values():
@@ -73,16 +73,16 @@ class Layout:
         return replace(self, ports=chosen)
 
     def addresses(self) -> dict[str, str]:
-        """host:port of each service."""
+        """The address, `host:port`, of each service."""
         return {name: f"{self.host}:{self.ports[name]}" for name in SERVICES}
 
     @property
     def redirect_url(self) -> str:
-        """Where links lead to."""
+        """The address to which links lead."""
         return f"http://{self.host}:{self.ports['redirect']}"
 
     def processes(self) -> list[tuple[str, str]]:
-        """(name of the process, service) of every service process."""
+        """The name and the service of every service process."""
         return [
             (service if count == 1 else f"{service}-{number}", service)
             for service in SERVICES
@@ -97,7 +97,7 @@ class Layout:
         return {name: self.metrics_port + number for number, (name, _) in enumerate(self.processes())}
 
     def published(self) -> dict[str, Any]:
-        """What other commands read."""
+        """The facts that other commands read in the state directory."""
         return {
             "services": self.addresses(),
             "redirect_url": self.redirect_url,
@@ -107,15 +107,15 @@ class Layout:
 
 
 def ephemeral(external: ExternalServers) -> Layout:
-    """A stack that must not be in anybody's way: every port a free one."""
+    """The layout of a stack that must not be in anybody's way: every port is a free one."""
     return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external).resolve()
 
 
 def refuse_taken(host: str, port: int, option: str) -> None:
     """Raises PortTaken if the port cannot be had alone.
 
-    Workers share a port by SO_REUSEPORT, under which a second stack would get half of the first one's calls without any error:
-    so the port is tried here without that option first.
+    Workers share a port by SO_REUSEPORT, under which a second stack would get half of the first one's calls without any
+    error: so the port is tried here without that option first.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what is left of closed connections is nobody's

@@ -9,7 +9,7 @@ MAX_LOG_BYTES = 20 * 1024 * 1024
 FOLLOW_SECONDS = 0.1
 
 ShowLine = Callable[[str, str], None]
-"""Takes the name of a process and one of its lines."""
+"""A function that takes the name of a process and one of its lines."""
 
 
 def rotate(file: Path) -> None:
@@ -21,7 +21,8 @@ def rotate(file: Path) -> None:
 class LogFollower:
     """Hands over every line that is added to the logs from now on.
 
-    Processes write to files of their own rather than into pipes: nothing that this process does or fails to do can block them.
+    Processes write to files of their own rather than into pipes: nothing that this process does or fails to do can
+    block them.
     """
 
     def __init__(self, show: ShowLine) -> None:
@@ -39,7 +40,7 @@ class LogFollower:
         self._streams[name], self._unfinished[name] = stream, b""
 
     def start(self) -> None:
-        """Begins."""
+        """Begins to follow."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -45,7 +45,7 @@ class ServiceProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it lives."""
+        """Whether the process lives."""
         return self.child is not None and self.child.running
 
     def note_death(self, now: float) -> float:
@@ -58,7 +58,7 @@ class ServiceProcess:
 
 
 def service_environment(settings: dict[str, str]) -> dict[str, str]:
-    """The caller's environment with its own `UPLINE_*` variables replaced by `settings`, but for those that set logging and retention."""
+    """The caller's environment with its `UPLINE_*` variables replaced by `settings`, but for logging and retention."""
     kept = {"UPLINE_LOG_LEVEL", "UPLINE_LOG_JSON", "UPLINE_CLICK_RETENTION_DAYS", "UPLINE_NOTIFY_RETENTION_DAYS"}
     inherited = {name: text for name, text in os.environ.items() if name in kept or not name.startswith("UPLINE_")}
     return inherited | {"PYTHONUNBUFFERED": "1"} | settings

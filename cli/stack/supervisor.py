@@ -26,7 +26,7 @@ from cli.stack.services import MAX_DEATHS, ServiceProcess, service_environment
 
 WATCH_SECONDS = 0.2
 SERVING_SECONDS = 90.0
-"""Long enough for three interpreters on a small, busy machine."""
+"""The time that services have to become ready: enough for three interpreters on a small, busy machine."""
 SERVER_RETRIES = 5
 
 SayLine = Callable[[str], None]
@@ -43,7 +43,8 @@ class Stack:
         show: ShowLine | None = None,
         test_clock_file: Path | None = None,
     ) -> None:
-        """With `test_clock_file` the stack is one for tests: it goes by that clock (chassis/file_clock.py), on servers of its own only."""
+        """With `test_clock_file` the stack is one for tests: it goes by that clock (chassis/file_clock.py), on servers
+        of its own only."""
         if test_clock_file and layout.external.database_url:
             raise ValueError("a stack for tests has a database of its own")
         self.layout = layout
@@ -66,7 +67,10 @@ class Stack:
         self._thread = threading.Thread(target=self._supervise, name="supervisor")
 
     def start(self, interrupted: threading.Event | None = None) -> None:
-        """Returns when every service is SERVING, or at once when `interrupted` is set. Raises StackFailed, with everything stopped again."""
+        """Returns when every service is SERVING, or at once when `interrupted` is set.
+
+        Raises StackFailed, with everything stopped again.
+        """
         self._thread.start()
         try:
             while not self._up.wait(WATCH_SECONDS):
@@ -89,7 +93,7 @@ class Stack:
         self._thread.join()
 
     def urls(self) -> dict[str, str]:
-        """Where the servers beneath answer, without passwords."""
+        """The URLs of the servers beneath, without passwords."""
         return {
             "postgresql": make_url(self._database_url()).render_as_string(hide_password=True),
             "nats": make_url(self._nats_url()).render_as_string(hide_password=True),
@@ -162,7 +166,8 @@ class Stack:
             if waiting and time.monotonic() > deadline:
                 tails = "\n".join(self._log_tail(each) for each in self._processes if each.service in waiting)
                 raise StackFailed(
-                    f"{', '.join(waiting)} did not become ready in {SERVING_SECONDS:.0f} seconds; the end of the logs:\n{tails}"
+                    f"{', '.join(waiting)} did not become ready in {SERVING_SECONDS:.0f} seconds;"
+                    f" the end of the logs:\n{tails}"
                 )
             self._stop.wait(0.05)
 
@@ -220,7 +225,8 @@ class Stack:
         pause = process.note_death(now)
         if process.deaths >= MAX_DEATHS:
             raise StackFailed(
-                f"{process.name} {how}, the {process.deaths}th time in a row: giving up; the end of its log:\n{self._log_tail(process)}"
+                f"{process.name} {how}, the {process.deaths}th time in a row: giving up;"
+                f" the end of its log:\n{self._log_tail(process)}"
             )
         self._say(f"{process.name} {how}; starting it again in {pause:g} s")
 
@@ -250,7 +256,7 @@ class Stack:
         return self._nats.url if self._nats else self.layout.external.nats_url
 
     def _published_servers(self) -> dict[str, object]:
-        """What operators' commands look at; passwords stay in the secrets file."""
+        """The facts that operators' commands look at; passwords stay in the secrets file."""
         return {
             "postgres_port": self._postgres.port if self._postgres else 0,
             "nats_port": self._nats.port if self._nats else 0,

@@ -10,7 +10,7 @@ AUDIT_SECONDS = 300.0
 
 
 async def read_audit(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
-    """The auditor's answer."""
+    """The answer of the audit of one program, or of all."""
     answer: wallet_pb2.AuditLedgerResponse = await client.wallets.AuditLedger(
         wallet_pb2.AuditLedgerRequest(program_id=program), timeout=AUDIT_SECONDS
     )

@@ -36,6 +36,6 @@ def draw_tree(participant: str, upline: Nodes, downline: Nodes) -> Tree:
     for name in line[1:]:
         here = here.add(f"[bold]{name}[/bold]" if name == participant else name)
     branches = {participant: here}
-    for each in downline:  # by level, so that a sponsor always comes before his referees
+    for each in downline:  # by level, so that a sponsor always comes before their referees
         branches[each.participant_id] = branches[each.sponsor_id].add(each.participant_id)
     return root

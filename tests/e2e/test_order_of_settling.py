@@ -12,7 +12,7 @@ from upline.rewards.v1 import contest_pb2, plan_pb2
 from cli.bundle.program import Bundle, load
 from cli.client import Client
 from cli.programs import apply_bundle
-from cli.replay.data import Enrolment, Purchase
+from cli.replay.data import EnrolmentRow, PurchaseRow
 from cli.replay.run import replay_purchases
 from cli.replay.sending import RECORD_BATCH
 from services.rewards.commands.rebuild import rebuild
@@ -208,10 +208,10 @@ async def test_a_replay_settles_its_rows_in_the_order_of_the_file(
     world = await turns()
     # More than one call takes, and the last rows of the file are of the first days.
     numbers = range(2 * RECORD_BATCH, 0, -1)
-    people = [Enrolment("maria", ""), *(Enrolment(f"b{number}", "maria") for number in numbers)]
+    people = [EnrolmentRow("maria", ""), *(EnrolmentRow(f"b{number}", "maria") for number in numbers)]
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     purchases = [
-        Purchase(f"o{number}", f"b{number}", begin + timedelta(hours=number), 100, "USD") for number in numbers
+        PurchaseRow(f"o{number}", f"b{number}", begin + timedelta(hours=number), 100, "USD") for number in numbers
     ]
     played = await replay_purchases(client, bundle, people, purchases)
     assert played["orders"] == len(purchases)

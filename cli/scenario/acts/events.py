@@ -9,7 +9,7 @@ from cli.client import CALL_SECONDS
 from cli.programs import apply_bundle
 from cli.scenario.acts.table import Acts
 from cli.scenario.run import ScenarioRun
-from cli.scenario.shapes.events import Apply, Order, Refund
+from cli.scenario.shapes.events import Apply, Order, RefundOrder
 
 
 async def _order(run: ScenarioRun, action: Order) -> None:
@@ -45,7 +45,7 @@ async def _order(run: ScenarioRun, action: Order) -> None:
     )
 
 
-async def _refund(run: ScenarioRun, action: Refund) -> None:
+async def _refund(run: ScenarioRun, action: RefundOrder) -> None:
     draft = conversion_pb2.ReversalDraft(
         reversal_id=action.id or run.numbered("refund"),
         conversion_id=action.of,
@@ -70,6 +70,6 @@ async def _apply(run: ScenarioRun, action: Apply) -> None:
 
 ACTS: Acts = {
     Order: _order,
-    Refund: _refund,
+    RefundOrder: _refund,
     Apply: _apply,
 }

@@ -82,7 +82,7 @@ async def _bounce_payout(run: ScenarioRun, action: BouncePayout) -> None:
 
 
 async def _answer(run: ScenarioRun, payout: str, **told: Any) -> None:
-    """The provider says something of the last handing over."""
+    """Reports what the provider said of the last handing over."""
     named = payout_pb2.GetPayoutRequest(program_id=run.program_id, payout_id=payout)
     handed_over = (await run.client.payouts.GetPayout(named, timeout=CALL_SECONDS)).payout.attempts
     await run.client.payouts.ReportPayout(

@@ -7,7 +7,7 @@ from chassis.times import to_timestamp
 from cli.client import CALL_SECONDS
 from cli.scenario.acts.table import Acts
 from cli.scenario.run import ScenarioRun
-from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, ShareInvitation
 
 
 async def enrol(run: ScenarioRun, person: str, newcomer: Newcomer) -> None:
@@ -96,7 +96,7 @@ async def _make_code(run: ScenarioRun, action: MakeCode) -> None:
     )
 
 
-async def _share(run: ScenarioRun, action: Share) -> None:
+async def _share(run: ScenarioRun, action: ShareInvitation) -> None:
     await run.client.links.RecordShare(
         link_pb2.RecordShareRequest(
             request_id=run.request_id(),
@@ -132,6 +132,6 @@ ACTS: Acts = {
     SetAttributes: _set_attributes,
     MakeLink: _make_link,
     MakeCode: _make_code,
-    Share: _share,
+    ShareInvitation: _share,
     Click: _follow,
 }

@@ -1,4 +1,4 @@
-"""How each kind of step is done: one function for each shape."""
+"""A function for each kind of step, by the shape that says what is to be done."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -38,7 +38,7 @@ async def _capture(run: ScenarioRun, action: Capture) -> None:
 
 
 def _extent(run: ScenarioRun, action: Capture | GiveBack) -> dict[str, Any]:
-    """How much of a redemption: all of it where the step names no amount."""
+    """The part of a redemption that a step means: all of it where it names no amount."""
     if action.amount is None:
         return {"whole": True}
     return {"amount_minor": run.minor(run.redemption_assets[action.redemption], action.amount)}

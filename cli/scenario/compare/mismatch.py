@@ -13,14 +13,14 @@ class Mismatch:
     """Something that is not as expected."""
 
     path: str
-    """In the file."""
+    """The path of the expectation in the file."""
     expected: tuple[str, ...]
-    """Lines for people."""
+    """The expectation, in lines for people; what was found stands beside it in the same way."""
     found: tuple[str, ...]
 
 
 def mismatches_of(path: str, pairs: Iterable[tuple[str, Any, Any]]) -> list[Mismatch]:
-    """Of (name, expected, found), those that differ. What is expected to be None was not said."""
+    """The differences among (name, expected, found). None is an expectation that was not said."""
     return [
         Mismatch(f"{path}.{name}", (shown_value(wanted),), (shown_value(there),))
         for name, wanted, there in pairs

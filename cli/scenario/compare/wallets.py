@@ -6,12 +6,12 @@ from cli.bundle.names import short_name
 from cli.client import CALL_SECONDS
 from cli.scenario.compare.mismatch import Mismatch, mismatches_of
 from cli.scenario.run import ScenarioRun
-from cli.scenario.shapes.expect import ExpectedPayout, ExpectedRedemption, Wallet
+from cli.scenario.shapes.expect import ExpectedPayout, ExpectedRedemption, ExpectedWallet
 
 PLACES = ("available", "held", "reserved", "debt")
 
 
-async def compare_wallet(run: ScenarioRun, person: str, assets: dict[str, Wallet], path: str) -> list[Mismatch]:
+async def compare_wallet(run: ScenarioRun, person: str, assets: dict[str, ExpectedWallet], path: str) -> list[Mismatch]:
     """Compares a wallet; an asset that is not named is expected to be 0."""
     answer = await run.client.wallets.GetWallet(
         wallet_pb2.GetWalletRequest(program_id=run.program_id, participant_id=person), timeout=CALL_SECONDS
@@ -19,7 +19,7 @@ async def compare_wallet(run: ScenarioRun, person: str, assets: dict[str, Wallet
     there = {each.asset: each for each in answer.balances}
     mismatches = []
     for asset in [*assets, *(each for each in there if each not in assets)]:
-        wanted, balance = assets.get(asset, Wallet()), there.get(asset, wallet_pb2.Balance())
+        wanted, balance = assets.get(asset, ExpectedWallet()), there.get(asset, wallet_pb2.Balance())
         pairs = [
             (place, getattr(wanted, place), run.whole(asset, getattr(balance, f"{place}_minor"))) for place in PLACES
         ]

@@ -1,1 +1,2 @@
-"""What a scenario file can say, as docs/reference/scenario-file.md tells it: a class for each mapping, an attribute for each key."""
+"""The shapes of a scenario file, as docs/reference/scenario-file.md tells them: a class for each mapping, an attribute
+for each key."""

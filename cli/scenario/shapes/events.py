@@ -1,4 +1,4 @@
-"""What happens: orders and other rewarded events, refunds, a changed program."""
+"""Steps in which something happens: orders and other rewarded events, refunds, a changed program."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -19,7 +19,7 @@ from cli.scenario.shapes.marks import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class OrderLine:
     """One line of an order."""
 
     amount: Money
@@ -37,21 +37,21 @@ class Order:
     buyer: Annotated[str, Meets(PERSON)]
     type: str = "order"
     amount: Money | None = None
-    """Left out: the sum of the lines, or an event without value."""
-    lines: tuple[Line, ...] = ()
+    """The amount; left out, it is the sum of the lines, or the event is without value."""
+    lines: tuple[OrderLine, ...] = ()
     margin: Money | None = None
     attributes: Attributes = field(default_factory=dict)
     code: str = ""
-    """The code he typed; it need not exist."""
+    """The code that the buyer typed; it need not exist."""
     click: Annotated[str, Names(CLICK)] = ""
     visitor: str = ""
     new_customer: bool | None = None
     occurred: When | None = None
-    """When it happened; left out: at this step."""
+    """The time at which it happened; left out, it is that of the step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refund:
+class RefundOrder:
     """An order is taken back: all that is left of it, an amount, or amounts by line."""
 
     of: Event

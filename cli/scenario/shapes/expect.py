@@ -1,4 +1,4 @@
-"""What must be so by now."""
+"""The expectations of a step: what must be so when everything before it is settled."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,12 +28,12 @@ from cli.scenario.shapes.marks import (
 )
 
 MadeAmount = Annotated[Decimal, InAssetOf()]
-"""Of the asset of the redemption or payout under whose name it stands."""
+"""An amount of the asset of the redemption or payout under whose name it stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wallet:
-    """What a person has of an asset; what is not said is 0."""
+class ExpectedWallet:
+    """The amounts that a person has of an asset; one that is not said is 0."""
 
     available: KeyAmount = Decimal(0)
     held: KeyAmount = Decimal(0)
@@ -49,9 +49,9 @@ class ExpectedReward:
 
     to: Person
     amount: Amount
-    """What is left of it now."""
+    """The amount that is left of the reward now."""
     first: Amount | None = None
-    """What was owed at first."""
+    """The amount of the reward at first."""
     rule: Rule = ""
     asset: Asset = ""
     level: int | None = None
@@ -65,7 +65,7 @@ class ExpectedReward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedOutcome:
-    """What a rule did for an event, or why it did nothing; only what is said is compared."""
+    """The outcome of a rule for an event; only what is said is compared."""
 
     rule: Rule
     outcome: Annotated[str, OneOf(Outcome.DESCRIPTOR)]
@@ -77,7 +77,7 @@ class ExpectedEntry:
     """One entry of an inbox; only what is said is compared."""
 
     text: str = ""
-    """Stands somewhere in title or body."""
+    """A text that stands somewhere in title or body."""
     kind: Annotated[str, OneOf(NotificationKind.DESCRIPTOR)] = ""
     title: str = ""
     body: str = ""
@@ -88,7 +88,7 @@ class ExpectedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedCredit:
-    """Who got credit for an event, and why; only what is said is compared."""
+    """The person who got credit for an event, and why; only what is said is compared."""
 
     to: Literal["nobody"] | Person = ""
     reason: Annotated[str, OneOf(AttributionReason.DESCRIPTOR)] = ""
@@ -100,27 +100,27 @@ class ExpectedCredit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedRedemption:
-    """Where a redemption stands; only what is said is compared."""
+    """The state and amounts of a redemption; only what is said is compared."""
 
     state: Annotated[str, OneOf(RedemptionState.DESCRIPTOR)] = ""
     authorized: MadeAmount | None = None
     captured: MadeAmount | None = None
     refunded: MadeAmount | None = None
     worth: Money | None = None
-    """What it takes off the order."""
+    """The amount that the redemption takes off the order."""
 
     SHORT: ClassVar[str] = "state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedPayout:
-    """Where a payout stands; only what is said is compared."""
+    """The state and amounts of a payout; only what is said is compared."""
 
     state: Annotated[str, OneOf(PayoutState.DESCRIPTOR)] = ""
     amount: MadeAmount | None = None
-    """What leaves the wallet."""
+    """The amount that leaves the wallet, the fee included."""
     fee: MadeAmount | None = None
-    """What of it is the fee."""
+    """The part of the amount that is the fee."""
     attempts: int | None = None
     reason: str | None = None
 
@@ -134,14 +134,14 @@ class ExpectedStanding:
     person: Person
     rank: int | None = None
     score: int | None = None
-    """As the counter counts: volume in minor units."""
+    """The score as the counter counts it; a volume is in minor units."""
 
     SHORT: ClassVar[str] = "person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedContest:
-    """Where a contest stands; only what is said is compared."""
+    """The state and ranking of a contest; only what is said is compared."""
 
     state: Annotated[str, OneOf(ContestState.DESCRIPTOR)] = ""
     ranking: tuple[ExpectedStanding, ...] | None = None
@@ -152,7 +152,7 @@ class ExpectedContest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedTotal:
-    """What the program paid in one asset; only what is said is compared."""
+    """The totals of the program in one asset; only what is said is compared."""
 
     rewards: int | None = None
     accrued: KeyAmount | None = None
@@ -163,20 +163,20 @@ class ExpectedTotal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect:
-    """What must be so by now."""
+    """All that is expected by now, each part by its names."""
 
-    wallets: dict[Person, dict[Asset, Wallet]] = field(default_factory=dict)
-    """By person and asset; an asset that is not named is expected to be 0."""
+    wallets: dict[Person, dict[Asset, ExpectedWallet]] = field(default_factory=dict)
+    """Wallets by person and asset; an asset that is not named is expected to be 0."""
     rewards: dict[Event, tuple[ExpectedReward, ...]] = field(default_factory=dict)
     """All rewards of an event, in any order."""
     outcomes: dict[Event, tuple[ExpectedOutcome, ...]] = field(default_factory=dict)
-    """Some of an event's outcomes."""
+    """Outcomes by event; an event may have others that are not named."""
     inbox: dict[Person, tuple[ExpectedEntry, ...]] = field(default_factory=dict)
-    """All that a person was told since his inbox was last looked at, oldest first."""
+    """All that a person was told since their inbox was last compared, oldest first."""
     redemptions: dict[Redemption, ExpectedRedemption] = field(default_factory=dict)
     payouts: dict[Payout, ExpectedPayout] = field(default_factory=dict)
     contests: dict[Contest, ExpectedContest] = field(default_factory=dict)
     credit: dict[Event, ExpectedCredit] = field(default_factory=dict)
     totals: dict[Asset, ExpectedTotal] = field(default_factory=dict)
     shares: dict[Person, dict[str, int]] = field(default_factory=dict)
-    """How often a person shared, by channel."""
+    """The number of times that a person shared, by channel."""

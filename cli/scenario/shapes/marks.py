@@ -1,4 +1,5 @@
-"""What a value of a scenario file is, beyond its type: a name that must be known, a word of a contract, an amount of some asset."""
+"""Marks on types of a scenario file's values: a name that must be known, a word of a contract, an amount of some
+asset."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,7 +37,7 @@ class OneOf:
     """A word that must be a value of a contract's enumeration, written without its prefix."""
 
     enum: Any
-    """The EnumDescriptor."""
+    """The descriptor of the enumeration, an EnumDescriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class InKey:
 
 @dataclass(frozen=True, slots=True)
 class InAssetOf:
-    """An amount of the asset of something that was made before: what the field beside it names, or the key it stands under."""
+    """An amount of the asset of something made before, which the field beside it or the key above it names."""
 
     field: str = ""
 
@@ -83,4 +84,4 @@ Amount = Annotated[Decimal, InAsset()]
 KeyAmount = Annotated[Decimal, InKey()]
 Attributes = dict[str, str]
 When = timedelta | datetime
-"""Counted from the scenario's start, or absolute."""
+"""A moment, counted from the scenario's start or absolute."""

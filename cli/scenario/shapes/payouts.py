@@ -17,7 +17,7 @@ class Approve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """An event's rewards that wait for a person's word are refused."""
+    """An event's rewards that wait for a person's word are rejected."""
 
     event: Event
     reason: str
@@ -46,7 +46,7 @@ class ApprovePayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectPayout:
-    """A payout is refused by a person."""
+    """A payout is rejected by a person."""
 
     payout: Payout
     reason: str

@@ -1,4 +1,4 @@
-"""Who there is, and how people come."""
+"""People, and how they come."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -8,14 +8,14 @@ from cli.scenario.shapes.marks import CLICK, CODE, EVENT, LINK, Attributes, Code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """How somebody is enrolled."""
+    """A person and the way in which they are enrolled."""
 
     sponsor: Person = ""
     """The caller names the sponsor."""
     code: Code = ""
-    """He typed this code."""
+    """The code that they typed."""
     link: Link = ""
-    """He followed this link just now."""
+    """The link that they followed just now."""
     attributes: Attributes = field(default_factory=dict)
     language: Literal["", "en", "ru"] = ""
     sign_up: bool = False
@@ -23,13 +23,13 @@ class Newcomer:
 
     @staticmethod
     def makes(key: str, given: dict[str, Any]) -> list[tuple[str, str]]:
-        """The names that somebody brings along: `key` is his own, or stands in `given`."""
+        """The names that somebody brings along: `key` is their own, or stands in `given`."""
         return [(EVENT, f"sign_up:{key or given.get('person', '')}")] if given.get("sign_up") is True else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrol(Newcomer):
-    """Somebody joins later."""
+    """A person joins after the start."""
 
     person: NewPerson
 
@@ -60,7 +60,7 @@ class MakeLink:
     channel: str = ""
     campaign: str = ""
     share_percent: str = ""
-    """How much of his reward the owner passes on to whoever comes by it."""
+    """The part of the reward that the owner passes on to whoever comes by the link."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,8 @@ class MakeCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """A person shares a link or code of his."""
+class ShareInvitation:
+    """A person shares a link or code of their own."""
 
     by: Person
     channel: str

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from cli.scenario.shapes.events import Apply, Order, Refund
+from cli.scenario.shapes.events import Apply, Order, RefundOrder
 from cli.scenario.shapes.expect import Expect
 from cli.scenario.shapes.marks import NewPerson, ProgramFile, When
 from cli.scenario.shapes.payouts import (
@@ -19,13 +19,13 @@ from cli.scenario.shapes.payouts import (
     ReportPayout,
     RetryPayout,
 )
-from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, Share
+from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, Newcomer, SetAttributes, ShareInvitation
 from cli.scenario.shapes.wallets import Buy, Capture, Exchange, Gift, GiveBack, Redeem, Void
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """How a step is refused."""
+class ExpectedRefusal:
+    """The refusal that a step expects."""
 
     reason: str
     """The reason in the error's details, such as INSUFFICIENT_BALANCE."""
@@ -40,18 +40,18 @@ class Step:
     """One step: when, and one thing that happens or is expected."""
 
     at: When | None = None
-    """Left out: at the same moment as the step before."""
+    """The moment of the step; left out, it is that of the step before."""
     note: str = ""
-    refused: Refusal | None = None
+    refused: ExpectedRefusal | None = None
     enrol: Enrol | None = None
     bind: Bind | None = None
     attributes: SetAttributes | None = None
     link: MakeLink | None = None
     code: MakeCode | None = None
-    share: Share | None = None
+    share: ShareInvitation | None = None
     click: Click | None = None
     order: Order | None = None
-    refund: Refund | None = None
+    refund: RefundOrder | None = None
     redeem: Redeem | None = None
     capture: Capture | None = None
     void: Void | None = None
@@ -73,7 +73,7 @@ class Step:
     expect: Expect | None = None
 
     def actions(self) -> dict[str, Any]:
-        """What the step does, by its key; of a sound file exactly one."""
+        """The actions of the step by their keys; in a sound file there is exactly one."""
         found = {name: getattr(self, name) for name in ACTIONS}
         return {name: action for name, action in found.items() if action is not None}
 
@@ -87,7 +87,7 @@ class Scenario:
 
     program: Annotated[str, ProgramFile()]
     start: datetime
-    """Where the clock stands at first."""
+    """The time at which the clock stands at first."""
     people: dict[NewPerson, Newcomer] = field(default_factory=dict)
-    """Enrolled at the start, in this order."""
+    """The people who are enrolled at the start, in this order."""
     steps: tuple[Step, ...]

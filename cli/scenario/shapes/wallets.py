@@ -1,4 +1,4 @@
-"""What people do with what they earned."""
+"""Steps in which people spend what they earned."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,12 +18,12 @@ class Redeem:
     order: str
     """The order's name; it need not have happened yet."""
     of: Money
-    """The order's amount."""
+    """The amount of the order that is paid in part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """What was set aside is spent, all of it or a part."""
+    """An amount that was set aside is spent, all of it or a part."""
 
     redemption: Redemption
     amount: Annotated[Decimal, InAssetOf("redemption")] | None = None
@@ -33,7 +33,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Void:
-    """What was set aside is given back."""
+    """An amount that was set aside is given back."""
 
     redemption: Redemption
 
@@ -42,7 +42,7 @@ class Void:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveBack:
-    """What was spent is given back, because the order was refunded: all that is left of it, or a part."""
+    """An amount that was spent is given back, because the order was refunded: all that is left, or a part."""
 
     redemption: Redemption
     amount: Annotated[Decimal, InAssetOf("redemption")] | None = None

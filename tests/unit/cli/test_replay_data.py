@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from chassis.times import to_datetime
 from cli.errors import CommandFailed
 from cli.replay.data import (
-    Enrolment,
+    EnrolmentRow,
     FileLine,
-    Purchase,
+    PurchaseRow,
     bind_by_first_purchase,
     make_up_sponsors,
     read_purchases,
@@ -84,7 +84,7 @@ def test_every_mistake_is_told_by_its_line_before_anything_is_sent(tmp_path: Pat
     ]
     file.write_text(HEAD + "\n".join(rows) + "\n")
     with pytest.raises(CommandFailed) as failed:
-        refuse_mistakes("USD", [Enrolment("", "", line=FileLine("s.csv", 2))], read_purchases(file))
+        refuse_mistakes("USD", [EnrolmentRow("", "", line=FileLine("s.csv", 2))], read_purchases(file))
     told = [line.replace(f"{tmp_path}/", "") for line in str(failed.value).splitlines()]
     assert [line.split(": ")[:2] for line in told[:-1]] == [
         ["p.csv:3", "amount_minor"],
@@ -117,7 +117,7 @@ def test_a_file_that_is_not_what_its_name_says(tmp_path: Path) -> None:
 def test_sponsors_stand_before_those_they_invited(tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
     file.write_text("participant,sponsor\nolga,\nmaria,olga\n")
-    assert read_sponsors(file) == [Enrolment("olga", ""), Enrolment("maria", "olga")]
+    assert read_sponsors(file) == [EnrolmentRow("olga", ""), EnrolmentRow("maria", "olga")]
     file.write_text("participant,sponsor\nmaria,olga\nolga,\n")
     with pytest.raises(CommandFailed, match=r"s\.csv:2: sponsor olga is not listed before maria"):
         read_sponsors(file)
@@ -128,11 +128,11 @@ def test_sponsors_may_say_when_they_were_bound_and_others_are_with_their_first_o
     file.write_text("participant,sponsor,bind_time\nolga,,\nmaria,olga,1996-05-01T12:00:00+03:00\nvera,olga,\n")
     read = read_sponsors(file)
     stated = datetime(1996, 5, 1, 9, tzinfo=UTC)
-    assert read == [Enrolment("olga", ""), Enrolment("maria", "olga", stated), Enrolment("vera", "olga")]
+    assert read == [EnrolmentRow("olga", ""), EnrolmentRow("maria", "olga", stated), EnrolmentRow("vera", "olga")]
     days = [datetime(1997, 1, day, tzinfo=UTC) for day in (3, 1, 2)]
-    bought = [Purchase(f"{who}{day.day}", who, day, 100, "USD") for who in ("maria", "vera") for day in days]
+    bought = [PurchaseRow(f"{who}{day.day}", who, day, 100, "USD") for who in ("maria", "vera") for day in days]
     assert bind_by_first_purchase(read, bought) == [
-        Enrolment("olga", ""), Enrolment("maria", "olga", stated), Enrolment("vera", "olga", days[1]),
+        EnrolmentRow("olga", ""), EnrolmentRow("maria", "olga", stated), EnrolmentRow("vera", "olga", days[1]),
     ]  # fmt: skip
     for wrong in ("1996-05-01T12:00:00", "May"):
         file.write_text(f"participant,sponsor,bind_time\nolga,,\nmaria,olga,{wrong}\n")
@@ -145,7 +145,7 @@ def test_sponsors_may_say_when_they_were_bound_and_others_are_with_their_first_o
 @given(st.integers(0, 10**6), st.integers(1, 100))
 def test_parts_of_a_reversal_leave_a_rest_for_the_last(amount_minor: int, parts: int) -> None:
     moment = datetime(1997, 1, 1, tzinfo=UTC)
-    drafts = reversal_drafts(Purchase("a", "u1", moment, amount_minor, "USD"), parts)
+    drafts = reversal_drafts(PurchaseRow("a", "u1", moment, amount_minor, "USD"), parts)
     assert drafts[-1].WhichOneof("extent") == "whole"
     assert all(each.amount.amount_minor > 0 for each in drafts[:-1])
     assert sum(each.amount.amount_minor for each in drafts[:-1]) <= amount_minor - (amount_minor // parts)
