@@ -1,1 +1,2 @@
-"""What every service stands on: server, database, outbox, streams, errors, telemetry, clock. Knows no service."""
+"""The ground that every service stands on: process, server, database, outbox, streams, errors, logs and clock. It knows
+no service."""

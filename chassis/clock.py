@@ -6,14 +6,15 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where a process takes the present from."""
+    """The source from which a process takes the present."""
 
     def now(self) -> datetime:
         """The present, UTC, aware."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Lets so many seconds pass. What repeats itself pauses by this, so that a test's clock can call for the next round."""
+        """Lets so many seconds pass. A job that repeats itself pauses by this, so that a test's clock can call for its
+        next round."""
         ...
 
 

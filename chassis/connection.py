@@ -1,4 +1,4 @@
-"""A connection to the broker that comes back by itself, and what is told over it without being stored."""
+"""A connection to the broker that comes back by itself. What is announced over it is not stored."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -15,10 +15,11 @@ from chassis.stream import Stream
 from chassis.topology import StreamSpec
 
 HEARTBEAT_SECONDS = 5.0
-"""How often the broker is asked for more time: a third of what it gives, `chassis.stream.ACK_WAIT_SECONDS`."""
+"""The time between two requests to the broker for more time: a third of what it gives,
+`chassis.stream.ACK_WAIT_SECONDS`."""
 FETCH_MESSAGES = 256
 RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
-"""Waits before a failed message is delivered again; a plain nak comes back within 10 ms and spins."""
+"""The pauses before a failed message is delivered again; a plain nak comes back within 10 ms and spins."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ class Consumer:
     expires_seconds: float = EXPIRES_SECONDS
 
     async def run(self) -> None:
-        """Reads until cancelled; then hands back what it has in hand, for others to work on at once."""
+        """Reads until cancelled; then hands back the messages it holds, for others to work on at once."""
         pull: Pull | None = None
         messages: list[Msg] = []
         try:
@@ -66,7 +67,7 @@ class Consumer:
     async def _work_on(self, messages: list[Msg]) -> None:
         heartbeat = asyncio.create_task(_ask_for_time(messages))
         try:
-            await self._settle(messages)
+            await self._handle_all(messages)
         finally:
             heartbeat.cancel()
 
@@ -81,7 +82,7 @@ class Consumer:
             log.warning("cannot hand back", consumer=self.durable, error=error)
 
     async def _recreate(self) -> None:
-        """A broker that lost its disk has no stream; make it again rather than wait for an operator."""
+        """Makes the stream again that a broker which lost its disk does not have, rather than wait for an operator."""
         log.warning("stream or consumer is gone, creating it", stream=self.spec.name, consumer=self.durable)
         try:
             await self.stream.ensure(self.spec)
@@ -89,8 +90,9 @@ class Consumer:
             log.warning("cannot create stream", stream=self.spec.name, error=error)
             await asyncio.sleep(RETRY_SECONDS[1])
 
-    async def _settle(self, messages: list[Msg]) -> None:
-        """Handles all at once; where that fails for a reason of their own, one by one, so that one bad message harms itself only."""
+    async def _handle_all(self, messages: list[Msg]) -> None:
+        """Handles all messages at once. Where that fails for a reason of their own, each is handled alone, so that one
+        bad message harms only itself."""
         try:
             await self.handle([each.data for each in messages])
         except Exception as error:
@@ -100,11 +102,11 @@ class Consumer:
                     await self._nak(message)
                 return
             for message in messages:
-                await self._settle_one(message)
+                await self._handle_one(message)
             return
         await self._acknowledge(messages)
 
-    async def _settle_one(self, message: Msg) -> None:
+    async def _handle_one(self, message: Msg) -> None:
         try:
             await self.handle([message.data])
         except Exception as error:
@@ -114,7 +116,7 @@ class Consumer:
         await self._acknowledge([message])
 
     async def _give_up(self, message: Msg, error: Exception) -> bool:
-        """Counts a failure; true when it was the last allowed one and the message is set aside."""
+        """Counts a failure; says whether it was the last one allowed, so that the message is set aside."""
         try:
             if not await self.dead_letters.give_up(self.durable, message, error):
                 log.error("message failed, will retry", consumer=self.durable, exc_info=error)

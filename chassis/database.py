@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 LOCK_TIMEOUT_MS = 5_000
-"""A wait for a lock longer than this is a fault, told to the caller, not a pile-up."""
+"""A longer wait for a lock is a fault that the caller is told, rather than a pile of waiting calls."""
 STATEMENT_TIMEOUT_MS = 60_000
 IDLE_TRANSACTION_TIMEOUT_MS = 60_000
 POOL_SIZE = 10
@@ -129,7 +129,8 @@ code."""
 
 
 def is_unprepared(error: BaseException) -> bool:
-    """Whether the database lacks what the service stands on, as after a restore: tables, a role, or what it may do."""
+    """Whether the database lacks something that the service needs, as after a restore: tables, a role, or its
+    privileges."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         error = error.orig
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
@@ -146,7 +147,8 @@ _NOT_THE_WORK = (
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed when it is tried again: lost connection, deadlock, timeout, shutdown, migration."""
+    """Whether the same work may succeed when it is tried again: the connection was lost, or there was a deadlock, a
+    timeout, a shutdown or a migration."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         if isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated:
             return True

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from sqlalchemy import text
 
 from chassis.database import Database
-from chassis.faults import named
+from chassis.faults import describe_with_kind
 
 MAX_ATTEMPTS = 5
 """Tries before a message is set aside: enough for a deployment to be rolled back under it."""
@@ -16,7 +16,8 @@ MAX_ERROR_CHARS = 2_000
 """The characters of an error that are kept: more than a person reads, where a list of problems can be longer."""
 
 _COUNT = text("""
-    INSERT INTO dead_letter (consumer, message_id, subject, payload, error) VALUES (:consumer, :message_id, :subject, :payload, :error)
+    INSERT INTO dead_letter (consumer, message_id, subject, payload, error)
+    VALUES (:consumer, :message_id, :subject, :payload, :error)
     ON CONFLICT (consumer, message_id) DO UPDATE
     SET attempts = dead_letter.attempts + 1, error = excluded.error, update_time = now()
     RETURNING attempts
@@ -40,12 +41,12 @@ class DeadLetter:
     subject: str
     payload: bytes
     error: str
-    """Of the last try."""
+    """The error of the last try."""
     attempts: int
     create_time: datetime
-    """When it failed first."""
+    """The time of its first failure."""
     park_time: datetime
-    """When it was set aside."""
+    """The time when it was set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class DeadLetters:
     database: Database
 
     async def give_up(self, consumer: str, message: Msg, error: Exception) -> bool:
-        """Counts a failure; true when it was the last allowed one and the message is stored for a person."""
+        """Counts a failure; says whether it was the last one allowed, so that the message is stored for a person."""
         key = {"consumer": consumer, "message_id": message_name(message)}
         async with self.database.transaction() as conn:
             attempts: int = (
@@ -65,7 +66,7 @@ class DeadLetters:
                         **key,
                         "subject": message.subject,
                         "payload": message.data,
-                        "error": named(error)[:MAX_ERROR_CHARS],
+                        "error": describe_with_kind(error)[:MAX_ERROR_CHARS],
                     },
                 )
             ).scalar_one()
@@ -74,15 +75,16 @@ class DeadLetters:
         return attempts >= MAX_ATTEMPTS
 
     async def parked(self) -> list[DeadLetter]:
-        """What waits for a person, the oldest first."""
+        """The messages that wait for a person, the oldest first."""
         async with self.database.transaction() as conn:
             rows = (await conn.execute(_PARKED)).mappings().all()
         return [DeadLetter(**{**row, "payload": bytes(row["payload"])}) for row in rows]
 
     async def put_back(self, letter: DeadLetter, publish: Callable[[], Awaitable[None]]) -> bool:
-        """Takes a message out once `publish` has stored it in its stream again; false if somebody else has.
+        """Removes a letter once `publish` has stored its message in its stream again; says False if somebody else has.
 
-        Dies the process between the two, the message is in both places: what has been handled changes nothing when it is handled again.
+        If the process dies between the two, the message is in both places: an event that was handled changes nothing
+        when it is handled again.
         """
         async with self.database.transaction() as conn:
             taken = await conn.execute(_TAKE, {"consumer": letter.consumer, "message_id": letter.message_id})

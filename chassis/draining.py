@@ -17,8 +17,8 @@ from typing import Any
 from chassis.errors import UplineError, unavailable
 
 HELD_SECONDS = 0.5
-"""How long a call that comes to a server about to stop is held before it is refused: a caller that repeats it at once
-would use up its tries before the connection is closed, which leads it to another server."""
+"""The time for which a call that comes to a server about to stop is held before it is refused: a caller that repeats it
+at once would use up its tries before the connection is closed, which leads it to another server."""
 ANSWERS_SECONDS = 0.05
 """Time for the last answers to leave before connections are closed."""
 CUT_OFF_SECONDS = 2.0

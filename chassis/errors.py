@@ -13,24 +13,27 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 ERROR_DOMAIN = "upline"
 MAX_VIOLATIONS = 20
-"""Fields at fault that are told one by one. Whoever mends them sees the pattern, and how many there are in all."""
+"""The most fields at fault that are told one by one. Whoever mends them sees the pattern, and how many there are in
+all."""
 MAX_VIOLATION_BYTES = 2_600
-"""The length of all violations that are told together: 20 of usual length. Details travel as base64, a third longer."""
+"""The greatest length of all violations that are told together: 20 of usual length. Details travel as base64, a third
+longer."""
 MAX_PATH_BYTES = 300
-"""The length of a field's path, which may contain the key of a map, as long as a caller likes."""
+"""The greatest length of a field's path, which may contain the key of a map, as long as a caller likes."""
 MAX_MESSAGE_BYTES = 1_200
-"""The length of the message as it travels: percent-encoded, and once more inside the details. With the rest it is below
-8 kB."""
+"""The greatest length of the message as it travels: percent-encoded, and once more inside the details. With the rest it
+is below 8 kB."""
 MAX_METADATA_BYTES = 250
-"""The length of one value of ErrorInfo's metadata: it may be an id of any length, where the id names nothing."""
+"""The greatest length of one value of ErrorInfo's metadata: it may be an id of any length, where the id names
+nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """What is wrong with one field of a request."""
+    """One fault in one field of a request."""
 
     field: str
-    """Path from the request, such as `conversions[3].amount.currency_code`."""
+    """The path from the request, such as `conversions[3].amount.currency_code`."""
     description: str
 
 
@@ -41,7 +44,7 @@ class UplineError(Exception):
     code: int
     """A `google.rpc.Code`."""
     reason: str
-    """UPPER_SNAKE_CASE, stable, for programs."""
+    """A stable name in UPPER_SNAKE_CASE, for programs."""
     message: str
     """One sentence for people."""
     violations: tuple[FieldViolation, ...] = ()
@@ -53,17 +56,17 @@ class UplineError(Exception):
     def to_status(self) -> status_pb2.Status:
         """The error as it goes over the wire, with `ErrorInfo` and, where fields are at fault, `BadRequest`."""
         metadata = {name: _cut(value, MAX_METADATA_BYTES) for name, value in self.metadata.items()}
-        told = list(_told(self.violations))
-        if len(told) < len(self.violations):
+        violations = list(_first_violations(self.violations))
+        if len(violations) < len(self.violations):
             metadata["violation_count"] = str(len(self.violations))
         details = [_packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=ERROR_DOMAIN, metadata=metadata))]
-        if told:
-            details.append(_packed(error_details_pb2.BadRequest(field_violations=told)))
+        if violations:
+            details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
         return status_pb2.Status(code=self.code, message=_cut(self.message, MAX_MESSAGE_BYTES), details=details)
 
 
-def _told(violations: Sequence[FieldViolation]) -> Iterator[error_details_pb2.BadRequest.FieldViolation]:
-    """The first violations, as many as may be told; of the very first, as much as fits."""
+def _first_violations(violations: Sequence[FieldViolation]) -> Iterator[error_details_pb2.BadRequest.FieldViolation]:
+    """The first violations, as many as may be told; the very first is cut where it does not fit."""
     left_bytes = MAX_VIOLATION_BYTES
     for place, each in enumerate(violations[:MAX_VIOLATIONS]):
         path, description = _cut(each.field, MAX_PATH_BYTES), each.description

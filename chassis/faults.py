@@ -15,10 +15,10 @@ _CAUSE = "\nThe above exception was the direct cause of the following exception:
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 
 
-def told(error: BaseException) -> str:
-    """The fault in one line; the error's kind where the error says nothing."""
+def describe(error: BaseException) -> str:
+    """The fault in one line, or the error's kind where the error says nothing."""
     if isinstance(error, StatementError) and error.orig is not None:
-        return told(error.orig)
+        return describe(error.orig)
     kind = type(error).__name__
     if isinstance(error, psycopg.Error):
         lines = (error.diag.message_primary or str(error)).splitlines()
@@ -29,14 +29,14 @@ def told(error: BaseException) -> str:
     return str(error) or kind
 
 
-def named(error: BaseException) -> str:
+def describe_with_kind(error: BaseException) -> str:
     """The fault in one line, always with the error's kind before it."""
-    kind, text = type(error).__name__, told(error)
+    kind, text = type(error).__name__, describe(error)
     return text if isinstance(error, StatementError) or text.startswith(kind) else f"{kind}: {text}"
 
 
 def trace(error: BaseException) -> str:
-    """The traceback of an error and of those it came from, each as `told` tells it."""
+    """The traceback of an error and of those it came from, each error described in one line."""
     return "".join(_lines(error, set())).rstrip("\n")
 
 
@@ -49,7 +49,7 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
     if error.__traceback__ is not None:
         yield "Traceback (most recent call last):\n"
         yield from traceback.format_tb(error.__traceback__)
-    yield f"{named(error)}\n"
+    yield f"{describe_with_kind(error)}\n"
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             if id(each) not in seen:

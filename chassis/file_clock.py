@@ -1,13 +1,15 @@
-"""A clock that a test moves: the file says what time it is, for all processes of a stack that was started for tests.
+"""A clock that a test moves: a file says what time it is, for all processes of a stack that was started for tests.
 
-Time stands still until it is moved, so that what happens at one step of a test happens at one instant, and an end that is exclusive can be
-tested to the microsecond. The file also holds the number of a round: whoever plays the test asks for the next one, and every job of
-every process that pauses by `Clock.sleep` works once more and reports; one that pauses for long (audits, upkeep) works only where the clock
-was moved by as much as it pauses, or back. So a test knows, without waiting for real time to pass, that what the moved clock made due
-was done.
+Time stands still until it is moved. So everything in one step of a test happens at one instant, and an end that is
+exclusive can be tested to the microsecond.
 
-A production stack cannot be moved: a service refuses the file unless it listens on a loopback address and its database says that it
-belongs to a stack for tests.
+The file also holds the number of a round. Whoever plays the test asks for the next one, and every job of every process
+that pauses by `Clock.sleep` works once more and reports. A job that pauses for long (audits, upkeep) works only where
+the clock was moved by as much as it pauses, or back. So a test knows, without waiting for real time to pass, that
+everything which the moved clock made due was done.
+
+The clock of a production stack cannot be moved: a service refuses the file unless it listens on a loopback address and
+its database says that it belongs to a stack for tests.
 """
 
 import asyncio
@@ -24,14 +26,17 @@ from chassis.clock import Clock, SystemClock
 from chassis.settings import ServiceSettings
 
 CLUSTER_NAME = "upline-test-clock"
-"""PostgreSQL's `cluster_name` in a stack whose clock can be moved; it is given on the server's command line, where no client can set it."""
+"""PostgreSQL's `cluster_name` in a stack whose clock can be moved. It is given on the server's command line, where no
+client can set it."""
 EVERY_ROUND_SECONDS = 120.0
-"""What pauses no longer works in every round: what it follows up may have come about while time stood still."""
+"""A job that pauses no longer than this works in every round: the work it follows up may have come about while time
+stood still."""
 POLL_SECONDS = 0.005
 
 
 def clock_for(settings: ServiceSettings, service: str) -> Clock:
-    """The machine's clock, or the one of the test that the settings name. Raises RuntimeError where time may not be moved."""
+    """The machine's clock, or the one of the test that the settings name. Raises RuntimeError where time may not be
+    moved."""
     if settings.test_clock_file is None:
         return SystemClock()
     with psycopg.connect(settings.database_url, connect_timeout=10) as conn:
@@ -54,11 +59,11 @@ class FileClock:
         self._file = file
         self._report = _report_file(file, service)
         self._woken: dict[asyncio.Task[Any] | None, int] = {}
-        """By job: the round that it woke up to."""
+        """The round to which each job woke up."""
         self._worked: dict[asyncio.Task[Any] | None, int] = {}
-        """By job: the last round that it has worked through."""
+        """The last round through which each job has worked."""
         self._watch: asyncio.Task[None] | None = None
-        """Looks at the file for all jobs."""
+        """The task that reads the file for all jobs."""
         _read(file)
 
     def now(self) -> datetime:
@@ -66,7 +71,8 @@ class FileClock:
         return _read(self._file).moment
 
     async def sleep(self, seconds: float) -> None:
-        """Lets so many seconds of the machine's time pass, or what is left of them when a new round is called that the job works in."""
+        """Lets so many seconds of the machine's time pass, or less of them if a new round is called in which the job
+        works."""
         job = asyncio.current_task()
         began, end = self.now(), time.monotonic() + seconds
         while True:

@@ -21,14 +21,14 @@ from grpc_status import rpc_status
 from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_unstorable_text
 from chassis.draining import Calls
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
-from chassis.patterns import told
+from chassis.patterns import describe
 from chassis.sizes import SizeBound, TooLong
 from chassis.telemetry import RPC_SECONDS
 
 Behavior = Callable[[Any, Any], Any]
 """A method of a servicer, or what stands in its place."""
 Validate = Callable[[ProtoMessage], None]
-"""Raises what is wrong with a request."""
+"""Raises an error if something is wrong with a request."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger(__name__)
@@ -120,7 +120,7 @@ def check(message: ProtoMessage) -> None:
     """Applies the rules written in the contract. INVALID_ARGUMENT with every field at fault."""
     violations = protovalidate.collect_violations(message)
     if violations:
-        raise invalid_fields([FieldViolation(_path(each), told(each)) for each in violations])
+        raise invalid_fields([FieldViolation(_path(each), describe(each)) for each in violations])
 
 
 def _path(violation: protovalidate.Violation) -> str:

@@ -1,4 +1,4 @@
-"""How often Python looks for garbage in a process that has started."""
+"""The garbage collection of a process that has started."""
 
 import gc
 

@@ -1,4 +1,5 @@
-"""Same request id and body in one program: the first answer again. Same id, another body: ALREADY_EXISTS."""
+"""Calls with a request id are carried out once: the same call in the same program gets the first answer again, and
+another call under the same id is refused with ALREADY_EXISTS."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -33,7 +34,7 @@ _KEEP = text(f"UPDATE program_request SET response = :response WHERE {_KEY}")
 
 
 def body_hash(request: ProtoMessage) -> bytes:
-    """A hash of a message's content that does not depend on the order of map entries."""
+    """A hash of a message's content, which does not depend on the order of map entries."""
     return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=16).digest()
 
 

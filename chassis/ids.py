@@ -13,7 +13,8 @@ def new_id() -> UUID:
 
 
 def id_at(moment: datetime) -> UUID:
-    """A fresh UUIDv7 of that moment, microseconds included (RFC 9562 §6.2, method 3): of the caller's clock, not the machine's."""
+    """A fresh UUIDv7 of that moment, microseconds included (RFC 9562 §6.2, method 3). The moment is of the caller's
+    clock, not of the machine's."""
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     milliseconds, rest = divmod(since, timedelta(milliseconds=1))
     fraction = rest // timedelta(microseconds=1) * 4096 // 1000
@@ -22,7 +23,8 @@ def id_at(moment: datetime) -> UUID:
 
 
 def least_id(moment: datetime) -> UUID:
-    """The bound between ids of earlier milliseconds and those of this one; moments before 1970 have the same as 1970."""
+    """The bound between ids of earlier milliseconds and those of this one. All moments before 1970 have the bound of
+    1970."""
     milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)
 

@@ -24,11 +24,11 @@ from chassis.errors import MigrationRefused
 
 ROOT = Path(__file__).resolve().parent.parent
 ADVISORY_LOCK = 7_163_948_201
-"""Two processes that migrate at once do it one after the other."""
+"""The key of the lock behind which processes that migrate at once do it one after the other."""
 LOCK_TIMEOUT_MS = 3_000
-"""How long a table is waited for; the transactions of the services take milliseconds."""
+"""The longest wait for a table; the transactions of the services take milliseconds."""
 ATTEMPTS = 40
-"""With the pauses, a minute at the most where every try ends in a deadlock, which PostgreSQL finds after a second."""
+"""The most tries: with the pauses, a minute if every try ends in a deadlock, which PostgreSQL finds after a second."""
 PAUSE_SECONDS = 0.5
 IN_THE_WAY = (DeadlockDetected, LockNotAvailable)
 """Errors of a transaction whose locks met those of another."""
@@ -40,9 +40,12 @@ def role_name(service: str) -> str:
 
 
 def migrate(admin_url: str, services: list[str], role_password: str) -> list[str]:
-    """Creates roles and schemas where missing, brings each service's tables up to date and grants what its role lacks;
-    returns lines for people. All of it happens or nothing does. Services may go on meanwhile: where theirs and these
-    locks are in each other's way, it is tried again. Raises MigrationRefused."""
+    """Creates roles and schemas where they are missing, brings each service's tables up to date and grants the
+    privileges that its role lacks. Returns lines for people.
+
+    All of it happens or nothing does. Services may go on meanwhile: where their locks and these are in each other's
+    way, it is tried again. Raises MigrationRefused.
+    """
     engine = create_engine(driver_url(admin_url), poolclass=pool.NullPool, hide_parameters=True)
     try:
         for _ in range(ATTEMPTS - 1):
@@ -56,8 +59,8 @@ def migrate(admin_url: str, services: list[str], role_password: str) -> list[str
     except OperationalError as error:
         if isinstance(error.orig, IN_THE_WAY):
             raise MigrationRefused(
-                f"the tables are in use: {ATTEMPTS} tries did not get their locks, and nothing was changed. Look for long"
-                " transactions in pg_stat_activity, and run `upline migrate` again"
+                f"the tables are in use: {ATTEMPTS} tries did not get their locks, and nothing was changed."
+                " Look for long transactions in pg_stat_activity, and run `upline migrate` again"
             ) from error
         raise
     except ProgrammingError as error:

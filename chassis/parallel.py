@@ -16,7 +16,7 @@ REPORT_SECONDS = 0.1
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Progress = Callable[[int], None]
-"""Gets how much is done, of whatever the work counts."""
+"""Takes how much is done, of whatever the work counts."""
 Work = Callable[[Task, Progress], Awaitable[Result]]
 """Does one task; tells how much more of it is done."""
 
@@ -24,10 +24,11 @@ Work = Callable[[Task, Progress], Awaitable[Result]]
 async def in_processes(
     work: Work[Task, Result], tasks: Sequence[Task], progress: Progress, jobs: int = 0
 ) -> list[Result]:
-    """Does the tasks in as many processes as there are processors, or `jobs`; 1 is this process alone, where the event loop waits.
+    """Does the tasks in as many processes as there are processors, or in `jobs`; with 1 job this process does them
+    alone, while its event loop waits.
 
-    Returns their results in the tasks' order; raises the first error that a task ends with. `work` and the tasks travel to the
-    processes, so they must be importable and picklable.
+    Returns their results in the tasks' order; raises the first error that a task ends with. `work` and the tasks travel
+    to the processes, so they must be importable and picklable.
     """
     if jobs == 1:
         add = _adding_up(progress)
@@ -63,7 +64,7 @@ def _adding_up(progress: Progress) -> Progress:
 
 
 class _Shared:
-    """How much all processes have done, in a process of the pool."""
+    """The sum of what all processes have done, in a process of the pool."""
 
     total: Any = None
 
@@ -75,7 +76,8 @@ def _begin(total: Any) -> None:
 
 
 def _leave_with_parent() -> None:
-    """Ends this process when the one that began it has ended, however that came about: a pool is told to stop only by a parent that lives."""
+    """Ends this process when the one that began it has ended, however that came about: only a parent that lives tells a
+    pool to stop."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,5 +1,4 @@
-"""Words for the patterns of the contracts, for texts that do not match: a regular expression tells nobody what to
-write."""
+"""Words for the patterns of the contracts: a regular expression tells nobody what to write."""
 
 import re
 from collections.abc import Iterator
@@ -33,25 +32,25 @@ _WANTED: Final = {
     r"^[^\x00-\x1f\x7f]{1,128}$": "a text of 1 to 128 characters without control characters",
 }
 """The words for each pattern that the contracts state."""
-_MAX_TOLD: Final = 60
-"""Characters of a wrong text that are repeated: enough to find it again."""
+_MAX_REPEATED: Final = 60
+"""The most characters of a wrong text that are repeated: enough to find it again."""
 
 
-def told(violation: protovalidate.Violation) -> str:
-    """Tells the fault of a field, and what to write instead where it can be seen what was meant."""
+def describe(violation: protovalidate.Violation) -> str:
+    """The fault of a field in words, and what to write instead where it can be seen what was meant."""
     text = violation.proto.message or violation.proto.rule_id
     pattern, value = violation.rule_value, violation.field_value
     if violation.proto.rule_id != "string.pattern" or pattern not in _WANTED or not isinstance(value, str):
         return text
     if not value:
         return f"must be given: {_WANTED[pattern]}"
-    shown = value if len(value) <= _MAX_TOLD else f"{value[:_MAX_TOLD]}…"
+    shown = value if len(value) <= _MAX_REPEATED else f"{value[:_MAX_REPEATED]}…"
     meant = next((each for each in _meant(value) if each and re.fullmatch(pattern, each)), "")
     return f'"{shown}" is not {_WANTED[pattern]}' + (f'; write "{meant}"' if meant else "")
 
 
 def _meant(value: str) -> Iterator[str]:
-    """Texts that somebody who wrote this may have meant, the likeliest first."""
+    """Texts that somebody who wrote `value` may have meant, the likeliest first."""
     value = value.strip()
     yield value
     number = value.rstrip("% ").replace(",", ".")

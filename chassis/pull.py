@@ -18,14 +18,14 @@ from nats.aio.subscription import Subscription
 from nats.js.api import Header, StatusCode
 
 EXPIRES_SECONDS = 30.0
-"""How long a request waits at the broker. Nothing depends on it: a message ends the wait at once."""
+"""The time for which a request waits at the broker. Nothing depends on it: a message ends the wait at once."""
 IDLE_HEARTBEAT_SECONDS = 1.0
-"""How often the broker says that it still has the request."""
+"""The time between two signs of the broker that it still has the request."""
 SILENCE_SECONDS = 2.5
-"""After so long without a word, a request is taken for lost, as by a restart of the broker, and made again."""
+"""The silence after which a request is taken for lost, as by a restart of the broker, and made again."""
 REST_SECONDS = 0.1
-"""How long what has arrived waits for the broker to say that there is no more, which it does in the same breath. Only
-where a consumer has too many messages that are not acknowledged does it not say so."""
+"""The time for which messages that have arrived wait for the broker to say that there is no more, which it does in the
+same breath. Only where a consumer has too many messages that are not acknowledged does it not say so."""
 EMPTY_PAUSE_SECONDS = 0.02
 """The pause before asking again where a request brought nothing, because others have asked for all there is."""
 
@@ -39,7 +39,7 @@ class PullRefusedError(Exception):
 
 
 class Pull:
-    """One reader of a durable consumer. Not for several tasks at once."""
+    """One reader of a durable consumer, for one task at a time."""
 
     def __init__(self, client: Client, stream: str, durable: str, expires_seconds: float) -> None:
         self._client = client
@@ -50,7 +50,7 @@ class Pull:
         self._request = ""
         """The inbox of the request that is open; empty if none is."""
         self._wanted = 0
-        """How many messages the open request may still bring; with the last one it is over without a word."""
+        """The number of messages that the open request may still bring; with the last one it is over without a word."""
         self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._subscription: Subscription | None = None
 

@@ -17,13 +17,14 @@ from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 
 RELAY_BATCH = 200
-"""Rows a round: with 256 publishes in flight at most, one round never waits for itself."""
+"""The most rows of a round: with 256 publishes in flight at most, one round never waits for itself."""
 POLL_SECONDS = 0.5
-"""Fallback for rows another process committed before it died; the usual wake-up is in-process."""
+"""The longest wait for a wake-up, which rows never get that another process committed before it died."""
 RETENTION = timedelta(days=7)
-"""How long published rows are kept, so that a lost broker can be fed again."""
+"""The time for which published rows are kept, so that a lost broker can be fed again."""
 MERGE_BYTES = 256 * 1024
-"""Rows of one subject are joined into one message up to this size: the broker syncs each message, whatever its size."""
+"""The greatest size of a message into which rows of one subject are joined: the broker syncs each message, whatever its
+size."""
 RECONCILE_SECONDS = 3.0
 """The time between two questions whether the stream is still the same one: nothing of a lost one waits longer."""
 PURGE_SECONDS = 3600.0
@@ -94,7 +95,7 @@ class Relay:
         self._stream_made: datetime | None = None
 
     def wake(self) -> None:
-        """Says that rows were committed; call it after the commit."""
+        """Tells the relay that rows were committed; call it after the commit."""
         self._wake.set()
 
     async def run(self) -> None:

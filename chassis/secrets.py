@@ -7,5 +7,6 @@ from pydantic import SecretStr
 
 
 def derive_key(secret: SecretStr, purpose: str) -> bytes:
-    """32 bytes for one purpose; what is learnt of one key says nothing of another (HKDF-Expand with one block, RFC 5869 §2.3)."""
+    """A key of 32 bytes for one purpose. Whoever learns one key knows nothing of another (HKDF-Expand with one block,
+    RFC 5869 §2.3)."""
     return hmac.digest(secret.get_secret_value().encode(), purpose.encode() + b"\x01", hashlib.sha256)

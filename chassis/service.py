@@ -38,7 +38,7 @@ class Service(ABC, Generic[Settings]):
     streams: ClassVar[tuple[StreamSpec, ...]]
     """The streams that it publishes on or reads; they are made where they are missing."""
     tried_streams: ClassVar[tuple[StreamSpec, ...]] = ()
-    """Those of which readiness tries whether they store what is published."""
+    """The streams of which readiness tries whether they store what is published."""
 
     database: Database
     stream: Stream

@@ -7,11 +7,12 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_CHARACTERS = 32
-"""256 bits in base 64 are 43 characters; fewer than 32 characters cannot hold 128 bits of hex."""
+"""The least length of the secret: 256 bits in base 64 are 43 characters, and fewer than 32 characters cannot hold 128
+bits of hex."""
 
 
 class ServiceSettings(BaseSettings):
-    """What each service needs to know of the world. Every field is `UPLINE_` + its name in upper case."""
+    """The settings that all services have. Every field is read from `UPLINE_` + its name in upper case."""
 
     model_config = SettingsConfigDict(env_prefix="UPLINE_", extra="ignore", hide_input_in_errors=True)
 
@@ -39,8 +40,8 @@ class ServiceSettings(BaseSettings):
     log_level: str = "info"
     """The least that is logged: debug, info, warning or error. Libraries log warnings and errors only."""
     test_clock_file: Path | None = None
-    """The file that says what time it is; set by `upline scenario` only (chassis/file_clock.py). Refused on any address but
-    loopback, and on any database but that of a stack for tests."""
+    """The file that says what time it is; set by `upline scenario` only (chassis/file_clock.py). Refused on any address
+    but loopback, and on any database but that of a stack for tests."""
 
     @field_validator("test_clock_file")
     @classmethod

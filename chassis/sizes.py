@@ -1,4 +1,4 @@
-"""How long a request may be, and what is told of one that is longer."""
+"""The greatest length of requests, and the error for one that is longer."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ is added to it."""
 
 @dataclass(frozen=True, slots=True)
 class SizeBound:
-    """How long a request of a method may be, and what makes it long."""
+    """The greatest length of a method's requests, and the field that makes them long."""
 
     most_bytes: int
     field: str
@@ -54,7 +54,7 @@ class TooLong:
     size_bytes: int
 
     def error(self) -> UplineError:
-        """INVALID_ARGUMENT with how long the request is and may be, and what to send instead."""
+        """INVALID_ARGUMENT, with the length that the request has and may have, and what to send instead."""
         instead = f"fewer {self.bound.field} at once" if self.bound.of_many else "less"
         message = (
             f"the request has {self.size_bytes:,} bytes; at most {self.bound.most_bytes:,} are taken, so send {instead}"

@@ -29,15 +29,18 @@ from chassis.pull import EXPIRES_SECONDS, Pull
 from chassis.topology import StreamSpec
 
 PUBLISHES_IN_FLIGHT = 256
-"""The broker slows every client down when one has more outstanding."""
+"""The most publishes in flight: the broker slows every client down that has more outstanding."""
 PUBLISH_TIMEOUT_SECONDS = 2.0
-"""A healthy broker takes milliseconds."""
+"""The longest wait for an acknowledgement, which a healthy broker gives within milliseconds."""
 PUBLISH_ATTEMPTS = 5
-"""What was in flight when a connection broke is never answered. It is sent again, and the broker knows it by its id."""
+"""The most tries to publish. A message that was in flight when a connection broke is never answered: it is sent again,
+and the broker knows it by its id."""
 DEDUPE_WINDOW_SECONDS = 600.0
-"""Spares work after a lost acknowledgement; the tables' keys are the guarantee."""
+"""The time for which the broker knows a message again. That spares work after a lost acknowledgement; the tables' keys
+are the guarantee."""
 ACK_WAIT_SECONDS = 15.0
-"""A dead worker's messages come back after it; a living one asks for more time, however long a batch takes."""
+"""The time after which a dead worker's messages come back; a living one asks for more time, however long a batch
+takes."""
 MAX_ACK_PENDING = 4_096
 OPEN_SECONDS = 3.0
 """Time for a process to find its broker when it starts; without one it begins all the same, and does what needs
@@ -46,7 +49,7 @@ TAKEN_DOWN_SECONDS = 0.25
 """The pause before a stream is made that is not there: if it was deleted a moment ago, the broker is still taking it
 down, and a stream that is made meanwhile may exist and answer no publisher (seen of nats-server 2.15)."""
 STORE_SECONDS = 10.0
-"""After so long without anything stored, readiness tries whether the broker stores."""
+"""The time without anything stored after which readiness tries whether the broker stores."""
 _NOTHING = "upline.Nothing"
 """Type of the empty batches that are stored for the trial; no message of the contracts has this name."""
 
@@ -59,9 +62,9 @@ class Message:
 
     subject: str
     message_id: str
-    """Unique for ever: `Nats-Msg-Id` and `ce-id`."""
+    """The name of the message, unique for ever: `Nats-Msg-Id` and `ce-id`."""
     message_type: str
-    """Full name of the protobuf message in `payload`: `ce-type`."""
+    """The full name of the protobuf message in `payload`: `ce-type`."""
     payload: bytes
 
 
@@ -98,7 +101,7 @@ class Stream(Connection):
 
     @classmethod
     async def open(cls, url: str, name: str, monitor_url: str, specs: Sequence[StreamSpec]) -> "Stream":
-        """Does what `connect` does, but returns after a moment without a broker too, and goes on trying."""
+        """Connects as `connect` does, but returns after a moment without a broker too, and goes on trying."""
         stream = cls(url, name, monitor_url, specs)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
@@ -145,7 +148,7 @@ class Stream(Connection):
             await self.ensure(spec)
 
     async def made(self, spec: StreamSpec) -> datetime:
-        """When the stream was made; makes it if it is not there."""
+        """The time when the stream was made; makes it if it is not there."""
         self.require()
         try:
             info = await self._jetstream.stream_info(spec.name)
@@ -201,7 +204,7 @@ class Stream(Connection):
                 raise result
 
     async def pending(self, spec: StreamSpec, durable: str) -> int:
-        """How many messages a consumer has still to acknowledge."""
+        """The number of messages that a consumer has still to acknowledge."""
         info = await self._jetstream.consumer_info(spec.name, durable)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
@@ -225,8 +228,8 @@ class Stream(Connection):
             await self.ensure(spec)
 
     async def _try_to_store(self, spec: StreamSpec) -> None:
-        """Stores an empty batch, which readers take for what it is, unless something was stored a moment ago: a broker
-        whose disk was full answers whatever it is asked and stores nothing."""
+        """Stores an empty batch, which readers recognise, unless something was stored a moment ago: a broker whose disk
+        was full answers whatever it is asked and stores nothing."""
         stored = self._stored.get(spec.subject)
         if stored is None or asyncio.get_running_loop().time() - stored > STORE_SECONDS:
             await self.publish(Message(spec.subject, uuid4().hex, _NOTHING, b""))

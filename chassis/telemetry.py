@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from structlog.typing import EventDict, Processor
 
-from chassis.faults import told, trace
+from chassis.faults import describe, trace
 from chassis.settings import ServiceSettings
 
 RPC_SECONDS = Histogram("upline_rpc_seconds", "Time to answer a call.", ["method"])
@@ -22,7 +22,8 @@ BROKER_READY = Gauge(
 )
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
 LIBRARY_LEVEL = logging.WARNING
-"""Libraries log statements, parameters and addresses below it, so it does not follow UPLINE_LOG_LEVEL."""
+"""The level from which libraries log. Below it they log statements, parameters and addresses, so it does not follow
+UPLINE_LOG_LEVEL."""
 
 log = structlog.get_logger(__name__)
 _library_handlers: list[logging.Handler] = []
@@ -63,7 +64,8 @@ def configure(settings: ServiceSettings, service: str) -> None:
 
 
 def report_unretrieved(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An event loop's exception handler: asyncio's own writes the error's text, with all it holds, into the message."""
+    """Logs an error that nobody awaited. An event loop's own handler writes the error's text, with all it holds, into
+    the message."""
     log.error("error that nobody awaited", what=context["message"], exc_info=context.get("exception"))
 
 
@@ -79,9 +81,9 @@ def _configure_libraries(processors: list[Processor]) -> None:
 
 
 def _tell_errors(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """Errors as texts: in one line where they are a value, with their trace where they are `exc_info`."""
+    """Turns errors into texts: into one line where they are a value, with their trace where they are `exc_info`."""
     found = event.pop("exc_info", None)
     error = found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found is True else found
     if isinstance(error, BaseException):
         event["exception"] = trace(error)
-    return {name: told(each) if isinstance(each, BaseException) else each for name, each in event.items()}
+    return {name: describe(each) if isinstance(each, BaseException) else each for name, each in event.items()}

@@ -1,4 +1,4 @@
-"""Between protobuf timestamps and aware datetimes."""
+"""Protobuf timestamps and durations as aware datetimes and spans, and back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MIN_YEAR, MAX_YEAR = 2, 9998
-"""Leave room for time zones, windows and holds to be added without overflow."""
+"""The bounds of all moments: they leave room for time zones, windows and holds to be added without overflow."""
 
 
 def to_datetime(value: Timestamp) -> datetime:

@@ -1,4 +1,5 @@
-"""The streams between the services, and who reads them. Named once; every process that uses one ensures it exists."""
+"""The streams between the services, and who reads them. They are named once, and every process that uses one ensures
+that it exists."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +12,13 @@ _GIB = 1024**3
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
-    """A JetStream stream: file storage, interest retention, `discard: new` (a full stream refuses, it never forgets)."""
+    """A JetStream stream with file storage, interest retention and `discard: new`: a full stream refuses, it never
+    forgets."""
 
     name: str
     subject: str
     consumers: tuple[str, ...]
-    """Durable consumers. A message is kept until each has acknowledged it."""
+    """The durable consumers: a message is kept until each has acknowledged it."""
     max_bytes: int
 
 

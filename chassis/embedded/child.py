@@ -50,7 +50,7 @@ class Child:
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """Asks it to stop, and kills it if it does not."""
+        """Asks the server to stop, and kills it if it does not."""
         if self.running:
             self.process.send_signal(self._stop_signal)
         try:
@@ -59,12 +59,12 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kills the process at once, as `kill -9` does."""
         self.process.kill()
         self.process.wait()
 
     def log_tail(self, lines: int = 20) -> str:
-        """The end of its log, for an error message."""
+        """The end of the server's log, for an error message."""
         return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
 
 
@@ -91,7 +91,7 @@ class EmbeddedServer(ABC):
             self._child.stop()
 
     def kill(self) -> None:
-        """kill -9 on the server; helper processes it has notice and leave."""
+        """Kills the server at once, as `kill -9` does; its helper processes notice and leave."""
         if self._child:
             self._child.kill()
 

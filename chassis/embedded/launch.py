@@ -1,10 +1,11 @@
-"""Starts a server so that it dies with its parent and does not run as root. Run as a script, in the child, before exec.
+"""Starts a server so that it dies with its parent and does not run as root. It is run as a script, in the child, before
+exec.
 
     python launch.py PARENT_PID SIGNAL UID|- PROGRAM [ARGUMENT …]
 
 PostgreSQL refuses to run as root. Under root, the child takes UID but keeps CAP_DAC_OVERRIDE as an ambient capability
-(capabilities(7)), because the virtual environment and the state directory may lie beneath a directory that only root may enter.
-Linux only, like the wheels' servers; elsewhere the parent stops its children itself.
+(capabilities(7)), because the virtual environment and the state directory may lie beneath a directory that only root
+may enter. All this is for Linux only, like the wheels' servers; elsewhere the parent stops its children itself.
 """
 
 import ctypes

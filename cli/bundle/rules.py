@@ -5,7 +5,7 @@ from typing import Any
 import protovalidate
 from google.protobuf.message import Message
 
-from chassis.patterns import told
+from chassis.patterns import describe
 from cli.bundle.names import short_name
 
 
@@ -15,7 +15,7 @@ def broken_rules(message: Message) -> list[tuple[str, str]]:
 
 
 def _path_and_wish(violation: protovalidate.Violation, descriptor: Any) -> tuple[str, str]:
-    path, text = "", told(violation)
+    path, text = "", describe(violation)
     here = descriptor
     for element in violation.proto.field.elements if violation.proto.field else ():
         if here is not None and element.field_name in here.oneofs_by_name:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from chassis import telemetry
-from chassis.faults import named, told, trace
+from chassis.faults import describe, describe_with_kind, trace
 from chassis.settings import ServiceSettings
 
 CARD = "4000001234567899"
@@ -42,9 +42,9 @@ def raised(error: BaseException) -> BaseException:
 
 
 def test_a_refused_row_is_told_without_the_row() -> None:
-    assert told(refused()) == "CheckViolation: new row violates a rule"
-    assert named(ValueError("x")) == "ValueError: x"
-    assert told(TimeoutError()) == "TimeoutError"
+    assert describe(refused()) == "CheckViolation: new row violates a rule"
+    assert describe_with_kind(ValueError("x")) == "ValueError: x"
+    assert describe(TimeoutError()) == "TimeoutError"
 
 
 def test_the_errors_before_it_are_told_in_the_same_way() -> None:
@@ -69,8 +69,8 @@ def test_settings_are_told_without_what_was_given() -> None:
     with pytest.raises(ValidationError) as found:
         Numbers.model_validate({"card": f"{CARD}x"})
     assert CARD in str(found.value)
-    assert CARD not in told(found.value)
-    assert told(found.value).startswith("ValidationError: card: ")
+    assert CARD not in describe(found.value)
+    assert describe(found.value).startswith("ValidationError: card: ")
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
-from chassis.patterns import _WANTED, told
+from chassis.patterns import _WANTED, describe
 
 
 def answer(rule: plan_pb2.Rule) -> list[str]:
     rule.rule_id, rule.asset = rule.rule_id or "r", "USD"
     rule.to.buyer.SetInParent()
-    return [told(each) for each in protovalidate.collect_violations(rule)]
+    return [describe(each) for each in protovalidate.collect_violations(rule)]
 
 
 @pytest.mark.parametrize(
