@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.stacks import environment
 
-SHIPPED = sorted(Path("programs").glob("*.scenario.yaml"))
+SHIPPED = sorted(Path("programs").rglob("*.scenario.yaml"))
 WRONG = """\
 program: {program}
 start: 2026-03-02T09:00:00Z

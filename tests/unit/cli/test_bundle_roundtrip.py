@@ -20,7 +20,9 @@ from cli.bundle.source import parse
 from cli.bundle.spans import format_span, parse_span
 
 PROGRAMS = sorted(
-    file for file in (Path(__file__).parents[3] / "programs").glob("*.yaml") if not file.name.endswith(".scenario.yaml")
+    file
+    for file in (Path(__file__).parents[3] / "programs").rglob("*.yaml")
+    if not file.name.endswith(".scenario.yaml")
 )
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 INT64 = st.integers(-(2**63), 2**63 - 1)

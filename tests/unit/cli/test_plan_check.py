@@ -8,7 +8,7 @@ from cli.bundle.problems import BundleError
 from cli.bundle.program import decode
 from cli.plan_check import check_plan, cost_lines, warning_lines
 
-PROGRAMS = sorted(Path("programs").glob("*.yaml"))
+PROGRAMS = sorted(Path("programs").rglob("*.yaml"))
 FILE = """
 program:
   program_id: shop

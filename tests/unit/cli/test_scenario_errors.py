@@ -158,7 +158,7 @@ def test_a_step_that_is_meant_to_be_refused_may_be_wrong(tmp_path: Path) -> None
 
 
 def test_every_shipped_scenario_is_valid() -> None:
-    files = sorted(Path("programs").glob("*.scenario.yaml"))
+    files = sorted(Path("programs").rglob("*.scenario.yaml"))
     assert files
     for file in files:
         read_scenario_file(file)

@@ -13,7 +13,7 @@ from upline.rewards.v1 import plan_pb2
 
 SCHEMA = json.loads(Path("programs/program.schema.json").read_text())
 VALIDATOR = Draft7Validator(SCHEMA)
-PROGRAMS = [each for each in sorted(Path("programs").glob("*.yaml")) if ".scenario." not in each.name]
+PROGRAMS = [each for each in sorted(Path("programs").rglob("*.yaml")) if ".scenario." not in each.name]
 
 
 def test_it_is_a_schema() -> None:
