@@ -37,7 +37,11 @@ plan:
   counters:
     - {counter_id: orders, on: [order], of: {upline: {from_level: 1, to_level: 1}}, measure: CONVERSIONS}
   contests:
-    - {contest_id: race, counter: orders, start_time: 2020-01-01T00:00:00Z, end_time: 2100-01-01T00:00:00Z, settle_after: 1d}
+    - contest_id: race
+      counter: orders
+      start_time: 2020-01-01T00:00:00Z
+      end_time: 2100-01-01T00:00:00Z
+      settle_after: 1d
   rules:
     - rule_id: first_order
       on: [order]

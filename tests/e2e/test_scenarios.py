@@ -65,7 +65,8 @@ steps:
 PLACES = [
     ("10:16", "steps[1].expect.wallets[olga][USD].available", "50.01", "50.00"),
     ("11:17", "steps[1].expect.wallets[maria][USD].available", "1.00", "0.00"),
-    ("13:9", "steps[1].expect.rewards[first]", "rule: upline, to: olga, amount: 49.99", "rule: upline, to: olga, amount: 50.00"),
+    ("13:9", "steps[1].expect.rewards[first]", "rule: upline, to: olga, amount: 49.99",
+     "rule: upline, to: olga, amount: 50.00"),
     ("15:9", "steps[1].expect.inbox[olga]", "kind: REWARD_REVERSED", "kind: REWARD_EARNED, event: first"),
     ("18:17", "steps[1].expect.credit[first].to", "maria", "olga"),
     ("19:5", "steps[2].refund", "is done", "is refused: NOT_LEFT"),

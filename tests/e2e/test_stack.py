@@ -88,7 +88,8 @@ def test_a_second_stack_on_the_same_directory_is_refused(state: Path) -> None:
 
 def test_whatever_is_killed_comes_back_where_it_was(state: Path) -> None:
     with up(state, "--workers", "2") as stack:
-        assert sorted(word for each in stack.children().values() for word in each.split() if word.startswith("services.")) == [
+        words = [word for each in stack.children().values() for word in each.split()]
+        assert sorted(word for word in words if word.startswith("services.")) == [
             "services.attribution", "services.attribution", "services.notify", "services.rewards", "services.rewards",
         ]  # fmt: skip
         before = stack.published

@@ -74,8 +74,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
 
 def _environment(servers: Servers, service: str, port: int) -> dict[str, str]:
     caller = {name: text for name, text in os.environ.items() if not name.startswith("UPLINE_")}
+    port_of_postgres = servers.postgres.port
     return caller | {
-        "UPLINE_DATABASE_URL": f"postgresql://upline_{service}:{ROLE_PASSWORD}@127.0.0.1:{servers.postgres.port}/upline",
+        "UPLINE_DATABASE_URL": f"postgresql://upline_{service}:{ROLE_PASSWORD}@127.0.0.1:{port_of_postgres}/upline",
         "UPLINE_NATS_URL": servers.nats.url,
         "UPLINE_NATS_MONITOR_URL": servers.nats.monitor_url,
         "UPLINE_SECRET": SECRET,

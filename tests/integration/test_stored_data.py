@@ -131,7 +131,8 @@ async def test_the_ledger_balances_and_every_row_is_computed_again(world: World,
 async def test_an_order_of_then_is_refunded_now(world: World, old: Servers) -> None:
     with psycopg.connect(old.postgres.url) as conn:
         paid = conn.execute(
-            "SELECT beneficiary_id, asset, amount_minor FROM rewards.reward WHERE program_id = %s AND conversion_id = 'o2'",
+            "SELECT beneficiary_id, asset, amount_minor FROM rewards.reward WHERE program_id = %s AND conversion_id = "
+            "'o2'",
             [PROGRAM],
         ).fetchall()
     assert len(paid) == 4

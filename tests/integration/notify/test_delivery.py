@@ -211,7 +211,8 @@ async def test_who_is_refused_is_told_why(
     [english] = await when_there(inboxes, program, "maria", 1)
     assert english.reason == event.reason
     assert english.body == (
-        f"The purchase of vera in {program} was checked, and 21 points for it will not be credited. Reason: {event.reason}"
+        f"The purchase of vera in {program} was checked, and 21 points for it will not be credited. Reason: "
+        f"{event.reason}"
     )
     [russian] = await when_there(inboxes, program, "olga", 1)
     assert russian.body.endswith(f"начисления не будет: 2 балла. Причина: {event.reason}")

@@ -80,7 +80,8 @@ async def test_a_debt_beside_what_would_settle_it_is_told_of_when_nothing_moves_
         "DELETE FROM rewards.operation WHERE program_id = %(p)s AND kind = 10",
         "DELETE FROM rewards.operation WHERE program_id = %(p)s AND kind = 11",
         "DELETE FROM rewards.operation WHERE program_id = %(p)s AND kind = 12",
-        "UPDATE rewards.transfer SET cause_id = cause_id || '!' WHERE program_id = %(p)s AND kind = 11 AND asset = 'USD'",
+        "UPDATE rewards.transfer SET cause_id = cause_id || '!' WHERE program_id = %(p)s AND kind = 11 AND asset = "
+        "'USD'",
         "INSERT INTO rewards.operation VALUES (%(p)s, 12, 'promised', '', '', now())",
     ],
 )

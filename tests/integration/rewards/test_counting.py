@@ -35,10 +35,13 @@ def rich() -> plan_pb2.Plan:
     orders = counter("orders", of=BUYER, period=plan_pb2.PERIOD_DAY)
     marginal = tiers("volume", plan_pb2.TIER_MODE_MARGINAL, tier(20_000, percent="12.5"), tier(60_000, percent="15"))
     return plan(
-        rule("upline", to=THREE, caps=[cap(plan_pb2.CAP_SCOPE_BENEFICIARY, 9_000, plan_pb2.PERIOD_MONTH), cap(plan_pb2.CAP_SCOPE_REFEREE, 4_000)]),
+        rule("upline", to=THREE, caps=[cap(plan_pb2.CAP_SCOPE_BENEFICIARY, 9_000, plan_pb2.PERIOD_MONTH),
+            cap(plan_pb2.CAP_SCOPE_REFEREE, 4_000)]),
         rule("volume", "10", tiers=marginal),
-        rule("bonus", "", tiers=tiers("heads", plan_pb2.TIER_MODE_BONUS, tier(2, amount_minor=500), tier(4, amount_minor=900))),
-        rule("welcome", "", to=BUYER, amount=plan_pb2.Amount(fixed=plan_pb2.FixedAmount(amount_minor=111)), occurrence=plan_pb2.Occurrence(first=1)),
+        rule("bonus", "", tiers=tiers("heads", plan_pb2.TIER_MODE_BONUS, tier(2, amount_minor=500),
+            tier(4, amount_minor=900))),
+        rule("welcome", "", to=BUYER, amount=plan_pb2.Amount(fixed=plan_pb2.FixedAmount(amount_minor=111)),
+            occurrence=plan_pb2.Occurrence(first=1)),
         rule("third", "1", to=BUYER, occurrence=plan_pb2.Occurrence(nth=3)),
         rule("day", "3", to=BUYER, tiers=tiers("orders", plan_pb2.TIER_MODE_NEXT, tier(2, percent="5"))),
         counters=[volume, heads, orders],
@@ -55,7 +58,8 @@ def trade(program: str, seed: int, count: int = 150) -> list[events_pb2.Conversi
         moment = NOON + timedelta(days=chance.randint(0, 45), minutes=number)
         amount = chance.choice([0, 700, 5_000, 33_333])
         events.append(
-            recorded(program, f"c{number}", amount, buyer=people[0], upline=tuple(people[1:]), occurred_at=moment, record_time=moment)
+            recorded(program, f"c{number}", amount, buyer=people[0], upline=tuple(people[1:]), occurred_at=moment,
+                record_time=moment)
         )  # fmt: skip
         left = amount
         for part in range(chance.randint(0, 3)):
@@ -182,7 +186,8 @@ async def test_a_refund_gives_back_room_and_counts(ledger: Ledger, published: Pu
     program = await published(
         plan(
             rule(caps=[cap(plan_pb2.CAP_SCOPE_PROGRAM, 150)]),
-            rule("vip", "", amount=plan_pb2.Amount(fixed=plan_pb2.FixedAmount(amount_minor=7)), tiers=tiers("n", plan_pb2.TIER_MODE_NEXT, tier(2, amount_minor=70))),
+            rule("vip", "", amount=plan_pb2.Amount(fixed=plan_pb2.FixedAmount(amount_minor=7)),
+                tiers=tiers("n", plan_pb2.TIER_MODE_NEXT, tier(2, amount_minor=70))),
             counters=[counter("n")],
         )
     )  # fmt: skip

@@ -92,7 +92,8 @@ async def test_a_simulation_shows_both_sides(
     assert code == 0, error
     # 10 % to two levels: 100 and 100, halved by the refund to 50 and 50; then 200, of which 150 fit under 250.
     assert told["total"] == [
-        {"asset": "USD", "digits": 2, "paid_rewards": 6, "simulated_rewards": 3, "paid_minor": 25 + 10 + 5 + 100 + 40 + 20,
+        {"asset": "USD", "digits": 2, "paid_rewards": 6, "simulated_rewards": 3,
+         "paid_minor": 25 + 10 + 5 + 100 + 40 + 20,
          "simulated_minor": 250, "difference_minor": 50},
     ]  # fmt: skip
     assert {row["participant"]: (row["paid_minor"], row["simulated_minor"]) for row in told["people"]} == {

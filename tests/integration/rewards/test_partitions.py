@@ -10,7 +10,8 @@ from tests.integration.rewards.conftest import Ledger
 FILLED, EMPTY = datetime(2190, 3, 15, tzinfo=UTC), datetime(2190, 5, 15, tzinfo=UTC)
 """Months of no other test."""
 LATE = """
-    INSERT INTO rewards.transfer (transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, cause_id)
+    INSERT INTO rewards.transfer
+        (transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, cause_id)
     VALUES (rewards.month_id(%s), 'late', 2, 'maria', 2, 3, 'USD', 1, 'late')
 """
 MADE = "SELECT relname FROM pg_class WHERE relname ~ '^(reward|transfer)_2190' AND relkind = 'r' ORDER BY 1"

@@ -114,7 +114,8 @@ async def test_a_payout_is_sent_signed_and_paid_in_the_answer(
     assert not [each for each in (await maria.batch("b1")).payouts if each.method == METHOD]
     assert await send(hooked) == 1
     assert bank.received[0]["data"] == {
-        "program_id": maria.program, "payout_id": "выплата №1", "attempt": 1, "participant_id": "maria", "method": METHOD,
+        "program_id": maria.program, "payout_id": "выплата №1", "attempt": 1, "participant_id": "maria",
+            "method": METHOD,
         "destination": "token-1", "asset": "USD", "amount": "9.65", "amount_minor": 965, "fee_minor": 35,
     }  # fmt: skip
     paid = await maria.act("Get", "выплата №1")

@@ -59,12 +59,19 @@ async def test_refunds_are_computed_in_the_order_in_which_they_were_settled(
 @pytest.mark.parametrize(
     ("damage", "table", "conversion"),
     [
-        ("UPDATE rewards.reward SET amount_minor = amount_minor + 1 WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 1", "reward", "c2"),
-        ("UPDATE rewards.reward SET hold_until = NULL WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 3", "reward", "c2"),
+        ("UPDATE rewards.reward SET amount_minor = amount_minor + 1 WHERE program_id = %(p)s AND conversion_id = 'c2' "
+         "AND level = 1", "reward", "c2"),
+        ("UPDATE rewards.reward SET hold_until = NULL WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 3",
+         "reward", "c2"),
         ("DELETE FROM rewards.reward WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 2", "reward", "c2"),
-        ("INSERT INTO rewards.reward SELECT (r).* FROM (SELECT jsonb_populate_record(r, '{\"beneficiary_id\": \"mallory\"}') AS r FROM rewards.reward AS r WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 2) AS t", "reward", "c2"),
-        ("UPDATE rewards.reward_revision SET delta_minor = delta_minor - 1 WHERE reversal_id = 'r1' AND reward_id = (SELECT reward_id FROM rewards.reward WHERE program_id = %(p)s AND conversion_id = 'c1' AND level = 1)", "reward_revision", "c1"),
-        ("UPDATE rewards.conversion SET snapshot = '[]' WHERE program_id = %(p)s AND conversion_id = 'c5'", "conversion", "c5"),
+        ("INSERT INTO rewards.reward SELECT (r).* FROM (SELECT jsonb_populate_record(r, '{\"beneficiary_id\": "
+         "\"mallory\"}') AS r FROM rewards.reward AS r WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 2) AS t",
+         "reward", "c2"),
+        ("UPDATE rewards.reward_revision SET delta_minor = delta_minor - 1 WHERE reversal_id = 'r1' AND reward_id = "
+         "(SELECT reward_id FROM rewards.reward WHERE program_id = %(p)s AND conversion_id = 'c1' AND level = 1)",
+         "reward_revision", "c1"),
+        ("UPDATE rewards.conversion SET snapshot = '[]' WHERE program_id = %(p)s AND conversion_id = 'c5'",
+         "conversion", "c5"),
         ("DELETE FROM rewards.reversal WHERE program_id = %(p)s AND reversal_id = 'r-early'", "reward_revision", "c3"),
     ],
 )  # fmt: skip

@@ -184,7 +184,8 @@ async def test_explanations_are_exact(ledger: Ledger, published: Published) -> N
     answer = await ledger.explain(program, "c1")
     assert answer.sentence == "Version 1 of the plan pays 0.58 USD for c1."
     assert [each.sentence for each in answer.derivations] == [
-        "Rule upline pays 0.58 USD to maria at level 1: 5 % of 11.77 USD left of the order, exactly 0.5885 USD, rounded down.",
+        "Rule upline pays 0.58 USD to maria at level 1: 5 % of 11.77 USD left of the order, exactly 0.5885 USD, "
+        "rounded down.",
         "Rule upline pays level 2, but the buyer's upline has 1.",
         "Rule upline pays level 3, but the buyer's upline has 1.",
     ]

@@ -56,7 +56,8 @@ async def test_a_period_adds_up(ledger: Ledger, published: Published) -> None:
     assert dollars["reserved"] == sum(reserved for _, _, reserved, _ in wallets)
     kinds = {each.kind: (each.transfer_count, each.amount_minor) for each in whole.assets[0].kinds}
     assert kinds == {
-        "accrual": (1, 10_000), "reversal": (1, 1_000), "exchange": (1, 300), "payout_request": (2, 3_000), "payout": (1, 965),
+        "accrual": (1, 10_000), "reversal": (1, 1_000), "exchange": (1, 300), "payout_request": (2, 3_000),
+            "payout": (1, 965),
         "payout_fee": (1, 35),
     }  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(whole.csv)))

@@ -106,7 +106,8 @@ async def test_a_plan_that_cannot_be_read_keeps_nobody_else(
         assert await ledger.wallet(program, "maria") == {"USD": (50, 0)}
         # A hold of the unreadable program, due before the others.
         await owner.execute(
-            b"INSERT INTO rewards.hold (program_id, conversion_id, due_time, record_time) VALUES (%(p)s, 'c1', %(t)s, %(t)s)",
+            b"INSERT INTO rewards.hold (program_id, conversion_id, due_time, record_time) VALUES (%(p)s, 'c1', %(t)s, "
+            b"%(t)s)",
             {"p": unreadable, "t": NOON},
         )
         clock.set(NOON + timedelta(days=7))

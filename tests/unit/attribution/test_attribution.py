@@ -128,7 +128,8 @@ def test_what_is_of_before_the_bond_credits_whom_the_policy_says(before: CreditB
 
 @pytest.mark.parametrize(
     ("later", "reason"),
-    [(timedelta(0), Reason.BOUND), (timedelta(minutes=1), Reason.BOUND), (timedelta(minutes=1, microseconds=1), Reason.BEFORE_BINDING)],
+    [(timedelta(0), Reason.BOUND), (timedelta(minutes=1), Reason.BOUND),
+     (timedelta(minutes=1, microseconds=1), Reason.BEFORE_BINDING)],
 )  # fmt: skip
 def test_what_comes_with_the_bond_is_not_of_before_it(later: timedelta, reason: Reason) -> None:
     strict = policy(before=CreditBeforeBinding.NOT_CREDITED)

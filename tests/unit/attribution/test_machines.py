@@ -41,7 +41,8 @@ def test_previews_crawlers_and_libraries_are_machines(user_agent: str) -> None:
     "user_agent",
     [
         "",
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 "
+        "Safari/537.36",
         "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0",
         f"{IPHONE} Version/17.5 Mobile/15E148 Safari/604.1",
         f"{IPHONE} Mobile/15E148 [FBAN/FBIOS;FBAV/467.0.0.40.109;FBDV/iPhone14,5;FBSV/17.5;FBLC/en_US]",

@@ -89,13 +89,15 @@ def test_a_good_file_has_no_mistakes() -> None:
         (
             "[order]",
             "[Order]",
-            '14:12: plan.rules[0].on[0]: "Order" is not a name of lower-case letters, digits and underscores that begins with a'
+            '14:12: plan.rules[0].on[0]: "Order" is not a name of lower-case letters, digits and underscores that '
+            "begins with a"
             ' letter, at most 63 long; write "order"',
         ),
         (
             'percent: "5"',
             'percent: "5%"',
-            '18:19: plan.rules[0].amount.percent.percent: "5%" is not an exact decimal such as 5 or 2.5, with at most 4 digits before'
+            '18:19: plan.rules[0].amount.percent.percent: "5%" is not an exact decimal such as 5 or 2.5, with at most '
+            "4 digits before"
             ' the point and 6 after it; write "5"',
         ),
         ("asset: USD", "asset:", "19:13: plan.rules[0].asset: has no value; expected text"),
@@ -150,13 +152,15 @@ def test_a_good_file_has_no_mistakes() -> None:
         (
             "  currency_code:",
             "   currency_code:",
-            "3:17: not valid YAML: mapping values are not allowed here; what belongs to one mapping begins in one column,"
+            "3:17: not valid YAML: mapping values are not allowed here; what belongs to one mapping begins in one "
+            "column,"
             " and a text with `: ` in it is quoted",
         ),
         (
             "  program_id:",
             "   program_id:",
-            "3:3: not valid YAML: while parsing a block mapping, expected <block end>, but found '<block mapping start>'"
+            "3:3: not valid YAML: while parsing a block mapping, expected <block end>, but found '<block mapping "
+            "start>'"
             "; what belongs to one mapping or list begins in one column",
         ),
         (

@@ -62,7 +62,8 @@ def test_a_mistake_in_a_condition_is_told_with_its_line() -> None:
     with pytest.raises(BundleError) as caught:
         checked("event.amout_minor > 5")
     assert str(caught.value).startswith(
-        "shop.yaml:20:7: plan.rules[1].when: rule 'sale': line 1, column 6: 'event.amout_minor' is not known; did you mean event.amount_minor?"
+        "shop.yaml:20:7: plan.rules[1].when: rule 'sale': line 1, column 6: 'event.amout_minor' is not known; did you "
+        "mean event.amount_minor?"
     )
 
 

@@ -117,7 +117,8 @@ def test_a_part_is_told() -> None:
     whole, left = conversion(10_000), conversion(10_000, remaining_minor=5_000)
     first = decide(subject, whole)[1]
     assert explain_decision(subject, whole, first, 2, "en") == (
-        "Rule upline pays 36 points to maria at level 1: its part of allotment pot, exactly 35.5 points, in whole units that add up."
+        "Rule upline pays 36 points to maria at level 1: its part of allotment pot, exactly 35.5 points, in whole "
+        "units that add up."
     )
     assert explain_steps(subject, whole, first, 2, "en") == [
         "Allotment pot comes to 100 points: weight 35.5 of 100 gets 36 points."

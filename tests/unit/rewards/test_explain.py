@@ -64,8 +64,10 @@ def sales(value: int) -> Snapshot:
 
 CASES = [
     (plan(rule(when="event.amount_minor > 20000")), conversion(), ["it is not true that event.amount_minor > 20000."]),
-    (plan(rule(when="buyer.attributes.tier == 'x'")), conversion(), ['could not be evaluated (Key not found in map : "tier")']),
-    (plan(rule(when="level == 2")), conversion(), ["pays nothing to maria at level 1: it is not true that level == 2."]),
+    (plan(rule(when="buyer.attributes.tier == 'x'")), conversion(),
+     ['could not be evaluated (Key not found in map : "tier")']),
+    (plan(rule(when="level == 2")), conversion(),
+     ["pays nothing to maria at level 1: it is not true that level == 2."]),
     (
         plan(rule(occurrence=plan_pb2.Occurrence(nth=2))),
         conversion(),
@@ -74,7 +76,8 @@ CASES = [
     (
         plan(rule(occurrence=plan_pb2.Occurrence(first=3, within_of_binding=Duration(seconds=86_400)))),
         detailed(Details(bind_time=MOMENT - timedelta(days=2))),
-        ["Rule r pays the first 3 conversions of a buyer from 2026-02-27 00:00 UTC and before 2026-02-28 00:00 UTC; this one is not."],
+        ["Rule r pays the first 3 conversions of a buyer from 2026-02-27 00:00 UTC and before 2026-02-28 00:00 UTC; "
+         "this one is not."],
     ),
     (
         plan(rule(occurrence=plan_pb2.Occurrence(within_of_binding=Duration(seconds=86_400)))),
@@ -107,7 +110,8 @@ CASES = [
     (
         plan(rule(amount=None, tiers=tiers("volume", BONUS, (20_000, 500))), counters=[counter()]),
         conversion(),
-        ["this conversion reaches none.", "volume of maria rises from 0.00 USD by 100.00 USD; the bounds are 200.00 USD."],
+        ["this conversion reaches none.",
+         "volume of maria rises from 0.00 USD by 100.00 USD; the bounds are 200.00 USD."],
     ),
     (
         plan(rule(amount=None, tiers=tiers("volume", BONUS, (10_000, 500))), counters=[counter()]),
@@ -122,25 +126,31 @@ CASES = [
     (
         plan(rule(tiers=tiers("volume", NEXT, (10_000, "20"))), counters=[counter()]),
         conversion(),
-        ["10 % of 100.00 USD left of the order", "stood at 0.00 USD: no tier is reached, the first begins at 100.00 USD."],
+        ["10 % of 100.00 USD left of the order",
+         "stood at 0.00 USD: no tier is reached, the first begins at 100.00 USD."],
     ),
     (
         plan(rule(tiers=tiers("volume", MARGINAL, (5_000, "20"))), counters=[counter()]),
         conversion(),
-        ["15 % of 100.00 USD left of the order", "volume of maria stood at 0.00 USD: 50.00 USD at 10 %, 50.00 USD at 20 %."],
+        ["15 % of 100.00 USD left of the order",
+         "volume of maria stood at 0.00 USD: 50.00 USD at 10 %, 50.00 USD at 20 %."],
     ),
     (
-        plan(rule(caps=[plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_REFEREE, amount_minor=300, period=plan_pb2.PERIOD_MONTH)])),
+        plan(rule(caps=[plan_pb2.Cap(scope=plan_pb2.CAP_SCOPE_REFEREE, amount_minor=300,
+            period=plan_pb2.PERIOD_MONTH)])),
         conversion(),
         [
             "pays 3.00 USD of 10.00 USD to maria at level 1: 10 % of 100.00 USD left of the order, exactly 10 USD",
-            "Cap on what a beneficiary gets by the rule for one buyer, at most 3.00 USD a month: 3.00 USD of 10.00 USD fits.",
+            "Cap on what a beneficiary gets by the rule for one buyer, at most 3.00 USD a month: 3.00 USD of 10.00 "
+            "USD fits.",
         ],
     ),
     (
-        plan(rule(), budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=5, overflow=plan_pb2.OVERFLOW_DROP)]),
+        plan(rule(), budgets=[plan_pb2.Budget(budget_id="all", asset="USD", amount_minor=5,
+            overflow=plan_pb2.OVERFLOW_DROP)]),
         conversion(),
-        ["owes maria at level 1 10.00 USD, but a limit leaves no room.", "Budget all, at most 0.05 USD: 0.00 USD of 10.00 USD fits."],
+        ["owes maria at level 1 10.00 USD, but a limit leaves no room.",
+         "Budget all, at most 0.05 USD: 0.00 USD of 10.00 USD fits."],
     ),
     (
         plan(rule(group="g"), rule("b", amount=fixed(2_000), group="g")),
@@ -153,7 +163,8 @@ CASES = [
         ["all of it goes to the buyer.", "100 % of 10.00 USD goes to the buyer vera, the rest stays with maria."],
     ),
     (
-        plan(rule(amount=plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku", rows=[plan_pb2.TableRow(value="x", percent="5")])))),
+        plan(rule(amount=plan_pb2.Amount(table=plan_pb2.TableAmount(by="sku",
+            rows=[plan_pb2.TableRow(value="x", percent="5")])))),
         detailed(Details(lines=[Line("1", "x", "", 10_000, {})])),
         ["pays 5.00 USD to maria at level 1: its table for 100.00 USD left of the lines that count, exactly 5 USD"],
     ),
