@@ -65,7 +65,8 @@ async def test_refunds_are_computed_in_the_order_in_which_they_were_settled(
          "reward", "c2"),
         ("DELETE FROM rewards.reward WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 2", "reward", "c2"),
         ("INSERT INTO rewards.reward SELECT (r).* FROM (SELECT jsonb_populate_record(r, '{\"beneficiary_id\": "
-         "\"mallory\"}') AS r FROM rewards.reward AS r WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = 2) AS t",
+         "\"mallory\"}') AS r FROM rewards.reward AS r WHERE program_id = %(p)s AND conversion_id = 'c2' AND level = "
+         "2) AS t",
          "reward", "c2"),
         ("UPDATE rewards.reward_revision SET delta_minor = delta_minor - 1 WHERE reversal_id = 'r1' AND reward_id = "
          "(SELECT reward_id FROM rewards.reward WHERE program_id = %(p)s AND conversion_id = 'c1' AND level = 1)",
