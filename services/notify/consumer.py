@@ -1,4 +1,4 @@
-"""Stream REWARDS → inboxes."""
+"""The events of stream REWARDS, decoded for the command that delivers them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,22 @@ from services.notify.wire.events import read_cause
 
 CONSUMER = "notify"
 CAUSES_PER_TRANSACTION = 500
-"""Reached, a transaction is closed: with ten beneficiaries each, 5,000 rows and a fifth of a second."""
+"""The number of causes at which a transaction is closed: with ten beneficiaries each, 5,000 rows and a fifth of a
+second."""
 FETCH_MESSAGES = 32
-"""A message holds up to 500 events of ten or more earnings: half a megabyte, and half a second of work."""
+"""The most messages in hand. Each holds up to 500 events of ten or more earnings: half a megabyte, and half a second of
+work."""
 
 
 @dataclass(frozen=True, slots=True)
 class RewardEvents:
-    """Handles messages of the stream."""
+    """The consumer's handler: it delivers the events of messages."""
 
     deps: Deps
 
     async def handle(self, payloads: Sequence[bytes]) -> None:
-        """Delivers what the messages tell of. Raises after that if an event breaks its contract, so that the message is set aside."""
+        """Delivers the events of the messages. Raises after that if one breaks its contract, so that its message is set
+        aside."""
         unusable: list[UnusableEventError] = []
         for portion in _portions(payloads, unusable):
             try:
@@ -38,7 +41,8 @@ class RewardEvents:
 
 
 def _portions(payloads: Sequence[bytes], unusable: list[UnusableEventError]) -> Iterator[list[Cause]]:
-    """The events of the messages, decoded as they are needed; those that break their contract are added to `unusable`."""
+    """Yields the events of the messages, decoded as they are needed; adds those that break their contract to
+    `unusable`."""
     portion: list[Cause] = []
     for payload in payloads:
         for event in RewardEventBatch.FromString(payload).events:

@@ -1,4 +1,4 @@
-"""What replicas tell each other: which inboxes have something new. A wake-up, never a fact."""
+"""Announcements between replicas: they name the inboxes that have something new. Each is a wake-up, never a fact."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,11 +7,11 @@ from services.notify.domain.inbox import Inbox
 SUBJECT = "upline.notify.written"
 DIGEST_BYTES = 8
 _DIGESTS_PER_ANNOUNCEMENT = 32_768
-"""256 KiB, a quarter of what the broker takes."""
+"""The most inboxes of one announcement: 256 KiB, a quarter of what the broker takes."""
 
 
 def announcements(inboxes: Iterable[Inbox]) -> Iterator[bytes]:
-    """Few messages for many inboxes: under a mass payout, one a transaction, 8 bytes an inbox."""
+    """The payloads of few messages for many inboxes: under a mass payout, one a transaction, 8 bytes an inbox."""
     digests = [each.digest() for each in inboxes]
     for start in range(0, len(digests), _DIGESTS_PER_ANNOUNCEMENT):
         yield b"".join(digests[start : start + _DIGESTS_PER_ANNOUNCEMENT])

@@ -1,4 +1,4 @@
-"""What notify does by itself."""
+"""The job that notify does by itself."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,8 @@ log = structlog.get_logger(__name__)
 
 
 async def forget_daily(deps: Deps, retention: timedelta) -> None:
-    """Removes what is older than the retention, once a day, until cancelled. Several processes do no harm to one another."""
+    """Removes entries that are older than the retention, once a day, until cancelled. Several processes do no harm to
+    one another."""
     while True:
         try:
             removed = await forget_old_entries(deps, retention)

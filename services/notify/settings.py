@@ -1,20 +1,20 @@
-"""What the notify service needs to know beyond the common settings."""
+"""The settings of notify besides the common ones."""
 
 from pydantic import Field, field_validator
 
 from chassis.settings import ServiceSettings
 
 LEAST_RETENTION_DAYS = 30
-"""Events may come again as long as the outbox of rewards keeps them (7 days), and letters that were set aside longer: an
-event that was forgotten tells people twice."""
+"""The least time for which entries are kept. Events may come again as long as the outbox of rewards keeps them (7
+days), and letters that were set aside longer: an event that was forgotten tells people twice."""
 
 
 class NotifySettings(ServiceSettings):
-    """Read from `UPLINE_*` like the others."""
+    """The settings of notify, read from `UPLINE_*` like the others."""
 
     notify_retention_days: int = Field(default=0, ge=0)
-    """How long inbox entries are kept, read or not, in days: 0 for ever, else at least 30. Older ones are removed once a day. An event
-    that is put back from the dead letters after that tells people again."""
+    """The days for which inbox entries are kept, read or not: 0 for ever, else at least 30. Older ones are removed once
+    a day. An event that is put back from the dead letters after that tells people again."""
 
     @field_validator("notify_retention_days")
     @classmethod

@@ -1,4 +1,4 @@
-"""Everyone who earned hears of it."""
+"""Delivering causes: everyone who earned finds an entry in their inbox."""
 
 from collections.abc import Iterable
 
@@ -38,7 +38,7 @@ async def deliver(deps: Deps, causes: Iterable[Cause]) -> None:
 
 
 async def _write(deps: Deps, told: Iterable[tuple[Cause, list[Notice]]]) -> set[Inbox]:
-    """One transaction; returns the inboxes that got something new."""
+    """Writes the entries of all causes in one transaction; returns the inboxes that got something new."""
     numbered = [(NumberedCause(new_id(), cause), notices) for cause, notices in told]
     async with deps.database.transaction() as conn:
         fresh = await cause_store.claim(conn, [cause for cause, _ in numbered], deps.clock.now())

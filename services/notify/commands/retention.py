@@ -1,4 +1,4 @@
-"""Inbox entries grow old."""
+"""Removing inbox entries that have grown old."""
 
 from datetime import timedelta
 
@@ -8,12 +8,13 @@ from services.notify.store import causes as cause_store
 from services.notify.store import entries as entry_store
 
 BLOCKS_A_TRANSACTION = 4_096
-"""32 MB of the table: some hundred thousand entries at most."""
+"""The blocks that one transaction looks through, 32 MB of the table: some hundred thousand entries at most."""
 CAUSES_A_TRANSACTION = 5_000
 
 
 async def forget_old_entries(deps: Deps, retention: timedelta) -> int:
-    """Removes entries that were written longer ago, in small transactions, and then their causes; returns how many entries."""
+    """Removes entries older than the retention, in small transactions, and then their causes; returns how many
+    entries."""
     oldest = least_id(deps.clock.now() - retention)
     async with deps.database.transaction() as conn:
         blocks = await entry_store.block_count(conn)

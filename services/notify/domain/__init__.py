@@ -1,1 +1,1 @@
-"""What notifications are: pure, no I/O."""
+"""The rules of notifications: pure, without I/O."""

@@ -1,4 +1,4 @@
-"""What happened to rewards, as told by the stream, and whom it concerns."""
+"""Causes, as the stream tells them, and the notices that they are for people."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class UnusableEventError(ValueError):
 
 
 class Change(IntEnum):
-    """What happened to rewards."""
+    """The ways in which something happens to rewards; sent under these numbers."""
 
     ACCRUED = 1
     RELEASED = 2
@@ -28,7 +28,7 @@ class Change(IntEnum):
 
 
 class Kind(IntEnum):
-    """What an inbox entry tells of; stored and sent under these numbers."""
+    """The kinds of inbox entries; stored and sent under these numbers."""
 
     EARNED = 1
     HELD = 2
@@ -53,7 +53,7 @@ KINDS_WITHOUT_CONVERSION = frozenset(
         Kind.PRIZE_WON,
     }
 )
-"""What tells of a wallet, and of no event of anybody's."""
+"""The kinds of entries that tell of a wallet or a contest, and of no conversion."""
 
 _DATED = frozenset({Change.ACCRUED, Change.EXPIRING})
 _KINDS = {
@@ -71,32 +71,34 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """What an amount is of."""
+    """The asset of an amount."""
 
     code: str
     is_money: bool
     minor_digits: int
-    """Of anything but money, whose currency decides."""
+    """The digits after the point, of anything but money, whose currency decides."""
 
 
 class Earning(NamedTuple):
-    """One amount of one beneficiary. Like amounts and notices a tuple: a payout makes tens of thousands a second."""
+    """One amount of one beneficiary. It is a tuple, like amounts and notices: a payout makes tens of thousands a
+    second."""
 
     beneficiary_id: str
     level: int
     asset: str
     amount_minor: int
     hold_until: datetime | None
-    """When the hold ends; of what expires, when it does."""
+    """The end of the hold; for something that expires, the time when it does."""
     waits: bool = False
     """Whether it is held until something happens, nobody knows when."""
     rank: int = 0
-    """Of a prize: the place that won it."""
+    """The place that won a prize; 0 for anything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A fact about the rewards of one conversion, a wallet or a contest. The same `event_id` always carries the same content."""
+    """A fact about the rewards of one conversion, a wallet or a contest. The same `event_id` always has the same
+    content."""
 
     event_id: str
     program_id: str
@@ -108,9 +110,9 @@ class Cause:
     assets: tuple[Asset, ...]
     earnings: tuple[Earning, ...]
     contest_id: str = ""
-    """The contest, of prizes."""
+    """The contest of a prize; empty for anything else."""
     reason: str = ""
-    """Why a person refused, of what was refused."""
+    """The reason that a person gave for rejecting a reward; empty for anything else."""
 
 
 class Amount(NamedTuple):
@@ -123,23 +125,24 @@ class Amount(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """What one participant is told of one cause."""
+    """The news of one cause for one participant."""
 
     participant_id: str
     kind: Kind
     level: int
     amounts: tuple[Amount, ...]
-    """By asset, in the order of the event."""
+    """The sums by asset, in the order of the event."""
     hold_until: datetime | None
-    """The latest end of a hold, if anything is held until a known time; of what expires, when it does."""
+    """The latest end of a hold, if anything is held until a known time; for something that expires, the time when it
+    does."""
     rank: int
     """The place in a contest; 0 for anything but prizes."""
 
 
 def notices(cause: Cause) -> list[Notice]:
-    """One notice for each beneficiary, however many rewards, levels and assets he has in the event.
+    """One notice for each beneficiary, however many rewards, levels and assets they have in the event.
 
-    A participant met on several levels is told of the nearest. Raises UnusableEventError for a sum beyond int64.
+    A participant who is met on several levels is told of the nearest. Raises UnusableEventError for a sum beyond int64.
     """
     by_person: dict[str, list[Earning]] = {}
     for earning in cause.earnings:
@@ -169,7 +172,8 @@ def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
 
 
 def _kind(change: Change, *, all_held: bool) -> Kind:
-    """HELD only where nothing is available yet: an entry of mixed rewards is EARNED, and its text says what is held."""
+    """The kind of an entry. It is HELD only where nothing is available yet: an entry of mixed rewards is EARNED, and
+    its text says how much is held."""
     if change is Change.ACCRUED:
         return Kind.HELD if all_held else Kind.EARNED
     return _KINDS[change]

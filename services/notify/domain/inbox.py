@@ -1,4 +1,4 @@
-"""Inboxes and what is in them."""
+"""Inboxes and their entries."""
 
 import hashlib
 from dataclasses import dataclass
@@ -43,9 +43,9 @@ class Entry:
     create_time: datetime
     read: bool
     texts_version: int
-    """The program's newest texts when the entry was written; 0 for the built-in ones."""
+    """The version of the program's texts that was the newest when the entry was written; 0 for the built-in ones."""
     chosen_locale: str
-    """The language the participant prefers at the moment of reading; empty if he chose none."""
+    """The language that the participant prefers at the moment of reading; empty if they chose none."""
 
 
 @dataclass(frozen=True, slots=True)

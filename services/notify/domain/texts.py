@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from services.notify.domain.cause import Kind
 
 DEFAULT_LOCALE = "en"
-"""The language where neither the participant nor the program chose one."""
+"""The language for participants who chose none, of a program that chose none."""
 LOCALES = ("en", "ru")
 
 
 @dataclass(frozen=True, slots=True)
 class TextTemplate:
-    """A title and a body, Jinja2 templates."""
+    """The title and the body of a kind of entries, as Jinja2 templates."""
 
     kind: Kind
     title: str
@@ -20,11 +20,11 @@ class TextTemplate:
 
 @dataclass(frozen=True, slots=True)
 class AssetName:
-    """How people call an asset beside a number."""
+    """The name of an asset beside a number."""
 
     asset: str
     forms: tuple[str, ...]
-    """In CLDR's order."""
+    """The forms for different numbers, in CLDR's order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,15 @@ class InboxPage:
     """A part of an inbox, newest entries first."""
 
     found: Sequence[Entry]
-    """One more than was asked for, if there are more."""
+    """The entries of the page, and one more if there are more."""
     rendered: Sequence[RenderedEntry]
-    """As many of those found as were asked for, in words."""
+    """The entries of the page in words."""
     unread_count: int
     """How many entries of the whole inbox are unread."""
 
 
 async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: int, *, unread_only: bool) -> InboxPage:
-    """The newest entries of an inbox, `size` at most; `before`: those older than that entry."""
+    """A page of an inbox with `size` entries at most, the newest ones, or the newest of those older than `before`."""
     async with deps.database.transaction() as conn:
         found = await entry_store.page(conn, inbox, before, size + 1, unread_only=unread_only)
         unread_count = await entry_store.unread_count(conn, inbox)
@@ -32,7 +32,8 @@ async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: i
 async def watch_inbox(
     deps: QueryDeps, inbox: Inbox, after: UUID | None
 ) -> AsyncGenerator[Sequence[RenderedEntry], None]:
-    """Entries in portions as they are written, until the caller leaves; before them those written since entry `after`.
+    """Yields portions of entries as they are written, until the caller leaves; before them those written since entry
+    `after`.
 
     The first portion is empty: it says that the watch has begun.
     """

@@ -20,35 +20,37 @@ from services.notify.events import announced
 from services.notify.store.snapshots import Resumption, fresh_entries, snapshot
 
 FALLBACK_SECONDS = 3.0
-"""An announcement can be lost with a connection; a look that finds nothing is one index look-up for all watches."""
+"""The longest time between two searches: an announcement can be lost with a connection. A search that finds nothing is
+one index look-up for all watches."""
 SHORTEST_PAUSE_SECONDS = 0.01
 PAUSE_RATIO = 3.0
-"""Pause after a look, as a multiple of the time it took: however many watch, looking takes a quarter of one connection."""
+"""The pause after a search, as a multiple of the time that it took: however many watch, searching takes a quarter of
+one connection."""
 LONGEST_PAUSE_SECONDS = 0.5
-"""A look that was held up once must not hold up the next one three times as long."""
+"""The longest pause: a search that was held up once must not hold up the next one three times as long."""
 RETRY_SECONDS = 1.0
 MAX_WAITING_ENTRIES = 10_000
-"""Of one watch. A caller that reads more slowly is sent away, to resume when it can."""
+"""The most entries that wait for one watch. A caller who reads more slowly is sent away, to resume when they can."""
 MAX_FRESH_ENTRIES = 100_000
-"""Of one look, over all watches; reached only after an outage."""
+"""The most entries of one search, over all watches; only an outage lets so many come together."""
 RESUME_PAGE = 500
 
 log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """One caller's view of one inbox. It holds no entry twice."""
+    """One caller's view of one inbox; no entry is in it twice."""
 
     def __init__(self, inbox: Inbox) -> None:
         self.inbox = inbox
         self.snapshot = ""
-        """Where it begins; empty until it has begun."""
+        """The snapshot at which it begins; empty until it has begun."""
         self._waiting: list[Entry] = []
         self._changed = asyncio.Event()
         self._failure: UplineError | None = None
 
     def begin(self, now: str) -> None:
-        """Starts at a snapshot."""
+        """Begins at a snapshot."""
         self.snapshot = now
         self._changed.set()
 
@@ -63,19 +65,20 @@ class Watch:
         self._changed.set()
 
     def fail(self, error: UplineError) -> None:
-        """Ends the watch; entries that wait are not sent: the caller resumes after the last one it got."""
+        """Ends the watch. Entries that wait are not sent: the caller resumes after the last one they got."""
         self._failure = error
         self._waiting.clear()
         self._changed.set()
 
     async def begun(self) -> str:
-        """Waits for the beginning; the snapshot it began at."""
+        """Waits until the watch has begun; returns the snapshot at which it did."""
         while not self.snapshot:
             await self._change()
         return self.snapshot
 
     async def live(self) -> AsyncIterator[list[Entry]]:
-        """Entries since the beginning, in portions, until the caller leaves. Raises what the watch failed with."""
+        """Yields portions of the entries since the beginning, until the caller leaves. Raises the error that ended the
+        watch."""
         while True:
             while not self._waiting:
                 await self._change()
@@ -103,12 +106,12 @@ class Watches:
 
     @property
     def count(self) -> int:
-        """How many watches there are."""
+        """The number of watches."""
         return sum(len(each) for each in self._watches.values())
 
     @contextmanager
     def watch(self, inbox: Inbox) -> Iterator[Watch]:
-        """A watch, until the block is left. UNAVAILABLE if the process is about to stop."""
+        """A watch that ends with the block. UNAVAILABLE if the process is about to stop."""
         if self._closed:
             raise _stopping()
         watch = Watch(inbox)
@@ -127,7 +130,7 @@ class Watches:
                 del self._digests[digest]
 
     async def earlier(self, watch: Watch, after: UUID) -> AsyncIterator[list[Entry]]:
-        """What came after an entry and before the watch began, oldest first, in portions."""
+        """Yields portions of the entries that came after an entry and before the watch began, oldest first."""
         resumption = Resumption(watch.inbox, after, await watch.begun())
         while True:
             async with self._database.transaction() as conn:
@@ -137,7 +140,7 @@ class Watches:
             yield page
 
     async def on_announcement(self, payload: bytes) -> None:
-        """Takes an announcement; looks only if it names an inbox that is watched here."""
+        """Searches soon, if the announcement names an inbox that is watched here."""
         if self._digests and not self._digests.keys().isdisjoint(announced(payload)):
             self._wake.set()
 

@@ -1,4 +1,4 @@
-"""Entries into words: the texts each was written under, compiled once."""
+"""Entries in words, by the texts under which each was written, compiled once."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from services.notify.rendering.compiled import BUILT_IN_TEXTS, CompiledTexts, co
 from services.notify.store import texts as texts_store
 
 KEPT_VERSIONS = 256
-"""Compiled texts kept in memory, some 200 KB each at most; a version never changes."""
+"""The most versions that are kept in memory, each some 200 KB at most; a version never changes."""
 
 
 class Words:

@@ -1,1 +1,1 @@
-"""Facts into words: Jinja2 for the texts, Babel for amounts, dates and plurals."""
+"""Facts in words: Jinja2 for the texts, Babel for amounts, dates and plurals."""

@@ -75,7 +75,8 @@ _EN = LocaleTexts(
         TextTemplate(
             Kind.PRIZE_WON,
             "You won {{ amount }}",
-            "Congratulations! Place {{ rank }} in the contest “{{ contest }}” of {{ program }} brings you {{ amount }}.",
+            "Congratulations! Place {{ rank }} in the contest “{{ contest }}” of {{ program }} brings you"
+            " {{ amount }}.",
         ),
     ),
 )
@@ -91,7 +92,8 @@ _RU = LocaleTexts(
             " Вы получаете {{ amount }}."
             "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
             " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
-            "{% if held %}{% if hold_until %} До {{ hold_until }} в ожидании{% else %} В ожидании{% endif %}: {{ held }}.{% endif %}",
+            "{% if held %}{% if hold_until %} До {{ hold_until }} в ожидании{% else %} В ожидании{% endif %}:"
+            " {{ held }}.{% endif %}",
         ),
         TextTemplate(
             Kind.HELD,
@@ -101,13 +103,15 @@ _RU = LocaleTexts(
             " Вы получаете {{ amount }}."
             "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
             " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
-            "{% if hold_until %} С {{ hold_until }} можно будет использовать.{% else %} Можно будет использовать после подтверждения.{% endif %}",
+            "{% if hold_until %} С {{ hold_until }} можно будет использовать.{% else %} Можно будет использовать"
+            " после подтверждения.{% endif %}",
         ),
         TextTemplate(
             Kind.RELEASED,
             "Уже доступно: {{ amount }}",
             "Хорошая новость: {{ amount }} "
-            "{% if own %}за ваше событие «{{ event }}»{% else %}за событие «{{ event }}» участника {{ buyer }}{% endif %}"
+            "{% if own %}за ваше событие «{{ event }}»"
+            "{% else %}за событие «{{ event }}» участника {{ buyer }}{% endif %}"
             " в программе {{ program }} теперь можно использовать.",
         ),
         TextTemplate(
@@ -170,4 +174,4 @@ EVENT_NAMES: dict[str, dict[str, str]] = {
         "review": "отзыв",
     },
 }
-"""What events are called in texts; any other event is called by its own name, with spaces for underscores."""
+"""The names of events in texts; any other event is called by its own name, with spaces for underscores."""

@@ -28,19 +28,19 @@ class Text:
     body: Template
 
     def render(self, known: dict[str, object]) -> tuple[str, str]:
-        """Title and body, of what `variables` knows. Raises TemplateProblemError."""
+        """The title and the body, with `known` for the names in them. Raises TemplateProblemError."""
         return _one_line(render(self.title, known)), render(self.body, known).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledTexts:
-    """What a program says, by language and kind."""
+    """Everything that a program says in its own words, by language and kind."""
 
     program_title: str
     default_locale: str
     own: dict[tuple[str, Kind], Text]
     asset_names: dict[str, dict[str, tuple[str, ...]]]
-    """By language and asset."""
+    """The names of assets, by language and asset."""
 
     def render(self, entry: Entry) -> RenderedEntry:
         """The entry in the participant's language, else in the program's."""
@@ -73,15 +73,15 @@ class CompiledTexts:
 
 @dataclass(frozen=True, slots=True)
 class TextViolation:
-    """What is wrong with one template or name."""
+    """A fault in one template or name."""
 
     path: str
-    """From the texts: `locales[0].templates[2].body`."""
+    """The path from the texts, such as `locales[0].templates[2].body`."""
     description: str
 
 
 def compile_texts(texts: ProgramTexts) -> CompiledTexts:
-    """Texts that were published, ready to render. Raises TemplateProblemError if they would be refused today."""
+    """The texts, ready to render. Raises TemplateProblemError if they would be refused today."""
     own = {
         (group.locale, each.kind): Text(
             compile_template(each.title, group.locale), compile_template(each.body, group.locale)
@@ -94,7 +94,8 @@ def compile_texts(texts: ProgramTexts) -> CompiledTexts:
 
 
 def violations(texts: ProgramTexts) -> list[TextViolation]:
-    """Everything for which texts are refused: languages, kinds or assets said twice, templates that fail on a sample, forms too few or many."""
+    """Everything for which texts are refused: languages, kinds or assets said twice, templates that fail on a sample,
+    too few or too many forms."""
     found: list[TextViolation] = []
     locales: set[str] = set()
     for position, group in enumerate(texts.locales):

@@ -14,7 +14,8 @@ from iso4217 import Currency
 from services.notify.domain.cause import Asset
 
 CACHED = 4_096
-"""Babel takes some 100 µs for an amount or a day, and a page of an inbox repeats few of them many times."""
+"""The most texts that are kept: Babel takes some 100 µs for an amount or a day, and a page of an inbox repeats few of
+them many times."""
 _CLDR_ORDER = ("zero", "one", "two", "few", "many", "other")
 
 _ASSET_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -41,7 +42,8 @@ _ASSET_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "days": ("день", "дня", "дней"),
     },
 }
-"""Names of assets whose code is an English word people know; any other asset is named by its program, or by its code."""
+"""The names of assets whose code is an English word that people know; any other is named by its program, or by its
+code."""
 
 
 def quantity(asset: Asset, amount_minor: int) -> Decimal:
@@ -52,7 +54,8 @@ def quantity(asset: Asset, amount_minor: int) -> Decimal:
 
 @lru_cache(maxsize=CACHED)
 def amount_text(asset: Asset, amount_minor: int, locale: str, own_forms: tuple[str, ...] = ()) -> str:
-    """`$3.17`, `3,17 ₽`, `21 балл`. `own_forms`: what the program calls the asset; empty where it does not say."""
+    """The amount as people write it: `$3.17`, `3,17 ₽`, `21 балл`. `own_forms` are the program's names of the asset;
+    empty if it has none."""
     value = quantity(asset, amount_minor)
     if asset.is_money:
         # CLDR drops the minor unit of some currencies that still count it (ISO 4217); money is never rounded here.
@@ -64,12 +67,12 @@ def amount_text(asset: Asset, amount_minor: int, locale: str, own_forms: tuple[s
 
 
 def list_text(parts: Sequence[str], locale: str) -> str:
-    """`a, b and c`."""
+    """The parts as one phrase: `a, b and c`."""
     return parts[0] if len(parts) == 1 else format_list(list(parts), locale=locale)
 
 
 def day_text(moment: datetime, locale: str) -> str:
-    """The day, in UTC: `March 5, 2026`, `5 марта 2026 г.`."""
+    """The day in UTC: `March 5, 2026`, `5 марта 2026 г.`."""
     return _day_text(moment.astimezone(UTC).date(), locale)
 
 
@@ -79,7 +82,8 @@ def _day_text(day: date, locale: str) -> str:
 
 
 def plural(number: Decimal | int, forms: Sequence[str], locale: str) -> str:
-    """The form that goes with the number, by CLDR's plural rules. `forms` in CLDR's order: en one, other; ru one, few, many.
+    """The form that goes with the number, by CLDR's plural rules. `forms` are in CLDR's order: one, other in English;
+    one, few, many in Russian.
 
     Raises ValueError if there are too few or too many forms.
     """

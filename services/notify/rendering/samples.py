@@ -1,4 +1,5 @@
-"""Entries that every new text is tried on before it is published: what a reader will meet, meets the author first."""
+"""Entries on which every new text is tried before it is published, so that its author meets a fault before its readers
+do."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

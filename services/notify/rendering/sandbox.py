@@ -24,7 +24,7 @@ _ALLOWED_TESTS = ("defined", "none", "odd", "even", "in", "eq", "ne", "lt", "le"
 
 
 class TemplateProblemError(ValueError):
-    """What is wrong with a template, and where."""
+    """A fault of a template, with its line."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"line {line}: {message}")
@@ -32,7 +32,7 @@ class TemplateProblemError(ValueError):
 
 @cache
 def _environment(locale: str) -> ImmutableSandboxedEnvironment:
-    # Texts are plain text: whoever shows them escapes them for the place where he shows them.
+    # Texts are plain text: whoever shows them escapes them for the place.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     environment.globals.clear()
     environment.filters = {name: environment.filters[name] for name in _ALLOWED_FILTERS}
@@ -55,7 +55,7 @@ def compile_template(source: str, locale: str) -> Template:
 
 
 def render(template: Template, variables: Mapping[str, object]) -> str:
-    """The text. Raises TemplateProblemError if the template asks for what is not there."""
+    """The text of a template. Raises TemplateProblemError if it asks for something that is not there."""
     try:
         return template.render(variables)
     except Exception as error:  # whatever an expression of the template's author may raise

@@ -1,22 +1,24 @@
-"""What a template can name. Everything is always defined, so that a template that renders once renders always.
+"""The names that a template can use. Everything is always defined, so that a template that renders once renders always.
 
-| name | what it is |
+| name | meaning |
 |---|---|
 | `program` | the program's title; its id if it has none |
 | `amount` | all amounts as one phrase: `21 points and $3.00` |
-| `amounts` | a list, an item by asset: `asset` (code), `number` (whole units, for `plural`), `text`, `held` (text, empty for none) |
+| `amounts` | a list with an item for each asset, described below |
 | `held` | the part on hold as one phrase; empty for none |
-| `hold_until` | the day the last hold ends, or what expires does; empty for none, and where it waits for something else than time |
+| `hold_until` | the day of the end of the last hold, or of expiry; empty if there is none, or no known one |
 | `own` | whether it was the reader's own conversion |
-| `level` | distance from the buyer: 0 for himself, 1 for a friend, … |
+| `level` | distance from the buyer: 0 for the buyer, 1 for a friend, … |
 | `buyer` | the buyer's id |
 | `event_type` | `order`, `sign_up`, … |
 | `event` | the same as a word of the language |
 | `occurred_at` | the day it happened |
 | `contest` | the contest's id, with spaces for underscores; empty but for prizes |
 | `rank` | the place in it, from 1; 0 but for prizes |
-| `reason` | why a person refused, in his own words; empty but for what was refused |
+| `reason` | the words of whoever rejected the reward; empty for anything else |
 
+Each item of `amounts` has `asset` (its code), `number` (of whole units, for `plural`), `text` and `held` (a text, empty
+if nothing is on hold).
 Filter `plural`: `{{ amounts[0].number|plural('балл', 'балла', 'баллов') }}`, forms in CLDR's order.
 Days are in UTC.
 """
@@ -42,7 +44,7 @@ class AmountVariable:
 
 
 def variables(entry: Entry, program: str, locale: str, asset_names: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
-    """What the templates of `locale` see of an entry. `asset_names`: the program's own, in that language."""
+    """The values of these names for one entry. `asset_names` are the program's own, in the language `locale`."""
     amounts = [_amount(entry, each, locale, asset_names.get(each.asset, ())) for each in entry.amounts]
     return {
         "program": program,

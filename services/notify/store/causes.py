@@ -1,4 +1,4 @@
-"""Causes: claimed once, and with them everyone's entries."""
+"""Causes, which are claimed once, and with them the entries of everyone."""
 
 import json
 from collections.abc import Sequence
@@ -21,14 +21,16 @@ _CLAIM = text("""
                 CAST(:conversion_ids AS text[]), CAST(:event_types AS text[]), CAST(:buyer_ids AS text[]),
                 CAST(:occurred_ats AS timestamptz[]), CAST(:assets AS jsonb[]),
                 CAST(:contest_ids AS text[]), CAST(:reasons AS text[]))
-         AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets, contest_id, reason)
+         AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
+                   contest_id, reason)
     LEFT JOIN program USING (program_id)
     ORDER BY fresh.program_id, event_id
     ON CONFLICT (program_id, event_id) DO NOTHING
     RETURNING entry_id
 """)
 _REMOVE = text("""
-    DELETE FROM cause WHERE entry_id IN (SELECT entry_id FROM cause WHERE entry_id < :oldest ORDER BY entry_id LIMIT :limit)
+    DELETE FROM cause
+    WHERE entry_id IN (SELECT entry_id FROM cause WHERE entry_id < :oldest ORDER BY entry_id LIMIT :limit)
 """)
 
 
@@ -41,7 +43,8 @@ class NumberedCause:
 
 
 async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_time: datetime) -> set[UUID]:
-    """The ids of the causes nobody wrote before. They are inserted in one order, so that racing consumers cannot deadlock."""
+    """Inserts causes; returns the ids of those that nobody wrote before. They are inserted in one order, so that racing
+    consumers cannot deadlock."""
     claimed = await conn.execute(
         _CLAIM,
         {

@@ -19,7 +19,8 @@ _COPY = """
 
 _SELECT = """
     SELECT program_id, participant_id, entry_id, kind, event_id, conversion_id, event_type, buyer_id, level, assets,
-           amounts, hold_until, contest_id, reason, coalesce(rank, 0) AS rank, occurred_at, cause.create_time, read, texts_version, coalesce(locale, '') AS locale
+           amounts, hold_until, contest_id, reason, coalesce(rank, 0) AS rank, occurred_at, cause.create_time, read,
+           texts_version, coalesce(locale, '') AS locale
     FROM inbox_entry JOIN cause USING (entry_id, program_id) LEFT JOIN preference USING (program_id, participant_id)
 """
 _PAGE = f"""
@@ -39,19 +40,21 @@ _MARK_READ = text("""
     WHERE program_id = :program_id AND participant_id = :participant_id AND entry_id <= :up_to AND NOT read
 """)
 
-# The table has no index on when an entry was written, for each would cost every payout: it is read in its own order, a part at a time.
+# The table has no index on when an entry was written, for each index costs every payout. So it is read in its own
+# order, a part at a time.
 _BLOCKS = text("SELECT pg_relation_size('inbox_entry') / CAST(current_setting('block_size') AS bigint)")
 _REMOVE = text("""
     DELETE FROM inbox_entry
-    WHERE ctid >= CAST(format('(%s,0)', CAST(:first AS bigint)) AS tid) AND ctid < CAST(format('(%s,0)', CAST(:end AS bigint)) AS tid)
+    WHERE ctid >= CAST(format('(%s,0)', CAST(:first AS bigint)) AS tid)
+      AND ctid < CAST(format('(%s,0)', CAST(:end AS bigint)) AS tid)
       AND entry_id < :oldest
 """)
 
 
 async def write(conn: AsyncConnection, told: Iterable[tuple[UUID, str, Sequence[Notice]]]) -> None:
-    """Writes the entries of causes this transaction claimed: entry id, program and notices of each.
+    """Writes the entries of causes that this transaction claimed: of each, the entry's id, the program and the notices.
 
-    Sorted by inbox, because neighbours share index pages.
+    They are sorted by inbox, because neighbours share index pages.
     """
     if lines := sorted(line for each in told for line in _copy_lines(*each)):
         await copy_lines(conn, _COPY, lines)
@@ -86,7 +89,7 @@ async def page(
 
 
 async def unread_count(conn: AsyncConnection, inbox: Inbox) -> int:
-    """How many entries are not read yet."""
+    """The number of entries that are not read yet."""
     return int((await conn.execute(_UNREAD_COUNT, _key(inbox))).scalar_one())
 
 
@@ -96,7 +99,7 @@ async def mark_read(conn: AsyncConnection, inbox: Inbox, up_to: UUID) -> int:
 
 
 async def block_count(conn: AsyncConnection) -> int:
-    """How many blocks the table has."""
+    """The number of the table's blocks."""
     return int((await conn.execute(_BLOCKS)).scalar_one())
 
 
@@ -106,12 +109,12 @@ async def remove_older(conn: AsyncConnection, oldest: UUID, first: int, end: int
 
 
 async def read(conn: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> list[Entry]:
-    """The entries a statement built on `selected` finds."""
+    """The entries that a statement made by `selected` finds."""
     return [_entry(row) for row in (await conn.execute(statement, parameters)).all()]
 
 
 def selected(tail: str) -> TextClause:
-    """A statement that reads entries: joins and conditions go in `tail`."""
+    """A statement that reads entries; joins and conditions go into `tail`."""
     return text(f"{_SELECT} {tail}")
 
 

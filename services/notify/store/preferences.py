@@ -1,4 +1,4 @@
-"""What participants want."""
+"""The preferences of participants."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ _GET = text("SELECT locale FROM preference WHERE program_id = :program_id AND pa
 
 
 async def set_locale(conn: AsyncConnection, inbox: Inbox, locale: str, now: datetime) -> None:
-    """Replaces the preferred language; empty for the program's."""
+    """Replaces the preferred language; an empty one stands for the program's."""
     await conn.execute(
         _SET,
         {"program_id": inbox.program_id, "participant_id": inbox.participant_id, "locale": locale, "now": now},

@@ -1,4 +1,4 @@
-"""What became visible between two moments, exactly.
+"""The entries that became visible between two moments, exactly.
 
 Ids grow with time, but transactions commit in another order: a cursor over ids loses the row that commits late with a
 smaller id, and an overlap window reads much twice and still guesses. PostgreSQL's own snapshots do not guess: each
@@ -15,9 +15,10 @@ from services.notify.domain.inbox import Entry, Inbox
 from services.notify.store.entries import read, selected
 
 LONGEST_WRITE_MS = 120_000
-"""From making an id to committing its row. Statements of the service end after 60 s, and idle transactions too."""
+"""The longest time from making an id to committing its row: statements of the service end after 60 s, and idle
+transactions too."""
 
-# The statements of a look are planned each time, for what they look for: a plan made for any snapshot and any number of
+# The statements of a search are planned each time, for what they search: a plan made for any snapshot and any number of
 # inboxes reads whole tables, and planning takes less than a millisecond.
 _NOW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), CAST(pg_current_snapshot() AS text)")
 # Materialized, so that the index on `writer` finds the few new rows; with LIMIT 1 alone, the planner would rather walk
@@ -49,7 +50,7 @@ _SINCE = selected("""
 
 
 async def snapshot(conn: AsyncConnection) -> str:
-    """What is visible now, as PostgreSQL writes it. From here on the transaction plans each statement anew."""
+    """The snapshot of this moment, as PostgreSQL writes it. From here on the transaction plans each statement anew."""
     _, now = (await conn.execute(_NOW)).one()
     return str(now)
 
@@ -57,9 +58,9 @@ async def snapshot(conn: AsyncConnection) -> str:
 async def fresh_entries(
     conn: AsyncConnection, before: str, now: str, inboxes: Sequence[Inbox], limit: int
 ) -> list[Entry]:
-    """Entries of `inboxes` visible in snapshot `now` and not in `before`; at most `limit`.
+    """Entries of `inboxes` that are visible in snapshot `now` and not in `before`; at most `limit`.
 
-    One small index look-up if nothing was written at all, else one more for each inbox.
+    This takes one small index look-up if nothing was written at all, else one more for each inbox.
     """
     oldest = (await conn.execute(_OLDEST_FRESH, {"before": before, "now": now})).scalar_one_or_none()
     if oldest is None:
@@ -79,7 +80,7 @@ async def fresh_entries(
 
 
 class Resumption:
-    """Reads what a watcher has not seen since an entry, in pages, as of a snapshot.
+    """Reads, in pages, the entries up to a snapshot that a watcher has not seen since an entry.
 
     An entry written at the same moment as that one may be among them though it was seen: its id tells.
     """

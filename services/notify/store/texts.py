@@ -46,7 +46,7 @@ async def add(conn: AsyncConnection, program_id: str, version: int, texts: Progr
 
 
 async def versions(conn: AsyncConnection, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], ProgramTexts]:
-    """Several versions at once, by program and version."""
+    """Reads several versions at once, by program and version."""
     rows = await conn.execute(
         _VERSIONS, {"program_ids": [each[0] for each in wanted], "versions": [each[1] for each in wanted]}
     )

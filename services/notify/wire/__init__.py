@@ -1,1 +1,1 @@
-"""Between the contracts and the domain; total and pure."""
+"""Messages into values and values into messages; total and pure."""

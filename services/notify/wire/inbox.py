@@ -10,7 +10,7 @@ from services.notify.domain.inbox import RenderedEntry
 
 
 def read_entry_id(value: str, field_path: str) -> UUID:
-    """The id in a request. INVALID_ARGUMENT if no entry can have it."""
+    """The id of an entry that a request names. INVALID_ARGUMENT if no entry can have it."""
     try:
         return UUID(value)
     except ValueError as error:
