@@ -10,7 +10,7 @@ from chassis.ids import random_token
 from services.attribution.commands.deps import Deps
 from services.attribution.domain.codes import ENTROPY_BYTES, generate_code, generate_link_id, normalise
 from services.attribution.domain.destination import DestinationError, canonical
-from services.attribution.domain.links import Code, CodeDraft, Link, LinkDraft, Share, share_percent
+from services.attribution.domain.links import Code, CodeDraft, Link, LinkDraft, ShareRecord, share_percent
 from services.attribution.store.links import count_share, insert_code, insert_link, require_code, require_link
 from services.attribution.store.participants import require_participant
 from services.attribution.store.programs import load_program
@@ -59,7 +59,7 @@ async def create_code(deps: Deps, call: Call[Code, Answer], draft: CodeDraft) ->
         return await answer_once(conn, call, carry_out)
 
 
-async def record_share(deps: Deps, call: Call[int, Answer], share: Share) -> Answer:
+async def record_share(deps: Deps, call: Call[int, Answer], share: ShareRecord) -> Answer:
     """Counts one share; the result is how many the participant now has by its channel."""
 
     async def carry_out() -> int:

@@ -90,7 +90,7 @@ class ResolvedCode:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ShareRecord:
     """One time that a participant shared a link or a code, or neither in particular."""
 
     program_id: str

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.errors import not_found
 from services.attribution.domain.codes import is_code, is_link_id, normalise
 from services.attribution.domain.destination import Utm, leads_to
-from services.attribution.domain.links import Code, Link, LinkKey, Share, ShareCounts
+from services.attribution.domain.links import Code, Link, LinkKey, ShareCounts, ShareRecord
 from services.attribution.domain.policy import VisitorCookie
 
 _LINK_COLUMNS = """program_id, link_id, participant_id, destination_url, channel, campaign,
@@ -234,7 +234,7 @@ async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> 
     return found
 
 
-async def count_share(conn: AsyncConnection, share: Share) -> int:
+async def count_share(conn: AsyncConnection, share: ShareRecord) -> int:
     """Adds one share and returns how many the participant has by this channel.
 
     The counter's row serialises shares of one participant by one channel, so none is lost.

@@ -7,7 +7,7 @@ from upline.attribution.v1 import link_pb2
 from chassis.errors import invalid
 from chassis.times import to_timestamp
 from services.attribution.domain.destination import Utm
-from services.attribution.domain.links import Code, CodeDraft, Link, LinkDraft, Share
+from services.attribution.domain.links import Code, CodeDraft, Link, LinkDraft, ShareRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ def read_code(request: link_pb2.CreateCodeRequest) -> CodeDraft:
     )
 
 
-def read_share(request: link_pb2.RecordShareRequest) -> Share:
+def read_share(request: link_pb2.RecordShareRequest) -> ShareRecord:
     """The share that a request tells of. INVALID_ARGUMENT if it is of a link and of a code."""
     if request.link_id and request.code:
         raise invalid("code", "is set beside link_id: one share is of one of them")
-    return Share(request.program_id, request.participant_id, request.channel, request.link_id, request.code)
+    return ShareRecord(request.program_id, request.participant_id, request.channel, request.link_id, request.code)
 
 
 def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:
