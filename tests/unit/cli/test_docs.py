@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cli.bundle.program import decode, load
 from cli.plan_check import check_plan
 from cli.scenario.load import read_scenario_file
 from services.rewards.domain.check.lint import WarningKind
+from services.rewards.domain.details import Line
 from services.rewards.wire.conditions import Compiler, Scope
 from tools.check_docs import ROOT, Block, blocks, pages
 
@@ -61,6 +63,27 @@ def test_every_variable_is_told() -> None:
     for scope in Scope:
         for name in compiler.names(scope):
             assert f"`{name}`" in page, name
+
+
+def operators() -> list[str]:
+    """The examples of operators and functions, as they stand in the last column of their table."""
+    table = (REFERENCE / "conditions.md").read_text().partition("## Operators and functions")[2]
+    rows = re.findall(r"^\| `.* \| `(.*)` \|$", table, re.MULTILINE)
+    return [row.replace("\\|", "|") for row in rows]
+
+
+@pytest.mark.parametrize("example", operators())
+def test_every_example_of_a_condition_is_true_of_the_order_it_is_about(example: str) -> None:
+    condition = Compiler(["friends"]).compile(example, Scope.PERSON)
+    wine = Line("1", "merlot", "wine", 200_000, {})
+    cheese = Line("2", "brie", "cheese", 50_000, {})
+    order = {
+        "event.amount_minor": 250_000, "event.hour": 18, "event.new_customer": True, "event.code": "VIP-7",
+        "event.campaign": "spring-sale", "event.attributes": {"shop": "spb"}, "lines": (wine, cheese),
+        "event.occurred_at": datetime(2026, 12, 24, 18, 30, tzinfo=UTC),
+        "buyer.attributes": {}, "counters.friends": 12,
+    }  # fmt: skip
+    assert condition.holds(order)
 
 
 def test_every_warning_is_told() -> None:
