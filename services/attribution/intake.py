@@ -117,12 +117,12 @@ class Intake:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        while len(self._sending) < MAX_BATCHES_IN_FLIGHT and (batch := self._take()):
+        while len(self._sending) < MAX_BATCHES_IN_FLIGHT and (batch := self._next_batch()):
             task = asyncio.create_task(self._send(batch))
             self._sending[task] = task.get_loop().time()
             task.add_done_callback(self._sent)
 
-    def _take(self) -> list[_Waiter]:
+    def _next_batch(self) -> list[_Waiter]:
         """The next batch; callers that gave up are left out, for nobody would hear of their clicks."""
         batch: list[_Waiter] = []
         click_count = size = 0

@@ -1,7 +1,7 @@
 """Enrolling participants and binding them to their sponsors."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,27 +10,17 @@ from chassis.errors import FieldViolation, UplineError, already_exists, failed_p
 from chassis.idempotency import Answer, Call, Value, answer_once
 from services.attribution.commands.deps import Deps
 from services.attribution.commands.races import in_transaction
-from services.attribution.commands.recording import keep
-from services.attribution.commands.touches import NamedTouches, load_candidates
-from services.attribution.domain.attribution import (
-    Attribution,
-    BindSource,
-    Bond,
-    Buyer,
-    Candidate,
-    Reason,
-    bond_of,
-    decide,
-    share_of,
-)
-from services.attribution.domain.conversion import AttributedConversion
-from services.attribution.domain.participant import Enrolment, EnrolmentDraft, NewBond, Participant
+from services.attribution.commands.recording import store_conversions
+from services.attribution.commands.touches import load_candidates
+from services.attribution.domain.admission import Admissions, SponsorFlaw, deciding_touch, names_touch
+from services.attribution.domain.attribution import Attribution, BindSource, Bond, Candidate, Reason
+from services.attribution.domain.participant import EnrolmentDraft, Participant
 from services.attribution.domain.policy import Bindable, Program
-from services.attribution.domain.tree import PATH_LEVELS, CycleError, Forest
+from services.attribution.domain.tree import CycleError, Forest
 from services.attribution.store import locks
 from services.attribution.store.conversions import find_earlier_buyers, load_hashes
 from services.attribution.store.participants import (
-    adopt_participant,
+    adopt_participants,
     bind_participants,
     insert_participants,
     load_participant,
@@ -39,7 +29,7 @@ from services.attribution.store.participants import (
     set_attributes,
 )
 from services.attribution.store.programs import load_program
-from services.attribution.store.tree import find_roots, lengthen, walk_up
+from services.attribution.store.tree import UplineWalks, find_roots, lengthen, walk_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +94,8 @@ async def bind_sponsor(
         raise invalid("sponsor_id", "nobody can be their own sponsor", "SELF_REFERRAL")
 
     async def carry_out(conn: AsyncConnection) -> Participant:
-        await load_program(conn, call.program_id)
-        await locks.tree_stands_still(conn, call.program_id)
+        program = await load_program(conn, call.program_id)
+        await locks.lock_tree(conn, call.program_id)
         person = await load_participant(conn, call.program_id, participant_id)
         sponsor = await load_participant(conn, call.program_id, sponsor_id)
         if person.bond is not None:
@@ -114,9 +104,12 @@ async def bind_sponsor(
             )
         walks = await walk_up(conn, [sponsor.key])
         forest = Forest({**walks.paths, person.key: ()}, await find_roots(conn, [sponsor.key]))
-        bond = Bond(sponsor_id, bound_at, BindSource.CALLER)
-        _bind(forest, person.key, sponsor.key, "sponsor_id")
-        await bind_participants(conn, [NewBond(person.key, sponsor.key, forest.path(person.key), bond)])
+        admissions = Admissions(program.policy, {participant_id: person, sponsor_id: sponsor}, forest)
+        try:
+            admissions.bind(participant_id, Bond(sponsor_id, bound_at, BindSource.CALLER))
+        except CycleError as error:
+            raise failed_precondition("CYCLE", str(error), "sponsor_id") from error
+        await bind_participants(conn, admissions.bindings)
         person = await load_participant(conn, call.program_id, participant_id)
         await lengthen(conn, walks.short)
         return person
@@ -137,29 +130,6 @@ async def _answer(
     return answer
 
 
-@dataclass(slots=True)
-class _Roll:
-    """What a batch of enrolments looks at, as it changes while they are decided one after the other."""
-
-    program: Program
-    people: dict[str, Participant]
-    """Everybody the batch speaks of who was enrolled before it."""
-    forest: Forest
-    buyers: set[str]
-    """Those enrolled by a purchase, or unknown, who bought before."""
-    keys: dict[str, int]
-    """Of everybody enrolled, by this batch too."""
-    signed_up: set[str]
-    """Conversion ids of sign-ups that are recorded already."""
-    short: dict[int, tuple[int, ...]]
-    enrolments: list[Enrolment] = field(default_factory=list)
-    adopted: list[tuple[EnrolmentDraft, Reason | None]] = field(default_factory=list)
-    """People enrolled by a purchase before, each with the reason why nobody was found to bind them to."""
-    bonds: list[NewBond] = field(default_factory=list)
-    """Of those enrolled before."""
-    sign_ups: list[AttributedConversion] = field(default_factory=list)
-
-
 async def _enroll(
     conn: AsyncConnection,
     deps: Deps,
@@ -172,40 +142,32 @@ async def _enroll(
     """Enrols those who are not; returns how many."""
     program = await load_program(conn, program_id)
     if any(each.sign_up for each in drafts):
-        await locks.conversions_may_arrive(conn, program_id)
+        await locks.admit_conversions(conn, program_id)
     fresh = await _not_enrolled(conn, program_id, drafts)
-    named = await load_candidates(conn, deps.click_token_key, program, [_named(each) for each in fresh])
-    roll = await _load(conn, program, fresh, named)
-    keys = await new_keys(conn, len(fresh))
-    for draft, candidates, key in zip(fresh, named, keys, strict=True):
-        attribution = _attribute(roll, draft, candidates)
-        if refuse_bad_touch and _names_touch(draft) and attribution.reason in _WRONG_TOUCH:
-            raise _refusal(draft, attribution.reason)
-        _admit(roll, draft, attribution, key, now)
-    await insert_participants(conn, program_id, roll.enrolments)
-    for draft, unbound_reason in roll.adopted:
-        key = roll.keys[draft.participant_id]
-        await adopt_participant(conn, key, draft.attributes, draft.draft_hash, unbound_reason)
-    await bind_participants(conn, roll.bonds)
-    await keep(conn, program, roll.sign_ups, now)
-    await lengthen(conn, roll.short)
+    candidates = await load_candidates(conn, deps.click_token_key, program, [deciding_touch(each) for each in fresh])
+    admissions, walks = await _load(conn, program, fresh, candidates)
+    sign_ups = []
+    for draft, touches in zip(fresh, candidates, strict=True):
+        attribution = _attribute(admissions, draft, touches)
+        if refuse_bad_touch and names_touch(draft) and attribution.reason in _WRONG_TOUCH:
+            raise _bad_touch(draft, attribution.reason)
+        try:
+            sign_up = admissions.enrol(draft, attribution, now)
+        except CycleError as error:
+            raise failed_precondition("CYCLE", str(error), _sponsor_field(draft)) from error
+        if sign_up is not None:
+            sign_ups.append(sign_up)
+    await insert_participants(conn, program_id, admissions.enrolments)
+    await adopt_participants(conn, admissions.adoptions)
+    await bind_participants(conn, admissions.bindings)
+    await store_conversions(conn, program, sign_ups, now)
+    await lengthen(conn, walks.short)
     return len(fresh)
-
-
-def _named(draft: EnrolmentDraft) -> NamedTouches:
-    """The one touch that counts: what the caller knows outranks the code, the code the click, the click the visitor."""
-    if draft.sponsor_id:
-        return NamedTouches("", "", "", draft.joined_at)
-    if draft.code:
-        return NamedTouches(draft.code, "", "", draft.joined_at)
-    if draft.click_token:
-        return NamedTouches("", draft.click_token, "", draft.joined_at)
-    return NamedTouches("", "", draft.visitor_id, draft.joined_at)
 
 
 async def _unbound(conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]) -> list[Participant]:
     """People who came with a touch, of whatever kind, and have no sponsor; each once, in the order of the drafts."""
-    ids = list(dict.fromkeys(each.participant_id for each in drafts if _names_touch(each) or each.visitor_id))
+    ids = list(dict.fromkeys(each.participant_id for each in drafts if names_touch(each) or each.visitor_id))
     people = await load_participants(conn, program_id, ids)
     found = [people[each] for each in ids]
     return [each for each in found if each.bond is None and each.unbound_reason is not None]
@@ -232,112 +194,63 @@ async def _not_enrolled(
 
 
 async def _load(
-    conn: AsyncConnection, program: Program, drafts: Sequence[EnrolmentDraft], named: Sequence[Sequence[Candidate]]
-) -> _Roll:
+    conn: AsyncConnection,
+    program: Program,
+    drafts: Sequence[EnrolmentDraft],
+    candidates: Sequence[Sequence[Candidate]],
+) -> tuple[Admissions, UplineWalks]:
+    """The batch to decide the enrolments with, and the walks by which the uplines were found."""
+    program_id, policy = program.program_id, program.policy
     ids = {each.participant_id for each in drafts}
-    sponsor_ids = {each.sponsor_id for each in drafts} | {each.referrer_id for some in named for each in some}
-    wanted = ids | sponsor_ids | {program.policy.default_sponsor_id}
-    people = await load_participants(conn, program.program_id, wanted)
+    sponsor_ids = {each.sponsor_id for each in drafts} | {
+        each.referrer_id for touches in candidates for each in touches
+    }
+    wanted = ids | sponsor_ids | {policy.default_sponsor_id}
+    people = await load_participants(conn, program_id, wanted)
     if any(each in people and people[each].bond is None for each in ids):
-        await locks.tree_stands_still(conn, program.program_id)
-        people = await load_participants(conn, program.program_id, wanted)
-    walks = await walk_up(conn, {each.key for each in people.values()})
-    unbound = any(each in people and people[each].bond is None for each in ids)
-    roots = await find_roots(conn, {each.key for each in people.values()}) if unbound else {}
+        await locks.lock_tree(conn, program_id)
+        people = await load_participants(conn, program_id, wanted)
+    person_keys = {each.key for each in people.values()}
+    walks = await walk_up(conn, person_keys)
+    may_bind = any(each in people and people[each].bond is None for each in ids)
+    roots = await find_roots(conn, person_keys) if may_bind else {}
     buyers: set[str] = set()
-    if program.policy.bindable is Bindable.NEW_ONLY:
-        buyers = await find_earlier_buyers(conn, program.program_id, ids)
-    signed_up: set[str] = set()
+    if policy.bindable is Bindable.NEW_ONLY:
+        buyers = await find_earlier_buyers(conn, program_id, ids)
+    recorded_sign_ups: set[str] = set()
     if sign_ups := [each.sign_up.conversion_id for each in drafts if each.sign_up]:
-        signed_up = set(await load_hashes(conn, program.program_id, sign_ups))
-    keys = {each.participant_id: each.key for each in people.values()}
-    return _Roll(program, people, Forest(walks.paths, roots), buyers, keys, signed_up, walks.short)
-
-
-def _admit(roll: _Roll, draft: EnrolmentDraft, attribution: Attribution, key: int, now: datetime) -> None:
-    """Writes one person into the roll, bound as was decided."""
-    person = roll.people.get(draft.participant_id)
-    unbound_reason = None if attribution.referrer_id else attribution.reason
-    if attribution.reason is Reason.CALLER:
-        made: Bond | None = Bond(attribution.referrer_id, draft.joined_at, BindSource.CALLER)
-    else:
-        made = bond_of(roll.program.policy, attribution, draft.joined_at)
-    new_bond = None
-    if person is None:
-        roll.keys[draft.participant_id] = key
-        roll.forest.plant(key)
-        if made is not None:
-            roll.forest.graft(key, roll.keys[made.sponsor_id])
-            new_bond = NewBond(key, roll.keys[made.sponsor_id], roll.forest.path(key), made)
-        roll.enrolments.append(
-            Enrolment(key, draft.participant_id, draft.attributes, draft.draft_hash, new_bond, unbound_reason, now)
-        )
-    else:
-        key = person.key
-        roll.adopted.append((draft, unbound_reason))
-        if made is not None and person.bond is None:
-            sponsor_key = roll.keys[made.sponsor_id]
-            _bind(roll.forest, key, sponsor_key, _field(draft))
-            roll.bonds.append(NewBond(key, sponsor_key, roll.forest.path(key), made))
-    bond = person.bond if person and person.bond else made
-    if draft.sign_up and draft.sign_up.conversion_id not in roll.signed_up:
-        roll.sign_ups.append(
-            AttributedConversion(
-                draft=draft.sign_up,
-                attribution=attribution,
-                buyer_attributes=draft.attributes,
-                bound_at=bond.bound_at if bond else None,
-                upline=_upline(roll, key, attribution),
-                share_percent=share_of(roll.program.policy, attribution, bond),
-                link_owner_attributes=roll.people[attribution.touch.referrer_id].attributes
-                if attribution.touch
-                else {},
-            )
-        )
-
-
-def _attribute(roll: _Roll, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
-    """Who referred a person. A sponsor whom the caller names has to be right; touches are tried, and the default
-    sponsor where there is none to try: one that failed may have been meant for somebody, and a sponsor is for life."""
-    person = roll.people.get(draft.participant_id)
-    if draft.sponsor_id:
-        return _attribute_to_caller(roll, draft, person)
-    default_sponsor_id = "" if _names_touch(draft) else roll.program.policy.default_sponsor_id
-    buyer = Buyer(
-        draft.participant_id,
-        person.bond if person else None,
-        is_new=person is None and draft.participant_id not in roll.buyers,
+        recorded_sign_ups = set(await load_hashes(conn, program_id, sign_ups))
+    keys = await new_keys(conn, len(drafts))
+    admissions = Admissions(
+        policy=policy,
+        people=people,
+        forest=Forest(walks.paths, roots),
+        newcomer_keys={draft.participant_id: key for draft, key in zip(drafts, keys, strict=True)},
+        buyers=buyers,
+        recorded_sign_ups=recorded_sign_ups,
     )
-    return decide(
-        roll.program.policy,
-        buyer,
-        draft.joined_at,
-        candidates,
-        default_sponsor_id if default_sponsor_id in roll.keys else "",
-        lambda referrer_id: _closes_cycle(roll, draft.participant_id, referrer_id),
-    )
+    return admissions, walks
 
 
-def _attribute_to_caller(roll: _Roll, draft: EnrolmentDraft, person: Participant | None) -> Attribution:
+def _attribute(admissions: Admissions, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
+    """Who referred a person. A sponsor whom the caller names has to be right; touches are only tried."""
+    if not draft.sponsor_id:
+        return admissions.attribute_enrolment(draft, candidates)
     path = f"{draft.path}.sponsor_id"
-    if draft.sponsor_id == draft.participant_id:
-        raise invalid(path, "nobody can be their own sponsor", "SELF_REFERRAL")
-    if draft.sponsor_id not in roll.keys:
-        raise not_found("sponsor", draft.sponsor_id, [FieldViolation(path, "is not enrolled in the program")])
-    if person is not None and person.bond is not None and person.bond.sponsor_id != draft.sponsor_id:
-        raise already_exists("ALREADY_BOUND", f"their sponsor is {person.bond.sponsor_id!r}, for life", path)
+    match admissions.sponsor_flaw(draft.participant_id, draft.sponsor_id):
+        case SponsorFlaw.SELF:
+            raise invalid(path, "nobody can be their own sponsor", "SELF_REFERRAL")
+        case SponsorFlaw.NOT_ENROLLED:
+            raise not_found("sponsor", draft.sponsor_id, [FieldViolation(path, "is not enrolled in the program")])
+        case SponsorFlaw.OTHER_SPONSOR:
+            sponsor_id = admissions.sponsor_of(draft.participant_id)
+            raise already_exists("ALREADY_BOUND", f"their sponsor is {sponsor_id!r}, for life", path)
     return Attribution(draft.sponsor_id, Reason.CALLER)
 
 
-def _names_touch(draft: EnrolmentDraft) -> bool:
-    """Whether a code or click is what decides who the sponsor is, rather than the caller's word or the visitor's
-    past."""
-    return not draft.sponsor_id and bool(draft.code or draft.click_token)
-
-
-def _refusal(draft: EnrolmentDraft, reason: Reason) -> UplineError:
+def _bad_touch(draft: EnrolmentDraft, reason: Reason) -> UplineError:
     """The error for a caller that asked to be refused rather than enrol somebody without a sponsor."""
-    path, why = _field(draft), _WRONG_TOUCH[reason]
+    path, why = _sponsor_field(draft), _WRONG_TOUCH[reason]
     if reason in (Reason.CYCLE, Reason.NOT_NEW):
         return failed_precondition(reason.name, why, path)
     return invalid(path, why, reason.name)
@@ -354,31 +267,7 @@ _WRONG_TOUCH = {
 }
 
 
-def _field(draft: EnrolmentDraft) -> str:
+def _sponsor_field(draft: EnrolmentDraft) -> str:
     """Path of the field that decides who the sponsor is."""
     name = "sponsor_id" if draft.sponsor_id else "code" if draft.code else "click_token" if draft.click_token else ""
     return f"{draft.path}.{name or 'visitor_id'}"
-
-
-def _bind(forest: Forest, key: int, sponsor_key: int, path: str) -> None:
-    try:
-        forest.bind(key, sponsor_key)
-    except CycleError as error:
-        raise failed_precondition("CYCLE", str(error), path) from error
-
-
-def _closes_cycle(roll: _Roll, participant_id: str, referrer_id: str) -> bool:
-    """Whether the referrer stands below somebody enrolled before and unbound; nobody else can have anyone below."""
-    person = roll.people.get(participant_id)
-    if person is None or person.bond is not None:
-        return False
-    return roll.forest.is_above(person.key, roll.keys[referrer_id])
-
-
-def _upline(roll: _Roll, key: int, attribution: Attribution) -> tuple[int, ...]:
-    if not attribution.referrer_id:
-        return ()
-    if attribution.reason is Reason.BOUND:
-        return roll.forest.path(key)
-    referrer_key = roll.keys[attribution.referrer_id]
-    return (referrer_key, *roll.forest.path(referrer_key))[:PATH_LEVELS]

@@ -1,4 +1,4 @@
-"""Keeping decided conversions: rows, early reversals and events in the caller's transaction."""
+"""Storing attributed conversions: rows, early reversals and events in the caller's transaction."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,30 +12,36 @@ from chassis.errors import invalid
 from services.attribution import events
 from services.attribution.domain.conversion import AttributedConversion, Conversion
 from services.attribution.domain.policy import Program
-from services.attribution.domain.reversal import RemainingAmounts, Reversal, ReversedAmounts, after, take_what_is_there
+from services.attribution.domain.reversal import (
+    RemainingAmounts,
+    Reversal,
+    ReversedAmounts,
+    remaining_after,
+    reverse_what_remains,
+)
 from services.attribution.store.conversions import insert_conversions, new_keys
-from services.attribution.store.reversals import load_reversals_of, resolve_pending
+from services.attribution.store.reversals import apply_pending, load_reversals_of
 from services.attribution.store.tree import load_members
 from services.attribution.wire.reversals import extent_of
 
 
-async def keep(
-    conn: AsyncConnection, program: Program, decided: Sequence[AttributedConversion], now: datetime
+async def store_conversions(
+    conn: AsyncConnection, program: Program, attributed: Sequence[AttributedConversion], now: datetime
 ) -> list[Conversion]:
     """Stores conversions that are not recorded yet, in their order, and puts their events into the outbox.
 
-    The caller holds `locks.conversions_may_arrive`.
+    The caller holds `locks.admit_conversions`.
     """
-    if not decided:
+    if not attributed:
         return []
-    members = events.upline_members(await load_members(conn, {key for each in decided for key in each.upline}))
-    keys = await new_keys(conn, len(decided))
-    fresh = [_conversion(each, key, now) for each, key in zip(decided, keys, strict=True)]
+    members = events.upline_members(await load_members(conn, {key for each in attributed for key in each.upline}))
+    keys = await new_keys(conn, len(attributed))
+    fresh = [_conversion(each, key, now) for each, key in zip(attributed, keys, strict=True)]
     facts = [
         events.conversion_recorded(program, each, conversion, members, now)
-        for each, conversion in zip(decided, fresh, strict=True)
+        for each, conversion in zip(attributed, fresh, strict=True)
     ]
-    for each, fact in zip(decided, facts, strict=True):
+    for each, fact in zip(attributed, facts, strict=True):
         if (size := fact.ByteSize()) > events.MAX_PAYLOAD_BYTES:
             raise invalid(
                 each.draft.path or each.draft.conversion_id,
@@ -43,43 +49,53 @@ async def keep(
                 " leave out attributes that no rule asks for",
                 "CONVERSION_TOO_LARGE",
             )
-    stored, reversals = await _apply_early(conn, program, decided, fresh)
+    stored, reversals = await _apply_early_reversals(conn, program, attributed, fresh)
     facts += [events.conversion_reversed(program, each, now) for each in reversals]
-    await insert_conversions(conn, program.program_id, [(d.draft, c) for d, c in zip(decided, stored, strict=True)])
+    drafts = [each.draft for each in attributed]
+    await insert_conversions(conn, program.program_id, zip(drafts, stored, strict=True))
     await outbox.append(conn, events.messages(keys[0], facts))
     return stored
 
 
-def _conversion(decided: AttributedConversion, key: int, now: datetime) -> Conversion:
-    draft = decided.draft
+def _conversion(attributed: AttributedConversion, key: int, now: datetime) -> Conversion:
+    draft = attributed.draft
     return Conversion(
-        key, draft.conversion_id, draft.amount_minor, draft.content, draft.body_hash, decided.attribution, 0, False, now
+        key=key,
+        conversion_id=draft.conversion_id,
+        amount_minor=draft.amount_minor,
+        content=draft.content,
+        body_hash=draft.body_hash,
+        attribution=attributed.attribution,
+        reversed_minor=0,
+        is_reversed=False,
+        create_time=now,
     )
 
 
-async def _apply_early(
-    conn: AsyncConnection, program: Program, decided: Sequence[AttributedConversion], fresh: Sequence[Conversion]
+async def _apply_early_reversals(
+    conn: AsyncConnection, program: Program, attributed: Sequence[AttributedConversion], fresh: Sequence[Conversion]
 ) -> tuple[list[Conversion], list[Reversal]]:
-    """Applies reversals that came before their conversions; returns conversions after them, and those that took something."""
+    """Applies reversals that came before their conversions; returns the conversions as they are after that, and the
+    reversals that took something back."""
     waiting: dict[str, list[Reversal]] = defaultdict(list)
     ids = [each.conversion_id for each in fresh]
     for early in await load_reversals_of(conn, program.program_id, ids, pending=True):
         waiting[early.conversion_id].append(early)
     if not waiting:
         return list(fresh), []
-    stored, settled = [], []
-    for each, conversion in zip(decided, fresh, strict=True):
-        left = RemainingAmounts(conversion.amount_minor, each.draft.line_amounts)
+    stored, applied = [], []
+    for each, conversion in zip(attributed, fresh, strict=True):
+        remaining = RemainingAmounts(conversion.amount_minor, each.draft.line_amounts)
         for reversal in waiting.get(conversion.conversion_id, ()):
-            taken = take_what_is_there(left, extent_of(reversal))
-            settled.append(replace(reversal, taken=taken or ReversedAmounts(0), pending=False))
-            left = after(left, taken) if taken else left
+            amounts = reverse_what_remains(remaining, extent_of(reversal))
+            applied.append(replace(reversal, amounts=amounts or ReversedAmounts(0), pending=False))
+            remaining = remaining_after(remaining, amounts) if amounts else remaining
         stored.append(
             replace(
                 conversion,
-                reversed_minor=conversion.amount_minor - left.amount_minor,
-                is_reversed=left.is_reversed,
+                reversed_minor=conversion.amount_minor - remaining.amount_minor,
+                is_reversed=remaining.is_reversed,
             )
         )
-    await resolve_pending(conn, settled)
-    return stored, [each for each in settled if each.taken.amount_minor or each.taken.completes]
+    await apply_pending(conn, applied)
+    return stored, [each for each in applied if each.amounts.amount_minor or each.amounts.completes]

@@ -19,8 +19,8 @@ from services.attribution.domain.reversal import (
     ReversalDraft,
     ReversalError,
     ReversedAmounts,
-    after,
-    take,
+    remaining_after,
+    reversed_amounts,
 )
 from services.attribution.store import locks
 from services.attribution.store.conversions import load_conversions, lock_conversions, set_reversed
@@ -31,7 +31,7 @@ from services.attribution.wire.conversions import line_amounts
 
 @dataclass(frozen=True, slots=True)
 class ReversalResult:
-    """What a call did."""
+    """What a call that reverses conversions did."""
 
     fresh: list[Reversal]
     """Recorded by this call."""
@@ -55,9 +55,9 @@ async def reverse_conversions(
         fresh, existing = await _not_recorded(conn, program_id, drafts)
         return ReversalResult(await _apply(conn, program, fresh, conversions, now), existing)
 
-    done = await in_transaction(deps.database, work)
+    result = await in_transaction(deps.database, work)
     deps.relay.wake()
-    return done
+    return result
 
 
 def _check_currencies(program: Program, drafts: Sequence[ReversalDraft]) -> None:
@@ -68,9 +68,9 @@ def _check_currencies(program: Program, drafts: Sequence[ReversalDraft]) -> None
 
 async def _lock(conn: AsyncConnection, program_id: str, conversion_ids: set[str]) -> Mapping[str, Conversion]:
     """The conversions that are there, held. Where one is missing, none arrives until the transaction ends."""
-    there = await load_conversions(conn, program_id, conversion_ids)
-    if there.keys() != conversion_ids:
-        await locks.no_conversion_arrives(conn, program_id)
+    found = await load_conversions(conn, program_id, conversion_ids)
+    if found.keys() != conversion_ids:
+        await locks.bar_conversions(conn, program_id)
     return await lock_conversions(conn, program_id, conversion_ids)
 
 
@@ -103,45 +103,46 @@ async def _apply(
 ) -> list[Reversal]:
     if not drafts:
         return []
-    lefts = await _load_left(conn, program, {each.conversion_id for each in drafts}, conversions)
+    remaining = await _load_remaining(conn, program, {each.conversion_id for each in drafts}, conversions)
     keys = await new_keys(conn, len(drafts))
-    done = []
+    reversals = []
     for draft, key in zip(drafts, keys, strict=True):
-        taken = ReversedAmounts(0)
+        amounts = ReversedAmounts(0)
         pending = draft.conversion_id not in conversions
         if not pending:
-            taken = _take(draft, lefts[draft.conversion_id])
-            lefts[draft.conversion_id] = after(lefts[draft.conversion_id], taken)
-        done.append(
-            Reversal(key, draft.reversal_id, draft.conversion_id, draft.content, draft.body_hash, taken, pending, now)
+            amounts = _reversed_amounts(draft, remaining[draft.conversion_id])
+            remaining[draft.conversion_id] = remaining_after(remaining[draft.conversion_id], amounts)
+        reversals.append(
+            Reversal(key, draft.reversal_id, draft.conversion_id, draft.content, draft.body_hash, amounts, pending, now)
         )
-    await insert_reversals(conn, program.program_id, done)
-    await set_reversed(conn, [_after(conversions[each], left) for each, left in lefts.items()])
-    facts = [events.conversion_reversed(program, each, now) for each in done if not each.pending]
+    await insert_reversals(conn, program.program_id, reversals)
+    await set_reversed(conn, [_with_remaining(conversions[each], amounts) for each, amounts in remaining.items()])
+    facts = [events.conversion_reversed(program, each, now) for each in reversals if not each.pending]
     await outbox.append(conn, events.messages(keys[0], facts))
-    return done
+    return reversals
 
 
-def _take(draft: ReversalDraft, left: RemainingAmounts) -> ReversedAmounts:
+def _reversed_amounts(draft: ReversalDraft, remaining: RemainingAmounts) -> ReversedAmounts:
     try:
-        return take(left, draft.extent)
+        return reversed_amounts(remaining, draft.extent)
     except ReversalError as error:
         raise invalid(f"{draft.path}.{error.field_path}", str(error), "NOT_LEFT") from error
 
 
-async def _load_left(
+async def _load_remaining(
     conn: AsyncConnection, program: Program, conversion_ids: set[str], conversions: Mapping[str, Conversion]
 ) -> dict[str, RemainingAmounts]:
-    """What is left of each conversion that is there."""
-    lefts = {
+    """The amounts that remain of each conversion that is there."""
+    remaining = {
         each: RemainingAmounts(conversions[each].amount_minor, line_amounts(conversions[each].content))
         for each in sorted(conversion_ids)
         if each in conversions
     }
-    for reversal in await load_reversals_of(conn, program.program_id, list(lefts), pending=False):
-        lefts[reversal.conversion_id] = after(lefts[reversal.conversion_id], reversal.taken)
-    return {each: replace(left, is_reversed=conversions[each].is_reversed) for each, left in lefts.items()}
+    for reversal in await load_reversals_of(conn, program.program_id, list(remaining), pending=False):
+        remaining[reversal.conversion_id] = remaining_after(remaining[reversal.conversion_id], reversal.amounts)
+    return {each: replace(amounts, is_reversed=conversions[each].is_reversed) for each, amounts in remaining.items()}
 
 
-def _after(conversion: Conversion, left: RemainingAmounts) -> Conversion:
-    return replace(conversion, reversed_minor=conversion.amount_minor - left.amount_minor, is_reversed=left.is_reversed)
+def _with_remaining(conversion: Conversion, remaining: RemainingAmounts) -> Conversion:
+    reversed_minor = conversion.amount_minor - remaining.amount_minor
+    return replace(conversion, reversed_minor=reversed_minor, is_reversed=remaining.is_reversed)

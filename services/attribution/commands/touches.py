@@ -1,13 +1,12 @@
 """What codes, click tokens and visitor ids lead to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.attribution.domain import click_token
-from services.attribution.domain.attribution import Candidate, Reason
+from services.attribution.domain.attribution import Candidate, NamedTouches, Reason
 from services.attribution.domain.codes import normalise
 from services.attribution.domain.policy import Program
 from services.attribution.store.clicks import VisitorTouch, load_visitor_touches
@@ -15,16 +14,6 @@ from services.attribution.store.links import TouchSource, load_code_sources, loa
 
 _FIRST_CLICKS = datetime(1970, 1, 1, tzinfo=UTC)
 """The time before which there is no click: ids of clicks count from here."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedTouches:
-    """The touches that one conversion or enrolment names; empty where it names none."""
-
-    code: str
-    click_token: str
-    visitor_id: str
-    at: datetime
 
 
 async def load_candidates(

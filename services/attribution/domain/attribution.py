@@ -47,6 +47,16 @@ class BindSource(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedTouches:
+    """The touches that one conversion or enrolment names; empty where it names none."""
+
+    code: str
+    click_token: str
+    visitor_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One touch that a conversion or an enrolment names."""
 

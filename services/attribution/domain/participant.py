@@ -67,6 +67,16 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
+class Adoption:
+    """The change of somebody enrolled by a purchase whom the caller now enrols."""
+
+    key: int
+    attributes: dict[str, str]
+    draft_hash: bytes
+    unbound_reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
 class Referral:
     """A referee and what they bought."""
 

@@ -84,59 +84,59 @@ class Reversal:
     conversion_id: str
     content: bytes
     body_hash: bytes
-    taken: ReversedAmounts
+    amounts: ReversedAmounts
     pending: bool
     create_time: datetime
 
 
-def take(left: RemainingAmounts, extent: Extent) -> ReversedAmounts:
-    """What `extent` takes from what is left. Raises ReversalError where it asks for more than that."""
-    if left.is_reversed:
-        raise ReversalError(_name(extent), "nothing is left of the conversion")
+def reversed_amounts(remaining: RemainingAmounts, extent: Extent) -> ReversedAmounts:
+    """The amounts that a reversal of such an extent takes back. Raises ReversalError if that is more than remains."""
+    if remaining.is_reversed:
+        raise ReversalError(_field_of(extent), "nothing is left of the conversion")
     match extent:
         case WholeExtent():
-            return _everything(left)
+            return _everything(remaining)
         case AmountExtent(amount_minor):
-            if amount_minor > left.amount_minor:
-                raise ReversalError("amount.amount_minor", f"{left.amount_minor} minor units are left")
-            return _some(left, spread(amount_minor, left.lines), amount_minor)
+            if amount_minor > remaining.amount_minor:
+                raise ReversalError("amount.amount_minor", f"{remaining.amount_minor} minor units are left")
+            return _part(remaining, spread(amount_minor, remaining.lines), amount_minor)
         case LinesExtent(amounts):
-            for place, (line_id, amount_minor) in enumerate(amounts.items()):
-                if line_id not in left.lines:
-                    raise ReversalError(f"lines.lines[{place}].line_id", "the conversion has no such line")
-                if amount_minor > left.lines[line_id]:
+            for index, (line_id, amount_minor) in enumerate(amounts.items()):
+                if line_id not in remaining.lines:
+                    raise ReversalError(f"lines.lines[{index}].line_id", "the conversion has no such line")
+                if amount_minor > remaining.lines[line_id]:
                     raise ReversalError(
-                        f"lines.lines[{place}].amount_minor",
-                        f"{left.lines[line_id]} minor units are left of line {line_id!r}",
+                        f"lines.lines[{index}].amount_minor",
+                        f"{remaining.lines[line_id]} minor units are left of line {line_id!r}",
                     )
-            return _some(left, amounts, sum(amounts.values()))
+            return _part(remaining, amounts, sum(amounts.values()))
 
 
-def take_what_is_there(left: RemainingAmounts, extent: Extent) -> ReversedAmounts | None:
-    """As `take`, for a reversal accepted before its conversion was known: it is cut to what there is.
+def reverse_what_remains(remaining: RemainingAmounts, extent: Extent) -> ReversedAmounts | None:
+    """The amounts that a reversal takes back which was accepted before its conversion was known: no more than remains.
 
-    None where nothing remains of it.
+    None where nothing remains for it.
     """
-    if left.is_reversed:
+    if remaining.is_reversed:
         return None
     match extent:
         case WholeExtent():
-            return _everything(left)
+            return _everything(remaining)
         case AmountExtent(amount_minor):
-            extent = AmountExtent(min(amount_minor, left.amount_minor))
-            return take(left, extent) if extent.amount_minor else None
+            extent = AmountExtent(min(amount_minor, remaining.amount_minor))
+            return reversed_amounts(remaining, extent) if extent.amount_minor else None
         case LinesExtent(amounts):
-            there = {line_id: min(amount, left.lines.get(line_id, 0)) for line_id, amount in amounts.items()}
-            there = {line_id: amount for line_id, amount in there.items() if amount}
-            return take(left, LinesExtent(there)) if there else None
+            cut = {line_id: min(amount, remaining.lines.get(line_id, 0)) for line_id, amount in amounts.items()}
+            cut = {line_id: amount for line_id, amount in cut.items() if amount}
+            return reversed_amounts(remaining, LinesExtent(cut)) if cut else None
 
 
-def after(left: RemainingAmounts, taken: ReversedAmounts) -> RemainingAmounts:
-    """What is left once `taken` is gone."""
+def remaining_after(remaining: RemainingAmounts, amounts: ReversedAmounts) -> RemainingAmounts:
+    """The amounts that remain once some are reversed."""
     return RemainingAmounts(
-        left.amount_minor - taken.amount_minor,
-        {line_id: amount - taken.lines.get(line_id, 0) for line_id, amount in left.lines.items()},
-        taken.completes,
+        remaining.amount_minor - amounts.amount_minor,
+        {line_id: amount - amounts.lines.get(line_id, 0) for line_id, amount in remaining.lines.items()},
+        amounts.completes,
     )
 
 
@@ -156,15 +156,14 @@ def spread(amount_minor: int, rests: dict[str, int]) -> dict[str, int]:
     return {line_id: part for line_id, part in parts.items() if part}
 
 
-def _everything(left: RemainingAmounts) -> ReversedAmounts:
-    return ReversedAmounts(
-        left.amount_minor, {line_id: amount for line_id, amount in left.lines.items() if amount}, True
-    )
+def _everything(remaining: RemainingAmounts) -> ReversedAmounts:
+    lines = {line_id: amount for line_id, amount in remaining.lines.items() if amount}
+    return ReversedAmounts(remaining.amount_minor, lines, True)
 
 
-def _some(left: RemainingAmounts, lines: dict[str, int], amount_minor: int) -> ReversedAmounts:
-    return ReversedAmounts(amount_minor, lines, amount_minor == left.amount_minor)
+def _part(remaining: RemainingAmounts, lines: dict[str, int], amount_minor: int) -> ReversedAmounts:
+    return ReversedAmounts(amount_minor, lines, amount_minor == remaining.amount_minor)
 
 
-def _name(extent: Extent) -> str:
+def _field_of(extent: Extent) -> str:
     return {WholeExtent: "whole", AmountExtent: "amount", LinesExtent: "lines"}[type(extent)]

@@ -1,6 +1,6 @@
 """Conversions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -133,7 +133,7 @@ async def new_keys(conn: AsyncConnection, count: int) -> list[int]:
 
 
 async def insert_conversions(
-    conn: AsyncConnection, program_id: str, recorded: Sequence[tuple[ConversionDraft, Conversion]]
+    conn: AsyncConnection, program_id: str, recorded: Iterable[tuple[ConversionDraft, Conversion]]
 ) -> None:
     """Adds conversions. psycopg's UniqueViolation says that somebody else has just recorded one of them.
 

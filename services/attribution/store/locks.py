@@ -10,17 +10,17 @@ _SHARED = text("SELECT pg_advisory_xact_lock_shared(:kind, hashtext(:program_id)
 _EXCLUSIVE = text("SELECT pg_advisory_xact_lock(:kind, hashtext(:program_id))")
 
 
-async def conversions_may_arrive(conn: AsyncConnection, program_id: str) -> None:
+async def admit_conversions(conn: AsyncConnection, program_id: str) -> None:
     """Held by whoever records conversions: no early reversal is put aside between its look and its commit."""
     await conn.execute(_SHARED, {"kind": _ARRIVALS, "program_id": program_id})
 
 
-async def no_conversion_arrives(conn: AsyncConnection, program_id: str) -> None:
+async def bar_conversions(conn: AsyncConnection, program_id: str) -> None:
     """Held by whoever puts a reversal aside because its conversion is not there."""
     await conn.execute(_EXCLUSIVE, {"kind": _ARRIVALS, "program_id": program_id})
 
 
-async def tree_stands_still(conn: AsyncConnection, program_id: str) -> None:
+async def lock_tree(conn: AsyncConnection, program_id: str) -> None:
     """Held by whoever binds a participant that exists already: two such binds at once could close a cycle.
 
     A new participant has nobody below him, so enrolling one under a sponsor needs no lock.

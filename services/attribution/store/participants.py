@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import psycopg_connection
 from chassis.errors import not_found
 from services.attribution.domain.attribution import BindSource, Bond, Reason
-from services.attribution.domain.participant import Enrolment, NewBond, Participant
+from services.attribution.domain.participant import Adoption, Enrolment, NewBond, Participant
 from services.attribution.store.tree import array_literal
 
 _COLUMNS = """person.participant_key, person.participant_id, person.attributes, person.draft_hash,
@@ -147,19 +147,18 @@ async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) 
             raise RuntimeError(f"participant {each.key} was bound while the tree was held still")
 
 
-async def adopt_participant(
-    conn: AsyncConnection, key: int, attributes: dict[str, str], draft_hash: bytes, unbound_reason: Reason | None
-) -> None:
-    """Gives somebody enrolled by a purchase what the caller says of them now."""
-    await conn.execute(
-        _ADOPT,
-        {
-            "participant_key": key,
-            "attributes": json.dumps(attributes),
-            "draft_hash": draft_hash,
-            "unbound_reason": unbound_reason or 0,
-        },
-    )
+async def adopt_participants(conn: AsyncConnection, adoptions: Sequence[Adoption]) -> None:
+    """Gives people enrolled by a purchase what the caller says of them now."""
+    for each in adoptions:
+        await conn.execute(
+            _ADOPT,
+            {
+                "participant_key": each.key,
+                "attributes": json.dumps(each.attributes),
+                "draft_hash": each.draft_hash,
+                "unbound_reason": each.unbound_reason or 0,
+            },
+        )
 
 
 async def set_attributes(

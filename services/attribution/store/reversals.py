@@ -30,7 +30,7 @@ _COPY = """
     COPY reversal (reversal_key, program_id, reversal_id, conversion_id, body_hash, draft, amount_minor, lines, completes,
         pending, create_time) FROM STDIN
 """
-_SETTLE = text("""
+_APPLY = text("""
     UPDATE reversal SET amount_minor = :amount_minor, lines = CAST(:lines AS jsonb), completes = :completes,
         pending = false
     WHERE reversal_key = :reversal_key
@@ -75,26 +75,26 @@ async def insert_reversals(conn: AsyncConnection, program_id: str, reversals: Se
                     each.conversion_id,
                     each.body_hash,
                     each.content,
-                    each.taken.amount_minor,
-                    json.dumps(each.taken.lines),
-                    each.taken.completes,
+                    each.amounts.amount_minor,
+                    json.dumps(each.amounts.lines),
+                    each.amounts.completes,
                     each.pending,
                     each.create_time,
                 )
             )
 
 
-async def resolve_pending(conn: AsyncConnection, reversals: Sequence[Reversal]) -> None:
-    """Writes what reversals took back that had come before their conversions."""
+async def apply_pending(conn: AsyncConnection, reversals: Sequence[Reversal]) -> None:
+    """Writes the amounts of reversals that had come before their conversions, and now were applied."""
     if reversals:
         await conn.execute(
-            _SETTLE,
+            _APPLY,
             [
                 {
                     "reversal_key": each.key,
-                    "amount_minor": each.taken.amount_minor,
-                    "lines": json.dumps(each.taken.lines),
-                    "completes": each.taken.completes,
+                    "amount_minor": each.amounts.amount_minor,
+                    "lines": json.dumps(each.amounts.lines),
+                    "completes": each.amounts.completes,
                 }
                 for each in reversals
             ],
@@ -108,7 +108,7 @@ def _reversal(row: Row[Any]) -> Reversal:
         conversion_id=row.conversion_id,
         content=bytes(row.draft),
         body_hash=bytes(row.body_hash),
-        taken=ReversedAmounts(row.amount_minor, row.lines, row.completes),
+        amounts=ReversedAmounts(row.amount_minor, row.lines, row.completes),
         pending=row.pending,
         create_time=row.create_time,
     )

@@ -38,12 +38,12 @@ def reversal_message(program_id: str, reversal: Reversal) -> conversion_pb2.Reve
     """The reversal as the contract has it."""
     message = conversion_pb2.Reversal(
         program_id=program_id,
-        amount_minor=reversal.taken.amount_minor,
+        amount_minor=reversal.amounts.amount_minor,
         lines=[
             conversion_pb2.LineReversal(line_id=line_id, amount_minor=amount_minor)
-            for line_id, amount_minor in reversal.taken.lines.items()
+            for line_id, amount_minor in reversal.amounts.lines.items()
         ],
-        completes=reversal.taken.completes,
+        completes=reversal.amounts.completes,
         pending=reversal.pending,
         create_time=to_timestamp(reversal.create_time),
     )

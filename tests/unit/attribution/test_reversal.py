@@ -13,10 +13,10 @@ from services.attribution.domain.reversal import (
     ReversalError,
     ReversedAmounts,
     WholeExtent,
-    after,
+    remaining_after,
+    reverse_what_remains,
+    reversed_amounts,
     spread,
-    take,
-    take_what_is_there,
 )
 
 INT64_MAX = 2**63 - 1
@@ -58,8 +58,8 @@ def test_any_split_of_refunds_ends_at_zero(data: st.DataObject, rests: dict[str,
         else:
             line_id = data.draw(st.sampled_from(there))
             extent = LinesExtent({line_id: data.draw(st.integers(1, left.lines[line_id]))})
-        taken.append(take(left, extent))
-        left = after(left, taken[-1])
+        taken.append(reversed_amounts(left, extent))
+        left = remaining_after(left, taken[-1])
         assert sum(left.lines.values()) == left.amount_minor
     assert left.amount_minor == 0
     assert [each.completes for each in taken] == [False] * (len(taken) - 1) + [True]
@@ -81,31 +81,31 @@ def test_more_than_is_there(
     left: RemainingAmounts, extent: WholeExtent | AmountExtent | LinesExtent, field: str
 ) -> None:
     with pytest.raises(ReversalError) as caught:
-        take(left, extent)
+        reversed_amounts(left, extent)
     assert caught.value.field_path == field
 
 
 def test_an_event_without_value_is_taken_back_whole_once() -> None:
     left = RemainingAmounts(0, {})
-    taken = take(left, WholeExtent())
+    taken = reversed_amounts(left, WholeExtent())
     assert taken == ReversedAmounts(0, {}, True)
-    assert take_what_is_there(after(left, taken), WholeExtent()) is None
+    assert reverse_what_remains(remaining_after(left, taken), WholeExtent()) is None
 
 
 def test_early_reversals_are_cut_to_what_there_is() -> None:
     left = RemainingAmounts(10, {"a": 6, "b": 4})
-    assert take_what_is_there(left, AmountExtent(11)) == ReversedAmounts(10, {"a": 6, "b": 4}, True)
-    assert take_what_is_there(left, LinesExtent({"a": 7, "z": 3})) == ReversedAmounts(6, {"a": 6}, False)
-    assert take_what_is_there(left, LinesExtent({"z": 3})) is None
-    assert take_what_is_there(RemainingAmounts(0, {}), AmountExtent(1)) is None
+    assert reverse_what_remains(left, AmountExtent(11)) == ReversedAmounts(10, {"a": 6, "b": 4}, True)
+    assert reverse_what_remains(left, LinesExtent({"a": 7, "z": 3})) == ReversedAmounts(6, {"a": 6}, False)
+    assert reverse_what_remains(left, LinesExtent({"z": 3})) is None
+    assert reverse_what_remains(RemainingAmounts(0, {}), AmountExtent(1)) is None
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 100), max_size=6), st.integers(0, 200))
 def test_early_amounts_never_take_more_than_the_whole(amounts: list[int], total: int) -> None:
     def step(left: RemainingAmounts, amount: int) -> RemainingAmounts:
-        taken = take_what_is_there(left, AmountExtent(amount))
-        return after(left, taken) if taken else left
+        taken = reverse_what_remains(left, AmountExtent(amount))
+        return remaining_after(left, taken) if taken else left
 
     left = reduce(step, amounts, RemainingAmounts(total, {}))
     assert left.amount_minor == max(total - sum(amounts), 0)
