@@ -8,14 +8,14 @@ from upline.rewards.v1 import approval_pb2
 from chassis import outbox
 from chassis.errors import failed_precondition, invalid, not_found
 from services.rewards import events
-from services.rewards.commands import counting
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.effects import write_released_headroom
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.domain.settle.settlement import reject_rewards
-from services.rewards.domain.settle.waiting import Ended, Rejection
+from services.rewards.domain.settle.waiting import EndedHold, Rejection
 from services.rewards.store import conversions, ledger, plans, tallies, waiting
-from services.rewards.store.conversions import StoredConversion, key_of
+from services.rewards.store.conversions import StoredConversion
 from services.rewards.store.waiting import ApprovalRequest, ApprovalState
 
 
@@ -75,10 +75,10 @@ async def _asked(conn: AsyncConnection, program_id: str, conversion_id: str) -> 
 
 async def _reject(conn: AsyncConnection, plan: Plan, kept: StoredConversion, rejection: Rejection, reason: str) -> None:
     """Posts a refusal. The holds' rows are locked after those that say what they wait for, as for a release."""
-    conversion, now = kept.conversion, rejection.moment
-    key = key_of(conversion)
+    conversion, now = kept.conversion, rejection.time
+    key = conversion.key
     earlier = (await conversions.load_reversals(conn, [key]))[key]
-    position = await counting.take_refusal(conn, plan, kept, earlier, rejection)
+    position = await write_released_headroom(conn, plan, kept, earlier, rejection)
     await waiting.decide(conn, *key, ApprovalState.REJECTED, now, reason, position)
     held = await ledger.lock_holds(conn, [conversion])
     posted = (await ledger.load_posted(conn, [conversion], held))[key]
@@ -93,4 +93,4 @@ async def _reject(conn: AsyncConnection, plan: Plan, kept: StoredConversion, rej
 async def _end(conn: AsyncConnection, rejection: Rejection, pending: Sequence[ApprovalRequest]) -> None:
     program_id, conversion_id, _, moment = rejection
     await ledger.end_holds(conn, [(program_id, conversion_id, each.mark) for each in pending])
-    await waiting.end(conn, [Ended(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])
+    await waiting.end(conn, [EndedHold(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])

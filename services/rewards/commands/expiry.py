@@ -68,7 +68,7 @@ async def _look_at(
         await expiry.look_next(conn, program_id, participant_id, asset.code, found.check_time, found.warned_until)
 
 
-async def expired(
+async def load_expired(
     conn: AsyncConnection, versions: ProgramPlans, clawbacks: Sequence[Clawback]
 ) -> dict[Wallet, Expired]:
     """What expired of wallets that something available is taken out of. They are locked."""

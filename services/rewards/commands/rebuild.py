@@ -117,7 +117,7 @@ class _Rebuilding:
         self.result = RebuildResult()
         self._closed = deque(closed)
         self._versions = versions
-        self._course = Replay()
+        self._replay = Replay()
         self._rewards: list[Reward] = []
         self._revisions: list[Revision] = []
         self._snapshots: list[tuple[str, str, str | None]] = []
@@ -133,13 +133,13 @@ class _Rebuilding:
         conversion = past.conversion
         plan = self._versions.version(past.plan_version) if past.plan_version else None
         while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
-            self._course.tallies.close(self._closed.popleft()[1])
+            self._replay.tallies.close(self._closed.popleft()[1])
         change = fact.change
         if change is None:
             self.result.conversions += 1
             snapshot = None
             if plan is not None:
-                accrual, snapshot = self._course.settle(
+                accrual, snapshot = self._replay.decide(
                     plan, conversion, fact.position or 0, to_be_revised=past.is_revised
                 )
                 self._rewards += accrual.rewards
@@ -147,11 +147,11 @@ class _Rebuilding:
             self._snapshots.append((conversion.program_id, conversion.conversion_id, text))
         elif isinstance(change, Rejection):
             if plan is not None:
-                self._revisions += self._course.reject(conversion, change)
+                self._revisions += self._replay.reject(conversion, change)
         else:
             self.result.reversals += 1
             if plan is not None:
-                self._revisions += self._course.take_back(conversion, change, fact.position or 0)
+                self._revisions += self._replay.take_back(conversion, change, fact.position or 0)
 
     async def write(self, conn: AsyncConnection, schema: str) -> int:
         """Writes what was computed since the last time; returns how many conversions that was."""
@@ -164,6 +164,6 @@ class _Rebuilding:
 
     async def write_tallies(self, conn: AsyncConnection, program_id: str) -> int:
         """Writes what the program counts in the end; returns how many tallies there are."""
-        running = self._course.tallies
+        running = self._replay.tallies
         await tallies.add(conn, program_id, running.changes, running.reached)
         return len(running.changes)

@@ -11,7 +11,6 @@ from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.ledger import Reward, Transfer
 from services.rewards.domain.settle.settlement import PostedReward, let_go, release
 from services.rewards.store import conversions, ledger, waiting
-from services.rewards.store.conversions import key_of
 
 HOLDS_A_TRANSACTION = 500
 DELTAS_A_TRANSACTION = 20_000
@@ -81,10 +80,10 @@ async def _release_due(deps: Deps, holds: Sequence[ledger.DueHold]) -> None:
         facts = []
         for program_id, conversion_id, due_time in due:
             each = kept[program_id, conversion_id]
-            moved = release(program_id, conversion_id, due_time, _due(posted[key_of(each.conversion)], due_time))
+            moved = release(program_id, conversion_id, due_time, _due(posted[each.conversion.key], due_time))
             if moved:
                 transfers += moved
-                rewards = {one.reward.reward_id: one.reward for one in posted[key_of(each.conversion)]}
+                rewards = {one.reward.reward_id: one.reward for one in posted[each.conversion.key]}
                 assets = versions[program_id].version(each.plan_version).assets
                 facts.append(events.released(each.conversion, due_time, _paired(rewards, moved), assets))
         await ledger.post(conn, [], transfers, [])
@@ -105,13 +104,13 @@ async def _release_ended(deps: Deps, holds: Sequence[waiting.WaitingHold]) -> No
         facts = []
         for each in ended:
             of = kept[each.program_id, each.conversion_id]
-            rewards = posted[key_of(of.conversion)]
+            rewards = posted[of.conversion.key]
             moved = let_go(each, _due(rewards, each.mark))
             if moved:
                 transfers += moved
                 by_id = {one.reward.reward_id: one.reward for one in rewards}
                 assets = versions[each.program_id].version(of.plan_version).assets
-                facts.append(events.released(of.conversion, each.moment, _paired(by_id, moved), assets))
+                facts.append(events.released(of.conversion, each.time, _paired(by_id, moved), assets))
         await ledger.post(conn, [], transfers, [])
         await ledger.end_holds(conn, [(each.program_id, each.conversion_id, each.mark) for each in ended])
         await waiting.end(conn, ended)

@@ -20,6 +20,10 @@ class CallPlace(NamedTuple):
 
 
 UNPLACED = CallPlace()
+ConversionKey = tuple[str, str]
+"""(program_id, conversion_id)."""
+ReversalKey = tuple[str, str]
+"""(program_id, reversal_id)."""
 Turn = tuple[str, datetime, CallPlace, str]
 """The key by which facts are sorted that take effect one after the other: program, time of recording, place in the
 call, and the id where nothing else tells them apart."""
@@ -50,6 +54,11 @@ class Conversion:
     taken_by_line: Mapping[str, int] = field(default_factory=dict)
     """How much of each line was taken back, by line id."""
     call_place: CallPlace = UNPLACED
+
+    @property
+    def key(self) -> ConversionKey:
+        """The conversion's name among all conversions."""
+        return self.program_id, self.conversion_id
 
     @property
     def turn(self) -> Turn:
@@ -97,6 +106,11 @@ class Reversal:
     lines: tuple[tuple[str, int], ...] = ()
     """(line id, how much of it is taken back); empty for conversions without lines."""
     call_place: CallPlace = UNPLACED
+
+    @property
+    def key(self) -> ReversalKey:
+        """The reversal's name among all reversals."""
+        return self.program_id, self.reversal_id
 
     @property
     def turn(self) -> Turn:

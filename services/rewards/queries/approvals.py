@@ -6,10 +6,10 @@ from typing import Any
 from upline.rewards.v1 import approval_pb2, reward_pb2
 
 from chassis.pages import Filling, fitting, page_size
+from services.rewards.domain.conversion import ConversionKey
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
 from services.rewards.store import conversions, reading, waiting
-from services.rewards.store.conversions import Key
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -48,7 +48,7 @@ async def list_pending(
     )
 
 
-def _place_of(waiting_conversion: tuple[datetime, Key]) -> list[Any]:
+def _place_of(waiting_conversion: tuple[datetime, ConversionKey]) -> list[Any]:
     """Where the list goes on after a conversion."""
     moment, (_, conversion_id) = waiting_conversion
     return [moment.isoformat(), conversion_id]

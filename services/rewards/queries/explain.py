@@ -24,7 +24,7 @@ from services.rewards.domain.settle.settlement import hold_end
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.queries.rewards import reward_message
 from services.rewards.store import conversions, reading, waiting
-from services.rewards.store.conversions import StoredConversion, key_of
+from services.rewards.store.conversions import StoredConversion
 from services.rewards.store.waiting import NO_REJECTION
 from services.rewards.wire.plans import currency_digits
 
@@ -112,9 +112,7 @@ async def explain_conversion_now(
         versions = (await deps.plans.load(conn, [request.program_id]))[request.program_id]
         kept = await _require_conversion(conn, request.program_id, request.conversion_id)
         left = await _left(conn, kept)
-        rejection = (await waiting.load_rejections(conn, [key_of(kept.conversion)])).get(
-            key_of(kept.conversion), NO_REJECTION
-        )
+        rejection = (await waiting.load_rejections(conn, [kept.conversion.key])).get(kept.conversion.key, NO_REJECTION)
     plan = versions.version(kept.plan_version) if kept.plan_version else None
     decisions = [
         rejected_decision(each, rejection.reason)
@@ -148,7 +146,7 @@ async def _require_conversion(conn: AsyncConnection, program_id: str, conversion
 
 
 async def _left(conn: AsyncConnection, kept: StoredConversion) -> Conversion:
-    key = key_of(kept.conversion)
+    key = kept.conversion.key
     return after(kept.conversion, (await conversions.load_reversals(conn, [key]))[key])
 
 

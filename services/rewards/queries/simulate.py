@@ -124,7 +124,7 @@ class _Running:
     def __init__(self, plan: Plan) -> None:
         self.conversion_ids: list[str] = []
         self._plan = plan
-        self._course = Replay()
+        self._replay = Replay()
         self._total: Paid = {}
 
     def take(self, fact: SettledFact) -> None:
@@ -132,14 +132,14 @@ class _Running:
         conversion = fact.past.conversion
         if fact.change is None:
             self.conversion_ids.append(conversion.conversion_id)
-            accrual, _ = self._course.settle(
+            accrual, _ = self._replay.decide(
                 self._plan, conversion, fact.position or 0, to_be_revised=bool(fact.past.reversals)
             )
             for each in accrual.rewards:
                 self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
         elif isinstance(fact.change, Reversal):
             # What people refused was paid by another plan: nobody was asked about this one.
-            for revision in self._course.take_back(conversion, fact.change, fact.position or 0):
+            for revision in self._replay.take_back(conversion, fact.change, fact.position or 0):
                 reward = revision.reward
                 self._add(reward.rule_id, reward.beneficiary_id, reward.asset, 0, revision.delta_minor)
 

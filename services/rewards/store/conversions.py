@@ -3,19 +3,17 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.copying import NULL, copy_lines, escape, escape_once
-from services.rewards.domain.conversion import ArrivedConversion, Conversion, Reversal
+from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, Reversal, ReversalKey
+from services.rewards.domain.settle.counting import CountedPosition
 from services.rewards.domain.settle.settlement import FIRST_POSITION, first_reward_id, reward_prefix
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot, from_json
 from services.rewards.wire.events import read_stored_conversion
-
-Key = tuple[str, str]
-"""(program_id, conversion_id)."""
 
 _NOTHING_COUNTED = f"\t{NULL}\t{NULL}"
 _COPY = (
@@ -35,7 +33,7 @@ _MERGE = text("""
     WHERE conversion.event IS NULL
     RETURNING program_id, conversion_id, xmax <> 0 AS was_expected
 """)
-_KEEP_COUNTED = text("""
+_STORE_POSITIONS = text("""
     UPDATE conversion SET position = t.position, snapshot = t.snapshot
     FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:positions AS bigint[]),
         CAST(:snapshots AS text[])) AS t (program_id, conversion_id, position, snapshot)
@@ -93,15 +91,10 @@ class StoredConversion:
     snapshot: Snapshot = EMPTY
 
 
-class CountedPosition(NamedTuple):
-    """When a conversion was settled among those of its program, and with which tallies; None where nothing is counted."""
-
-    position: int | None = None
-    snapshot: str | None = None
-
-
 async def copy_new(
-    conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]], counted: Mapping[Key, CountedPosition]
+    conn: AsyncConnection,
+    rows: Sequence[tuple[ArrivedConversion, int]],
+    counted: Mapping[ConversionKey, CountedPosition],
 ) -> None:
     """Adds conversions with their plan versions. psycopg.errors.UniqueViolation if one is there already."""
     await copy_lines(
@@ -111,15 +104,17 @@ async def copy_new(
             f"{escape(each.conversion.program_id)}\t{escape(each.conversion.conversion_id)}"
             f"\t{each.conversion.amount_minor}\t{each.conversion.record_time.isoformat()}\t{version}"
             f"\t{reward_prefix(each.conversion)}{FIRST_POSITION}\t\\\\x{each.event.hex()}"
-            f"{_counted_columns(counted.get(key_of(each.conversion)))}\n"
-            for each, version in sorted(rows, key=lambda row: key_of(row[0].conversion))
+            f"{_counted_columns(counted.get(each.conversion.key))}\n"
+            for each, version in sorted(rows, key=lambda row: row[0].conversion.key)
         ),
     )
 
 
-async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]]) -> tuple[set[Key], set[Key]]:
+async def merge_new(
+    conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]]
+) -> tuple[set[ConversionKey], set[ConversionKey]]:
     """Adds those conversions that are not there yet; returns their keys, and the keys of those a reversal was waiting for."""
-    ordered = sorted(rows, key=lambda row: key_of(row[0].conversion))
+    ordered = sorted(rows, key=lambda row: row[0].conversion.key)
     result = await conn.execute(
         _MERGE,
         {
@@ -139,11 +134,11 @@ async def merge_new(conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversio
     )
 
 
-async def keep_counted(conn: AsyncConnection, counted: Mapping[Key, CountedPosition]) -> None:
-    """Notes of conversions that were just added when and with which tallies they were settled."""
+async def store_positions(conn: AsyncConnection, counted: Mapping[ConversionKey, CountedPosition]) -> None:
+    """Stores when and with which tallies conversions were settled that were just added."""
     ordered = sorted(counted)
     await conn.execute(
-        _KEEP_COUNTED,
+        _STORE_POSITIONS,
         {
             "program_ids": [each[0] for each in ordered],
             "conversion_ids": [each[1] for each in ordered],
@@ -153,43 +148,48 @@ async def keep_counted(conn: AsyncConnection, counted: Mapping[Key, CountedPosit
     )
 
 
-async def lock_expected(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, StoredConversion | None]:
+async def lock_expected(
+    conn: AsyncConnection, keys: Iterable[ConversionKey]
+) -> dict[ConversionKey, StoredConversion | None]:
     """Locks conversions, leaving a place for those that have not arrived: None for these."""
     ordered = sorted(set(keys))
     parameters = {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]}
     await conn.execute(_EXPECT, parameters)
-    return {(row.program_id, row.conversion_id): _kept(row) for row in await conn.execute(_READ_LOCKED, parameters)}
+    return {
+        (row.program_id, row.conversion_id): _stored_conversion(row)
+        for row in await conn.execute(_READ_LOCKED, parameters)
+    }
 
 
 async def load(conn: AsyncConnection, program_id: str, conversion_id: str) -> StoredConversion | None:
     """One conversion; None if it has not arrived."""
     row = (await conn.execute(_READ, {"program_id": program_id, "conversion_id": conversion_id})).one_or_none()
-    return None if row is None else _kept(row)
+    return None if row is None else _stored_conversion(row)
 
 
 async def load_of_reward(conn: AsyncConnection, program_id: str, reward_id: str) -> StoredConversion | None:
     """The conversion that a reward is for; None if no conversion can have a reward of this id."""
     parameters = {"program_id": program_id, "first_reward_id": first_reward_id(reward_id)}
     row = (await conn.execute(_READ_BY_REWARD, parameters)).one_or_none()
-    return None if row is None else _kept(row)
+    return None if row is None else _stored_conversion(row)
 
 
-async def load_many(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, StoredConversion]:
+async def load_many(conn: AsyncConnection, keys: Iterable[ConversionKey]) -> dict[ConversionKey, StoredConversion]:
     """Those of the conversions that have arrived."""
     ordered = sorted(set(keys))
     rows = await conn.execute(
         _READ_MANY,
         {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
     )
-    found = {(row.program_id, row.conversion_id): _kept(row) for row in rows}
-    return {key: kept for key, kept in found.items() if kept is not None}
+    found = {(row.program_id, row.conversion_id): _stored_conversion(row) for row in rows}
+    return {key: stored for key, stored in found.items() if stored is not None}
 
 
 async def insert_reversals(
-    conn: AsyncConnection, reversals: Sequence[Reversal], positions: Mapping[Key, int]
-) -> set[Key]:
-    """Adds those reversals that are not there yet; returns their (program_id, reversal_id). `positions`: by the same."""
-    ordered = sorted(reversals, key=lambda each: (each.program_id, each.reversal_id))
+    conn: AsyncConnection, reversals: Sequence[Reversal], positions: Mapping[ReversalKey, int]
+) -> set[ReversalKey]:
+    """Adds those reversals that are not there yet; returns their keys. `positions`: by key."""
+    ordered = sorted(reversals, key=lambda each: each.key)
     result = await conn.execute(
         _INSERT_REVERSALS,
         {
@@ -199,17 +199,17 @@ async def insert_reversals(
             "amounts": [each.amount_minor for each in ordered],
             "completes": [each.completes for each in ordered],
             "record_times": [each.record_time for each in ordered],
-            "positions": [positions[each.program_id, each.reversal_id] for each in ordered],
+            "positions": [positions[each.key] for each in ordered],
             "lines": [_write_lines(each.lines) for each in ordered],
         },
     )
     return {(row.program_id, row.reversal_id) for row in result}
 
 
-async def load_reversals(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key, list[Reversal]]:
+async def load_reversals(conn: AsyncConnection, keys: Iterable[ConversionKey]) -> dict[ConversionKey, list[Reversal]]:
     """Every reversal of these conversions, in the order in which they take effect."""
     ordered = sorted(set(keys))
-    found: dict[Key, list[Reversal]] = {each: [] for each in ordered}
+    found: dict[ConversionKey, list[Reversal]] = {each: [] for each in ordered}
     rows = await conn.execute(
         _LOAD_REVERSALS,
         {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
@@ -229,11 +229,6 @@ async def load_reversals(conn: AsyncConnection, keys: Iterable[Key]) -> dict[Key
     return found
 
 
-def key_of(conversion: Conversion) -> Key:
-    """(program_id, conversion_id)."""
-    return conversion.program_id, conversion.conversion_id
-
-
 def read_lines(text: str | None) -> tuple[tuple[str, int], ...]:
     """The lines that a reversal takes back, as stored."""
     return tuple((line_id, minor) for line_id, minor in json.loads(text)) if text else ()
@@ -250,7 +245,7 @@ def _counted_columns(counted: CountedPosition | None) -> str:
     return f"\t{position}\t{NULL if counted.snapshot is None else escape_once(counted.snapshot)}"
 
 
-def _kept(row: Any) -> StoredConversion | None:
+def _stored_conversion(row: Any) -> StoredConversion | None:
     if row.event is None:
         return None
     conversion = read_stored_conversion(bytes(row.event))

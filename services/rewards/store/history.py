@@ -154,7 +154,7 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledFact
             heapq.heappush(waiting, (_moment_of(at, last), position, SettledFact(past, reversal, at)))
         if past.rejection is not None:
             rejection, position = past.rejection
-            then = _moment_of(position, rejection.moment)
+            then = _moment_of(position, rejection.time)
             heapq.heappush(waiting, (then, position, SettledFact(past, rejection, position)))
     while waiting:
         yield heapq.heappop(waiting)[2]

@@ -7,7 +7,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.copying import NULL, copy_lines, escape
-from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.conversion import Conversion, ConversionKey
 from services.rewards.domain.ledger import Account, AccountKind, Reward, Transfer, deltas
 from services.rewards.domain.settle.settlement import (
     FIRST_POSITION,
@@ -16,7 +16,6 @@ from services.rewards.domain.settle.settlement import (
     Revision,
     reward_prefix,
 )
-from services.rewards.store.conversions import Key, key_of
 
 MAX_DELTA_MINOR = 2**63 - 1
 
@@ -125,7 +124,7 @@ async def post(
 
 async def lock_holds(conn: AsyncConnection, conversions: Iterable[Conversion]) -> set[tuple[str, str, datetime]]:
     """Locks the holds of conversions: as long as they are locked, what is held stays held."""
-    ordered = sorted({key_of(each) for each in conversions})
+    ordered = sorted({each.key for each in conversions})
     rows = await conn.execute(
         _LOCK_HOLDS,
         {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
@@ -135,9 +134,9 @@ async def lock_holds(conn: AsyncConnection, conversions: Iterable[Conversion]) -
 
 async def load_posted(
     conn: AsyncConnection, conversions: Sequence[Conversion], held: set[tuple[str, str, datetime]]
-) -> dict[Key, list[PostedReward]]:
+) -> dict[ConversionKey, list[PostedReward]]:
     """The rewards of conversions as they stand, in the order of rules and levels. `held`: holds that have not ended."""
-    times = {key_of(each): each.record_time for each in conversions}
+    times = {each.key: each.record_time for each in conversions}
     places = [(person, each, reward_prefix(each)) for each in conversions for person in each.people]
     rows = await conn.execute(
         _REWARDS_OF,
@@ -149,7 +148,7 @@ async def load_posted(
             "last_ids": [prefix + LAST_POSITION for _, _, prefix in places],
         },
     )
-    found: dict[Key, list[PostedReward]] = {key: [] for key in times}
+    found: dict[ConversionKey, list[PostedReward]] = {key: [] for key in times}
     for row in rows:
         key = (row.program_id, row.conversion_id)
         found[key].append(

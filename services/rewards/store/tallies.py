@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import is_beyond_int64, psycopg_connection
-from services.rewards.domain.tally.running import Moment
+from services.rewards.domain.tally.running import EffectTime
 from services.rewards.domain.tally.tallies import CONTEST_PREFIX, TallyKey
 
 _SEPARATOR, _PERIOD_SEPARATOR = "\x1e", "\x1d"
@@ -95,7 +95,7 @@ async def add(
     conn: AsyncConnection,
     program_id: str,
     changes: Mapping[TallyKey, int],
-    reached: Mapping[TallyKey, Moment],
+    reached: Mapping[TallyKey, EffectTime],
 ) -> None:
     """Adds to a program's tallies. `reached`: of the scores among them, when the last fact that changed them took
     effect."""
@@ -111,7 +111,7 @@ async def _add(
     conn: AsyncConnection,
     program_id: str,
     changes: Mapping[TallyKey, int],
-    reached: Mapping[TallyKey, Moment],
+    reached: Mapping[TallyKey, EffectTime],
 ) -> None:
     # In the order of the index: neighbours are written together.
     rows = sorted(

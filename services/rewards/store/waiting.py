@@ -9,8 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.rewards.domain.settle.waiting import Ended, Signal, Wait
-from services.rewards.store.conversions import Key
+from services.rewards.domain.conversion import ConversionKey
+from services.rewards.domain.settle.waiting import EndedHold, Signal, Wait
 
 
 class ApprovalState(IntEnum):
@@ -173,7 +173,7 @@ async def ended_holds(conn: AsyncConnection, now: datetime, after: WaitingHold |
     return [(row.earliest, row.program_id, row.conversion_id, row.mark) for row in rows]
 
 
-async def claim(conn: AsyncConnection, holds: Sequence[WaitingHold]) -> list[Ended]:
+async def claim(conn: AsyncConnection, holds: Sequence[WaitingHold]) -> list[EndedHold]:
     """Locks those of the holds that nobody released meanwhile; passes over those another process releases."""
     rows = await conn.execute(
         _CLAIM,
@@ -183,10 +183,10 @@ async def claim(conn: AsyncConnection, holds: Sequence[WaitingHold]) -> list[End
             "marks": [each[3] for each in holds],
         },
     )
-    return [Ended(row.program_id, row.conversion_id, row.mark, row.rule_id, row.moment) for row in rows]
+    return [EndedHold(row.program_id, row.conversion_id, row.mark, row.rule_id, row.moment) for row in rows]
 
 
-async def end(conn: AsyncConnection, ended: Sequence[Ended]) -> None:
+async def end(conn: AsyncConnection, ended: Sequence[EndedHold]) -> None:
     """Remembers that holds are over."""
     await conn.execute(
         _END,
@@ -194,7 +194,7 @@ async def end(conn: AsyncConnection, ended: Sequence[Ended]) -> None:
             "program_ids": [each.program_id for each in ended],
             "conversion_ids": [each.conversion_id for each in ended],
             "marks": [each.mark for each in ended],
-            "moments": [each.moment for each in ended],
+            "moments": [each.time for each in ended],
         },
     )
 
@@ -221,7 +221,9 @@ async def decide(
     )
 
 
-async def load_rejections(conn: AsyncConnection, keys: Collection[Key]) -> dict[Key, StoredRejection]:
+async def load_rejections(
+    conn: AsyncConnection, keys: Collection[ConversionKey]
+) -> dict[ConversionKey, StoredRejection]:
     """What a person refused of these conversions."""
     if not keys:
         return {}
@@ -233,7 +235,7 @@ async def load_rejections(conn: AsyncConnection, keys: Collection[Key]) -> dict[
 
 async def pending(
     conn: AsyncConnection, program_id: str, after: tuple[datetime, str], limit: int
-) -> list[tuple[datetime, Key]]:
+) -> list[tuple[datetime, ConversionKey]]:
     """Conversions that wait for a person, oldest first, after (time, conversion)."""
     rows = await conn.execute(
         _PENDING, {"program_id": program_id, "after_time": after[0], "after_id": after[1], "limit": limit}

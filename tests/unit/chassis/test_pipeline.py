@@ -1,11 +1,10 @@
-"""A pipeline writes in order, not too far behind, and never after an error."""
+"""A pipeline: writing in order, not too far behind what is made, and never after an error."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.pipeline import write_pipelined
+from chassis.pipeline import Pipeline
 
 
 class Bench:
@@ -18,14 +17,15 @@ class Bench:
         self.allowed = asyncio.Event()
         self._count, self._broken, self._unmakeable = count, broken, unmakeable
 
-    async def parts(self) -> AsyncIterator[int]:
-        """The numbers, with a turn of the loop between them."""
-        for number in range(self._count):
-            if number == self._unmakeable:
-                raise LookupError(number)
-            self.made.append(number)
-            yield number
-            await asyncio.sleep(0)
+    async def work(self, ahead: int) -> None:
+        """Makes all numbers, with a turn of the loop between them, and has them written."""
+        async with Pipeline(self.write, ahead) as pipeline:
+            for number in range(self._count):
+                if number == self._unmakeable:
+                    raise LookupError(number)
+                self.made.append(number)
+                await pipeline.put(number)
+                await asyncio.sleep(0)
 
     async def write(self, part: int) -> None:
         """Writes one."""
@@ -47,7 +47,7 @@ async def settled(bench: Bench) -> None:
 @pytest.mark.parametrize("ahead", [1, 2, 5])
 async def test_parts_are_made_ahead_and_written_in_order(ahead: int) -> None:
     bench = Bench(20)
-    work = asyncio.create_task(write_pipelined(bench.parts(), bench.write, ahead))
+    work = asyncio.create_task(bench.work(ahead))
     await settled(bench)
     assert bench.made == list(range(ahead + 1))
     assert bench.begun == [0]
@@ -57,20 +57,20 @@ async def test_parts_are_made_ahead_and_written_in_order(ahead: int) -> None:
 
 
 async def test_nothing_is_nothing() -> None:
-    await write_pipelined(Bench(0).parts(), Bench(0).write, 1)
+    await Bench(0).work(1)
 
 
 async def test_nothing_is_written_after_an_error() -> None:
     bench = Bench(20, broken=3)
     bench.allowed.set()
     with pytest.raises(ValueError, match="3"):
-        await write_pipelined(bench.parts(), bench.write, 2)
+        await bench.work(2)
     assert (bench.begun, bench.written) == ([0, 1, 2, 3], [0, 1, 2])
 
 
 async def test_what_was_made_is_written_before_an_error_of_making_is_told() -> None:
     bench = Bench(20, unmakeable=2)
-    work = asyncio.create_task(write_pipelined(bench.parts(), bench.write, 5))
+    work = asyncio.create_task(bench.work(5))
     await settled(bench)
     assert not work.done()  # a write is still under way
     bench.allowed.set()

@@ -177,7 +177,7 @@ class Books:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.course = Replay()
+        self.replay = Replay()
         self.net: Counter[str] = Counter()
         self.owners: dict[str, tuple[str, str]] = {}
         """(participant, asset) of rewards."""
@@ -185,16 +185,16 @@ class Books:
     def take(self, told: Told) -> None:
         """Settles one fact."""
         if told.is_refusal:
-            self._revise(self.course.reject(told.conversion, self._rejection(told.conversion)))
+            self._revise(self.replay.reject(told.conversion, self._rejection(told.conversion)))
         elif told.reversal is None:
-            accrual, snapshot = self.course.settle(self.plan, told.conversion, 0, to_be_revised=True)
+            accrual, snapshot = self.replay.decide(self.plan, told.conversion, 0, to_be_revised=True)
             assert snapshot is None or from_json(snapshot.to_json()) == snapshot
             for each in accrual.rewards:
                 assert each.reward_id not in self.owners
                 self.net[each.reward_id] = each.amount_minor
                 self.owners[each.reward_id] = (each.beneficiary_id, each.asset)
         else:
-            self._revise(self.course.take_back(told.conversion, told.reversal, 0))
+            self._revise(self.replay.take_back(told.conversion, told.reversal, 0))
 
     def _rejection(self, order: Conversion) -> Rejection:
         rule_ids = tuple(each.rule_id for each in self.plan.rules if each.approval)
@@ -214,7 +214,7 @@ class Books:
 
     def tallies(self) -> dict[TallyKey, int]:
         """The counted tallies."""
-        return {key: value for key, value in self.course.tallies.changes.items() if value}
+        return {key: value for key, value in self.replay.tallies.changes.items() if value}
 
 
 @given(plans(), histories())

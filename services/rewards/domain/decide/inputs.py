@@ -1,6 +1,6 @@
 """What is known when a conversion is decided: itself, its details, the tallies before it, and the conditions on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
@@ -79,6 +79,12 @@ class Inputs:
         if isinstance(verdict, ConditionError):
             raise verdict
         return verdict
+
+    def evaluate(self, conditions: Iterable[Condition]) -> None:
+        """Evaluates conditions ahead and remembers the verdicts; those that ask for people have none of the kind."""
+        for condition in conditions:
+            if not condition.asks_for_people and id(condition) not in self._verdicts:
+                self._verdicts[id(condition)] = self._verdict(condition)
 
     def holds_at_all(self, condition: Condition) -> bool:
         """Whether a condition on the conversion alone is true. Raises ConditionError."""

@@ -56,7 +56,7 @@ def spent_from(clawbacks: Iterable[Clawback]) -> set[tuple[str, str]]:
     }
 
 
-def owing(
+def with_debts(
     clawbacks: Iterable[Clawback], available: Mapping[Wallet, int], expired: Mapping[Wallet, Expired]
 ) -> list[Clawback]:
     """The same, but what has expired is taken from EXPIRED, and what was used from DEBT: the participant owes it. In the order of

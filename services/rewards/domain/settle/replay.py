@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.ledger import AccountKind
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.counting import PreparedConversion, release_headroom, take_back_next
+from services.rewards.domain.settle.counting import prepare, release_headroom, reverse_effects
 from services.rewards.domain.settle.settlement import (
     Accrual,
     PostedReward,
@@ -43,11 +43,11 @@ class Replay:
         self.tallies = RunningTallies({})
         self._open: dict[str, _Open] = {}
 
-    def settle(
+    def decide(
         self, plan: Plan, conversion: Conversion, position: int, *, to_be_revised: bool
     ) -> tuple[Accrual, Snapshot | None]:
         """A conversion's rewards and the snapshot to keep; it is remembered where reversals or a rejection follow."""
-        accrual, snapshot = PreparedConversion(plan, conversion).settle(self.tallies, position)
+        accrual, snapshot = prepare(plan, conversion).decide(self.tallies, position)
         if to_be_revised:
             posted = [PostedReward(each, each.amount_minor, AccountKind.AVAILABLE) for each in accrual.rewards]
             self._open[conversion.conversion_id] = _Open(plan, snapshot or EMPTY, posted, [])
@@ -56,7 +56,7 @@ class Replay:
     def take_back(self, conversion: Conversion, reversal: Reversal, position: int) -> tuple[Revision, ...]:
         """What a reversal takes back of the conversion's rewards."""
         opened = self._open[conversion.conversion_id]
-        take_back_next(
+        reverse_effects(
             opened.plan,
             conversion,
             opened.snapshot,

@@ -11,7 +11,7 @@ from services.rewards.domain.decide.decision import slot_of
 from services.rewards.domain.decide.pay import Owed, pay
 from services.rewards.domain.ledger import AccountKind, Reward, Transfer, TransferKind, new_reward
 from services.rewards.domain.plan.plan import BUYER_LEVEL, Plan, Rule
-from services.rewards.domain.settle.waiting import Ended, Rejection, mark
+from services.rewards.domain.settle.waiting import EndedHold, Rejection, mark
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -214,9 +214,9 @@ def release(
     return _out_of_hold(TransferKind.RELEASE, AccountKind.AVAILABLE, prefix, cause, posted)
 
 
-def let_go(ended: Ended, posted: Sequence[PostedReward]) -> tuple[Transfer, ...]:
+def let_go(ended: EndedHold, posted: Sequence[PostedReward]) -> tuple[Transfer, ...]:
     """The same for a hold that waited for more than time."""
-    prefix = id_prefix(ended.moment, ended.program_id, "release", ended.conversion_id, ended.rule_id)
+    prefix = id_prefix(ended.time, ended.program_id, "release", ended.conversion_id, ended.rule_id)
     cause = f"release:{ended.program_id}/{ended.conversion_id}/{ended.rule_id}"
     return _out_of_hold(TransferKind.RELEASE, AccountKind.AVAILABLE, prefix, cause, posted)
 

@@ -48,14 +48,14 @@ class Signal(NamedTuple):
     record_time: datetime
 
 
-class Ended(NamedTuple):
+class EndedHold(NamedTuple):
     """A hold that is over."""
 
     program_id: str
     conversion_id: str
     mark: datetime
     rule_id: str
-    moment: datetime
+    time: datetime
 
 
 class Rejection(NamedTuple):
@@ -64,7 +64,7 @@ class Rejection(NamedTuple):
     program_id: str
     conversion_id: str
     rule_ids: tuple[str, ...]
-    moment: datetime
+    time: datetime
 
 
 def mark(rule: Rule) -> datetime:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from services.rewards.domain.tally.snapshot import Snapshot, take
 from services.rewards.domain.tally.tallies import (
@@ -13,8 +14,16 @@ from services.rewards.domain.tally.tallies import (
     is_score,
 )
 
-Moment = tuple[datetime, int]
+EffectTime = tuple[datetime, int]
 """When a fact takes effect: its record time, and its position, which tells facts of one time apart."""
+
+
+class TallyChanges(NamedTuple):
+    """What facts changed of the tallies of one program."""
+
+    added: dict[TallyKey, int]
+    reached: dict[TallyKey, EffectTime]
+    """When each score among them was last changed."""
 
 
 class RunningTallies:
@@ -25,7 +34,7 @@ class RunningTallies:
         self._final: set[str] = set()
         self.changes: dict[TallyKey, int] = {}
         """What was added to each since the beginning."""
-        self.reached: dict[TallyKey, Moment] = {}
+        self.reached: dict[TallyKey, EffectTime] = {}
         """When each score was last changed."""
 
     def snapshot(self, keys: Iterable[TallyKey]) -> Snapshot:
@@ -36,18 +45,18 @@ class RunningTallies:
         """Makes a contest's ranking final."""
         self._final |= {contest(contest_id), contest_member(contest_id)}
 
-    def take_changes(self) -> tuple[dict[TallyKey, int], dict[TallyKey, Moment]]:
-        """What was changed since the beginning, or since the last call, and when each score was last changed."""
-        taken = self.changes, self.reached
+    def take_changes(self) -> TallyChanges:
+        """Hands over what was changed since the beginning, or since the last call."""
+        changes = TallyChanges(self.changes, self.reached)
         self.changes, self.reached = {}, {}
-        return taken
+        return changes
 
     def value(self, key: TallyKey) -> int:
         """One tally as it stands."""
         return self._values.get(key, 0)
 
-    def apply(self, effects: Iterable[tuple[TallyKey, int]], moment: Moment) -> None:
-        """Adds what a fact changes that takes effect at `moment`. Members that come or go change their headcount."""
+    def apply(self, effects: Iterable[tuple[TallyKey, int]], time: EffectTime) -> None:
+        """Adds what a fact changes that takes effect at `time`. Members that come or go change their headcount."""
         values, changes, final = self._values, self.changes, self._final
         for key, change in effects:
             is_unusual = key[0].startswith(UNUSUAL)
@@ -57,11 +66,11 @@ class RunningTallies:
             values[key] = before + change
             changes[key] = changes.get(key, 0) + change
             if is_unusual:
-                self._follow(key, before, change, moment)
+                self._follow(key, before, change, time)
 
-    def _follow(self, key: TallyKey, before: int, change: int, moment: Moment) -> None:
+    def _follow(self, key: TallyKey, before: int, change: int, time: EffectTime) -> None:
         """What else a change of a score or a member changes."""
         if is_score(key[0]):
-            self.reached[key] = max(moment, self.reached.get(key, moment))
+            self.reached[key] = max(time, self.reached.get(key, time))
         elif (head := headcount(key)) is not None and (step := (before + change > 0) - (before > 0)):
-            self.apply([(head, step)], moment)
+            self.apply([(head, step)], time)
