@@ -15,7 +15,8 @@ from cli.output import begin_when_counted, format_amount, make_progress, make_ta
 from cli.plan_check import check_plan
 
 if TYPE_CHECKING:
-    from services.rewards.queries.simulate import Paid, Simulation
+    from services.rewards.domain.settle.replay import NetRewards
+    from services.rewards.queries.simulate import Simulation
 
 
 def simulate(
@@ -51,7 +52,7 @@ def simulate(
     check_plan(bundle)  # its mistakes are told with their lines, before anything is started
     draft = PlanDraft(
         program or bundle.program.program_id,
-        bundle.plan,
+        bundle.plan.SerializeToString(),
         *(read_time(text, option) if text else None for text, option in ((start, "--from"), (end, "--to"))),
     )
     began = time.monotonic()
@@ -88,7 +89,7 @@ def _rows(result: "Simulation", by: tuple[tuple[str, int], ...]) -> list[dict[st
     return sorted(rows, key=lambda row: -abs(row["difference_minor"])) if by else rows
 
 
-def _summed(side: "Paid", by: tuple[tuple[str, int], ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+def _summed(side: "NetRewards", by: tuple[tuple[str, int], ...]) -> dict[tuple[str, ...], tuple[int, int]]:
     sums: dict[tuple[str, ...], tuple[int, int]] = {}
     for names, (count, minor) in side.items():
         key = (*(names[index] for _, index in by), names[2])

@@ -113,7 +113,7 @@ async def assert_told_alike(servers: Servers, world: World) -> None:
     assert (result.differences, result.conversions > 0) == ([], True)
     request = plan_pb2.GetPlanRequest(program_id=world.program_id)
     published = (await world.client.plans.GetPlan(request, timeout=DEADLINE_SECONDS)).plan_version
-    draft = PlanDraft(world.program_id, published.plan)
+    draft = PlanDraft(world.program_id, published.plan.SerializeToString())
     simulated = await simulate(servers.postgres.url, draft, lambda _total: lambda _done: None, jobs=1)
     assert simulated.simulated == simulated.paid
 

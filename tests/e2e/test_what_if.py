@@ -14,7 +14,8 @@ from cli.client import Client
 from cli.replay.data import make_up_sponsors, read_purchases
 from cli.replay.run import replay_purchases
 from cli.replay.shipped import PROGRAM, PURCHASES
-from services.rewards.queries.simulate import Paid, PlanDraft, Simulation, simulate
+from services.rewards.domain.settle.replay import NetRewards
+from services.rewards.queries.simulate import PlanDraft, Simulation, simulate
 from tests.conftest import Servers
 
 PLAYED = 4_000
@@ -75,7 +76,7 @@ plan:
 """
 
 
-def money(side: Paid) -> int:
+def money(side: NetRewards) -> int:
     """All that was paid in dollars, in cents."""
     return sum(minor for (_rule, _person, asset), (_count, minor) in side.items() if asset == "USD")
 
@@ -95,7 +96,7 @@ async def test_a_draft_that_counts_pays_what_its_replay_pays(
         assert (played["orders"], played["ledger_balanced"]) == (PLAYED, True)
 
     async def simulated(bundle: Bundle, plan: plan_pb2.Plan) -> Simulation:
-        draft = PlanDraft(bundle.program.program_id, plan)
+        draft = PlanDraft(bundle.program.program_id, plan.SerializeToString())
         return await simulate(servers.postgres.url, draft, lambda _total: lambda _done: None, jobs=2)
 
     assert counting.plan is not None

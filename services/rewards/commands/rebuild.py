@@ -1,4 +1,4 @@
-"""Rebuilding: every reward, revision and tally is computed again from the stored events and compared with what is stored."""
+"""Rebuilding: every reward, revision and tally is computed again from stored events and compared with the stored one."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import Database
 from chassis.parallel import Progress, in_processes
 from services.rewards.domain.ledger import Reward
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.domain.settle.replay import Replay
 from services.rewards.domain.settle.settlement import Revision
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store import history, scratch, tallies
-from services.rewards.store.history import SettledFact, Slice
+from services.rewards.store.history import SettledConversion, SettledFact, Slice
 from services.rewards.store.plans import PlanShelf
 from services.rewards.store.scratch import RowDifference
 from services.rewards.store.view import SCHEMA, View, one_view, shared_view
@@ -31,13 +32,13 @@ class _Task:
     view: View
     schema: str
     part: Slice
-    """Of a program that counts something, all of it: its facts have one order."""
+    """A program that counts something is one slice: its facts have one order."""
     counts: bool
 
 
 @dataclass(slots=True)
 class RebuildResult:
-    """What was computed, and where it is not what is stored."""
+    """How much was computed, and where it differs from what is stored."""
 
     programs: int = 0
     conversions: int = 0
@@ -60,8 +61,8 @@ class RebuildResult:
 async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], jobs: int = 0) -> RebuildResult:
     """Rebuilds one program, or all for an empty id, on one view of the database, and compares row by row.
 
-    `url`: of the owner of the database, for a schema is made and removed again. `begin` gets the number of conversions and
-    returns what is told how many of them are done. Nothing that is stored changes, and services may go on meanwhile.
+    `url`: of the owner of the database, for a schema is made and removed again. `begin` gets the number of conversions
+    and returns what is told how many of them are done. Nothing that is stored changes, and services may go on meanwhile.
     """
     schema = f"rebuild_{uuid4().hex[:12]}"
     owner = Database(url, SCHEMA)
@@ -95,14 +96,15 @@ async def _parts(conn: AsyncConnection, program_id: str, count: int) -> list[Sli
 
 async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
     async with shared_view(task.view) as conn:
+        await scratch.use(conn, task.schema)
         versions = (await PlanShelf().load(conn, [task.part.program_id]))[task.part.program_id]
         closed = await history.closed_contests(conn, task.part.program_id) if task.counts else []
         rebuilding = _Rebuilding(versions, closed)
         async for fact in history.facts(conn, task.part):
-            rebuilding.take(fact)
+            rebuilding.compute(fact)
             if rebuilding.is_full:
-                progress(await rebuilding.write(conn, task.schema))
-        progress(await rebuilding.write(conn, task.schema))
+                progress(await rebuilding.write(conn))
+        progress(await rebuilding.write(conn))
         if task.counts:
             rebuilding.result.tallies = await rebuilding.write_tallies(conn, task.part.program_id)
         rebuilding.result.differences = await scratch.compare(conn, task.schema, task.part)
@@ -110,10 +112,10 @@ async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
 
 
 class _Rebuilding:
-    """Computes facts and writes what came of them now and then."""
+    """Computes facts and writes the results now and then."""
 
     def __init__(self, versions: PlanVersions, closed: list[tuple[int, str]]) -> None:
-        """`closed`: (position, contest) of those whose ranking became final."""
+        """`closed`: contests whose ranking became final, (position, contest id)."""
         self.result = RebuildResult()
         self._closed = deque(closed)
         self._versions = versions
@@ -127,35 +129,35 @@ class _Rebuilding:
         """Whether it is time to write."""
         return len(self._snapshots) + len(self._revisions) >= FACTS_A_WRITE
 
-    def take(self, fact: SettledFact) -> None:
+    def compute(self, fact: SettledFact) -> None:
         """Computes one fact."""
-        past = fact.past
-        conversion = past.conversion
-        plan = self._versions.version(past.plan_version) if past.plan_version else None
         while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
             self._replay.tallies.close(self._closed.popleft()[1])
-        change = fact.change
+        settled, change, position = fact.settled, fact.change, fact.position or 0
+        conversion = settled.conversion
+        plan = self._versions.version(settled.plan_version) if settled.plan_version else None
         if change is None:
-            self.result.conversions += 1
-            snapshot = None
-            if plan is not None:
-                accrual, snapshot = self._replay.decide(
-                    plan, conversion, fact.position or 0, to_be_revised=past.is_revised
-                )
-                self._rewards += accrual.rewards
-            text = None if snapshot is None else snapshot.to_json()
-            self._snapshots.append((conversion.program_id, conversion.conversion_id, text))
+            self._decide(plan, settled, position)
         elif isinstance(change, Rejection):
             if plan is not None:
                 self._revisions += self._replay.reject(conversion, change)
         else:
             self.result.reversals += 1
             if plan is not None:
-                self._revisions += self._replay.take_back(conversion, change, fact.position or 0)
+                self._revisions += self._replay.take_back(conversion, change, position)
 
-    async def write(self, conn: AsyncConnection, schema: str) -> int:
-        """Writes what was computed since the last time; returns how many conversions that was."""
-        await scratch.write(conn, schema, self._rewards, self._revisions, self._snapshots)
+    def _decide(self, plan: Plan | None, settled: SettledConversion, position: int) -> None:
+        self.result.conversions += 1
+        conversion, snapshot = settled.conversion, None
+        if plan is not None:
+            accrual, snapshot = self._replay.decide(plan, conversion, position, to_be_revised=settled.is_revised)
+            self._rewards += accrual.rewards
+        text = None if snapshot is None else snapshot.to_json()
+        self._snapshots.append((conversion.program_id, conversion.conversion_id, text))
+
+    async def write(self, conn: AsyncConnection) -> int:
+        """Writes the results since the last time; returns how many conversions that was."""
+        await scratch.write(conn, self._rewards, self._revisions, self._snapshots)
         conversions = len(self._snapshots)
         self.result.rewards += len(self._rewards)
         self.result.revisions += len(self._revisions)
@@ -163,7 +165,7 @@ class _Rebuilding:
         return conversions
 
     async def write_tallies(self, conn: AsyncConnection, program_id: str) -> int:
-        """Writes what the program counts in the end; returns how many tallies there are."""
+        """Writes the tallies as they stand in the end; returns how many there are."""
         running = self._replay.tallies
         await tallies.add(conn, program_id, running.changes, running.reached)
         return len(running.changes)

@@ -1,28 +1,24 @@
-"""What a draft of a plan would have paid for what happened, beside what was paid."""
+"""Simulation: the pay of a draft of a plan for facts of the past, beside the rewards that were posted for them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import not_found
 from chassis.parallel import Progress, in_processes
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.replay import Replay
+from services.rewards.domain.settle.replay import NetRewards, Replay
 from services.rewards.store import history
 from services.rewards.store.history import SettledFact, Slice
 from services.rewards.store.plans import PlanShelf
 from services.rewards.store.view import View, one_view, shared_view
-from services.rewards.wire.plans import read_plan
+from services.rewards.wire.plans import decode_plan
 
 CONVERSIONS_A_SLICE = 10_000
 FACTS_A_REPORT = 500
-
-Paid = dict[tuple[str, str, str], tuple[int, int]]
-"""By rule, beneficiary and asset: how many rewards, and what is left of them after reversals, in minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +26,15 @@ class PlanDraft:
     """A plan that is not published, for the conversions of one program that occurred in [start, end)."""
 
     program_id: str
-    plan: plan_pb2.Plan
+    plan: bytes
+    """The message, as it travels to worker processes: what it is compiled to cannot travel."""
     start: datetime | None = None
     end: datetime | None = None
 
     def covers(self, conversion: Conversion) -> bool:
         """Whether a conversion is simulated."""
-        moment = conversion.occurred_at
-        return (self.start is None or moment >= self.start) and (self.end is None or moment < self.end)
+        time = conversion.occurred_at
+        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +47,12 @@ class _Task:
 
 @dataclass(slots=True)
 class Simulation:
-    """Both sides."""
+    """The rewards of both sides: those that were posted, and those of the draft."""
 
     conversions: int = 0
-    """How many were simulated."""
-    paid: Paid = field(default_factory=dict)
-    simulated: Paid = field(default_factory=dict)
+    """How many conversions were simulated."""
+    paid: NetRewards = field(default_factory=dict)
+    simulated: NetRewards = field(default_factory=dict)
     digits: dict[str, int] = field(default_factory=dict)
     """Decimal places of every asset on either side."""
 
@@ -71,15 +68,17 @@ class Simulation:
 async def simulate(url: str, draft: PlanDraft, begin: Callable[[int], Progress], jobs: int = 0) -> Simulation:
     """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before `draft.start`.
 
-    Where it counts something, facts come in the order in which they were settled, and those of a time when nothing was counted in
-    the order of recording. Pure: nothing is written. NOT_FOUND for a program without a plan; INVALID_ARGUMENT with every mistake of the draft.
+    Where it counts something, facts come in the order in which they were settled, and those of a time when nothing was
+    counted in the order of recording. `begin` gets the number of conversions and returns what is told how many of them
+    are done. Nothing is written. NOT_FOUND for a program without a plan; INVALID_ARGUMENT with every mistake of the
+    draft.
     """
     async with one_view(url) as (conn, view):
         versions = (await PlanShelf().load(conn, [draft.program_id]))[draft.program_id]
         if not versions:
             raise not_found("program", draft.program_id)
         currency_code = versions.plans[-1].currency_code
-        plan = read_plan(draft.program_id, len(versions) + 1, currency_code, draft.plan, None)
+        plan = decode_plan(draft.program_id, len(versions) + 1, currency_code, draft.plan, None)
         count = (await history.counts(conn, draft.program_id)).get(draft.program_id, 0)
         # What is counted has one order; where nothing is, conversions do not know of one another.
         parts = (
@@ -97,8 +96,8 @@ async def simulate(url: str, draft: PlanDraft, begin: Callable[[int], Progress],
 
 async def _simulate_part(task: _Task, progress: Progress) -> Simulation:
     draft = task.draft
-    plan = read_plan(draft.program_id, 0, task.currency_code, draft.plan, None)
-    running = _Running(plan)
+    plan = decode_plan(draft.program_id, 0, task.currency_code, draft.plan, None)
+    simulated = _SimulatedRewards(plan)
     async with shared_view(task.view) as conn:
         seen = 0
         async for fact in history.facts(conn, task.part):
@@ -106,48 +105,44 @@ async def _simulate_part(task: _Task, progress: Progress) -> Simulation:
                 seen += 1
                 if seen % FACTS_A_REPORT == 0:
                     progress(FACTS_A_REPORT)
-            if draft.covers(fact.past.conversion):
-                running.take(fact)
+            if draft.covers(fact.settled.conversion):
+                simulated.add(fact)
         progress(seen % FACTS_A_REPORT)
-        paid = await _paid(conn, task, running.conversion_ids)
-    return Simulation(len(running.conversion_ids), paid, running.total())
+        paid = await _paid(conn, task, simulated.conversion_ids)
+    return Simulation(len(simulated.conversion_ids), paid, simulated.total)
 
 
-async def _paid(conn: AsyncConnection, task: _Task, conversion_ids: list[str]) -> Paid:
+async def _paid(conn: AsyncConnection, task: _Task, conversion_ids: list[str]) -> NetRewards:
     everything = task.draft.start is None and task.draft.end is None
-    return await history.paid(conn, task.part, None if everything else conversion_ids)
+    return await history.net_rewards(conn, task.part, None if everything else conversion_ids)
 
 
-class _Running:
-    """Decides fact after fact and adds up."""
+class _SimulatedRewards:
+    """The rewards of a plan for fact after fact, added up."""
 
     def __init__(self, plan: Plan) -> None:
         self.conversion_ids: list[str] = []
+        self.total: NetRewards = {}
         self._plan = plan
         self._replay = Replay()
-        self._total: Paid = {}
 
-    def take(self, fact: SettledFact) -> None:
+    def add(self, fact: SettledFact) -> None:
         """Decides one fact."""
-        conversion = fact.past.conversion
+        conversion = fact.settled.conversion
         if fact.change is None:
             self.conversion_ids.append(conversion.conversion_id)
             accrual, _ = self._replay.decide(
-                self._plan, conversion, fact.position or 0, to_be_revised=bool(fact.past.reversals)
+                self._plan, conversion, fact.position or 0, to_be_revised=bool(fact.settled.reversals)
             )
             for each in accrual.rewards:
-                self._add(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
+                self._add_up(each.rule_id, each.beneficiary_id, each.asset, 1, each.amount_minor)
         elif isinstance(fact.change, Reversal):
-            # What people refused was paid by another plan: nobody was asked about this one.
+            # Rewards that people rejected were those of another plan: nobody was asked about this one.
             for revision in self._replay.take_back(conversion, fact.change, fact.position or 0):
                 reward = revision.reward
-                self._add(reward.rule_id, reward.beneficiary_id, reward.asset, 0, revision.delta_minor)
+                self._add_up(reward.rule_id, reward.beneficiary_id, reward.asset, 0, revision.delta_minor)
 
-    def total(self) -> Paid:
-        """What is left of all rewards."""
-        return self._total
-
-    def _add(self, rule_id: str, beneficiary_id: str, asset: str, count: int, minor: int) -> None:
+    def _add_up(self, rule_id: str, beneficiary_id: str, asset: str, count: int, minor: int) -> None:
         key = (rule_id, beneficiary_id, asset)
-        before = self._total.get(key, (0, 0))
-        self._total[key] = (before[0] + count, before[1] + minor)
+        before = self.total.get(key, (0, 0))
+        self.total[key] = (before[0] + count, before[1] + minor)

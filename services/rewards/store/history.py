@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.settle.replay import NetRewards
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store.conversions import read_lines
 from services.rewards.wire.events import read_stored_conversion
@@ -20,7 +21,7 @@ _LAST_TEXT = "\U0010ffff"
 
 # A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have
 # one. Reversals always have one.
-_PAST = b"""
+_SETTLED_CONVERSIONS = b"""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
         w.rule_ids, w.decide_time, w.position,
         r.reversal_ids, r.amounts, r.completes, r.record_times, r.lines, r.positions
@@ -50,7 +51,7 @@ _BOUNDS = text("""
         FROM conversion WHERE program_id = :program_id AND event IS NOT NULL) AS numbered
     WHERE number % :size = 0 ORDER BY conversion_id
 """)
-_SETTLED = text("""
+_CLOSED_CONTESTS = text("""
     SELECT contest_id, position FROM contest_settlement WHERE program_id = :program_id ORDER BY position
 """)
 _FIRST_POSITION = text("SELECT min(position) FROM conversion WHERE program_id = :program_id")
@@ -85,13 +86,13 @@ class SettledConversion:
 
     conversion: Conversion
     plan_version: int
-    """0: none was in force."""
+    """The version that pays it; 0 where none was in force."""
     position: int | None
     snapshot: str | None
     reversals: tuple[tuple[Reversal, int], ...]
-    """What took it back, in the order in which that took effect, each with its position."""
+    """Its reversals in the order in which they took effect, each with its position."""
     rejection: tuple[Rejection, int] | None
-    """What a person refused of it, with its position."""
+    """A person's no to its rewards, with its position."""
 
     @property
     def is_revised(self) -> bool:
@@ -101,20 +102,21 @@ class SettledConversion:
 
 @dataclass(frozen=True, slots=True)
 class SettledFact:
-    """A conversion that was settled, or one of the reversals that took it back, or that a person refused rewards for it."""
+    """A conversion that was settled, or a later change of it: a reversal, or a person's no to its rewards."""
 
-    past: SettledConversion
+    settled: SettledConversion
     change: Reversal | Rejection | None
     """None for the conversion itself."""
     position: int | None
-    """When it took effect among the facts of its program; None where their order made no difference."""
+    """The fact's position among the facts of its program; None where their order made no difference."""
 
 
-Moment = tuple[bool, int, datetime]
+_Turn = tuple[bool, int, datetime]
+"""The key by which facts are sorted: those without a position come first, in the order of recording."""
 
 
 async def counts(conn: AsyncConnection, program_id: str) -> dict[str, int]:
-    """How many conversions each program has; only the one named, or all for an empty id."""
+    """How many conversions each program has, or the one that is named."""
     rows = await conn.execute(_COUNTS, {"program_id": program_id})
     return {row.program_id: row.conversion_count for row in rows}
 
@@ -126,8 +128,8 @@ async def slices(conn: AsyncConnection, program_id: str, size: int) -> list[Slic
 
 
 async def closed_contests(conn: AsyncConnection, program_id: str) -> list[tuple[int, str]]:
-    """(position, contest) of those whose ranking became final, in this order."""
-    return [(row.position, row.contest_id) for row in await conn.execute(_SETTLED, {"program_id": program_id})]
+    """Contests of the program whose ranking became final: (position, contest id), in this order."""
+    return [(row.position, row.contest_id) for row in await conn.execute(_CLOSED_CONTESTS, {"program_id": program_id})]
 
 
 async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledFact]:
@@ -135,36 +137,33 @@ async def facts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledFact
 
     A reversal that was there before its conversion took effect with it, so it comes right behind it.
     """
-    # Changes that take effect later, each with its position, which tells those of one moment apart.
-    waiting: list[tuple[Moment, int, SettledFact]] = []
+    # Changes that take effect later, each with its position, which tells those of one turn apart.
+    waiting: list[tuple[_Turn, int, SettledFact]] = []
     first = (await conn.execute(_FIRST_POSITION, {"program_id": part.program_id})).scalar_one()
-    async for past in _in_turn(_pasts(conn, part)):
-        moment = _moment(past)
-        while waiting and waiting[0][0] < moment:  # of one instant, conversions come first: so they are settled too
+    async for settled in _in_turn(_settled_conversions(conn, part)):
+        turn = _turn(settled)
+        while waiting and waiting[0][0] < turn:  # of one instant, conversions come first: so they are settled too
             yield heapq.heappop(waiting)[2]
-        yield SettledFact(past, None, past.position)
-        last = past.conversion.record_time
-        for reversal, position in past.reversals:
-            if past.position is not None and position < past.position:
-                yield SettledFact(past, reversal, past.position)
+        yield SettledFact(settled, None, settled.position)
+        last = settled.conversion.record_time
+        for reversal, position in settled.reversals:
+            if settled.position is not None and position < settled.position:
+                yield SettledFact(settled, reversal, settled.position)
                 continue
-            # Before anything was counted, all is in the order of recording, but those of one conversion as they were settled.
+            # Before anything was counted, facts come in the order of recording, but those of one conversion as settled.
             last = max(last, reversal.record_time)
             at = position if first is not None and position > first else None
-            heapq.heappush(waiting, (_moment_of(at, last), position, SettledFact(past, reversal, at)))
-        if past.rejection is not None:
-            rejection, position = past.rejection
-            then = _moment_of(position, rejection.time)
-            heapq.heappush(waiting, (then, position, SettledFact(past, rejection, position)))
+            heapq.heappush(waiting, (_turn_of(at, last), position, SettledFact(settled, reversal, at)))
+        if settled.rejection is not None:
+            rejection, position = settled.rejection
+            then = _turn_of(position, rejection.time)
+            heapq.heappush(waiting, (then, position, SettledFact(settled, rejection, position)))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
 
-async def paid(
-    conn: AsyncConnection, part: Slice, conversion_ids: list[str] | None
-) -> dict[tuple[str, str, str], tuple[int, int]]:
-    """By rule, beneficiary and asset: how many rewards were posted for the slice's conversions, all of them for None, and what
-    is left of them after reversals."""
+async def net_rewards(conn: AsyncConnection, part: Slice, conversion_ids: list[str] | None) -> NetRewards:
+    """The rewards that were posted for conversions of a slice; for all of them where `conversion_ids` is None."""
     parameters: dict[str, object] = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
     if conversion_ids is not None:
         parameters["conversion_ids"] = conversion_ids
@@ -172,35 +171,35 @@ async def paid(
     return {(rule_id, person, asset): (count, minor) for rule_id, person, asset, count, minor in rows}
 
 
-async def _in_turn(pasts: AsyncIterator[SettledConversion]) -> AsyncIterator[SettledConversion]:
-    """The same conversions, where those without a position that were recorded at one instant are put into the order of
-    the calls that recorded them, which their events tell. One instant is a microsecond: there are as many of them as
-    calls end in it, by a thousand."""
+async def _in_turn(conversions: AsyncIterator[SettledConversion]) -> AsyncIterator[SettledConversion]:
+    """Puts conversions without a position that were recorded at one instant into the order of the calls that recorded
+    them, which their events tell. One instant is a microsecond: there are as many of them as calls end in it, by a
+    thousand."""
     alike: list[SettledConversion] = []
-    async for past in pasts:
-        if alike and _moment(past) != _moment(alike[0]):
+    async for settled in conversions:
+        if alike and _turn(settled) != _turn(alike[0]):
             for each in sorted(alike, key=lambda each: each.conversion.turn):
                 yield each
             alike.clear()
-        alike.append(past)
+        alike.append(settled)
     for each in sorted(alike, key=lambda each: each.conversion.turn):
         yield each
 
 
-async def _pasts(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledConversion]:
+async def _settled_conversions(conn: AsyncConnection, part: Slice) -> AsyncIterator[SettledConversion]:
     parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
     raw = await psycopg_connection(conn)
     # A cursor of the server: a history may not fit into memory.
     async with raw.cursor(name="history", binary=True) as cursor:
-        await cursor.execute(_PAST, parameters)
+        await cursor.execute(_SETTLED_CONVERSIONS, parameters)
         while rows := await cursor.fetchmany(ROWS_A_FETCH):
-            for conversion_id, event, version, position, snapshot, rule_ids, decide_time, decided, *reversals in rows:
+            for conversion_id, event, version, position, snapshot, rule_ids, decide_time, rejected_at, *columns in rows:
                 conversion = read_stored_conversion(event)
-                taken = _reversals(part.program_id, conversion_id, reversals) if reversals[0] else ()
-                rejected = None
+                reversals = _reversals(part.program_id, conversion_id, columns) if columns[0] else ()
+                rejection = None
                 if rule_ids:
-                    rejected = Rejection(part.program_id, conversion_id, tuple(rule_ids), decide_time), decided
-                yield SettledConversion(conversion, version, position, snapshot, taken, rejected)
+                    rejection = Rejection(part.program_id, conversion_id, tuple(rule_ids), decide_time), rejected_at
+                yield SettledConversion(conversion, version, position, snapshot, reversals, rejection)
 
 
 def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple[tuple[Reversal, int], ...]:
@@ -210,9 +209,9 @@ def _reversals(program_id: str, conversion_id: str, columns: list[Any]) -> tuple
     )
 
 
-def _moment(past: SettledConversion) -> Moment:
-    return _moment_of(past.position, past.conversion.record_time)
+def _turn(settled: SettledConversion) -> _Turn:
+    return _turn_of(settled.position, settled.conversion.record_time)
 
 
-def _moment_of(position: int | None, record_time: datetime) -> Moment:
+def _turn_of(position: int | None, record_time: datetime) -> _Turn:
     return position is not None, position or 0, record_time

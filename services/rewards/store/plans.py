@@ -13,7 +13,7 @@ from upline.rewards.v1 import plan_pb2
 from chassis.errors import UplineError, failed_precondition
 from chassis.times import to_timestamp
 from services.rewards.domain.plan.versions import PlanVersions
-from services.rewards.wire.plans import as_answered, read_plan
+from services.rewards.wire.plans import as_answered, decode_plan
 
 _LOAD = text("""
     SELECT program_id, version, currency_code, plan, effective_time FROM plan_version
@@ -106,9 +106,10 @@ class PlanShelf:
         """What is forbidden since a version was published does not stop it; what this server does not understand does."""
         plans = []
         for row in rows:
-            message = plan_pb2.Plan.FromString(bytes(row.plan))
             try:
-                plan = read_plan(program_id, row.version, row.currency_code, message, row.effective_time, stored=True)
+                plan = decode_plan(
+                    program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time, stored=True
+                )
             except UplineError as error:
                 why = f"version {row.version} of the plan of {program_id!r} says what this server does not understand: {error.message}"
                 log.warning("plan cannot be read", program=program_id, error=why)

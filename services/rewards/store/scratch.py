@@ -1,4 +1,4 @@
-"""What a rebuild computes, beside what is stored: a schema for the time of the comparison."""
+"""The results of a rebuild beside what is stored: a schema for the time of the comparison."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MAX_DIFFERENCES = 1_000
 
 _DECIDED = (
     "CREATE UNLOGGED TABLE {schema}.decided (program_id text NOT NULL, conversion_id text NOT NULL, snapshot text)",
-    "COPY {schema}.decided (program_id, conversion_id, snapshot) FROM STDIN",
+    "COPY decided (program_id, conversion_id, snapshot) FROM STDIN",
 )
 _IN_SLICE = "program_id = :program_id AND conversion_id > :after AND conversion_id <= :up_to"
 
@@ -70,19 +70,22 @@ async def drop(conn: AsyncConnection, schema: str) -> None:
     await conn.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
 
 
+async def use(conn: AsyncConnection, schema: str) -> None:
+    """Turns to the schema for the rest of the transaction: the statements of the ledger and of tallies write into it."""
+    await conn.execute(text(f"SET LOCAL search_path = {schema}, rewards"))
+
+
 async def write(
     conn: AsyncConnection,
-    schema: str,
     rewards: list[Reward],
     revisions: list[Revision],
     snapshots: Iterable[tuple[str, str, str | None]],
 ) -> None:
-    """Adds what was computed, by the ledger's own statements. `snapshots`: program, conversion, JSON."""
-    await conn.execute(text(f"SET LOCAL search_path = {schema}, rewards"))
+    """Adds computed rows to the schema that is in use. `snapshots`: program, conversion, JSON."""
     await ledger.post(conn, rewards, [], revisions)
     await copy_lines(
         conn,
-        _DECIDED[1].format(schema=schema),
+        _DECIDED[1],
         (
             f"{program_id}\t{escape(conversion_id)}\t{NULL if snapshot is None else escape(snapshot)}\n"
             for program_id, conversion_id, snapshot in snapshots

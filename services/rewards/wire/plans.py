@@ -21,7 +21,7 @@ from services.rewards.wire.rules import RuleReader
 from services.rewards.wire.terms import read_terms
 from services.rewards.wire.tiers import under_both_names, under_old_name
 
-__all__ = ["as_answered", "as_published", "as_stored", "asset_message", "currency_digits", "read_plan"]
+__all__ = ["as_answered", "as_published", "as_stored", "asset_message", "currency_digits", "decode_plan", "read_plan"]
 
 _ROUNDING = {
     plan_pb2.ROUNDING_MODE_UNSPECIFIED: Rounding.HALF_EVEN,
@@ -29,6 +29,20 @@ _ROUNDING = {
     plan_pb2.ROUNDING_MODE_HALF_UP: Rounding.HALF_UP,
     plan_pb2.ROUNDING_MODE_DOWN: Rounding.DOWN,
 }
+
+
+def decode_plan(
+    program_id: str,
+    version: int,
+    currency_code: str,
+    plan: bytes,
+    effective_time: datetime | None,
+    *,
+    stored: bool = False,
+) -> Plan:
+    """The plan in the bytes of a message, as `read_plan` reads it."""
+    message = plan_pb2.Plan.FromString(plan)
+    return read_plan(program_id, version, currency_code, message, effective_time, stored=stored)
 
 
 def read_plan(

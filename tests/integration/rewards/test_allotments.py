@@ -90,7 +90,10 @@ async def test_a_simulation_divides_as_the_plan_does(servers: Servers, ledger: L
         await ledger.settle(message(recorded(program, f"c{number}", minor, upline=("maria", "olga"))))
     await ledger.settle(message(reversed_(program, "c2", "r1", 1_000)))
     result = await simulate(
-        servers.postgres.url, PlanDraft(program, sharing()), lambda _total: lambda _done: None, jobs=1
+        servers.postgres.url,
+        PlanDraft(program, sharing().SerializeToString()),
+        lambda _total: lambda _done: None,
+        jobs=1,
     )
     assert result.simulated == result.paid
     assert sum(minor for _, minor in result.paid.values()) == 100 + 1 + 23

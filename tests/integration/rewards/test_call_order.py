@@ -53,7 +53,9 @@ async def paid(ledger: Ledger, program: str, ids: list[str]) -> list[int]:
 
 async def simulated(servers: Servers, program: str, draft: plan_pb2.Plan) -> Simulation:
     """The draft over the program's history."""
-    return await simulate(servers.postgres.url, PlanDraft(program, draft), lambda _total: lambda _done: None, jobs=1)
+    return await simulate(
+        servers.postgres.url, PlanDraft(program, draft.SerializeToString()), lambda _total: lambda _done: None, jobs=1
+    )
 
 
 @pytest.mark.parametrize("size", [1, 5, 12])

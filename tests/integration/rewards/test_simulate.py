@@ -43,7 +43,7 @@ async def simulated(servers: Servers, program: str, plan: plan_pb2.Plan, **windo
     done: list[int] = []
     result = await simulate(
         servers.postgres.url,
-        PlanDraft(program, plan, **window),  # type: ignore[arg-type]
+        PlanDraft(program, plan.SerializeToString(), **window),  # type: ignore[arg-type]
         lambda _total: done.append,
         jobs=1,
     )
@@ -136,7 +136,12 @@ async def test_a_refund_stands_where_it_was_settled_though_its_order_was_before_
     for event in events(replayed):
         await ledger.settle(message(event))
     here, there = [
-        await simulate(servers.postgres.url, PlanDraft(each, limited), lambda _total: lambda _done: None, jobs=1)
+        await simulate(
+            servers.postgres.url,
+            PlanDraft(each, limited.SerializeToString()),
+            lambda _total: lambda _done: None,
+            jobs=1,
+        )
         for each in (program, replayed)
     ]
     assert {key[1]: minor for key, (_, minor) in here.simulated.items() if minor} == {"three": 100}
@@ -163,11 +168,21 @@ async def test_a_wrong_draft_is_told_by_field(published: Published, servers: Ser
     wrong = draft()
     wrong.rules[1].asset = "stars"
     with pytest.raises(UplineError) as caught:
-        await simulate(servers.postgres.url, PlanDraft(program, wrong), lambda _total: lambda _done: None, jobs=1)
+        await simulate(
+            servers.postgres.url,
+            PlanDraft(program, wrong.SerializeToString()),
+            lambda _total: lambda _done: None,
+            jobs=1,
+        )
     assert "plan.rules[1].asset" in str([each.field for each in caught.value.violations])
 
 
 async def test_a_program_without_a_plan_has_no_history(servers: Servers) -> None:
     with pytest.raises(UplineError) as caught:
-        await simulate(servers.postgres.url, PlanDraft("nowhere", draft()), lambda _total: lambda _done: None, jobs=1)
+        await simulate(
+            servers.postgres.url,
+            PlanDraft("nowhere", draft().SerializeToString()),
+            lambda _total: lambda _done: None,
+            jobs=1,
+        )
     assert caught.value.reason == "PROGRAM_NOT_FOUND"

@@ -19,6 +19,10 @@ from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
+NetRewards = dict[tuple[str, str, str], tuple[int, int]]
+"""How many rewards there were by rule, beneficiary and asset, and what is left of them after reversals, in minor
+units."""
+
 
 @dataclass(slots=True)
 class _Open:
