@@ -1,4 +1,4 @@
-"""What a rule's percentages are taken of."""
+"""The base of a rule: the amount that its percentages are taken of."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -20,13 +20,13 @@ class Basis(NamedTuple):
     numerator: int
     denominator: int
     minor: int
-    """The same, rounded down."""
+    """The fraction, rounded down."""
     unpaid: Outcome | None = None
     steps: tuple[Step, ...] = ()
 
 
 def basis_of(plan: Plan, rule: Rule, conversion: Conversion) -> Basis:
-    """Of the bases ORDER and MARGIN."""
+    """The base of a rule on ORDER or MARGIN."""
     if conversion.void:
         return _REVERSED
     if conversion.currency_code != plan.currency_code:
@@ -43,7 +43,8 @@ def basis_of(plan: Plan, rule: Rule, conversion: Conversion) -> Basis:
 
 
 def basis_of_lines(plan: Plan, rule: Rule, inputs: Inputs) -> Basis:
-    """Of the base LINES: what is left of the lines. Of a table: what they pay, already in minor units of the rule's asset."""
+    """The base of a rule on LINES: the rest of the lines. With a table, it is what they pay in minor units of the
+    asset."""
     whole = basis_of(plan, rule, inputs.conversion)
     if whole.unpaid is not None:
         return whole

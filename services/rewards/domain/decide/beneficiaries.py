@@ -25,40 +25,41 @@ class Beneficiary(NamedTuple):
     person: str
     """Empty where there is nobody."""
     distance: int
-    """How far he stands above the buyer."""
+    """How many levels above the buyer the person stands."""
     unpaid: Outcome | None = None
     steps: tuple[Step, ...] = ()
 
 
 _new_beneficiary: Final = partial(tuple.__new__, Beneficiary)
-"""A seat of a tuple of all its fields, in two thirds of the time."""
+"""A beneficiary of a tuple of all its fields, in two thirds of the time."""
 
 
 def beneficiaries(rule: Rule, inputs: Inputs, above: int = BUYER_LEVEL) -> list[Beneficiary]:
-    """Every level of a rule. Levels of the upline are counted from the one who stands `above` levels over the buyer."""
-    taken = _taken(rule, inputs, above)
+    """A beneficiary for each level of a rule. Levels of the upline are counted from whoever stands `above` the
+    buyer."""
+    found = _by_role(rule, inputs, above)
     if rule.when is None or not rule.when.asks_for_people:
-        return taken
-    return [_asked(rule.when, inputs, each) for each in taken]
+        return found
+    return [_under_condition(rule.when, inputs, each) for each in found]
 
 
 def verdict(condition: Condition, inputs: Inputs, person: str, level: int) -> tuple[Outcome | None, tuple[Step, ...]]:
-    """Why a condition refuses somebody; (None, ()) where it does not."""
+    """Why a rule is unpaid to somebody by a condition; (None, ()) where it is paid."""
     try:
         return (None if inputs.holds(condition, person, level) else Outcome.CONDITION), ()
     except ConditionError as error:
         return Outcome.CONDITION_ERROR, (ConditionFailureStep(str(error)),)
 
 
-def _asked(condition: Condition, inputs: Inputs, beneficiary: Beneficiary) -> Beneficiary:
-    """The seat, refused where the rule's condition is not true for who takes it."""
+def _under_condition(condition: Condition, inputs: Inputs, beneficiary: Beneficiary) -> Beneficiary:
+    """The beneficiary, unpaid where the rule's condition is not true for them."""
     if beneficiary.unpaid is not None:
         return beneficiary
     unpaid, steps = verdict(condition, inputs, beneficiary.person, beneficiary.level.level)
     return beneficiary if unpaid is None else beneficiary._replace(unpaid=unpaid, steps=(*beneficiary.steps, *steps))
 
 
-def _taken(rule: Rule, inputs: Inputs, above: int) -> list[Beneficiary]:
+def _by_role(rule: Rule, inputs: Inputs, above: int) -> list[Beneficiary]:
     if rule.to.who is _BUYER:
         return [Beneficiary(0, rule.levels[0], inputs.conversion.buyer_id, BUYER_LEVEL)]
     if rule.to.who is _LINK_OWNER:
@@ -85,7 +86,7 @@ def _by_distance(rule: Rule, inputs: Inputs, above: int) -> list[Beneficiary]:
 
 
 def _qualifying(qualification: Qualification, inputs: Inputs, beneficiary: Beneficiary) -> Beneficiary:
-    """The seat, refused where who takes it is not qualified."""
+    """The beneficiary, unpaid where they are not qualified."""
     if beneficiary.unpaid is not None:
         return beneficiary
     unpaid, steps = verdict(qualification.when, inputs, beneficiary.person, beneficiary.distance)

@@ -1,4 +1,4 @@
-"""What one rule owes by itself: before groups, limits and shares."""
+"""Claims: the amount that one rule owes by itself, before groups, limits and shares."""
 
 from fractions import Fraction
 
@@ -32,15 +32,15 @@ _NEXT, _BONUS, _LINES = TierMode.NEXT, TierMode.BONUS, Base.LINES
 
 
 def claims(plan: Plan, rule: Rule, inputs: Inputs) -> list[Decision]:
-    """One decision a level, of a rule whose base is not EARNINGS."""
+    """The decisions of a rule whose base is not EARNINGS, one for each level."""
     unpaid, steps = unpaid_as_a_whole(rule, inputs)
     basis = Basis(0, 1, 0, unpaid, steps) if unpaid else _basis(plan, rule, inputs)
     return [_claim(plan, rule, inputs, each, basis) for each in beneficiaries(rule, inputs)]
 
 
 def unpaid_as_a_whole(rule: Rule, inputs: Inputs) -> tuple[Outcome | None, tuple[Step, ...]]:
-    """Why a conversion is none of the rule's: its condition, then which of the buyer's it is, then how much of it is
-    left."""
+    """Why a rule pays nothing for a conversion at any level: its condition, then which of the buyer's conversions it
+    is, then how much of it is left."""
     if rule.when is not None and not rule.when.asks_for_people:
         unpaid, steps = verdict(rule.when, inputs, "", 0)
         if unpaid is not None:
@@ -54,7 +54,7 @@ def unpaid_as_a_whole(rule: Rule, inputs: Inputs) -> tuple[Outcome | None, tuple
 
 
 def _is_one_of(occurrence: Occurrence, rule_id: str, inputs: Inputs) -> bool:
-    """Whether a conversion is one that the rule pays. Its condition is true already: it counts."""
+    """Whether the conversion is one that the rule pays. The rule's condition is true, so that it counts."""
     buyer_id = inputs.conversion.buyer_id
     if occurrence.first and inputs.snapshot.value(tallies.occurrence(rule_id), buyer_id) >= occurrence.first:
         return False
@@ -95,7 +95,7 @@ def rounded(
 
 
 def at_tier(tiers: Tiers, levels: tuple[LevelAmount, ...], index: int, value: int) -> tuple[LevelAmount, TierStep]:
-    """What a level gets where the counter stood at `value` before."""
+    """The amount of a level where the counter stood at `value` before."""
     number = tiers.at(value)
     if not number:
         return levels[index], new_tier_step((tiers.counter_id, value, 0))
@@ -109,9 +109,9 @@ def _basis(plan: Plan, rule: Rule, inputs: Inputs) -> Basis:
 
 
 def _claim(plan: Plan, rule: Rule, inputs: Inputs, beneficiary: Beneficiary, basis: Basis) -> Decision:
-    number, level, person, _, unpaid, steps = beneficiary
-    if unpaid is not None:
-        return unpaid_decision(rule, level, person, unpaid, steps)
+    level, person, steps = beneficiary.level, beneficiary.person, beneficiary.steps
+    if beneficiary.unpaid is not None:
+        return unpaid_decision(rule, level, person, beneficiary.unpaid, steps)
     if basis.unpaid is not None:
         return unpaid_decision(rule, level, person, basis.unpaid, basis.steps)
     if (tiers := rule.tiers) is not None:
@@ -119,10 +119,10 @@ def _claim(plan: Plan, rule: Rule, inputs: Inputs, beneficiary: Beneficiary, bas
             return _bonus(plan, rule, inputs, beneficiary, tiers)
         value = inputs.counter(tiers.counter_id, person)
         if tiers.mode is _NEXT:
-            level, step = at_tier(tiers, rule.levels, number, value)
+            level, step = at_tier(tiers, rule.levels, beneficiary.number, value)
             steps = (*steps, step)
         else:
-            level, across = _across_what_is_left(rule, tiers, number, value, inputs.conversion)
+            level, across = _across_the_rest(rule, tiers, beneficiary.number, value, inputs.conversion)
             steps = (*steps, across)
     if rule.part is not None:
         return _part(plan, rule, rule.part, inputs, beneficiary, basis)
@@ -134,7 +134,7 @@ def _claim(plan: Plan, rule: Rule, inputs: Inputs, beneficiary: Beneficiary, bas
 
 
 def _part(plan: Plan, rule: Rule, part: Part, inputs: Inputs, beneficiary: Beneficiary, basis: Basis) -> Decision:
-    """A part of an allotment. Who else is paid makes no difference: what nobody takes is not paid."""
+    """A part of an allotment. Who else is paid makes no difference: a part without a beneficiary is not paid."""
     allotment = part.allotment
     divided = inputs.divided.get(allotment.allotment_id)
     if divided is None:
@@ -169,11 +169,14 @@ def _basis_at_first(plan: Plan, rule: Rule, inputs: Inputs, basis: Basis) -> Bas
     return _basis(plan, rule, Inputs(plan, inputs.conversion.whole, inputs.snapshot))
 
 
-def _across_what_is_left(
+def _across_the_rest(
     rule: Rule, tiers: Tiers, index: int, value: int, conversion: Conversion
 ) -> tuple[LevelAmount, MarginalTiersStep]:
-    """The level's share. Of the base LINES, the smallest that it had on the way from the whole conversion to what is left: the refund
-    of a line that the rule does not take raises nothing. Between two bounds, a mean only rises or only falls."""
+    """The level's share of a conversion that may have been refunded in part.
+
+    On LINES it is the smallest share on the way from the whole conversion to the rest: the refund of a line that the
+    rule does not pay for raises nothing. Between two bounds, a mean only rises or only falls.
+    """
     left, whole = conversion.remaining_minor, conversion.amount_minor
     if rule.base is not _LINES or left == whole:
         return _across(tiers, rule.levels, index, value, left)
@@ -194,9 +197,9 @@ def _across(
         return levels[index], MarginalTiersStep(tiers.counter_id, value, ())
     share = average([(Fraction(level.numerator, level.denominator), minor) for level, minor in parts])
     percent = average([(level.percent or Fraction(), minor) for level, minor in parts])
-    told = tuple((minor, level.percent) for level, minor in parts)
+    percents = tuple((minor, level.percent) for level, minor in parts)
     mean = LevelAmount(levels[index].level, share.numerator, share.denominator, percent)
-    return mean, MarginalTiersStep(tiers.counter_id, value, told)
+    return mean, MarginalTiersStep(tiers.counter_id, value, percents)
 
 
 def _bonus(plan: Plan, rule: Rule, inputs: Inputs, beneficiary: Beneficiary, tiers: Tiers) -> Decision:
@@ -226,7 +229,7 @@ def _is_due(rule: Rule, bound: int, counter: Counter, value: int, inputs: Inputs
 
 
 def _adds(counter: Counter, inputs: Inputs, person: str) -> int:
-    """What the conversion adds to a person's counter."""
+    """How much the conversion adds to a person's counter."""
     if not counts(counter, inputs) or person not in counter.of.people(inputs.conversion, inputs.link_owner_id):
         return 0
     if counter.measure is Measure.REFEREES:

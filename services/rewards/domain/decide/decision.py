@@ -1,4 +1,5 @@
-"""What one rule owes at one level, and every step on the way there: postings and explanations are made of it."""
+"""A decision: the amount that one rule owes at one level, and every step on the way there. Postings and explanations
+are made of decisions."""
 
 from enum import Enum
 from fractions import Fraction
@@ -14,7 +15,7 @@ SHARE_BIT = 0x80
 
 
 class Outcome(Enum):
-    """What became of one rule at one level."""
+    """How one rule ends at one level: paid, or why it is unpaid."""
 
     PAID = "paid"
     EVENT_TYPE = "event_type"
@@ -34,7 +35,7 @@ class Outcome(Enum):
     SHARED = "shared"
     TOO_LITTLE_LEFT = "too_little_left"
     REJECTED = "rejected"
-    """No decision: a person's word after it, for explanations."""
+    """Only explanations use it: a person rejected the reward after it was decided."""
 
 
 class ConditionFailureStep(NamedTuple):
@@ -44,16 +45,16 @@ class ConditionFailureStep(NamedTuple):
 
 
 class TierStep(NamedTuple):
-    """A tier of mode NEXT, or that none is reached yet."""
+    """The tier of mode NEXT that holds, or that none is reached yet."""
 
     counter_id: str
     value: int
     bound: int
-    """The tier's; 0 below the first."""
+    """The bound of the tier; 0 below the first."""
 
 
 new_tier_step: Final = partial(tuple.__new__, TierStep)
-"""One of a tuple of all its fields, in half of the time."""
+"""A tier's step of a tuple of all its fields, in half of the time."""
 
 
 class MarginalTiersStep(NamedTuple):
@@ -70,12 +71,12 @@ class BonusStep(NamedTuple):
 
     counter_id: str
     value: int
-    """Before the conversion."""
+    """The counter before the conversion."""
     adds: int
     tiers: tuple[int, ...]
-    """Numbers from 0 of those that pay."""
+    """The tiers that pay, numbered from 0."""
     lost: tuple[int, ...] = ()
-    """Of those that paid before something was taken back, and no longer do."""
+    """The tiers that paid before something was taken back, and no longer do."""
 
 
 class CompressionStep(NamedTuple):
@@ -97,12 +98,13 @@ class EarningsStep(NamedTuple):
 
 
 class AllotmentStep(NamedTuple):
-    """A part of an allotment. Amounts are those of the whole allotment, and of the part."""
+    """A part of an allotment."""
 
     allotment_id: str
     at_first_minor: int
     """The amount of the whole allotment before anything of the conversion was taken back."""
     left_minor: int
+    """The amount of the whole allotment for the rest of the conversion."""
     weight: Fraction
     weights: Fraction
     """The weights of all parts together."""
@@ -110,7 +112,7 @@ class AllotmentStep(NamedTuple):
 
 
 class LimitStep(NamedTuple):
-    """A cap or budget left less room than was owed."""
+    """A cap or budget left less headroom than was owed."""
 
     limit: Cap | Budget
     before_minor: int
@@ -129,11 +131,11 @@ class ShareStep(NamedTuple):
     percent: Fraction
     whole_minor: int
     beneficiary_id: str
-    """Whose reward it is."""
+    """Who earned the reward."""
 
 
 class RejectionStep(NamedTuple):
-    """A person refused the reward."""
+    """A person rejected the reward."""
 
     reason: str
 
@@ -154,33 +156,34 @@ Step = (
 
 
 class Decision(NamedTuple):
-    """What one rule owes at one level, and how that came about. Amounts in the asset's minor units."""
+    """The amount that one rule owes at one level, in minor units of its asset, and how that came about."""
 
     rule: Rule
     amount: LevelAmount
-    """What the level gets, with the tier that holds."""
+    """The amount of the level, by the tier that holds."""
     beneficiary_id: str
-    """Empty where there is nobody."""
+    """The beneficiary; empty where nobody takes the level."""
     outcome: Outcome
     base_minor: int
-    """What a percentage was taken of, rounded down: in minor units of the conversion's currency; of base EARNINGS, of the rule's asset."""
+    """The base of a percentage, rounded down: in minor units of the conversion's currency, and of the rule's asset
+    where the base is EARNINGS."""
     numerator: int
     """The exact amount before rounding is numerator / denominator."""
     denominator: int
     amount_minor: int
     steps: tuple[Step, ...] = ()
-    """On the way from the exact amount to the one that is paid, in their order."""
+    """The steps from the exact amount to the one that is paid, in their order."""
     is_share: bool = False
     """Whether it is the buyer's part of another's reward."""
 
     @property
     def slot(self) -> int:
-        """Tells it from all others of the same conversion: the last two bytes of its reward's id."""
+        """The number that tells it from all others of its conversion: the last two bytes of its reward's id."""
         return slot_of(self.rule.ordinal, self.amount.level, self.is_share)
 
 
 def slot_of(ordinal: int, level: int, is_share: bool) -> int:
-    """The same of a rule's ordinal and a level."""
+    """The slot of a rule's level, by the ordinal of the rule."""
     return ordinal << 8 | (SHARE_BIT if is_share else 0) | level
 
 

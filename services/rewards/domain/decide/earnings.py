@@ -1,4 +1,4 @@
-"""Base EARNINGS: what a participant earns for a conversion is the base of what his upline earns."""
+"""Base EARNINGS: the amount that a participant earns for a conversion is the base of what their upline earns."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -14,13 +14,13 @@ from services.rewards.domain.plan.plan import Plan, Rule
 
 
 class _Match:
-    """What one ancestor is owed by one rule, from everybody below him who earned."""
+    """The amount that one rule owes to one ancestor, from everybody below them who earned."""
 
     def __init__(self, person: str, distance: int) -> None:
         self.person = person
         self.distance = distance
         self.base = Fraction()
-        """In minor units of the rule's asset."""
+        """The sum of the bases, in minor units of the rule's asset."""
         self.exact = Fraction()
         self.percents: set[Fraction | None] = set()
         self.steps: list[Step] = []
@@ -33,14 +33,17 @@ class _Match:
         self.exact += base * Fraction(level.numerator, level.denominator)
         self.percents.add(level.percent)
         asset = source.rule.asset
-        told = EarningsStep(
+        step = EarningsStep(
             source.rule.rule_id, source.beneficiary_id, source.amount_minor, asset.code, asset.digits, level.percent
         )
-        self.steps += [*steps, told]
+        self.steps += [*steps, step]
 
 
 def matched(plan: Plan, rule: Rule, inputs: Inputs, sources: Sequence[Decision]) -> Iterator[Decision]:
-    """One decision for each ancestor above somebody whom the rules in `earnings_of` concern. `sources`: what they owe in the end."""
+    """One decision for each ancestor above somebody whom the rules in `earnings_of` pay.
+
+    `sources`: the decisions of these rules, with the amounts that they pay in the end.
+    """
     unpaid, steps = unpaid_as_a_whole(rule, inputs)
     matches: dict[int, _Match] = {}
     for source in sources:
@@ -85,7 +88,7 @@ def _tiered(rule: Rule, inputs: Inputs, beneficiary: Beneficiary) -> tuple[Level
 
 
 def _level(match: _Match) -> LevelAmount:
-    """The true distance of who is paid, and the percentage, which is a mean where it is not the same of everything."""
+    """The true distance of the person who is paid, and the percentage: a mean where the sources have several."""
     share = match.exact / match.base if match.base else Fraction()
     percent = next(iter(match.percents)) if len(match.percents) == 1 else share * 100
     return LevelAmount(match.distance, share.numerator, share.denominator, percent)

@@ -1,4 +1,5 @@
-"""What a conversion adds to tallies once it is decided; what a reversal takes back is the difference of two."""
+"""Effects: the changes of tallies by a conversion that is decided. A reversal takes back the difference of two
+effects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -15,7 +16,8 @@ from services.rewards.domain.tally import tallies
 from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey, headcount
 
-Change = tuple[TallyKey, int]
+TallyChange = tuple[TallyKey, int]
+"""A tally, and how much is added to it."""
 _REFEREES, _BONUS, _LINK_OWNER = Measure.REFEREES, TierMode.BONUS, Role.LINK_OWNER
 _STANDS = (Outcome.PAID, Outcome.SHARED)
 
@@ -30,15 +32,15 @@ def members(plan: Plan, inputs: Inputs) -> list[TallyKey]:
 def effects(
     plan: Plan, conversion: Conversion, decisions: Iterable[Decision], snapshot: Snapshot
 ) -> dict[TallyKey, int]:
-    """What the conversion, as far as it is left, changes in all. `decisions`: every one of it, with the same snapshot."""
+    """All changes by the rest of the conversion. `decisions`: all of them, decided with the same snapshot."""
     total: dict[TallyKey, int] = {}
     for key, change in changes_of(plan, Inputs(plan, conversion, snapshot), decisions):
         total[key] = total.get(key, 0) + change
     return total
 
 
-def changes_of(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[Change]:
-    """The same of what is known of the conversion, one by one: a tally may be changed more than once."""
+def changes_of(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[TallyChange]:
+    """The changes by the conversion that `inputs` tell of, one by one: a tally may be changed more than once."""
     changes = _counted(plan, inputs)
     if inputs.event_rules.occurrences:
         changes += _occurrences(inputs)
@@ -47,13 +49,13 @@ def changes_of(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> lis
 
 
 def difference(after: Mapping[TallyKey, int], before: Mapping[TallyKey, int]) -> dict[TallyKey, int]:
-    """What has to be added to come from one to the other."""
+    """The changes that lead from the effects before to the effects after."""
     return {key: change for key in before.keys() | after.keys() if (change := after.get(key, 0) - before.get(key, 0))}
 
 
-def _counted(plan: Plan, inputs: Inputs) -> list[Change]:
-    """Counters and scores. A conversion counts by its own time, however late it comes."""
-    changes: list[Change] = []
+def _counted(plan: Plan, inputs: Inputs) -> list[TallyChange]:
+    """The changes of counters and scores. A conversion counts by its own time, however late it comes."""
+    changes: list[TallyChange] = []
     for counter in inputs.event_rules.counters:
         if not counts(counter, inputs):
             continue
@@ -68,7 +70,8 @@ def _counted(plan: Plan, inputs: Inputs) -> list[Change]:
 
 
 def _names(plan: Plan, counter: Counter, inputs: Inputs) -> list[tuple[str, str]]:
-    """What a conversion changes of a counter: (name, period) of itself and of the contests about it."""
+    """The tallies by which a conversion changes a counter: (name, period) of the counter and of the contests about
+    it."""
     names = [(counter.changed, inputs.periods[counter.period])]
     for each in plan.contests:
         if each.counter_id == counter.counter_id and each.start_time <= inputs.conversion.occurred_at < each.end_time:
@@ -77,9 +80,9 @@ def _names(plan: Plan, counter: Counter, inputs: Inputs) -> list[tuple[str, str]
     return names
 
 
-def _occurrences(inputs: Inputs) -> list[Change]:
-    """Of rules that pay some of a buyer's conversions: this is one of them if the rule's condition is true."""
-    changes: list[Change] = []
+def _occurrences(inputs: Inputs) -> list[TallyChange]:
+    """The changes by rules that pay some of a buyer's conversions: this is one if the rule's condition is true."""
+    changes: list[TallyChange] = []
     for rule, occurrence in inputs.event_rules.occurrences:
         if rule.when is not None and verdict(rule.when, inputs, "", 0)[0] is not None:
             continue
@@ -91,26 +94,26 @@ def _occurrences(inputs: Inputs) -> list[Change]:
     return changes
 
 
-def _used(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[Change]:
-    """Of limits, and of bonuses that are paid once."""
-    changes: list[Change] = []
+def _used(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[TallyChange]:
+    """The changes of used limits, and of bonuses that are paid once."""
+    changes: list[TallyChange] = []
     for each in decisions:
-        rule, _, person, _, _, _, _, amount_minor, _, is_share = each
-        if amount_minor and rule.limits:
-            for key in used_of(rule, _whose(each) if is_share else person, inputs):
+        rule = each.rule
+        if each.amount_minor and rule.limits:
+            for key in used_of(rule, _earner(each) if each.is_share else each.beneficiary_id, inputs):
                 if key is not None:
-                    changes.append((key, amount_minor))
-        if rule.tiers is not None and rule.tiers.mode is _BONUS and not is_share:
+                    changes.append((key, each.amount_minor))
+        if rule.tiers is not None and rule.tiers.mode is _BONUS and not each.is_share:
             changes += _bonuses(plan, inputs, each)
     return changes
 
 
-def _whose(decision: Decision) -> str:
-    """Whose reward it is a part of."""
+def _earner(decision: Decision) -> str:
+    """Who earned the reward that a share is a part of."""
     return next(each.beneficiary_id for each in decision.steps if isinstance(each, ShareStep))
 
 
-def _bonuses(plan: Plan, inputs: Inputs, decision: Decision) -> Iterator[Change]:
+def _bonuses(plan: Plan, inputs: Inputs, decision: Decision) -> Iterator[TallyChange]:
     crossed = next((each for each in decision.steps if isinstance(each, BonusStep)), None)
     if crossed is None:
         return

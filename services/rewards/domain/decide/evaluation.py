@@ -1,4 +1,5 @@
-"""The decision: plan × conversion → what becomes of every rule at every level, with conditions, tiers, groups, limits, shares."""
+"""Evaluating a plan for a conversion: decisions of all rules at all levels, by conditions, tiers, groups, limits and
+shares."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,11 +19,12 @@ _PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than mu
 
 
 def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[Decision]:
-    """Every decision of the rules that listen to the conversion's event type, in the order of rules and levels; the buyer's share of a
-    level follows it. `snapshot`: the tallies before the conversion, of the plan's that count something.
+    """Every decision of the rules for the conversion's event type, in the order of rules and levels; the buyer's share
+    of a level follows it. `snapshot`: the tallies before the conversion, for plans that count something.
 
-    What a refund leaves of a reward is the smaller of what the conversion earned when it was whole and what the rest of it would
-    earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit, and the order of refunds does not matter.
+    A refund leaves the smaller of two amounts of a reward: the one that the whole conversion earned, and the one that
+    the rest of it would earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit,
+    and the order of refunds does not matter.
     """
     whole = Inputs(plan, conversion.whole, snapshot)
     if not conversion.touched:
@@ -32,7 +34,7 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
 
 
 def decide_whole(plan: Plan, inputs: Inputs) -> list[Decision]:
-    """The same of a conversion of which nothing was taken back."""
+    """Every decision on a conversion of which nothing was taken back, as `decide` orders them."""
     owed = _owed(plan, inputs)
     if not inputs.event_rules.has_shares:
         return owed
@@ -40,7 +42,7 @@ def decide_whole(plan: Plan, inputs: Inputs) -> list[Decision]:
 
 
 def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
-    """The rules that do not listen to the conversion's event type, one decision each."""
+    """The decisions of rules that are not for the conversion's event type, one for each rule."""
     return [
         Decision(rule, rule.levels[0], "", Outcome.EVENT_TYPE, 0, 0, 1, 0)
         for rule in plan.rules
@@ -49,7 +51,7 @@ def silent(plan: Plan, conversion: Conversion) -> list[Decision]:
 
 
 def _owed(plan: Plan, inputs: Inputs) -> list[Decision]:
-    """What a whole conversion earns, before the buyer's shares."""
+    """The decisions on a whole conversion, before the buyer's shares."""
     event_rules = inputs.event_rules
     direct = _claimed(plan, inputs)
     if event_rules.has_groups:
@@ -61,7 +63,7 @@ def _owed(plan: Plan, inputs: Inputs) -> list[Decision]:
 
 
 def _claimed(plan: Plan, inputs: Inputs) -> list[Decision]:
-    """What each rule by itself takes of the conversion."""
+    """The claims of all rules on a part of the conversion, each by itself."""
     found: list[Decision] = []
     for rule in inputs.event_rules.direct:
         found += claims(plan, rule, inputs)
@@ -69,7 +71,7 @@ def _claimed(plan: Plan, inputs: Inputs) -> list[Decision]:
 
 
 def _left(plan: Plan, inputs: Inputs, whole: Iterable[Decision]) -> list[Decision]:
-    """What is left of it."""
+    """The decisions on the rest of a conversion. `whole`: those on the whole one."""
     before = {each.slot: each for each in whole}
     direct = [_least(each, before[each.slot]) for each in _claimed(plan, inputs)]
     indirect = [
@@ -86,7 +88,7 @@ def _in_order(direct: list[Decision], indirect: list[Decision]) -> list[Decision
 
 def _least(now: Decision, before: Decision) -> Decision:
     if before.outcome is not _PAID:
-        # What nothing was owed for is told by what is left, unless a group or limit had the last word: these saw the whole only.
+        # The decision on the rest says why nothing is owed, unless a group or limit said so: these saw the whole only.
         return before if now.outcome is _PAID else now
     if now.amount_minor <= before.amount_minor:
         return now._replace(steps=_crossings_lost(now.steps, now, before))
@@ -95,7 +97,7 @@ def _least(now: Decision, before: Decision) -> Decision:
 
 
 def _crossings_lost(steps: tuple[Step, ...], now: Decision, before: Decision) -> tuple[Step, ...]:
-    """The steps, where the tiers are named that were crossed before and no longer are."""
+    """The steps, with the tiers named that were crossed before and no longer are."""
     crossed = next((each for each in before.steps if isinstance(each, BonusStep)), None)
     if crossed is None:
         return steps

@@ -1,4 +1,4 @@
-"""Groups: of rules that compete, each beneficiary gets the one that is worth most to him."""
+"""Groups: of rules that compete, each beneficiary gets the one that is worth most to them."""
 
 from collections.abc import Sequence
 from fractions import Fraction

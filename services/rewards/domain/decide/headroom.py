@@ -1,4 +1,4 @@
-"""How much room caps and budgets leave, reward by reward: those of one conversion share it in their order."""
+"""Headroom: how much caps and budgets leave. The rewards of one conversion share it in their order."""
 
 from services.rewards.domain.decide.decision import Decision, LimitStep, Outcome
 from services.rewards.domain.decide.inputs import Inputs
@@ -11,30 +11,32 @@ _PAID = Outcome.PAID
 
 
 class Headroom:
-    """What is left of the limits for the rewards of one conversion."""
+    """The free part of limits for the rewards of one conversion."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
         self._used = dict(inputs.snapshot.values)
-        """Of limits, besides other tallies: before the conversion, and by the rewards of it that were fitted already."""
+        """How much of limits is used, before the conversion and by those of its rewards that were fitted already. Other
+        tallies stand among them."""
 
     def fit(self, decision: Decision) -> Decision:
-        """The decision within every limit: the rule's caps, then that of all rewards, then budgets. Uses the room up."""
-        rule, _, beneficiary_id, outcome, _, _, _, amount_minor, steps, _ = decision
+        """The decision within every limit: the rule's caps, then that of all rewards, then budgets. Uses headroom
+        up."""
+        rule, amount_minor, steps = decision.rule, decision.amount_minor, decision.steps
         is_huge = amount_minor > MAX_AMOUNT_MINOR
-        if outcome is not _PAID or not (rule.limits or is_huge):
+        if decision.outcome is not _PAID or not (rule.limits or is_huge):
             return decision
         used = self._used
-        limits, keys = rule.limits, used_of(rule, beneficiary_id, self._inputs)
+        limits, keys = rule.limits, used_of(rule, decision.beneficiary_id, self._inputs)
         if is_huge:
             caps = len(rule.caps)
             limits, keys = (*limits[:caps], LARGEST, *limits[caps:]), (*keys[:caps], None, *keys[caps:])
         for limit, key in zip(limits, keys, strict=True):
-            room_minor = limit.amount_minor
+            free_minor = limit.amount_minor
             if key is not None:
-                room_minor -= used.get(key, 0)
-            if amount_minor > room_minor:
-                fits_minor = fitting(amount_minor, room_minor, limit.overflow)
+                free_minor -= used.get(key, 0)
+            if amount_minor > free_minor:
+                fits_minor = fitting(amount_minor, free_minor, limit.overflow)
                 steps = (*steps, LimitStep(limit, amount_minor, fits_minor))
                 amount_minor = fits_minor
         for key in keys:
@@ -47,7 +49,8 @@ class Headroom:
 
 
 def used_of(rule: Rule, beneficiary_id: str, inputs: Inputs) -> tuple[TallyKey | None, ...]:
-    """For each of a rule's limits on what it pays somebody, the tally of what is used; None for one of a single reward."""
+    """The tallies of how much a rule's limits are used for somebody, one for each; None for a limit of a single
+    reward."""
     if not rule.limits:
         return ()
     found = inputs.used.get((rule.ordinal, beneficiary_id))

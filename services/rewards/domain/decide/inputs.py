@@ -1,4 +1,5 @@
-"""What is known when a conversion is decided: itself, its details, the tallies before it, and the conditions on them."""
+"""The inputs of a decision: the conversion, its details, the tallies before it, and the verdicts of conditions on
+them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -33,21 +34,21 @@ class Inputs:
         self.event_rules = plan.event_rules(conversion.event_type)
         self._verdicts: dict[int, bool | ConditionError] = {}
         self.periods = period_names(conversion.occurred_at, plan.zone)
-        """In which the conversion happened, as tallies name them."""
+        """The periods in which the conversion happened, as tallies name them."""
         self.used: dict[tuple[int, str], tuple[TallyKey | None, ...]] = {}
-        """Where it is counted how much of limits is used, as far as it was asked for, by rule and beneficiary: room.py."""
-
+        """The tallies of how much limits are used, by rule and beneficiary, as far as they were asked for; filled by
+        headroom.py."""
         self.divided: dict[str, Divided] = {}
         """Allotments as far as they were asked for, so that each is divided once; filled by claims.py."""
 
     @cached_property
     def details(self) -> Details:
-        """What only some plans ask for."""
+        """The details of the conversion, which only some plans ask for."""
         return self.conversion.read_details()
 
     @cached_property
     def link_owner_id(self) -> str:
-        """Who owns the link or code that led to the conversion; empty for nobody, and where it is the buyer himself."""
+        """Who owns the link or code that led to the conversion; empty for nobody, and where it is the buyer."""
         owner_id = self.details.link_owner_id
         return "" if owner_id == self.conversion.buyer_id else owner_id
 
@@ -62,7 +63,7 @@ class Inputs:
         return self.snapshot.values.get((counter.name, participant_id, self.periods[counter.period]), 0)
 
     def distance(self, participant_id: str) -> int:
-        """How far he stands above the buyer; 0 for the buyer and for who does not."""
+        """How many levels above the buyer a participant stands; 0 for the buyer, and for anybody outside the upline."""
         upline = self.conversion.upline
         return upline.index(participant_id) + 1 if participant_id in upline else BUYER_LEVEL
 
@@ -81,7 +82,8 @@ class Inputs:
         return verdict
 
     def evaluate(self, conditions: Iterable[Condition]) -> None:
-        """Evaluates conditions ahead and remembers the verdicts; those that ask for people have none of the kind."""
+        """Evaluates conditions ahead and remembers the verdicts. A condition that asks for people
+        has one for each person, and is left out."""
         for condition in conditions:
             if not condition.asks_for_people and id(condition) not in self._verdicts:
                 self._verdicts[id(condition)] = self._verdict(condition)
@@ -104,12 +106,12 @@ class Inputs:
             return error
 
     def _values(self, condition: Condition, participant_id: str, level: int) -> dict[str, object]:
-        """What the condition has to be given; of a person, where it asks for people."""
-        asked = _asked(condition.names)
-        values = {name: value(self) for name, value in asked.of_conversion}
-        for name, counter_id in asked.counters:
+        """The values of the condition's variables; those of a person, where it asks for people."""
+        variables = _variables(condition.names)
+        values = {name: value(self) for name, value in variables.of_conversion}
+        for name, counter_id in variables.counters:
             values[name] = self.counter(counter_id, participant_id)
-        for name, of_person in asked.of_person:
+        for name, of_person in variables.of_person:
             values[name] = of_person(self, participant_id, level)
         return values
 
@@ -144,7 +146,7 @@ def _attributes_of(inputs: Inputs, participant_id: str, _level: int) -> Mapping[
     return inputs.details.link_owner_attributes if participant_id == inputs.link_owner_id else {}
 
 
-class _Asked(NamedTuple):
+class _Variables(NamedTuple):
     """Where the variables of a condition come from, each by its name."""
 
     of_conversion: tuple[tuple[str, Callable[[Inputs], object]], ...]
@@ -153,8 +155,8 @@ class _Asked(NamedTuple):
 
 
 @lru_cache(maxsize=10_000)
-def _asked(names: frozenset[str]) -> _Asked:
-    return _Asked(
+def _variables(names: frozenset[str]) -> _Variables:
+    return _Variables(
         tuple((each, _OF_CONVERSION[each]) for each in names if each in _OF_CONVERSION),
         tuple((each, each.removeprefix(COUNTERS_PREFIX)) for each in names if each.startswith(COUNTERS_PREFIX)),
         tuple((each, _OF_PERSON[each]) for each in names if each in _OF_PERSON),

@@ -1,4 +1,4 @@
-"""Which tallies a decision reads: they are loaded before, and kept with the conversion as its snapshot."""
+"""The tallies that a decision reads: they are loaded before it, and stored with the conversion as its snapshot."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def needed_tallies(plan: Plan, conversion: Conversion) -> set[TallyKey]:
 
 
 def tally_keys_of(plan: Plan, inputs: Inputs) -> list[TallyKey]:
-    """The same, of what is known of the conversion; one may be named twice."""
+    """The tallies that the decision on these inputs may ask for; one may be named twice."""
     found: list[TallyKey] = []
     if plan.is_stateful and not inputs.event_rules.is_plain:
         for rule in inputs.event_rules.rules:
@@ -71,4 +71,4 @@ def _people(rule: Rule, inputs: Inputs) -> Sequence[str]:
     if compressed or rule.base is _EARNINGS:
         return upline
     height = len(upline)
-    return [upline[level - 1] for level, _, _, _ in rule.levels if level <= height]
+    return [upline[each.level - 1] for each in rule.levels if each.level <= height]

@@ -1,4 +1,4 @@
-"""What a conversion pays: the payout posts it, and a refund computes it again. Why it is so much is told by `decide`."""
+"""The amounts that a conversion pays: settling posts them, and a refund computes them again. `decide` tells why."""
 
 from collections.abc import Iterable
 
@@ -10,15 +10,16 @@ from services.rewards.domain.plan.plan import BUYER_LEVEL, MAX_SURE_BASE_MINOR, 
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 
 Owed = tuple[Rule, int, str, int, bool]
-"""(rule, level, beneficiary_id, amount_minor, is_share) of a reward, as in `Decision`; `amount_minor` > 0. Bare, for a payout makes thousands."""
+"""(rule, level, beneficiary_id, amount_minor, is_share) of a reward, as in `Decision`; `amount_minor` > 0. It is a bare
+tuple, for settling makes thousands."""
 
 _PAID = Outcome.PAID  # in Python 3.11, to look up a member takes longer than to decide a level
 
 
 def pay(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[Owed]:
-    """What the plan owes for what is left of the conversion, in the order of rules and levels.
+    """The amounts that the plan owes for the rest of the conversion, in the order of rules and levels.
 
-    `snapshot`: the tallies before the conversion, of the plan's that count something.
+    `snapshot`: the tallies before the conversion, for plans that count something.
     """
     largest_minor = max(conversion.amount_minor, conversion.margin_minor or 0)
     event_rules = plan.event_rules(conversion.event_type)
@@ -28,16 +29,16 @@ def pay(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> list[
 
 
 def owed(decisions: Iterable[Decision]) -> list[Owed]:
-    """Those that pay."""
+    """The amounts of the decisions that pay."""
     return [
-        (rule, amount.level, beneficiary_id, amount_minor, is_share)
-        for rule, amount, beneficiary_id, outcome, _, _, _, amount_minor, _, is_share in decisions
-        if outcome is _PAID
+        (each.rule, each.amount.level, each.beneficiary_id, each.amount_minor, each.is_share)
+        for each in decisions
+        if each.outcome is _PAID
     ]
 
 
 def _pay_level_by_level(plan: Plan, rules: Iterable[Rule], conversion: Conversion) -> list[Owed]:
-    """The same as `decide` comes to, without its reasons, where nothing but the base and the level makes a difference."""
+    """The amounts of `decide` without its reasons, where nothing but the base and the level makes a difference."""
     paid: list[Owed] = []
     in_whole_units, upline = plan.round, conversion.upline
     height = len(upline)
