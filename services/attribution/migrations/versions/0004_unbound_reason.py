@@ -1,4 +1,4 @@
-"""Why somebody was enrolled without a sponsor."""
+"""A participant keeps why the enrolment found no sponsor."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Which clicks are visits, and which a machine's or a browser's that fetched ahead."""
+"""Clicks are told apart: visits, machines, and browsers that fetched ahead."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Whether the redirect may keep a visitor id in browsers."""
+"""A program states whether the redirect may keep a visitor id in browsers."""
 
 from alembic import op
 

@@ -102,5 +102,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops them."""
+    """Drops the tables."""
     op.execute("DROP TABLE inbox_entry, cause, preference, texts, program, request, dead_letter")

@@ -1,4 +1,5 @@
-"""Tallies: what tiers, caps, budgets and contests count from conversion to conversion; and what each conversion was decided with."""
+"""Tallies: tiers, caps, budgets and contests count from conversion to conversion, and each conversion keeps the tallies
+as its decision saw them."""
 
 from alembic import op
 

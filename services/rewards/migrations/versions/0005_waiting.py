@@ -1,4 +1,4 @@
-"""Holds that wait for an event or for a person's approval, and the events that some hold may wait for."""
+"""Holds may wait for an event or for a person's approval; events that some hold may wait for are kept."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Payouts that came back after they were paid, by name in the ledger for people."""
+"""The ledger for people names payouts that came back after they were paid."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Who reached a score first among those of one time."""
+"""Of participants who reached the same score at the same time, the ranking knows who was first."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""The version before can copy the table of scores and fill the copy."""
+"""The version before can copy the table of scores and fill the copy without naming the newest column."""
 
 from alembic import op
 
