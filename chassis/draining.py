@@ -50,7 +50,7 @@ class Calls:
             yield
         except asyncio.CancelledError:
             if task in self._cut_off:
-                raise stopping() from None
+                raise stopping_error() from None
             raise
         finally:
             self._tasks.discard(task)
@@ -64,7 +64,7 @@ class Calls:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HELD_SECONDS):
                     await self._ended.wait()
-            raise stopping()
+            raise stopping_error()
 
     async def end(self, seconds: float) -> None:
         """Lets no call begin. Returns when those in flight have ended; after so many seconds they are cut off."""
@@ -87,7 +87,7 @@ def _this_task() -> "asyncio.Task[Any]":
     return task
 
 
-def stopping() -> UplineError:
+def stopping_error() -> UplineError:
     """The error for calls that a server that stops does not serve to the end."""
     return unavailable("STOPPING", "this server stops; the same call is safe to repeat, and another one answers")
 

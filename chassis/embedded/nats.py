@@ -28,7 +28,7 @@ def binary() -> Path:
     return program
 
 
-def ailment(monitor_url: str) -> str:
+def stream_fault(monitor_url: str) -> str:
     """The fault of its streams that the broker itself reports; empty if there is none, or it does not answer.
 
     A stream that could not be written once, as on a full disk, refuses from then on until the broker is restarted.

@@ -91,7 +91,7 @@ def check_broker(deployment: Deployment) -> list[CheckResult]:
     except (urllib.error.URLError, OSError, ValueError) as error:
         return [CheckResult("sync_interval", False, f"the NATS monitor does not answer: {error}", deployment.restart)]
     always = bool(config.get("sync_always"))
-    said = nats.ailment(url)
+    said = nats.stream_fault(url)
     return [
         CheckResult("sync_interval", always, "always" if always else "not always", advice),
         CheckResult(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from chassis.embedded.nats import Nats, ailment
+from chassis.embedded.nats import Nats, stream_fault
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory
 from chassis.file_clock import CLUSTER_NAME
@@ -191,7 +191,7 @@ class Stack:
         now = time.monotonic()
         if not broker.running or not self._broker_care.begin_look(now):
             return
-        said = ailment(broker.monitor_url)
+        said = stream_fault(broker.monitor_url)
         if self._broker_care.needs_restart(now, said, shutil.disk_usage(broker.store).free):
             self._say(f"NATS does not store, though there is space ({said}); stopping it")
             broker.stop()

@@ -14,7 +14,7 @@ import pytest
 from nats.errors import Error as BrokerError
 from upline.attribution.v1 import click_pb2, link_pb2
 
-from chassis.embedded.nats import Nats, ailment
+from chassis.embedded.nats import Nats, stream_fault
 from chassis.embedded.state import UNPRIVILEGED_UID, StateDirectory
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
@@ -69,7 +69,7 @@ async def test_readiness_says_that_a_broker_stores_nothing(state: Path) -> None:
         await publish_until_refused(stream)
         ballast.unlink()
         assert not await stores(stream)
-        assert "no space left" in await asyncio.to_thread(ailment, broker.monitor_url)
+        assert "no space left" in await asyncio.to_thread(stream_fault, broker.monitor_url)
         await stream.ready([])
         assert broker.running
     finally:

@@ -23,30 +23,30 @@ async def deliver(deps: Deps, causes: Iterable[Cause]) -> None:
     delivered, and UnusableEventError is raised for the first.
     """
     unusable: list[UnusableEventError] = []
-    told: dict[tuple[str, str], tuple[Cause, list[Notice]]] = {}
+    by_event: dict[tuple[str, str], tuple[Cause, list[Notice]]] = {}
     for cause in causes:
-        if not cause.earnings or (key := (cause.program_id, cause.event_id)) in told:
+        if not cause.earnings or (key := (cause.program_id, cause.event_id)) in by_event:
             continue
         try:
-            told[key] = (cause, notices(cause))
+            by_event[key] = (cause, notices(cause))
         except UnusableEventError as error:
             unusable.append(error)
-    if told:
-        await _announce(deps, await _write(deps, told.values()))
+    if by_event:
+        await _announce(deps, await _write(deps, by_event.values()))
     if unusable:
         raise unusable[0]
 
 
-async def _write(deps: Deps, told: Iterable[tuple[Cause, list[Notice]]]) -> set[Inbox]:
+async def _write(deps: Deps, causes: Iterable[tuple[Cause, list[Notice]]]) -> set[Inbox]:
     """Writes the entries of all causes in one transaction; returns the inboxes that got something new."""
-    numbered = [(NumberedCause(new_id(), cause), notices) for cause, notices in told]
+    numbered = [(NumberedCause(new_id(), cause), notices) for cause, notices in causes]
     async with deps.database.transaction() as conn:
         fresh = await cause_store.claim(conn, [cause for cause, _ in numbered], deps.clock.now())
-        told_of = [
+        claimed = [
             (each.entry_id, each.cause.program_id, notices) for each, notices in numbered if each.entry_id in fresh
         ]
-        await entry_store.write(conn, told_of)
-    return {Inbox(program_id, notice.participant_id) for _, program_id, notices in told_of for notice in notices}
+        await entry_store.write(conn, claimed)
+    return {Inbox(program_id, notice.participant_id) for _, program_id, notices in claimed for notice in notices}
 
 
 async def _announce(deps: Deps, inboxes: set[Inbox]) -> None:
@@ -54,5 +54,5 @@ async def _announce(deps: Deps, inboxes: set[Inbox]) -> None:
         for payload in announcements(inboxes):
             await deps.stream.announce(SUBJECT, payload)
     except Exception as error:
-        # The entries are committed; watches that do not hear of them look by themselves after some seconds.
+        # The entries are committed; watches that are not told search by themselves after some seconds.
         log.warning("cannot announce new entries", error=error)

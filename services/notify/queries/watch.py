@@ -1,4 +1,4 @@
-"""Live inboxes. One look at the database serves every watch of the process.
+"""Live inboxes. One search of the database serves every watch of the process.
 
 All watches of a process share one position: a snapshot of the database. Woken by an announcement that names a watched
 inbox, or after some seconds by itself, the process takes the next snapshot and hands each watch what is visible in it
@@ -113,7 +113,7 @@ class Watches:
     def watch(self, inbox: Inbox) -> Iterator[Watch]:
         """A watch that ends with the block. UNAVAILABLE if the process is about to stop."""
         if self._closed:
-            raise _stopping()
+            raise _stopping_error()
         watch = Watch(inbox)
         digest = inbox.digest()
         self._watches.setdefault(inbox, set()).add(watch)
@@ -153,7 +153,7 @@ class Watches:
             try:
                 await self.hand_out_fresh_entries()
             except Exception as error:
-                log.warning("cannot look for new entries, will retry", error=error)
+                log.warning("cannot search for new entries, will retry", error=error)
                 self._wake.set()
                 await asyncio.sleep(RETRY_SECONDS)
             pause = PAUSE_RATIO * (loop.time() - began)
@@ -163,7 +163,7 @@ class Watches:
         """Ends every watch, so that callers go on with another replica, and lets none begin."""
         self._closed = True
         for watch in self._all():
-            watch.fail(_stopping())
+            watch.fail(_stopping_error())
 
     def _all(self) -> list[Watch]:
         return [watch for watches in self._watches.values() for watch in watches]
@@ -202,5 +202,5 @@ class Watches:
                 watch.begin(now)
 
 
-def _stopping() -> UplineError:
+def _stopping_error() -> UplineError:
     return unavailable("STOPPING", "this server stops; watch again, and another one answers")

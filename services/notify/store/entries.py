@@ -51,12 +51,12 @@ _REMOVE = text("""
 """)
 
 
-async def write(conn: AsyncConnection, told: Iterable[tuple[UUID, str, Sequence[Notice]]]) -> None:
+async def write(conn: AsyncConnection, claimed: Iterable[tuple[UUID, str, Sequence[Notice]]]) -> None:
     """Writes the entries of causes that this transaction claimed: of each, the entry's id, the program and the notices.
 
     They are sorted by inbox, because neighbours share index pages.
     """
-    if lines := sorted(line for each in told for line in _copy_lines(*each)):
+    if lines := sorted(line for each in claimed for line in _copy_lines(*each)):
         await copy_lines(conn, _COPY, lines)
 
 
