@@ -31,7 +31,7 @@ LONG = "x " * (LONGEST_LINE // 2) + "y"
         ("programs/one.md", f"```yaml\n{LONG}\n```\nShe says what this history means.\n", []),
         ("programs/one.yaml", f"- {LONG}\n", []),
         ("services/one/migrations/versions/0001_one.py", f'SQL = "{LONG}"\n', []),
-        ("services/one.py", f'"""A module."""\n\nvalue = 1  # {LONG[:-12]}  # noqa: S105 - why\n', []),
+        ("services/one.py", f'"""A module."""\n\nvalue = 1  # {LONG[:-16]}  # noqa: S105 - why\n', []),
     ],
 )
 def test_it_finds_faults(path: str, text: str, found: list[tuple[str, int]]) -> None:
