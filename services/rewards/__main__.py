@@ -56,7 +56,7 @@ class RewardsService(Service[RewardsSettings]):
         add(redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"], RedemptionServicer(deps, queries))
         add(approval_pb2.DESCRIPTOR.services_by_name["ApprovalService"], ApprovalServicer(deps, queries))
         add(contest_pb2.DESCRIPTOR.services_by_name["ContestService"], ContestServicer(queries))
-        add(payout_pb2.DESCRIPTOR.services_by_name["PayoutService"], PayoutServicer(deps, queries))
+        add(payout_pb2.DESCRIPTOR.services_by_name["PayoutService"], PayoutServicer(deps, queries, self.pager))
 
         events = ConversionEvents(deps)
         consumer = Consumer(

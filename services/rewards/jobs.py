@@ -14,7 +14,7 @@ from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.contests import close_due_contests
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import expire
-from services.rewards.commands.payouts import send_payouts
+from services.rewards.commands.providers import send_payouts
 from services.rewards.commands.release import release_due_holds, release_ended_waits, roll_up_balances
 from services.rewards.commands.spending import repay_debts
 

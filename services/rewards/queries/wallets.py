@@ -9,7 +9,6 @@ from chassis.ids import id_time
 from chassis.pages import page_size
 from chassis.times import to_datetime, to_timestamp
 from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind
-from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import reading
 
@@ -36,7 +35,7 @@ async def get_wallet(deps: QueryDeps, request: wallet_pb2.GetWalletRequest) -> w
                 reserved_minor=found.get((code, AccountKind.RESERVED), 0),
                 debt_minor=-found.get((code, AccountKind.DEBT), 0),
             )
-            for code, digits in asset_digits(versions).items()
+            for code, digits in versions.asset_digits.items()
         ]
     )
 
@@ -72,12 +71,3 @@ def account_name(place: int, participant_id: str) -> str:
     """`issuance` and the like, or `held:` and the like and the participant."""
     name = AccountKind(place).name.lower()
     return f"{name}:{participant_id}" if place in PARTICIPANT_ACCOUNT_KINDS else name
-
-
-def asset_digits(versions: PlanVersions) -> dict[str, int]:
-    """Decimal places of every asset of any version, those of the newest version first."""
-    digits: dict[str, int] = {}
-    for plan in reversed(versions):
-        for asset in plan.assets:
-            digits.setdefault(asset.code, asset.digits)
-    return digits

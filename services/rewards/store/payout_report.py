@@ -1,20 +1,24 @@
-"""What a period added up to."""
+"""Sums over the transfers of a period."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import least_id
+from services.rewards.domain.ledger import AccountKind, TransferKind
+from services.rewards.domain.wallet.payout_report import AccountChange, TransferTotal
 
 REPORT_TIMEOUT_MS = 5 * 60 * 1000
 """It reads every transfer of the program."""
 
 _ACCOUNTS = text("""
-    SELECT asset, place, coalesce(sum(amount_minor) FILTER (WHERE transfer_id < CAST(:first AS uuid)), 0)::numeric AS opening_minor,
-        coalesce(sum(amount_minor) FILTER (WHERE transfer_id >= CAST(:first AS uuid) AND amount_minor > 0), 0)::numeric AS in_minor,
-        coalesce(-sum(amount_minor) FILTER (WHERE transfer_id >= CAST(:first AS uuid) AND amount_minor < 0), 0)::numeric AS out_minor,
+    SELECT asset, place,
+        coalesce(sum(amount_minor) FILTER (WHERE transfer_id < CAST(:first AS uuid)), 0)::numeric AS opening_minor,
+        coalesce(sum(amount_minor) FILTER (WHERE transfer_id >= CAST(:first AS uuid) AND amount_minor > 0), 0)::numeric
+            AS in_minor,
+        coalesce(-sum(amount_minor) FILTER (WHERE transfer_id >= CAST(:first AS uuid) AND amount_minor < 0), 0)::numeric
+            AS out_minor,
         sum(amount_minor)::numeric AS closing_minor
     FROM (
         SELECT asset, credit AS place, transfer_id, amount_minor FROM movement
@@ -31,15 +35,32 @@ _KINDS = text("""
 """)
 
 
-async def accounts(conn: AsyncConnection, program_id: str, start: datetime, end: datetime) -> list[Row[Any]]:
-    """By asset and place: opening_minor, in_minor, out_minor, closing_minor. From `start` (inclusive) to `end`, to the millisecond."""
+async def account_changes(
+    conn: AsyncConnection, program_id: str, start: datetime, end: datetime
+) -> list[AccountChange]:
+    """Accounts by asset and kind, from `start` (inclusive) to `end`, to the millisecond."""
     await conn.execute(text(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT_MS}"))
-    return list((await conn.execute(_ACCOUNTS, _period(program_id, start, end))).all())
+    return [
+        AccountChange(
+            row.asset,
+            AccountKind(row.place),
+            int(row.opening_minor),
+            int(row.in_minor),
+            int(row.out_minor),
+            int(row.closing_minor),
+        )
+        for row in await conn.execute(_ACCOUNTS, _period(program_id, start, end))
+    ]
 
 
-async def kinds(conn: AsyncConnection, program_id: str, start: datetime, end: datetime) -> list[Row[Any]]:
-    """By asset and kind of transfer within the period: transfer_count, amount_minor."""
-    return list((await conn.execute(_KINDS, _period(program_id, start, end))).all())
+async def transfer_totals(
+    conn: AsyncConnection, program_id: str, start: datetime, end: datetime
+) -> list[TransferTotal]:
+    """Transfers within the period, by asset and kind."""
+    return [
+        TransferTotal(row.asset, TransferKind(row.kind), row.transfer_count, int(row.amount_minor))
+        for row in await conn.execute(_KINDS, _period(program_id, start, end))
+    ]
 
 
 def _period(program_id: str, start: datetime, end: datetime) -> dict[str, object]:

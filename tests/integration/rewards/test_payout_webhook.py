@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from chassis.clock import ManualClock
 from services.rewards.__main__ import RewardsService
-from services.rewards.commands.payouts import ANSWER_WITHIN, send_payouts
+from services.rewards.commands.providers import ANSWER_WITHIN, send_payouts
 from services.rewards.domain.wallet import payout as domain
 from services.rewards.providers import WebhookProvider, read_answer
 from services.rewards.settings import RewardsSettings

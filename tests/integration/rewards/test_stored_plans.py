@@ -13,7 +13,7 @@ from upline.rewards.v1 import plan_pb2
 from chassis.clock import ManualClock
 from chassis.errors import UplineError
 from services.rewards.commands.expiry import expire
-from services.rewards.commands.payouts import send_payouts
+from services.rewards.commands.providers import send_payouts
 from services.rewards.commands.release import release_due_holds
 from services.rewards.store import plans
 from services.rewards.store.plans import PlanRow

@@ -34,6 +34,15 @@ class PlanVersions:
         return None
 
     @property
+    def asset_digits(self) -> dict[str, int]:
+        """Decimal places of every asset of any version; those of the newest version come first."""
+        digits: dict[str, int] = {}
+        for plan in reversed(self.plans):
+            for asset in plan.assets:
+                digits.setdefault(asset.code, asset.digits)
+        return digits
+
+    @property
     def has_order(self) -> bool:
         """Whether it matters in which order the program's facts are settled, for any version."""
         return any(plan.has_order for plan in self.plans)

@@ -19,6 +19,20 @@ FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
 
 
+@dataclass(frozen=True, slots=True)
+class RequestedPayout:
+    """A payout as a caller asks for it."""
+
+    program_id: str
+    payout_id: str
+    participant_id: str
+    asset: str
+    amount_minor: int
+    method: str
+    destination: str = field(repr=False)
+    """An account or a card, which no log may show."""
+
+
 class PayoutState(IntEnum):
     """Where a payout stands. The numbers are stored: never reuse one."""
 
