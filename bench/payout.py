@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
+from upline.rewards.v1 import plan_pb2
 
 from bench import tidy_orm
 from bench.events import CONVERSIONS_A_BATCH, batch, ten_levels
@@ -19,14 +20,17 @@ from bench.servers import Servers, service_url
 from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.heap import freeze_heap
+from chassis.idempotency import call_of
 from chassis.relay import Relay
 from chassis.stream import Stream
 from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
+from services.rewards.rpc.plans import published_message
 from services.rewards.store import conversions, copying, ledger
 from services.rewards.store.plans import PlanShelf
+from services.rewards.wire.plans import read_published_plan, stored_bytes
 
 ROUNDS = 7
 BATCHES_A_ROUND = 12
@@ -50,10 +54,16 @@ async def rewards_deps(servers: Servers, url: str) -> Deps:
     return Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
 
 
+async def publish(deps: Deps, request: plan_pb2.PublishPlanRequest) -> None:
+    """Publishes a plan as the RPC does."""
+    call = call_of(request, plan_pb2.PublishPlanResponse, published_message)
+    await publish_plan(deps, call, read_published_plan(request), stored_bytes(request.plan))
+
+
 async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
     url, twin_url = servers.database("payout"), servers.database("payout_twin")
     deps = await rewards_deps(servers, url)
-    await publish_plan(deps, ten_levels())
+    await publish(deps, ten_levels())
     freeze_heap()  # as a service does when it has started
     rows: dict[int, list[tuple[str, str]]] = {}
 
@@ -147,7 +157,7 @@ class _recorded:  # noqa: N801 - used as a context
 async def _workers(servers: Servers) -> list[Figure]:
     url = servers.database("workers")
     deps = await rewards_deps(servers, url)
-    await publish_plan(deps, ten_levels())
+    await publish(deps, ten_levels())
     await deps.relay.stream.close()
     await deps.database.close()
     environment = servers.environment(url, "rewards")

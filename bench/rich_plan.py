@@ -8,11 +8,10 @@ from upline.type.v1 import asset_pb2
 
 from bench.events import CONVERSIONS_A_BATCH, batch
 from bench.figures import Figure, interleaved, ratios
-from bench.payout import rewards_deps
+from bench.payout import publish, rewards_deps
 from bench.servers import Servers
 from chassis.heap import freeze_heap
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
 
 ROUNDS = 7
@@ -48,7 +47,7 @@ async def measure(servers: Servers) -> list[Figure]:
 async def _paying(deps: Deps, name: str, plan: plan_pb2.Plan, levels: int) -> Callable[[int], Awaitable[float]]:
     """Publishes the plan and returns what measures a round of it, in conversions a second."""
     program = name.replace("_", "-")
-    await publish_plan(
+    await publish(
         deps,
         plan_pb2.PublishPlanRequest(request_id=program, program_id=program, plan=plan, currency_code="USD"),
     )

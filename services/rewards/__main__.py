@@ -47,15 +47,15 @@ class RewardsService(Service[RewardsSettings]):
             self.on_stop(provider.close)
         plans = PlanShelf()
         self.deps = deps = Deps(self.database, self.clock, relay, plans, provider)
-        queries = QueryDeps(self.database, self.clock, plans, self.pager)
+        queries = QueryDeps(self.database, self.clock, plans)
 
         add = self.server.add
-        add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(deps, queries))
-        add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries))
-        add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(deps, queries))
+        add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(deps, queries, self.pager))
+        add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries, self.pager))
+        add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(deps, queries, self.pager))
         add(redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"], RedemptionServicer(deps, queries))
-        add(approval_pb2.DESCRIPTOR.services_by_name["ApprovalService"], ApprovalServicer(deps, queries))
-        add(contest_pb2.DESCRIPTOR.services_by_name["ContestService"], ContestServicer(queries))
+        add(approval_pb2.DESCRIPTOR.services_by_name["ApprovalService"], ApprovalServicer(deps, queries, self.pager))
+        add(contest_pb2.DESCRIPTOR.services_by_name["ContestService"], ContestServicer(queries, self.pager))
         add(payout_pb2.DESCRIPTOR.services_by_name["PayoutService"], PayoutServicer(deps, queries, self.pager))
 
         events = ConversionEvents(deps)

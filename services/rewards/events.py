@@ -1,4 +1,4 @@
-"""What rewards tells the world: domain facts → messages of stream REWARDS."""
+"""Events of rewards: domain facts as messages of stream REWARDS."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -16,12 +16,13 @@ from services.rewards.domain.settle.settlement import Accrual, Clawback, convers
 from services.rewards.domain.settle.waiting import is_mark
 from services.rewards.domain.wallet.payout import Payout, PayoutState
 from services.rewards.domain.wallet.wallet import WalletTransfer
-from services.rewards.wire.plans import asset_message
+from services.rewards.wire.assets import asset_message
 
 EVENTS_A_MESSAGE = 500
-"""As the contract says; with ten earnings each, about 500 kB."""
+"""The most events that the contract allows in a message: about 500 kB with ten earnings each."""
 MAX_PAYLOAD_BYTES = 512 * 1024
-"""Half of what a broker accepts by default: a message it refuses would stop everything behind it in the outbox."""
+"""Half of the length that a broker accepts by default: a longer message would stop everything behind it in the
+outbox."""
 _PAYOUT_CHANGES = {
     PayoutState.PAID: events_pb2.REWARD_CHANGE_PAYOUT_PAID,
     PayoutState.FAILED: events_pb2.REWARD_CHANGE_PAYOUT_FAILED,
@@ -34,7 +35,7 @@ _EVENTS_TAG = bytes([events_pb2.RewardEventBatch.EVENTS_FIELD_NUMBER << 3 | 2])
 
 
 def accrued(accrual: Accrual, assets: Iterable[Asset]) -> events_pb2.RewardEvent:
-    """Rewards were earned."""
+    """Rewards were accrued."""
     conversion = accrual.conversion
     event = _event(
         conversion,
@@ -69,7 +70,7 @@ def rejected(
     rewards: Iterable[tuple[Reward, Transfer]],
     assets: Iterable[Asset],
 ) -> events_pb2.RewardEvent:
-    """A person refused rewards."""
+    """A person rejected rewards."""
     pairs = list(rewards)
     named = {transfer.asset for _, transfer in pairs}
     cause = pairs[0][1].cause_id
@@ -95,7 +96,10 @@ def released(
 
 
 def payout_answered(payout: Payout, asset: Asset) -> events_pb2.RewardEvent | None:
-    """What became of a payout, named after the attempt; None where its participant has nothing to be told."""
+    """A payout reached a state that its participant is told of; None for the other states.
+
+    The event is named after the attempt and the state, so that each is told once.
+    """
     change = _PAYOUT_CHANGES.get(payout.state)
     if change is None:
         return None
@@ -108,15 +112,15 @@ def payout_answered(payout: Payout, asset: Asset) -> events_pb2.RewardEvent | No
         assets=[asset_message(asset)],
         change=change,
     )
-    told = payout.paid_minor if payout.state in _WITHOUT_FEE else payout.amount_minor
-    event.earnings.add(beneficiary_id=payout.participant_id, asset=asset.code, amount_minor=told)
+    amount_minor = payout.paid_minor if payout.state in _WITHOUT_FEE else payout.amount_minor
+    event.earnings.add(beneficiary_id=payout.participant_id, asset=asset.code, amount_minor=amount_minor)
     return event
 
 
 def expiring(
     program_id: str, participant_id: str, amount_minor: int, expire_time: datetime, asset: Asset
 ) -> events_pb2.RewardEvent:
-    """Something is about to expire; the same is told once, for it is named after when it does."""
+    """Value is about to expire. The event is named after the time of that, so that it is told once."""
     moment = to_timestamp(expire_time)
     event = events_pb2.RewardEvent(
         event_id=f"expiring:{program_id}/{asset.code}/{moment.ToMicroseconds()}/{participant_id}",
@@ -133,7 +137,7 @@ def expiring(
 def prizes_won(
     contest_id: str, prizes: Sequence[tuple[int, WalletTransfer]], moment: datetime, assets: Iterable[Asset]
 ) -> events_pb2.RewardEvent:
-    """A contest was settled: the prizes that were posted, at least one, each with the rank that won it."""
+    """A contest was closed with prizes, at least one, each with the rank that won it."""
     named = {each.asset for _, each in prizes}
     _, first = prizes[0]
     event = events_pb2.RewardEvent(
@@ -172,7 +176,7 @@ def _entries(fact: events_pb2.RewardEvent) -> list[bytes]:
 
 
 def _entry(event: events_pb2.RewardEvent) -> bytes:
-    """What field `events` of a batch holds for one event: tag, length, message (protobuf encoding guide, "Message Structure")."""
+    """One event as field `events` of a batch: tag, length, message (protobuf encoding guide, "Message Structure")."""
     message = event.SerializeToString()
     return b"".join((_EVENTS_TAG, _varint(len(message)), message))
 
@@ -188,7 +192,7 @@ def _varint(number: int) -> bytes:
 
 
 def _parts(fact: events_pb2.RewardEvent) -> Iterator[events_pb2.RewardEvent]:
-    """The fact in several events: whom it concerns stands in one of them."""
+    """The fact in several events; each person stands in one of them."""
     by_person: dict[str, list[events_pb2.Earning]] = {}
     for earning in fact.earnings:
         by_person.setdefault(earning.beneficiary_id, []).append(earning)
@@ -240,7 +244,7 @@ def _add_earnings(event: events_pb2.RewardEvent, earnings: Iterable[tuple[Reward
     """Adds rewards with an amount and the end of the hold each."""
     add = event.earnings.add
     for reward, amount_minor, hold_until in earnings:
-        # Field by field too: a payout tells thousands of them.
+        # Field by field too: one batch has thousands of earnings.
         earning = add()
         (
             earning.reward_id, _, _, earning.rule_id, earning.beneficiary_id, earning.level, earning.asset, _, _, _, _,

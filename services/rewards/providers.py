@@ -1,4 +1,4 @@
-"""Providers of payouts that are sent to one by one."""
+"""Providers to which payouts are sent one by one."""
 
 import hashlib
 import json
@@ -19,19 +19,19 @@ MAX_TEXT = 500
 
 @dataclass
 class WebhookProvider:
-    """Payouts as signed webhooks (Standard Webhooks 1.0.0). Its own name for each payout and attempt is in `webhook-id` and
-    `Idempotency-Key`, and stays the same however often it is sent.
+    """Payouts as signed webhooks (Standard Webhooks 1.0.0).
 
-    A 2xx answer means that the provider has the payout; its JSON may say more: `{"state": "paid" | "failed" | "pending",
-    "reference": …, "reason": …}`. Anything else means that nobody knows, so the same is sent again.
+    Each payout and attempt has a name, in `webhook-id` and `Idempotency-Key`, which stays the same however often it is
+    sent. A 2xx answer means that the provider has the payout; its JSON may say more: `{"state": "paid" | "failed" |
+    "pending", "reference": …, "reason": …}`. Anything else means that nobody knows, so the same is sent again.
     """
 
     url: str
     secret: str
     methods: frozenset[str] = frozenset()
-    """The methods it takes; empty for all."""
+    """The payout methods that it takes; empty for all."""
     clock: Clock = field(default_factory=SystemClock)
-    """The machine's: whoever checks a signature compares its time with his own."""
+    """The machine's clock: a receiver compares the time of a signature with its own."""
     client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=ANSWER_SECONDS))
 
     def takes(self, method: str) -> bool:
@@ -52,12 +52,12 @@ class WebhookProvider:
         }
         try:
             async with self.client.stream("POST", self.url, content=body.encode(), headers=headers) as response:
-                told = await _beginning(response)
+                body_start = await _beginning(response)
         except httpx.HTTPError as error:
             raise ProviderError(f"{type(error).__name__}: {error}") from error
         if not response.is_success:
             raise ProviderError(f"HTTP {response.status_code}")
-        return read_answer(told)
+        return read_answer(body_start)
 
     async def close(self) -> None:
         """Ends its connections."""
@@ -65,13 +65,13 @@ class WebhookProvider:
 
 
 def message_name(payout: Payout) -> str:
-    """What a payout and attempt are called towards the provider: letters that fit into a header, whatever the ids are made of."""
+    """The name of a payout and attempt towards the provider: letters that fit into a header, whatever the ids are."""
     names = "\x1f".join((payout.program_id, payout.payout_id, str(payout.attempts)))
     return "payout_" + hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
 
 
 def content(payout: Payout, minor_digits: int) -> dict[str, object]:
-    """What the provider is told."""
+    """The body of the request: a payout as the provider needs it."""
     return {
         "type": "payout.requested",
         "timestamp": payout.update_time.isoformat(),
@@ -90,10 +90,10 @@ def content(payout: Payout, minor_digits: int) -> dict[str, object]:
     }
 
 
-def read_answer(told: bytes) -> ProviderAnswer:
+def read_answer(body: bytes) -> ProviderAnswer:
     """The answer in a 2xx body: PENDING unless it says otherwise in so many words."""
     try:
-        answer = json.loads(told)
+        answer = json.loads(body)
         outcome = ProviderStatus(answer["state"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return ProviderAnswer(ProviderStatus.PENDING)
@@ -102,18 +102,18 @@ def read_answer(told: bytes) -> ProviderAnswer:
 
 
 def _storable(text: str) -> str:
-    """What PostgreSQL takes of a text: no NUL, and question marks for halves of characters, which JSON can escape."""
+    """A text that PostgreSQL takes: no NUL, and question marks for halves of characters, which JSON can escape."""
     return text[:MAX_TEXT].replace("\x00", "").encode(errors="replace").decode()
 
 
 async def _beginning(response: httpx.Response) -> bytes:
-    """The body, as far as an answer can be long."""
-    told = b""
+    """The body, as far as an answer is read."""
+    beginning = b""
     async for part in response.aiter_bytes():
-        told += part
-        if len(told) > MAX_ANSWER_BYTES:
+        beginning += part
+        if len(beginning) > MAX_ANSWER_BYTES:
             break
-    return told
+    return beginning
 
 
 def provider_of(settings: RewardsSettings) -> WebhookProvider | None:

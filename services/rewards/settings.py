@@ -1,4 +1,4 @@
-"""What the rewards service needs to know beyond the common settings."""
+"""Settings of the rewards service beyond the common ones."""
 
 from ipaddress import ip_address
 from typing import Self
@@ -14,7 +14,7 @@ class RewardsSettings(ServiceSettings):
     """Read from `UPLINE_*` like the others."""
 
     payout_webhook_url: str = Field(default="", pattern=r"^(https?://[^\s/?#@]+(/\S*)?)?$")
-    """Where payouts are sent to; empty: they wait for batches. It must be https beyond this machine."""
+    """The address to which payouts are sent; empty: they wait for batches. It must be https beyond this machine."""
     payout_webhook_secret: SecretStr = SecretStr("")
     """The key of the signatures, required with the URL: `whsec_` and 24 to 64 bytes in base 64, or these alone."""
     payout_webhook_methods: str = ""

@@ -1,12 +1,11 @@
-"""What a person says about rewards that wait for approval."""
+"""Rewards that wait for approval: a person approves or rejects them."""
 
 from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.rewards.v1 import approval_pb2
 
 from chassis import outbox
-from chassis.errors import failed_precondition, invalid, not_found
+from chassis.errors import failed_precondition, not_found
 from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.effects import write_released_headroom
@@ -19,43 +18,40 @@ from services.rewards.store.conversions import StoredConversion
 from services.rewards.store.waiting import ApprovalRequest, ApprovalState
 
 
-async def approve(deps: Deps, request: approval_pb2.ApproveRewardsRequest) -> None:
+async def approve(deps: Deps, program_id: str, conversion_id: str) -> None:
     """Lets rewards go on. They are released by a job, as soon as nothing else holds them."""
     async with deps.database.transaction() as conn:
-        await _require_versions(deps, conn, request.program_id)
-        if await conversions.load(conn, request.program_id, request.conversion_id) is None:
-            raise not_found("conversion", request.conversion_id)
-        asked = await _asked(conn, request.program_id, request.conversion_id)
-        if any(each.approval is ApprovalState.REJECTED for each in asked):
+        await _require_versions(deps, conn, program_id)
+        if await conversions.load(conn, program_id, conversion_id) is None:
+            raise not_found("conversion", conversion_id)
+        requests = await _require_requests(conn, program_id, conversion_id)
+        if any(each.approval is ApprovalState.REJECTED for each in requests):
             raise failed_precondition("REJECTED", "its rewards were rejected", "conversion_id")
-        await waiting.decide(conn, request.program_id, request.conversion_id, ApprovalState.APPROVED, deps.clock.now())
+        await waiting.decide(conn, program_id, conversion_id, ApprovalState.APPROVED, deps.clock.now())
 
 
-async def reject(deps: Deps, request: approval_pb2.RejectRewardsRequest) -> None:
-    """Takes rewards that wait for approval away. What waits for something else only stays as it is.
+async def reject(deps: Deps, program_id: str, conversion_id: str, reason: str) -> None:
+    """Takes rewards away that wait for approval. Rewards that wait only for something else stay as they are.
 
-    Locks come in the order in which settling takes them: the plan's, the program's, the conversion's, those of its holds.
+    Locks come in the order in which settling takes them: the plan's, the program's, the conversion's, its holds'.
     """
-    if "\x00" in request.reason:
-        raise invalid("reason", "must not contain the character U+0000")
-    program_id, conversion_id = request.program_id, request.conversion_id
     async with deps.database.transaction() as conn:
         await plans.pin_versions(conn, [program_id])
         versions = await _require_versions(deps, conn, program_id)
         if versions.has_order:
             await tallies.lock(conn, [program_id])
-        kept = (await conversions.lock_expected(conn, [(program_id, conversion_id)]))[program_id, conversion_id]
-        if kept is None:
+        stored = (await conversions.lock_expected(conn, [(program_id, conversion_id)]))[program_id, conversion_id]
+        if stored is None:
             raise not_found("conversion", conversion_id)
-        asked = await _asked(conn, program_id, conversion_id)
-        if any(each.approval is ApprovalState.APPROVED for each in asked):
+        requests = await _require_requests(conn, program_id, conversion_id)
+        if any(each.approval is ApprovalState.APPROVED for each in requests):
             raise failed_precondition("APPROVED", "its rewards were approved", "conversion_id")
-        pending = [each for each in asked if each.approval is ApprovalState.PENDING]
+        pending = [each for each in requests if each.approval is ApprovalState.PENDING]
         if pending:
-            plan = versions.version(kept.plan_version)
+            plan = versions.version(stored.plan_version)
             rejection = Rejection(program_id, conversion_id, tuple(each.rule_id for each in pending), deps.clock.now())
-            await _reject(conn, plan, kept, rejection, request.reason)
-            await _end(conn, rejection, pending)
+            await _post_rejection(conn, plan, stored, rejection, reason)
+            await _end_holds(conn, rejection, pending)
     deps.relay.wake()
 
 
@@ -66,19 +62,21 @@ async def _require_versions(deps: Deps, conn: AsyncConnection, program_id: str) 
     return versions
 
 
-async def _asked(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
-    asked = await waiting.lock_for_approval(conn, program_id, conversion_id)
-    if not asked:
+async def _require_requests(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
+    requests = await waiting.lock_for_approval(conn, program_id, conversion_id)
+    if not requests:
         raise failed_precondition("NOTHING_WAITS", "none of its rewards waits for approval", "conversion_id")
-    return asked
+    return requests
 
 
-async def _reject(conn: AsyncConnection, plan: Plan, kept: StoredConversion, rejection: Rejection, reason: str) -> None:
-    """Posts a refusal. The holds' rows are locked after those that say what they wait for, as for a release."""
-    conversion, now = kept.conversion, rejection.time
+async def _post_rejection(
+    conn: AsyncConnection, plan: Plan, stored: StoredConversion, rejection: Rejection, reason: str
+) -> None:
+    """Posts a rejection. Rows of holds are locked after those that say what they wait for, as for a release."""
+    conversion, now = stored.conversion, rejection.time
     key = conversion.key
     earlier = (await conversions.load_reversals(conn, [key]))[key]
-    position = await write_released_headroom(conn, plan, kept, earlier, rejection)
+    position = await write_released_headroom(conn, plan, stored, earlier, rejection)
     await waiting.decide(conn, *key, ApprovalState.REJECTED, now, reason, position)
     held = await ledger.lock_holds(conn, [conversion])
     posted = (await ledger.load_posted(conn, [conversion], held))[key]
@@ -90,7 +88,7 @@ async def _reject(conn: AsyncConnection, plan: Plan, kept: StoredConversion, rej
         await outbox.append(conn, events.messages([events.rejected(conversion, now, reason, pairs, plan.assets)]))
 
 
-async def _end(conn: AsyncConnection, rejection: Rejection, pending: Sequence[ApprovalRequest]) -> None:
-    program_id, conversion_id, _, moment = rejection
+async def _end_holds(conn: AsyncConnection, rejection: Rejection, pending: Sequence[ApprovalRequest]) -> None:
+    program_id, conversion_id, moment = rejection.program_id, rejection.conversion_id, rejection.time
     await ledger.end_holds(conn, [(program_id, conversion_id, each.mark) for each in pending])
     await waiting.end(conn, [EndedHold(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])

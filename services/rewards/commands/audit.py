@@ -7,14 +7,15 @@ from chassis.errors import not_found
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.store import audits, expiry, reading
+from services.rewards.store import audits, expiry
 from services.rewards.store.audits import Audit, AuditFinding, TallyLimit
+from services.rewards.store.view import on_one_snapshot
 
 
 async def audit_ledger(deps: Deps, program_id: str) -> Audit:
     """Audits one program, or all for an empty id, on one snapshot of the database. NOT_FOUND for one without a plan."""
     async with deps.database.transaction() as conn:
-        await reading.on_one_snapshot(conn)
+        await on_one_snapshot(conn)
         plans = await deps.plans.load(conn, [program_id] if program_id else await expiry.programs(conn))
         if program_id in plans and not plans[program_id]:
             raise not_found("program", program_id)

@@ -7,8 +7,7 @@ from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
-from services.rewards.domain.plan.contests import Contest, contest_cause
-from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.contests import contest_cause
 from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import contests, plans, tallies, wallets
 
@@ -16,48 +15,46 @@ CONTESTS_A_ROUND = 20
 
 
 async def close_due_contests(deps: Deps) -> int:
-    """Settles contests whose time has come, each in a transaction of its own; returns how many there were."""
+    """Closes contests whose time has come, each in a transaction of its own; returns how many there were."""
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         due = await contests.due(conn, now, CONTESTS_A_ROUND)
 
-    async def settle(found: tuple[str, str]) -> None:
-        program_id, contest_id = found
+    async def close(key: tuple[str, str]) -> None:
+        program_id, contest_id = key
         async with deps.database.transaction() as conn:
-            # Behind the lock of the program's facts none is half counted, and a second process finds the contest settled.
+            # Behind the lock of the program's facts none is half counted; a second process finds the contest closed.
             await plans.pin_versions(conn, [program_id])
             await tallies.lock(conn, [program_id])
             if await contests.is_due(conn, program_id, contest_id, now):
-                await _settle(deps, conn, program_id, contest_id)
+                await _close(deps, conn, program_id, contest_id)
 
     try:
-        await one_by_one(due, settle)
+        await one_by_one(due, close)
     finally:
         deps.relay.wake()
     return len(due)
 
 
-async def _settle(deps: Deps, conn: AsyncConnection, program_id: str, contest_id: str) -> None:
+async def _close(deps: Deps, conn: AsyncConnection, program_id: str, contest_id: str) -> None:
+    """Closes one contest as the newest version that has it states it."""
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
-    plan, contest = next(found for each in reversed(versions) if (found := _named(each, contest_id)) is not None)
+    plan, contest = next(
+        (plan, each) for plan in reversed(versions) for each in plan.contests if each.contest_id == contest_id
+    )
     now = deps.clock.now()
     (position,) = await tallies.draw_positions(conn, 1)
     ranking = await contests.ranking(conn, program_id, contest, contest.prize_ranks)
-    await contests.settle(conn, program_id, contest_id, plan.version, now, position)
+    await contests.close(conn, program_id, contest_id, plan.version, now, position)
     cause = contest_cause(program_id, contest_id)
     prizes = [
         (rank, WalletTransfer(
-            program_id, TransferKind.PRIZE, place.participant_id, AccountKind.ISSUANCE, AccountKind.AVAILABLE, prize.asset,
-            prize.amount_minor, cause,
+            program_id, TransferKind.PRIZE, score.participant_id, AccountKind.ISSUANCE, AccountKind.AVAILABLE,
+            prize.asset, prize.amount_minor, cause,
         ))
-        for rank, place in enumerate(ranking, start=1)
+        for rank, score in enumerate(ranking, start=1)
         for prize in contest.won_at(rank)
     ]  # fmt: skip
-    await wallets.post(conn, [move for _, move in prizes], now)
+    await wallets.post(conn, [prize for _, prize in prizes], now)
     if prizes:
         await outbox.append(conn, events.messages([events.prizes_won(contest_id, prizes, now, plan.assets)]))
-
-
-def _named(plan: Plan, contest_id: str) -> tuple[Plan, Contest] | None:
-    """The plan with its contest of that name; None if it has none."""
-    return next(((plan, each) for each in plan.contests if each.contest_id == contest_id), None)

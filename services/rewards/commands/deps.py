@@ -1,4 +1,4 @@
-"""What commands work with."""
+"""The collaborators that commands share."""
 
 from dataclasses import dataclass
 
@@ -18,4 +18,4 @@ class Deps:
     relay: Relay
     plans: PlanShelf
     provider: Provider | None = None
-    """Who pays one by one; None: payouts wait for batches."""
+    """The provider that is sent payouts one by one; None: payouts wait for batches."""

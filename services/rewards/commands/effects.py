@@ -26,7 +26,7 @@ async def load_running(
     running = {
         program_id: RunningTallies(await tallies.load(conn, program_id, keys)) for program_id, keys in needed.items()
     }
-    for program_id, contest_id in await contests.settled(conn, program_ids):
+    for program_id, contest_id in await contests.closed(conn, program_ids):
         if program_id in running:
             running[program_id].close(contest_id)
     return running

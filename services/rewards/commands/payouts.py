@@ -1,4 +1,4 @@
-"""Payouts: value leaves the system, each once. Callers ask for them, decide about them, and hand them over in batches."""
+"""Payouts, by which value leaves the system: callers ask for them, decide about them, hand them over in batches."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What every use of a wallet has in common: the plan in force, the locks, what can be spent."""
+"""Spending from a wallet: the plan in force, the balance that can be used, and debts that are repaid first."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ DEBTORS_A_ROUND = 200
 
 @contextmanager
 def as_preconditions() -> Iterator[None]:
-    """Tells the caller of what the domain refuses."""
+    """Turns a precondition that the domain finds missing into FAILED_PRECONDITION."""
     try:
         yield
     except PreconditionError as error:
@@ -39,7 +39,10 @@ async def plan_in_force(deps: Deps, conn: AsyncConnection, program_id: str, now:
 async def withdraw(
     conn: AsyncConnection, move: WalletTransfer, now: datetime, more: Sequence[WalletTransfer] = ()
 ) -> None:
-    """Posts a move out of AVAILABLE and what follows from it. The wallet is locked; FAILED_PRECONDITION if too little is in it."""
+    """Posts a move out of AVAILABLE and `more` with it, behind the wallet's lock.
+
+    FAILED_PRECONDITION if the wallet has too little.
+    """
     pockets = await wallets.pockets(conn, move.program_id, [move.participant_id])
     with as_preconditions():
         moves = spend(move, pockets.get((move.participant_id, move.asset), EMPTY_POCKET))
@@ -47,11 +50,11 @@ async def withdraw(
 
 
 async def repay_debts(deps: Deps) -> int:
-    """Settles debts out of what became available since; returns how many wallets owed something of it."""
+    """Repays debts out of what became available since; returns how many wallets owed something of it."""
     async with deps.database.transaction() as conn:
         debtors = await wallets.debtors(conn, DEBTORS_A_ROUND)
 
-    async def settle(debtor: tuple[str, str]) -> None:
+    async def repay(debtor: tuple[str, str]) -> None:
         program_id, participant_id = debtor
         async with deps.database.transaction() as conn:
             await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
@@ -61,5 +64,5 @@ async def repay_debts(deps: Deps) -> int:
                 moves += repay_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
             await wallets.post(conn, moves, deps.clock.now())
 
-    await one_by_one(debtors, settle)
+    await one_by_one(debtors, repay)
     return len(debtors)

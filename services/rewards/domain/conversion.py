@@ -1,4 +1,4 @@
-"""A conversion as the payout sees it: what happened, and what is left of it."""
+"""Conversions as decisions see them, and their reversals."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ ReversalKey = tuple[str, str]
 """(program_id, reversal_id)."""
 Turn = tuple[str, datetime, CallPlace, str]
 """The key by which facts are sorted that take effect one after the other: program, time of recording, place in the
-call, and the id where nothing else tells them apart."""
+call, and the id where all else is equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Conversion:
     event_type: str
     currency_code: str
     amount_minor: int
-    """What was paid at first."""
+    """The amount that was paid at first."""
     margin_minor: int | None
     buyer_id: str
     occurred_at: datetime
@@ -46,13 +46,13 @@ class Conversion:
     upline: tuple[str, ...]
     """Participants by level: `upline[0]` is level 1."""
     remaining_minor: int
-    """What is left of the amount."""
+    """The amount after all reversals so far."""
     void: bool = False
     """Whether nothing is left, also of a conversion without an amount."""
     read_details: Callable[[], Details] = field(default=Details, compare=False, repr=False)
-    """Reads what only some plans ask for; call it once."""
+    """Reads the details, which only some plans ask for; call it once."""
     taken_by_line: Mapping[str, int] = field(default_factory=dict)
-    """How much of each line was taken back, by line id."""
+    """The amount that was taken back of each line, by line id."""
     call_place: CallPlace = UNPLACED
 
     @property
@@ -67,8 +67,10 @@ class Conversion:
 
     @property
     def terms_time(self) -> datetime:
-        """When the version has to be in force that pays it. A caller's clock may be ahead: what had happened when it was recorded is not
-        paid by what is published later."""
+        """The time at which the version that pays the conversion has to be in force.
+
+        A caller's clock may be ahead: a conversion is not paid by a version that was published after it was recorded.
+        """
         return min(self.occurred_at, self.record_time)
 
     @property
@@ -87,8 +89,10 @@ class Conversion:
 
     @property
     def people(self) -> list[str]:
-        """Everybody whom a plan can pay for it, each once: its rewards are found by them. Whoever is missing here keeps what
-        he was paid when the conversion is taken back."""
+        """Everybody whom a plan can pay for the conversion, each once: its rewards are found by them.
+
+        A person who is missing here would keep their reward when the conversion is taken back.
+        """
         owner_id = self.read_details().link_owner_id
         return list(dict.fromkeys((self.buyer_id, *self.upline, *([owner_id] if owner_id else []))))
 
@@ -104,7 +108,7 @@ class Reversal:
     completes: bool
     record_time: datetime
     lines: tuple[tuple[str, int], ...] = ()
-    """(line id, how much of it is taken back); empty for conversions without lines."""
+    """(line id, amount that is taken back of it); empty for conversions without lines."""
     call_place: CallPlace = UNPLACED
 
     @property
@@ -139,7 +143,7 @@ class OverReversedError(ValueError):
 
 
 def after(conversion: Conversion, reversals: Iterable[Reversal]) -> Conversion:
-    """What is left of `conversion` after all of `reversals`, whatever their order."""
+    """The conversion as it is after all of `reversals`, whatever their order."""
     remaining = conversion.amount_minor
     void = False
     taken_by_line: dict[str, int] = {}

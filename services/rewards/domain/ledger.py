@@ -7,8 +7,9 @@ from functools import partial
 from typing import Final, NamedTuple
 
 MAX_AMOUNT_MINOR = 10**15
-"""The most that one reward, redemption, gift, exchange or payout moves: as much as the largest conversion. More is a mistake, in a plan or in
-what is reported. So every single amount fits int64 with room for thousands of its kind; what adds many of them up is not bound by int64."""
+"""The most that one reward, redemption, gift, exchange or payout moves: as much as the largest conversion. More is a
+mistake, in a plan or in a report. So every single amount fits int64, and thousands of its kind together do; sums of
+any number of them are not bound by int64."""
 
 
 class AccountKind(IntEnum):
@@ -18,15 +19,15 @@ class AccountKind(IntEnum):
     """
 
     ISSUANCE = 1
-    """The program's: where rewards come from. Its balance is minus everything owed."""
+    """The program's, from which rewards come. Its balance is minus everything owed."""
     HELD = 2
-    """A participant's: owed, but not yet his to use."""
+    """A participant's: owed, but not yet theirs to use."""
     AVAILABLE = 3
-    """A participant's: his to use."""
+    """A participant's: theirs to use."""
     RESERVED = 4
     """A participant's: set aside for redemptions that are authorised and payouts that are on their way."""
     DEBT = 5
-    """A participant's: minus what he owes, because something was taken back that he had used already."""
+    """A participant's: minus their debt, because something was taken back that they had used already."""
     REDEEMED = 6
     """The program's: what was spent on orders and in the catalogue."""
     PAID_OUT = 7
@@ -40,7 +41,7 @@ class AccountKind(IntEnum):
 
 
 class TransferKind(IntEnum):
-    """Why value moved. The numbers are stored: never reuse one."""
+    """The reasons for which value moves. The numbers are stored: never reuse one."""
 
     ACCRUAL = 1
     RELEASE = 2
@@ -86,8 +87,8 @@ Account = tuple[str, str, AccountKind, str]
 
 
 class Reward(NamedTuple):
-    """A reward as posted, and at once the transfer that accrues it: from issuance to `held` where a hold has to end first,
-    else to `available`. Its net amount is `amount_minor` plus its revisions."""
+    """A reward as posted, and at once the transfer that accrues it: from issuance to `held` where a hold has to end
+    first, else to `available`. Its net amount is `amount_minor` plus its revisions."""
 
     reward_id: str
     """32 hexadecimal digits."""
@@ -108,7 +109,7 @@ new_reward: Final = partial(tuple.__new__, Reward)
 
 
 def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Account, int]:
-    """What accruals and transfers change, by account. Always sums to zero for each program and asset."""
+    """The changes of accounts by accruals and transfers. They sum to zero for each program and asset."""
     changes: dict[Account, int] = {}
     # Of rewards, people are added up by themselves: thousands of rewards are for the same place of one program.
     sums: dict[tuple[str, bool, str], dict[str, int]] = {}

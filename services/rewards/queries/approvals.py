@@ -1,54 +1,51 @@
-"""What waits for a person."""
+"""Rewards that wait for a person."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
-from upline.rewards.v1 import approval_pb2, reward_pb2
-
-from chassis.pages import Filling, fitting, page_size
-from services.rewards.domain.conversion import ConversionKey
+from chassis.pages import MAX_PAGE_BYTES
+from services.rewards.domain.reward import RewardView
 from services.rewards.queries.deps import QueryDeps, require_plans
-from services.rewards.queries.rewards import reward_message
-from services.rewards.store import conversions, reading, waiting
+from services.rewards.store import conversions, rewards, waiting
+from services.rewards.store.view import on_one_snapshot
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+_MIN_REWARD_BYTES = 32
+"""The length of a reward's id, so that a page has fewer rewards than bytes divided by it."""
 
 
-async def rewards_of(deps: QueryDeps, program_id: str, conversion_id: str) -> list[reward_pb2.Reward]:
-    """The rewards of a conversion as they stand, as many as fit into an answer."""
+class PendingConversion(NamedTuple):
+    """A conversion with rewards that wait for approval."""
+
+    conversion_id: str
+    wait_time: datetime
+    """The time since when the oldest of them waits."""
+    rewards: Sequence[RewardView]
+
+
+class PendingPage(NamedTuple):
+    """Conversions that wait for approval, oldest first."""
+
+    conversions: Sequence[PendingConversion]
+    has_more: bool
+    """Whether others wait behind these."""
+
+
+async def list_pending(deps: QueryDeps, program_id: str, after: tuple[datetime, str] | None, limit: int) -> PendingPage:
+    """At most `limit` conversions that follow `after` (time, conversion); fewer where their rewards fill a page."""
     async with deps.database.transaction() as conn:
-        kept = await conversions.load(conn, program_id, conversion_id)
-        views = (
-            await reading.rewards_of_conversion(conn, kept.conversion, reading.FIRST_ID, reading.ALL) if kept else []
-        )
-    return fitting(reward_message(each) for each in views)
-
-
-async def list_pending(
-    deps: QueryDeps, request: approval_pb2.ListPendingApprovalsRequest
-) -> approval_pb2.ListPendingApprovalsResponse:
-    """A page of conversions with rewards that wait for approval, oldest first."""
-    size = page_size(request.page_size)
-    position = deps.pager.position(request, request.page_token)
-    after = (datetime.fromisoformat(position[0]), position[1]) if position else (_BEFORE_ALL, "")
-    async with deps.database.transaction() as conn:
-        await reading.on_one_snapshot(conn)
-        await require_plans(deps, conn, request.program_id)
-        found = await waiting.pending(conn, request.program_id, after, size + 1)
-        kept = await conversions.load_many(conn, {key for _, key in found[:size]})
-        filling: Filling[approval_pb2.PendingApproval] = Filling()
-        for _, key in found[:size]:
-            views = await reading.rewards_of_conversion(conn, kept[key].conversion, reading.FIRST_ID, reading.ALL)
-            rewards = fitting(reward_message(each) for each in views if each.awaits_approval and each.net_minor)
-            if not filling.add(approval_pb2.PendingApproval(conversion_id=key[1], rewards=rewards)):
+        await on_one_snapshot(conn)
+        await require_plans(deps, conn, program_id)
+        waiting_keys = await waiting.pending(conn, program_id, after or (_BEFORE_ALL, ""), limit + 1)
+        stored = await conversions.load_many(conn, {key for _, key in waiting_keys[:limit]})
+        pending: list[PendingConversion] = []
+        left = MAX_PAGE_BYTES // _MIN_REWARD_BYTES
+        for moment, key in waiting_keys[:limit]:
+            if left < 0:
                 break
-    return approval_pb2.ListPendingApprovalsResponse(
-        approvals=[each for each in filling.messages if each.rewards],
-        next_page_token=deps.pager.next_token(request, found, len(filling.messages), _place_of),
-    )
-
-
-def _place_of(waiting_conversion: tuple[datetime, ConversionKey]) -> list[Any]:
-    """Where the list goes on after a conversion."""
-    moment, (_, conversion_id) = waiting_conversion
-    return [moment.isoformat(), conversion_id]
+            views = await rewards.of_conversion(conn, stored[key].conversion, rewards.FIRST_ID, rewards.ALL)
+            awaiting = [each for each in views if each.awaits_approval and each.net_minor]
+            pending.append(PendingConversion(key[1], moment, awaiting))
+            left -= len(awaiting)
+    return PendingPage(pending, len(waiting_keys) > len(pending))

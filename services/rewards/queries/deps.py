@@ -1,4 +1,4 @@
-"""What queries work with."""
+"""The collaborators that queries share."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.errors import not_found
-from chassis.pages import Pager
 from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.store.plans import PlanShelf
 
@@ -19,7 +18,6 @@ class QueryDeps:
     database: Database
     clock: Clock
     plans: PlanShelf
-    pager: Pager
 
 
 async def require_plans(deps: QueryDeps, conn: AsyncConnection, program_id: str) -> PlanVersions:

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from services.rewards.domain.wallet.payout_report import AssetReport, asset_reports
 from services.rewards.queries.deps import QueryDeps, require_plans
-from services.rewards.store import payout_report, reading
+from services.rewards.store import payout_report
+from services.rewards.store.view import on_one_snapshot
 
 
 async def get_payout_report(
@@ -13,7 +14,7 @@ async def get_payout_report(
 ) -> tuple[list[AssetReport], Mapping[str, int]]:
     """One period of one program, on one snapshot: (the report by asset, decimal places by asset)."""
     async with deps.database.transaction() as conn:
-        await reading.on_one_snapshot(conn)
+        await on_one_snapshot(conn)
         versions = await require_plans(deps, conn, program_id)
         accounts = await payout_report.account_changes(conn, program_id, start, end)
         transfers = await payout_report.transfer_totals(conn, program_id, start, end)

@@ -79,11 +79,11 @@ class PayoutServicer:
         size = page_size(request.page_size)
         position = self.pager.position(request, request.page_token)
         before = (datetime.fromisoformat(position[0]), str(position[1])) if position else None
-        found = await list_payouts(
+        listed = await list_payouts(
             self.queries, request.program_id, request.participant_id, int(request.state), before, size + 1
         )
         messages, token = self.pager.page(
-            request, found, size, payout_message, lambda last: [last.create_time.isoformat(), last.payout_id]
+            request, listed, size, payout_message, lambda last: [last.create_time.isoformat(), last.payout_id]
         )
         return payout_pb2.ListPayoutsResponse(payouts=messages, next_page_token=token)
 

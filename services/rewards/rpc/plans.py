@@ -1,29 +1,36 @@
-"""upline.rewards.v1.PlanService."""
+"""PlanService: plans and their versions."""
 
 from dataclasses import dataclass
 
 from upline.rewards.v1 import plan_pb2
 
+from chassis.idempotency import call_of
+from chassis.pages import Pager, page_size
 from chassis.server import Context
+from chassis.times import to_timestamp
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.plans import publish_plan
+from services.rewards.commands.plans import PublishedPlan, publish_plan
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.queries.plans import get_plan, list_plans
-from services.rewards.wire.plans import read_plan
+from services.rewards.store.plans import PlanRow
+from services.rewards.wire.plans import as_answered, read_plan, read_published_plan, stored_bytes
 from services.rewards.wire.warnings import warning_messages, worst_case_messages
 
 
 @dataclass(frozen=True, slots=True)
 class PlanServicer:
-    """Plans."""
+    """Plans. Methods are named as the contract names them, which says the rest."""
 
     deps: Deps
     queries: QueryDeps
+    pager: Pager
 
     async def PublishPlan(
         self, request: plan_pb2.PublishPlanRequest, _context: Context
     ) -> plan_pb2.PublishPlanResponse:
-        return await publish_plan(self.deps, request)
+        plan = read_published_plan(request)
+        call = call_of(request, plan_pb2.PublishPlanResponse, published_message)
+        return await publish_plan(self.deps, call, plan, stored_bytes(request.plan))
 
     async def ValidatePlan(
         self, request: plan_pb2.ValidatePlanRequest, _context: Context
@@ -32,7 +39,29 @@ class PlanServicer:
         return plan_pb2.ValidatePlanResponse(warnings=warning_messages(plan), worst_cases=worst_case_messages(plan))
 
     async def GetPlan(self, request: plan_pb2.GetPlanRequest, _context: Context) -> plan_pb2.GetPlanResponse:
-        return await get_plan(self.queries, request)
+        row = await get_plan(self.queries, request.program_id, request.version)
+        return plan_pb2.GetPlanResponse(plan_version=_version_message(row))
 
     async def ListPlans(self, request: plan_pb2.ListPlansRequest, _context: Context) -> plan_pb2.ListPlansResponse:
-        return await list_plans(self.queries, request)
+        size = page_size(request.page_size)
+        position = self.pager.position(request, request.page_token)
+        rows = await list_plans(self.queries, request.program_id, position[0] if position else None, size + 1)
+        messages, token = self.pager.page(request, rows, size, _version_message, lambda last: [last.version])
+        return plan_pb2.ListPlansResponse(plan_versions=messages, next_page_token=token)
+
+
+def published_message(published: PublishedPlan) -> plan_pb2.PublishPlanResponse:
+    """The answer to a publication: the version, with warnings of what is probably not meant."""
+    return plan_pb2.PublishPlanResponse(
+        plan_version=_version_message(published.row), warnings=warning_messages(published.plan)
+    )
+
+
+def _version_message(row: PlanRow) -> plan_pb2.PlanVersion:
+    return plan_pb2.PlanVersion(
+        program_id=row.program_id,
+        version=row.version,
+        plan=as_answered(row.plan),
+        effective_time=to_timestamp(row.effective_time) if row.effective_time else None,
+        create_time=to_timestamp(row.create_time),
+    )

@@ -1,22 +1,21 @@
-"""Contests: who stands where, and which are settled."""
+"""Contests: rankings, and which of them are final."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.rewards.domain.plan.contests import Contest
+from services.rewards.domain.plan.contests import Contest, Score
 
-_SETTLED = text("""
+_CLOSED = text("""
     SELECT program_id, contest_id FROM contest_settlement WHERE program_id = ANY (CAST(:program_ids AS text[]))
 """)
-_SETTLEMENT = text("""
+_CLOSING_VERSION = text("""
     SELECT plan_version FROM contest_settlement WHERE program_id = :program_id AND contest_id = :contest_id
 """)
-# The newest version says when, until the contest is settled.
+# The newest version says when, until the contest is closed.
 _EXPECT = text("""
     INSERT INTO contest_due (program_id, contest_id, due_time)
     SELECT :program_id, contest_id, due_time
@@ -29,7 +28,7 @@ _DUE = text("SELECT program_id, contest_id FROM contest_due WHERE due_time <= :n
 _IS_DUE = text("""
     SELECT 1 FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id AND due_time <= :now
 """)
-_SETTLE = text("""
+_CLOSE = text("""
     WITH gone AS (DELETE FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id)
     INSERT INTO contest_settlement (program_id, contest_id, plan_version, settle_time, position)
     VALUES (:program_id, :contest_id, :plan_version, :settle_time, :position)
@@ -56,33 +55,21 @@ _AHEAD = text(f"""
 _COUNT = text(f"SELECT count(*) FROM contest_score WHERE {_OF_CONTEST}")
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What a participant reached, and when."""
-
-    participant_id: str
-    score: int
-    reach_time: datetime
-    reach_position: int
-    """The position of the last fact that changed the score, which tells facts of one time apart. 0: it was changed
-    before this was kept."""
-
-
-async def settled(conn: AsyncConnection, program_ids: Collection[str]) -> list[tuple[str, str]]:
+async def closed(conn: AsyncConnection, program_ids: Collection[str]) -> list[tuple[str, str]]:
     """(program, contest) of those whose ranking is final."""
-    rows = await conn.execute(_SETTLED, {"program_ids": list(program_ids)})
+    rows = await conn.execute(_CLOSED, {"program_ids": list(program_ids)})
     return [(row.program_id, row.contest_id) for row in rows]
 
 
-async def settled_by(conn: AsyncConnection, program_id: str, contest_id: str) -> int | None:
+async def closing_version(conn: AsyncConnection, program_id: str, contest_id: str) -> int | None:
     """The version whose prizes were posted; None while the ranking is not final."""
     key = {"program_id": program_id, "contest_id": contest_id}
-    version: int | None = (await conn.execute(_SETTLEMENT, key)).scalar_one_or_none()
+    version: int | None = (await conn.execute(_CLOSING_VERSION, key)).scalar_one_or_none()
     return version
 
 
 async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Contest]) -> None:
-    """Notes when the contests of a version that is being published are to be settled."""
+    """Notes when the contests of a version that is being published are to be closed."""
     if contests:
         parameters = {
             "program_id": program_id,
@@ -93,22 +80,22 @@ async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Cont
 
 
 async def due(conn: AsyncConnection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """(program, contest) of those to be settled, the longest overdue first."""
+    """(program, contest) of those to be closed, the longest overdue first."""
     return [(row.program_id, row.contest_id) for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
 
 
 async def is_due(conn: AsyncConnection, program_id: str, contest_id: str, now: datetime) -> bool:
-    """Whether it still is to be settled."""
+    """Whether a contest is still to be closed."""
     key = {"program_id": program_id, "contest_id": contest_id, "now": now}
     return (await conn.execute(_IS_DUE, key)).one_or_none() is not None
 
 
-async def settle(
+async def close(
     conn: AsyncConnection, program_id: str, contest_id: str, version: int, now: datetime, position: int
 ) -> None:
     """Makes the ranking final: facts with higher positions no longer change it."""
     await conn.execute(
-        _SETTLE,
+        _CLOSE,
         {
             "program_id": program_id,
             "contest_id": contest_id,
@@ -131,20 +118,20 @@ async def ranking(
 
 
 async def score(conn: AsyncConnection, program_id: str, contest: Contest, participant_id: str) -> Score | None:
-    """A participant's score, also one too small to be ranked; None if nothing was ever counted for him."""
+    """A participant's score, also one too small to be ranked; None if nothing was ever counted for them."""
     key = {"program_id": program_id, "contest_id": contest.contest_id, "participant_id": participant_id}
     row = (await conn.execute(_ONE, key)).one_or_none()
     return None if row is None else _score(row)
 
 
-async def ahead_of(conn: AsyncConnection, program_id: str, contest: Contest, place: Score) -> tuple[int, int]:
-    """(how many are ahead, the score of the one right before); 0 if nobody is."""
-    row = (await conn.execute(_AHEAD, {**_key(program_id, contest), **_place(place)})).one()
+async def ahead_of(conn: AsyncConnection, program_id: str, contest: Contest, score: Score) -> tuple[int, int]:
+    """(how many are ahead of a score, the score right before it); 0 and 0 if nobody is."""
+    row = (await conn.execute(_AHEAD, {**_key(program_id, contest), **_place(score)})).one()
     return row.ahead_count, row.next_score or 0
 
 
 async def ranked_count(conn: AsyncConnection, program_id: str, contest: Contest) -> int:
-    """How many are ranked."""
+    """How many participants are ranked."""
     count: int = (await conn.execute(_COUNT, _key(program_id, contest))).scalar_one()
     return count
 
@@ -153,12 +140,12 @@ def _key(program_id: str, contest: Contest) -> dict[str, object]:
     return {"program_id": program_id, "contest_id": contest.contest_id, "min_score": contest.min_score}
 
 
-def _place(place: Score) -> dict[str, object]:
+def _place(score: Score) -> dict[str, object]:
     return {
-        "score": place.score,
-        "reach_time": place.reach_time,
-        "reach_position": place.reach_position,
-        "participant_id": place.participant_id,
+        "score": score.score,
+        "reach_time": score.reach_time,
+        "reach_position": score.reach_position,
+        "participant_id": score.participant_id,
     }
 
 

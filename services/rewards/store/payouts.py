@@ -18,8 +18,8 @@ _INSERT = text(f"""
     ON CONFLICT (program_id, payout_id) DO NOTHING
 """)
 _UPDATE = text("""
-    UPDATE payout SET state = :state, provider_reference = :provider_reference, reason = :reason, attempts = :attempts, sends = :sends,
-        send_time = :send_time, batch_id = :batch_id, update_time = :update_time
+    UPDATE payout SET state = :state, provider_reference = :provider_reference, reason = :reason, attempts = :attempts,
+        sends = :sends, send_time = :send_time, batch_id = :batch_id, update_time = :update_time
     WHERE program_id = :program_id AND payout_id = :payout_id
 """)
 _INSERT_ATTEMPT = text("""
@@ -30,7 +30,8 @@ _LIST = text(f"""
     SELECT {_COLUMNS} FROM payout
     WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id)
         AND (:state = 0 OR state = :state)
-        AND (CAST(:before_time AS timestamptz) IS NULL OR (create_time, payout_id) < (CAST(:before_time AS timestamptz), :before_id))
+        AND (CAST(:before_time AS timestamptz) IS NULL
+            OR (create_time, payout_id) < (CAST(:before_time AS timestamptz), :before_id))
     ORDER BY create_time DESC, payout_id DESC LIMIT :limit
 """)
 _LOCK_APPROVED = text(f"""
@@ -52,7 +53,8 @@ _CLAIM_UNANSWERED = text(f"""
 """)
 _WAITING_METHODS = text(f"SELECT DISTINCT method FROM payout WHERE state = {PayoutState.APPROVED:d}")
 _INSERT_BATCH = text("""
-    INSERT INTO payout_batch (program_id, batch_id, method, create_time) VALUES (:program_id, :batch_id, :method, :create_time)
+    INSERT INTO payout_batch (program_id, batch_id, method, create_time)
+    VALUES (:program_id, :batch_id, :method, :create_time)
     ON CONFLICT (program_id, batch_id) DO NOTHING
 """)
 _BATCH_METHOD = text("SELECT method FROM payout_batch WHERE program_id = :program_id AND batch_id = :batch_id")
@@ -76,7 +78,7 @@ async def insert(conn: AsyncConnection, payout: Payout) -> bool:
 
 
 async def update(conn: AsyncConnection, payouts: Sequence[Payout]) -> None:
-    """Writes where payouts stand; their rows are locked."""
+    """Writes the state of payouts; their rows are locked."""
     if payouts:
         await conn.execute(_UPDATE, [_values(each) for each in payouts])
 
@@ -118,7 +120,10 @@ async def approved_methods(conn: AsyncConnection, program_id: str) -> set[str]:
 async def lock_approved(
     conn: AsyncConnection, program_id: str, method: str, elsewhere: Collection[str], limit: int
 ) -> list[Payout]:
-    """A program's payouts that wait to be handed over, by one method or all (empty) but those of `elsewhere`; locked, by their ids."""
+    """A program's payouts that wait to be handed over, locked, in the order of their ids.
+
+    Those of one method or all (empty), without the methods of `elsewhere`.
+    """
     parameters = {"program_id": program_id, "method": method, "elsewhere": sorted(elsewhere), "limit": limit}
     return [_payout(row) for row in await conn.execute(_LOCK_APPROVED, parameters)]
 
@@ -135,7 +140,7 @@ async def claim_new(conn: AsyncConnection, methods: Collection[str], limit: int)
 
 
 async def claim_unanswered(conn: AsyncConnection, now: datetime, limit: int) -> list[Payout]:
-    """Payouts that were sent without an answer and are to be sent again, locked; passes over those that another process has."""
+    """Payouts without an answer that are to be sent again, locked; passes over those that another process has."""
     return [_payout(row) for row in await conn.execute(_CLAIM_UNANSWERED, {"now": now, "limit": limit})]
 
 

@@ -8,12 +8,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import UplineError, failed_precondition
-from chassis.times import to_timestamp
 from services.rewards.domain.plan.versions import PlanVersions
-from services.rewards.wire.plans import as_answered, decode_plan
+from services.rewards.wire.plans import decode_plan
 
 _LOAD = text("""
     SELECT program_id, version, currency_code, plan, effective_time FROM plan_version
@@ -153,15 +151,4 @@ async def insert(conn: AsyncConnection, row: PlanRow) -> None:
             "effective_time": row.effective_time,
             "create_time": row.create_time,
         },
-    )
-
-
-def version_message(row: PlanRow) -> plan_pb2.PlanVersion:
-    """The version for the caller."""
-    return plan_pb2.PlanVersion(
-        program_id=row.program_id,
-        version=row.version,
-        plan=as_answered(row.plan),
-        effective_time=to_timestamp(row.effective_time) if row.effective_time else None,
-        create_time=to_timestamp(row.create_time),
     )

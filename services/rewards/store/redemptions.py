@@ -1,4 +1,4 @@
-"""Redemptions, their refunds, and operations that are done at once."""
+"""Redemptions, their refunds, and operations: purchases, exchanges and gifts."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -109,7 +109,7 @@ async def insert(conn: AsyncConnection, redemption: Redemption) -> bool:
 
 
 async def update(conn: AsyncConnection, redemption: Redemption) -> None:
-    """Writes where a redemption stands; its row is locked."""
+    """Writes the state of a redemption; its row is locked."""
     await conn.execute(
         _UPDATE,
         {

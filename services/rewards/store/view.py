@@ -18,6 +18,14 @@ _UNHURRIED = (
 )
 
 
+_ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+async def on_one_snapshot(conn: AsyncConnection) -> None:
+    """Makes all that a transaction reads belong together, whatever is settled meanwhile; its first statement."""
+    await conn.execute(_ONE_SNAPSHOT)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The database as it was at one moment, for as long as the transaction lasts that exported it."""

@@ -1,1 +1,1 @@
-"""Between contracts and domain values: total and pure."""
+"""Translation between contracts and domain values, total and pure."""

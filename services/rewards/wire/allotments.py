@@ -10,13 +10,13 @@ from services.rewards.domain.plan.allotments import MAX_PARTS, Allotment
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.condition import Condition
-from services.rewards.wire.conditions import Scope
 from services.rewards.wire.plan_context import STANDS_IN, PlanContext
 from services.rewards.wire.rates import BASES, Rates
+from services.rewards.wire.variables import Scope
 
 
-class Shared(NamedTuple):
-    """An allotment as its rules read it."""
+class SharedAllotment(NamedTuple):
+    """An allotment with all that its rules share."""
 
     allotment: Allotment
     asset: Asset
@@ -28,39 +28,39 @@ class Shared(NamedTuple):
     def amounts(self, levels: Sequence[int], weights: Sequence[str]) -> list[LevelAmount]:
         """The exact amounts of a rule's levels, also where they are nothing."""
         whole, total = self.allotment.whole, sum(self.allotment.weights) or Fraction(1)
-        found = []
+        amounts = []
         for level, text in zip(levels, weights, strict=False):
             part = Fraction(text) / total
             share = Fraction(whole.numerator, whole.denominator) * part
             percent = None if whole.percent is None else whole.percent * part
-            found.append(LevelAmount(level, share.numerator, share.denominator, percent))
-        return found
+            amounts.append(LevelAmount(level, share.numerator, share.denominator, percent))
+        return amounts
 
 
 Sharing = list[tuple[int, plan_pb2.Rule]]
 """Rules that divide one allotment, with their places in the plan."""
 
 
-def read_allotments(plan: PlanContext, message: plan_pb2.Plan) -> dict[str, Shared]:
-    """A plan's allotments by id; of no use where a mistake was noted."""
+def read_allotments(plan: PlanContext, message: plan_pb2.Plan) -> dict[str, SharedAllotment]:
+    """A plan's allotments by id; they are of use only if no mistake was noted."""
     by_allotment: dict[str, Sharing] = {each.allotment_id: [] for each in message.allotments}
     for ordinal, rule in enumerate(message.rules):
         if rule.amount.WhichOneof("how") == "allot":
             by_allotment.setdefault(rule.amount.allot.allotment, []).append((ordinal, rule))
-    found: dict[str, Shared] = {}
+    allotments: dict[str, SharedAllotment] = {}
     for index, each in enumerate(message.allotments):
         path, owner = f"plan.allotments[{index}]", f"allotment {each.allotment_id!r}"
-        if each.allotment_id in found:
+        if each.allotment_id in allotments:
             plan.problems.forbid(f"{path}.allotment_id", f"{each.allotment_id!r} is divided already")
         sharing = by_allotment[each.allotment_id]
         if not sharing:
             plan.problems.forbid(path, f"{owner} is divided by no rule: name it in an `amount: {{allot: …}}`")
         _check_events(plan, each.allotment_id, sharing)
-        found[each.allotment_id] = _read(plan, each, sharing, path, owner)
-    return found
+        allotments[each.allotment_id] = _read(plan, each, sharing, path, owner)
+    return allotments
 
 
-def _read(plan: PlanContext, message: plan_pb2.Allotment, sharing: Sharing, path: str, owner: str) -> Shared:
+def _read(plan: PlanContext, message: plan_pb2.Allotment, sharing: Sharing, path: str, owner: str) -> SharedAllotment:
     asset = plan.asset(message.asset, f"{path}.asset", owner) or STANDS_IN
     rates = Rates(plan, owner, path, asset)
     rates.base = BASES[message.of]
@@ -90,7 +90,7 @@ def _read(plan: PlanContext, message: plan_pb2.Allotment, sharing: Sharing, path
     if len(weights) > MAX_PARTS:
         plan.problems.forbid(path, f"{owner} has {len(weights)} parts over all rules and levels; at most {MAX_PARTS}")
     lines = plan.condition(message.lines, Scope.LINE, f"{path}.lines", owner)
-    return Shared(Allotment(message.allotment_id, whole, tuple(weights)), asset, rates.base, lines, parts)
+    return SharedAllotment(Allotment(message.allotment_id, whole, tuple(weights)), asset, rates.base, lines, parts)
 
 
 def _check_events(plan: PlanContext, allotment_id: str, sharing: Sharing) -> None:

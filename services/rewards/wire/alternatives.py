@@ -1,9 +1,9 @@
 """For each variable of a condition, values that between them take it through everything it can be.
 
-Of a comparison with a constant it matters only on which side of the constant a variable stands: so the constants of a
-condition, and what lies just beside each, say all. That holds while nothing is asked but such comparisons; a condition
-that asks for more (arithmetic, patterns, one variable against another, loops over lines) is not looked into, and
-whoever asks takes it that it can be true beside any other.
+A comparison with a constant depends only on which side of the constant a variable stands: so the constants of a
+condition, and the values just beside each, are enough. That holds while a condition is made of such comparisons; one
+that asks for more (arithmetic, patterns, one variable against another, loops over lines) is not looked into, and is
+taken to be possibly true beside any other.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,21 +22,21 @@ _INSTANT: Final = timedelta(microseconds=1)
 
 
 class _NotSimpleError(Exception):
-    """The condition asks for more than can be told by trying."""
+    """The condition asks for more than can be found out by trying values."""
 
 
 def alternatives(root: SyntaxNode) -> Mapping[Variable, frozenset[object]] | None:
-    """Values by variable; None where they cannot be told."""
+    """Values by variable; None for a condition that is more than comparisons with constants."""
     found: dict[Variable, set[object]] = {}
     try:
-        _truth(root, found)
+        _add_truth(root, found)
     except _NotSimpleError:
         return None
     return {variable: frozenset(values) for variable, values in found.items()}
 
 
-def _truth(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
-    """A part that is true or not."""
+def _add_truth(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
+    """Adds the values of a part that is true or not."""
     if node.kind is NodeKind.CONSTANT and isinstance(node.value, bool):
         return
     if node.kind is NodeKind.NAME:
@@ -45,17 +45,17 @@ def _truth(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
         _add(found, _entry(node.parts[0], node.name), (OTHER_TEXT,))
     elif node.kind is NodeKind.CALL and node.name in _LOGIC:
         for part in node.parts:
-            _truth(part, found)
+            _add_truth(part, found)
     elif node.kind is NodeKind.CALL and node.name in _EQUAL | _ORDER and len(node.parts) == 2:
-        _compared(node, found)
+        _add_comparison(node, found)
     elif node.kind is NodeKind.CALL and node.name == "@in" and len(node.parts) == 2:
-        _contained(*node.parts, found)
+        _add_membership(*node.parts, found)
     else:
         raise _NotSimpleError
 
 
-def _compared(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
-    """A variable, or a truth, beside a constant."""
+def _add_comparison(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
+    """Adds the values of a variable, or a truth, that is compared with a constant."""
     one, other = node.parts
     if _constant(one) is not None:
         one, other = other, one
@@ -63,13 +63,13 @@ def _compared(node: SyntaxNode, found: dict[Variable, set[object]]) -> None:
     if value is None or (isinstance(value, str) and node.name not in _EQUAL):
         raise _NotSimpleError
     if isinstance(value, bool):
-        _truth(one, found)
+        _add_truth(one, found)
     else:
         _add(found, _variable(one), _around(value))
 
 
-def _contained(item: SyntaxNode, whole: SyntaxNode, found: dict[Variable, set[object]]) -> None:
-    """A variable in a list of constants, or a key in a map."""
+def _add_membership(item: SyntaxNode, whole: SyntaxNode, found: dict[Variable, set[object]]) -> None:
+    """Adds the values of a variable that is sought in a list of constants, or of a key that is sought in a map."""
     if whole.kind is NodeKind.LIST:
         for each in whole.parts:
             value = _constant(each)
@@ -116,7 +116,7 @@ def _variable(node: SyntaxNode) -> Variable:
 
 
 def _entry(whole: SyntaxNode, key: str) -> Variable:
-    """An entry of a map that is a variable. Without a key it could not be told from a variable by itself."""
+    """An entry of a map that is a variable. An empty key would make it look like a variable by itself."""
     if whole.kind is not NodeKind.NAME or not key:
         raise _NotSimpleError
     return whole.name, key

@@ -9,7 +9,7 @@ from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table, TableRow
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
-from services.rewards.wire.allotments import Shared
+from services.rewards.wire.allotments import SharedAllotment
 from services.rewards.wire.plan_context import PlanContext
 from services.rewards.wire.rates import BASES, Rates
 
@@ -26,19 +26,19 @@ class AmountReader(Rates):
         path: str,
         asset: Asset,
         levels: Sequence[int],
-        allotments: Mapping[str, Shared],
+        allotments: Mapping[str, SharedAllotment],
     ) -> None:
         super().__init__(plan, f"rule {rule.rule_id!r}", path, asset)
         self._rule = rule
         self._levels = levels
         self._allotments = allotments
         self.table: Table | None = None
-        self.shared: Shared | None = None
-        """Which allotment it is a part of."""
+        self.shared: SharedAllotment | None = None
+        """The allotment that it is a part of; None for an amount by itself."""
         self.how = rule.amount.WhichOneof("how") or ""
 
     def read(self) -> list[LevelAmount]:
-        """What each level gets, also where it is nothing; of a table, how many times what its lines pay."""
+        """The amount of each level, also where it is nothing. With a table it is a factor of the sum that lines pay."""
         amount = self._rule.amount
         if self.how == "fixed":
             return [self.fixed(level, amount.fixed.amount_minor, "amount.fixed.amount_minor") for level in self._levels]
@@ -105,8 +105,8 @@ class AmountReader(Rates):
     def _allot(self, amount: plan_pb2.AllotAmount) -> list[LevelAmount]:
         shared = self._allotments.get(amount.allotment)
         if shared is None:
-            known = ", ".join(self._allotments) or "none"
-            self._wrong("amount.allot.allotment", f"names {amount.allotment!r}; the plan's allotments: {known}")
+            allotment_ids = ", ".join(self._allotments) or "none"
+            self._wrong("amount.allot.allotment", f"names {amount.allotment!r}; the plan's allotments: {allotment_ids}")
             return []
         self.base, self.shared = shared.base, shared
         if self._rule.asset != shared.asset.code:
@@ -114,8 +114,8 @@ class AmountReader(Rates):
                 "asset", f"is {self._rule.asset!r}, and {amount.allotment!r} is divided in {shared.asset.code!r}"
             )
         if len(amount.weights) != len(self._levels):
-            told = f"{len(self._levels)} levels are paid, but {len(amount.weights)} weights are given"
-            self._wrong("amount.allot.weights", told)
+            weights = f"{len(amount.weights)} weights are given"
+            self._wrong("amount.allot.weights", f"{len(self._levels)} levels are paid, but {weights}")
         return shared.amounts(self._levels, amount.weights)
 
     def _table(self, amount: plan_pb2.TableAmount) -> None:

@@ -1,4 +1,4 @@
-"""Assets: between the contract and what rewards are paid in."""
+"""Assets: between the contract and the plan."""
 
 from collections.abc import Iterable
 from fractions import Fraction

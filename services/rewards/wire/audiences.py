@@ -1,4 +1,4 @@
-"""Who is meant: from the contract to an audience."""
+"""Audiences: from the contract to the people whom a rule or a counter means."""
 
 from upline.rewards.v1 import plan_pb2
 
@@ -7,7 +7,7 @@ from services.rewards.wire.problems import Problems
 
 
 def read_audience(message: plan_pb2.Beneficiary, path: str, problems: Problems) -> Audience:
-    """The people; all levels are in order, or a mistake is noted."""
+    """The audience of a message; where its levels are not in order, a mistake is noted."""
     who = message.WhichOneof("who")
     if who == "buyer":
         return Audience(Role.BUYER, BUYER_LEVEL, BUYER_LEVEL)

@@ -1,4 +1,4 @@
-"""What a plan counts: counters, budgets, contests."""
+"""Counters, budgets and contests: from the contract to the parts of a plan that count."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -13,11 +13,12 @@ from services.rewards.domain.plan.counters import Counter, Measure
 from services.rewards.domain.plan.limits import Budget
 from services.rewards.domain.tally import tallies
 from services.rewards.wire.audiences import read_audience
-from services.rewards.wire.conditions import RESERVED, Compiler, Scope
+from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, PlanContext
 from services.rewards.wire.problems import Problems
+from services.rewards.wire.variables import RESERVED, Scope
 
-MAX_SETTLE_DAYS = 3_660
+MAX_CLOSE_DAYS = 3_660
 _MEASURES = {
     plan_pb2.MEASURE_CONVERSIONS: Measure.CONVERSIONS,
     plan_pb2.MEASURE_VOLUME: Measure.VOLUME,
@@ -81,24 +82,24 @@ def read_contests(plan: PlanContext, messages: Iterable[plan_pb2.Contest]) -> tu
 
 
 def _contest(plan: PlanContext, message: plan_pb2.Contest, start: datetime, end: datetime, path: str) -> Contest:
-    settle_after = timedelta()
+    close_after = timedelta()
     if message.HasField("settle_after"):
         where = f"{path}.settle_after"
-        settle_after = plan.span(message.settle_after, where, MAX_SETTLE_DAYS, or_none=True) or settle_after
+        close_after = plan.span(message.settle_after, where, MAX_CLOSE_DAYS, or_none=True) or close_after
     return Contest(
         message.contest_id,
         message.counter,
         start,
         end,
         message.min_score or 1,
-        settle_after,
+        close_after,
         tuple(_prizes(plan, message, path)),
     )
 
 
 def _prizes(plan: PlanContext, message: plan_pb2.Contest, path: str) -> Iterable[Prize]:
-    """Several prizes may go to one rank, such as points and a gift, if they are of different assets."""
-    taken: dict[str, list[range]] = {}
+    """The prizes of a contest. Several may go to one rank, such as points and a gift, if their assets differ."""
+    ranks_by_asset: dict[str, list[range]] = {}
     won: dict[str, int] = {}
     for index, each in enumerate(message.prizes):
         where = f"{path}.prizes[{index}]"
@@ -112,7 +113,7 @@ def _prizes(plan: PlanContext, message: plan_pb2.Contest, path: str) -> Iterable
                 f"{where}.amount_minor",
                 f"all prizes in {each.asset!r} are {won[each.asset]:g} minor units; at most {MAX_AMOUNT_MINOR}",
             )
-        before = taken.setdefault(each.asset, [])
+        before = ranks_by_asset.setdefault(each.asset, [])
         if any(max(ranks.start, other.start) < min(ranks.stop, other.stop) for other in before):
             plan.problems.forbid(f"{where}.from_rank", f"a rank wins {each.asset!r} already")
         before.append(ranks)

@@ -1,4 +1,4 @@
-"""Events in: from attribution's contract to domain values."""
+"""Events of attribution: from the contract to domain values."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +13,7 @@ _REASONS = conversion_pb2.AttributionReason.DESCRIPTOR
 
 
 class UnknownFactError(ValueError):
-    """A fact of a kind this version does not know: to be set aside until a version comes that does."""
+    """A fact of a kind that this version does not know; it is set aside until a version comes that does."""
 
 
 def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, list[ValueError]]:
@@ -74,7 +74,7 @@ def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
 
 
 def read_details(message: events_pb2.ConversionRecorded) -> Details:
-    """What only some plans ask for."""
+    """The details of a conversion, which only some plans ask for."""
     draft, attribution = message.conversion.draft, message.conversion.attribution
     return Details(
         lines=[

@@ -39,8 +39,11 @@ def read_requested_payout(request: payout_pb2.RequestPayoutRequest) -> Requested
 
 
 def read_provider_answer(request: payout_pb2.ReportPayoutRequest) -> ProviderAnswer:
-    """The provider's answer that a caller reports. INVALID_ARGUMENT where it states no outcome or contradicts itself: an
-    outcome that was left out neither pays nor fails."""
+    """The provider's answer that a caller reports.
+
+    INVALID_ARGUMENT where it states no outcome or contradicts itself: an outcome that was left out neither pays nor
+    fails.
+    """
     status = _STATUSES.get(request.outcome, ProviderStatus.PAID if request.paid else None)
     if status is None:
         raise invalid("outcome", f"say what the provider answered: {', '.join(_OUTCOME_NAMES)}")

@@ -1,4 +1,4 @@
-"""What the parts of a plan are read with: its currency, its assets, its counters, and the list of mistakes."""
+"""The context in which the parts of a plan are read: its currency, assets and counters, and the list of mistakes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from services.rewards.domain.plan.condition import Condition
 from services.rewards.domain.plan.counters import Counter
 from services.rewards.domain.plan.limits import Overflow
 from services.rewards.domain.plan.periods import Period
-from services.rewards.wire.conditions import Compiler, Scope
+from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.problems import Problems
+from services.rewards.wire.variables import Scope
 
 PERIODS = {
     plan_pb2.PERIOD_UNSPECIFIED: Period.LIFETIME,
@@ -34,7 +35,7 @@ OVERFLOWS = {
 
 
 STANDS_IN = Asset("", AssetKind.POINTS, 0, Fraction(1))
-"""Stands in for an asset that is not there, so that the other mistakes are found too."""
+"""The asset in place of one that the plan does not have, so that other mistakes are found too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,11 @@ class PlanContext:
     counters: Mapping[str, Counter]
 
     def asset(self, code: str, path: str, owner: str) -> Asset | None:
-        """One of the plan's assets; None where it is none."""
+        """The asset of the plan with a code; None, and a mistake, if there is none."""
         asset = self.assets.get(code)
         if asset is None:
-            known = ", ".join(self.assets) or "none"
-            self.problems.wrong(path, f"{owner} pays in {code!r}; the plan's assets: {known}")
+            codes = ", ".join(self.assets) or "none"
+            self.problems.wrong(path, f"{owner} pays in {code!r}; the plan's assets: {codes}")
         return asset
 
     def condition(self, text: str, scope: Scope, path: str, owner: str) -> Condition | None:
@@ -61,26 +62,26 @@ class PlanContext:
         return self.compiler.read(text, scope, path, owner, self.problems)
 
     def counter(self, counter_id: str, path: str, owner: str) -> Counter | None:
-        """One of the plan's counters; None where it is none."""
+        """The counter of the plan with an id; None, and a mistake, if there is none."""
         counter = self.counters.get(counter_id)
         if counter is None:
-            known = ", ".join(self.counters) or "none"
-            self.problems.wrong(path, f"{owner} names {counter_id!r}; the plan's counters: {known}")
+            counter_ids = ", ".join(self.counters) or "none"
+            self.problems.wrong(path, f"{owner} names {counter_id!r}; the plan's counters: {counter_ids}")
         return counter
 
     def span(self, message: Duration, path: str, max_days: int, *, or_none: bool = False) -> timedelta | None:
-        """A duration of more than nothing (at least nothing with `or_none`); None where it is not one."""
+        """A duration above zero, or zero with `or_none`; None, and a mistake, where it is not one."""
         try:
             span = to_timedelta(message)
         except ValueError as error:
             self.problems.wrong(path, str(error))
             return None
-        told = f"must be {'0' if or_none else 'more than 0'} and at most {max_days} days"
+        bounds = f"must be {'0' if or_none else 'more than 0'} and at most {max_days} days"
         if span < timedelta() or not (span or or_none):
-            self.problems.wrong(path, told)
+            self.problems.wrong(path, bounds)
             return None
         if span > timedelta(days=max_days):
-            self.problems.forbid(path, told)
+            self.problems.forbid(path, bounds)
         return span
 
     def rate(self, asset: Asset) -> Fraction | None:

@@ -1,4 +1,4 @@
-"""Plans: from the contract to what decides, with every mistake named by rule and field."""
+"""Plans: between the contract and decisions, with every mistake named by rule and field."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
@@ -7,11 +7,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from upline.rewards.v1 import plan_pb2
 
+from chassis.errors import invalid
+from chassis.times import to_datetime
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR, Plan, Rule
 from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.wire.allotments import read_allotments
-from services.rewards.wire.assets import asset_message, read_assets
+from services.rewards.wire.assets import read_assets
 from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.counters import read_budgets, read_contests, read_counters
 from services.rewards.wire.currencies import currency_digits
@@ -20,8 +22,6 @@ from services.rewards.wire.problems import Problems
 from services.rewards.wire.rules import RuleReader
 from services.rewards.wire.terms import read_terms
 from services.rewards.wire.tiers import under_both_names, under_old_name
-
-__all__ = ["as_answered", "as_published", "as_stored", "asset_message", "currency_digits", "decode_plan", "read_plan"]
 
 _ROUNDING = {
     plan_pb2.ROUNDING_MODE_UNSPECIFIED: Rounding.HALF_EVEN,
@@ -54,7 +54,7 @@ def read_plan(
     *,
     stored: bool = False,
 ) -> Plan:
-    """The plan as it decides. INVALID_ARGUMENT with every mistake in it; of a `stored` one, only with what no plan can be made of."""
+    """The plan as it decides. INVALID_ARGUMENT with every mistake; in a `stored` plan, with what has no meaning."""
     if not stored:
         message = as_published(message)
     problems = Problems(stored=stored)
@@ -86,37 +86,58 @@ def read_plan(
     )
 
 
+def read_published_plan(request: plan_pb2.PublishPlanRequest) -> Plan:
+    """The plan that a caller publishes, before it has a version. INVALID_ARGUMENT with every mistake in it."""
+    effective_time = None
+    if request.HasField("effective_time"):
+        try:
+            effective_time = to_datetime(request.effective_time)
+        except ValueError as error:
+            raise invalid("effective_time", str(error)) from error
+    return read_plan(request.program_id, 0, request.currency_code, request.plan, effective_time)
+
+
 def as_published(message: plan_pb2.Plan) -> plan_pb2.Plan:
-    """The plan as it is stored: what was left out, and meant something else once, is said.
+    """The plan with everything said that is meant where it is left out, and that once meant something else.
 
     A version is read for ever as it was stored, so that it goes on paying what it paid whatever the same text comes to
     mean later.
     """
-    said = plan_pb2.Plan()
-    said.CopyFrom(message)
-    _say(said, plan_pb2.BEFORE_BINDING_EXCLUDED)
-    return said
+    explicit = plan_pb2.Plan()
+    explicit.CopyFrom(message)
+    _state_before_binding(explicit, plan_pb2.BEFORE_BINDING_EXCLUDED)
+    return explicit
 
 
 def as_stored(message: plan_pb2.Plan) -> plan_pb2.Plan:
     """The plan under names that every version of this service knows: while one is replaced by the next, both read
     it."""
-    said = as_published(message)
-    under_old_name(said)
-    return said
+    published = as_published(message)
+    under_old_name(published)
+    return published
+
+
+def stored_bytes(message: plan_pb2.Plan) -> bytes:
+    """A plan as it is stored. Plans that are written in the same words are the same bytes."""
+    return as_stored(message).SerializeToString(deterministic=True)
+
+
+def stored_today(stored: bytes) -> bytes:
+    """A stored plan as it would be stored today: the same bytes as one that says the same in other words."""
+    return stored_bytes(as_answered(stored))
 
 
 def as_answered(stored: bytes) -> plan_pb2.Plan:
-    """A stored plan for callers: what has two names is said under both, and what it means without saying so is said, so
-    that it means the same wherever it is published again."""
+    """A stored plan for callers. A field with two names is stated under both, and what the plan means without saying so
+    is stated, so that it means the same wherever it is published again."""
     message = plan_pb2.Plan.FromString(stored)
-    _say(message, plan_pb2.BEFORE_BINDING_INCLUDED)
+    _state_before_binding(message, plan_pb2.BEFORE_BINDING_INCLUDED)
     under_both_names(message)
     return message
 
 
-def _say(message: plan_pb2.Plan, meant: "plan_pb2.BeforeBinding.ValueType") -> None:
-    """Writes what is meant where it was left out."""
+def _state_before_binding(message: plan_pb2.Plan, meant: "plan_pb2.BeforeBinding.ValueType") -> None:
+    """Writes `meant` where a rule leaves out whether it counts before the binding."""
     for rule in message.rules:
         if rule.occurrence.HasField("within_of_binding") and not rule.occurrence.before_binding:
             rule.occurrence.before_binding = meant
@@ -145,7 +166,7 @@ def _zone(name: str, problems: Problems) -> tzinfo:
 
 
 def _check_together(plan: PlanContext, rules: Sequence[Rule]) -> None:
-    """What one rule says of the others."""
+    """Checks the references between rules."""
     first: dict[str, int] = {}
     for rule in rules:
         path = f"plan.rules[{rule.ordinal}]"
@@ -185,8 +206,8 @@ def _check_sources(plan: PlanContext, rule: Rule, by_id: dict[str, Rule]) -> Non
         elif (most := _largest_share(rule) * rule.minor_per_minor_of(source)) > MAX_ASSET_MINOR_PER_BASE_MINOR:
             plan.problems.forbid(
                 path,
-                f"rule {rule.rule_id!r} pays {float(most):g} minor units of {rule.asset.code!r} for each one that {rule_id!r} pays;"
-                f" at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",
+                f"rule {rule.rule_id!r} pays {float(most):g} minor units of {rule.asset.code!r} for each one that"
+                f" {rule_id!r} pays; at most {MAX_ASSET_MINOR_PER_BASE_MINOR}",
             )
 
 

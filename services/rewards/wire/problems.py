@@ -1,4 +1,4 @@
-"""What is wrong with a plan, gathered while it is read: all mistakes are told at once."""
+"""Mistakes in a plan, gathered while it is read, so that the caller learns of all at once."""
 
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -14,23 +14,26 @@ class Problems:
         self._violations: dict[FieldViolation, None] = {}
 
     def wrong(self, path: str, description: str) -> None:
-        """Notes something that has no meaning: no plan can be made of it. What is said of each level alike is noted
+        """Notes something that has no meaning: no plan can be made of it. A mistake that several levels share is noted
         once."""
         self._violations[FieldViolation(path, description)] = None
 
     def forbid(self, path: str, description: str) -> None:
-        """Notes something that has a meaning, and that no plan is published with. A stored one was, when less was
-        forbidden: it goes on saying what it says, so whoever calls this goes on with what is stated."""
+        """Notes something that has a meaning, but that no plan is published with.
+
+        A stored plan may have been, when less was forbidden; it keeps its meaning, so the caller goes on with what is
+        stated.
+        """
         if not self._stored:
             self.wrong(path, description)
 
     def raise_any(self) -> None:
-        """INVALID_ARGUMENT if there is one."""
+        """INVALID_ARGUMENT with all mistakes, if there is one."""
         if self._violations:
             raise invalid_fields(list(self._violations), "INVALID_PLAN")
 
     def refuse_unknown(self, message: Message, path: str) -> None:
-        """A field that this server does not know would be money it does not pay."""
+        """Notes fields that this server does not know: each may be money that it would not pay."""
         unknown_fields = UnknownFieldSet(message)
         for unknown in (unknown_fields[index] for index in range(len(unknown_fields))):
             self.wrong(path, f"has field number {unknown.field_number}, which this server does not know")

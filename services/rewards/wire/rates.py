@@ -35,11 +35,11 @@ class Rates:
         """An exact percentage of more than 0 (0 too, with `or_none`)."""
         value = Fraction(text)
         limit = MAX_EARNINGS_PERCENT if self.base is Base.EARNINGS else MAX_PERCENT
-        told = f"must be {'0' if or_none else 'more than 0'} and at most {limit}; it is {text}"
+        bounds = f"must be {'0' if or_none else 'more than 0'} and at most {limit}; it is {text}"
         if not (value or or_none):
-            self._wrong(field, told)
+            self._wrong(field, bounds)
         elif value > limit:
-            self._forbid(field, told)
+            self._forbid(field, bounds)
         return value
 
     def percentage(self, level: int, percent: Fraction, field: str) -> LevelAmount:
@@ -66,7 +66,7 @@ class Rates:
         self._plan.problems.forbid(f"{self._path}.{field}", f"{self._owner}: {description}")
 
     def _scale(self, field: str) -> Fraction:
-        """Asset minor units for one minor unit of the base."""
+        """The asset's minor units for one minor unit of the base."""
         if self.base is Base.EARNINGS:  # each reward that is part of it has a rate of its own
             return Fraction(1)
         rate = self._plan.rate(self._asset)

@@ -1,4 +1,4 @@
-"""One rule: from the contract to what decides, with every mistake named by rule and field."""
+"""Rules: from the contract to the plan, with every mistake named by rule and field."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,14 +14,14 @@ from services.rewards.domain.plan.limits import Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.plan import Rule
 from services.rewards.domain.plan.qualification import Qualification, Unqualified
-from services.rewards.domain.plan.shares import Share
+from services.rewards.domain.plan.shares import RewardShare
 from services.rewards.domain.tally import tallies
-from services.rewards.wire.allotments import Shared
+from services.rewards.wire.allotments import SharedAllotment
 from services.rewards.wire.amounts import AmountReader
 from services.rewards.wire.audiences import read_audience
-from services.rewards.wire.conditions import Scope
 from services.rewards.wire.plan_context import OVERFLOWS, PERIODS, STANDS_IN, PlanContext
 from services.rewards.wire.tiers import TierReader
+from services.rewards.wire.variables import Scope
 
 MAX_HOLD_DAYS = 3_660
 MAX_BINDING_DAYS = 36_600
@@ -41,10 +41,10 @@ _SCOPES = {
 
 
 class RuleReader:
-    """Reads one rule and notes what is wrong with it."""
+    """Reads one rule and notes its mistakes."""
 
     def __init__(
-        self, plan: PlanContext, message: plan_pb2.Rule, ordinal: int, allotments: Mapping[str, Shared]
+        self, plan: PlanContext, message: plan_pb2.Rule, ordinal: int, allotments: Mapping[str, SharedAllotment]
     ) -> None:
         self._plan = plan
         self._allotments = allotments
@@ -53,7 +53,7 @@ class RuleReader:
         self._path = f"plan.rules[{ordinal}]"
 
     def read(self) -> Rule:
-        """The rule; of no use where a mistake was noted."""
+        """The rule; it is of use only if no mistake was noted."""
         message = self._message
         asset = self._plan.asset(message.asset, f"{self._path}.asset", f"rule {message.rule_id!r}") or STANDS_IN
         to = read_audience(message.to, f"{self._path}.to", self._plan.problems)
@@ -98,7 +98,7 @@ class RuleReader:
         return self._plan.condition(text, scope, f"{self._path}.{field}", f"rule {self._message.rule_id!r}")
 
     def _when(self) -> Condition | None:
-        """With an occurrence, a condition on the conversion alone: it says what is counted, for whoever is paid."""
+        """The rule's condition. With an occurrence it is on the conversion alone: it says which ones are counted."""
         counted = self._message.HasField("occurrence")
         return self._condition(self._message.when, Scope.CONVERSION if counted else Scope.PERSON, "when")
 
@@ -118,7 +118,7 @@ class RuleReader:
             self._wrong("amount", "pays nothing at any level")
         return levels
 
-    def _part_of(self, shared: Shared, to: Audience, levels: list[LevelAmount]) -> Part:
+    def _part_of(self, shared: SharedAllotment, to: Audience, levels: list[LevelAmount]) -> Part:
         numbers = [shared.parts[self._ordinal, each.level - to.first_level] for each in levels]
         return Part(shared.allotment, tuple(numbers))
 
@@ -183,7 +183,7 @@ class RuleReader:
             caps.append(Cap(scope, each.amount_minor, period, OVERFLOWS[each.overflow], name))
         return tuple(caps)
 
-    def _share(self, to: Audience) -> Share | None:
+    def _share(self, to: Audience) -> RewardShare | None:
         if not self._message.HasField("share"):
             return None
         if to.who is Role.BUYER:
@@ -193,7 +193,7 @@ class RuleReader:
             percent = self._part(message.percent, "share.percent")
             if percent == 0:
                 self._forbid("share.percent", "must be more than 0")
-            return Share(percent, percent, percent, is_chosen=False)
+            return RewardShare(percent, percent, percent, is_chosen=False)
         chosen = message.chosen
         least, most, default = (
             self._part(getattr(chosen, name), f"share.chosen.{name}")
@@ -201,7 +201,7 @@ class RuleReader:
         )
         if not least <= default <= most:
             self._forbid("share.chosen", "must be in order: min_percent, default_percent, max_percent")
-        return Share(default, least, most, is_chosen=True)
+        return RewardShare(default, least, most, is_chosen=True)
 
     def _part(self, text: str, field: str, why: str = _NO_MORE) -> Fraction:
         """A percentage of a whole."""

@@ -81,8 +81,8 @@ class _Fields:
         return next((data.decode() for each, data in self._fields if each == number), "")
 
     def number(self, number: int) -> int:
-        found: int = next((data for each, data in self._fields if each == number), 0)
-        return found - 2 * _REST_OF_INT64 if found >= _REST_OF_INT64 else found
+        unsigned: int = next((data for each, data in self._fields if each == number), 0)
+        return unsigned - 2 * _REST_OF_INT64 if unsigned >= _REST_OF_INT64 else unsigned
 
 
 def _node(fields: _Fields, offsets: dict[int, int]) -> SyntaxNode:

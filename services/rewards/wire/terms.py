@@ -1,4 +1,4 @@
-"""Terms of a plan: from the contract to what is checked when something is spent, with every mistake named by its field."""
+"""Terms of a plan: from the contract to the checks of spending, with every mistake named by its field."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,8 +10,9 @@ from upline.type.v1 import asset_pb2
 from chassis.times import to_timedelta
 from services.rewards.domain.plan.asset import Asset, AssetKind
 from services.rewards.domain.plan.terms import AssetTerms, Coupon, Item, PayoutMethod, PayoutTerms, Terms
-from services.rewards.wire.conditions import Compiler, Scope
+from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.problems import Problems
+from services.rewards.wire.variables import Scope
 
 MAX_EXPIRY_DAYS = 3_660
 _PAYS_ORDERS = frozenset({AssetKind.MONEY, AssetKind.CREDIT, AssetKind.POINTS, AssetKind.VIRTUAL})
@@ -26,7 +27,7 @@ def read_terms(
     compiler: Compiler,
     problems: Problems,
 ) -> Terms:
-    """The terms of a plan whose assets were read; what is wrong goes to `problems`."""
+    """The terms of a plan whose assets were read; mistakes go to `problems`."""
     read = {
         each.code: _asset(each, index, assets, currency_code, currency_digits, problems)
         for index, each in enumerate(message.assets)
@@ -68,10 +69,10 @@ def _asset(
 
 def _coupon(message: asset_pb2.Asset, asset: Asset, path: str, problems: Problems) -> Coupon | None:
     for field, kind in (("coupon", AssetKind.COUPON), ("gift_sku", AssetKind.GIFT)):
-        given = bool(message.gift_sku) if field == "gift_sku" else message.HasField("coupon")
-        if given and asset.kind is not kind:
+        is_stated = bool(message.gift_sku) if field == "gift_sku" else message.HasField("coupon")
+        if is_stated and asset.kind is not kind:
             problems.forbid(f"{path}.{field}", f"is of {kind.value}s only")
-        elif not given and asset.kind is kind:
+        elif not is_stated and asset.kind is kind:
             problems.forbid(f"{path}.{field}", f"is missing: what one {kind.value} is")
     if not message.HasField("coupon"):
         return None
@@ -88,11 +89,11 @@ def _expiry(message: asset_pb2.Asset, path: str, problems: Problems) -> timedelt
     except ValueError as error:
         problems.wrong(f"{path}.expires_after", str(error))
         return None
-    told = f"must be more than 0 and at most {MAX_EXPIRY_DAYS} days"
+    bounds = f"must be more than 0 and at most {MAX_EXPIRY_DAYS} days"
     if span <= timedelta():
-        problems.wrong(f"{path}.expires_after", told)
+        problems.wrong(f"{path}.expires_after", bounds)
     elif span > timedelta(days=MAX_EXPIRY_DAYS):
-        problems.forbid(f"{path}.expires_after", told)
+        problems.forbid(f"{path}.expires_after", bounds)
     return span
 
 

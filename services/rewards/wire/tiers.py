@@ -1,4 +1,4 @@
-"""Tiers of one rule: what each level gets at each of them."""
+"""Tiers of one rule: from the contract to the amount of each level at each tier."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction

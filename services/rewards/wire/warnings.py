@@ -1,4 +1,4 @@
-"""What is suspicious in a plan, and what it costs at most: for who publishes it."""
+"""Warnings and worst cases of a plan out, for those who publish it."""
 
 from collections.abc import Iterable
 
@@ -12,15 +12,15 @@ from services.rewards.wire.currencies import currency_digits
 
 
 def warning_messages(plan: Plan) -> Iterable[plan_pb2.PlanWarning]:
-    """Everything that is allowed and probably not meant."""
+    """Everything in a plan that is allowed and probably not meant."""
     return [
-        plan_pb2.PlanWarning(code=each.finding.value.upper(), field=each.path, message=each.text)
+        plan_pb2.PlanWarning(code=each.kind.value.upper(), field=each.path, message=each.text)
         for each in lint(plan, currency_digits(plan.currency_code))
     ]
 
 
 def worst_case_messages(plan: Plan) -> Iterable[plan_pb2.WorstCase]:
-    """What one conversion costs at most, by event type."""
+    """The most that one conversion costs, by event type."""
     return [
         plan_pb2.WorstCase(
             event_type=event_type,

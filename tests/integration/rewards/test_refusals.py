@@ -92,7 +92,7 @@ async def test_everybody_is_told_why(
         if event.program_id == program and event.change == events_pb2.REWARD_CHANGE_REJECTED
     ]
     assert [(each.reason, [one.amount_minor for one in each.earnings]) for each in told] == [("not a company", [70])]
-    for locale, words in (("en", "a person refused it (not a company)"), ("ru", "отказано (not a company)")):
+    for locale, words in (("en", "a person rejected it (not a company)"), ("ru", "отказано (not a company)")):
         request = reward_pb2.ExplainRewardRequest(program_id=program, reward_id=rewards[0].reward_id, locale=locale)
         one = await ledger.reader.ExplainReward(request, timeout=DEADLINE_SECONDS)
         assert one.derivation.outcome == reward_pb2.OUTCOME_PAID

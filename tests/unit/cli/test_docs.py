@@ -13,7 +13,8 @@ from cli.plan_check import check_plan
 from cli.scenario.load import read_scenario_file
 from services.rewards.domain.check.lint import WarningKind
 from services.rewards.domain.details import Line
-from services.rewards.wire.conditions import Compiler, Scope
+from services.rewards.wire.conditions import Compiler
+from services.rewards.wire.variables import Scope
 from tools.check_docs import ROOT, Block, blocks, pages
 
 REFERENCE = ROOT / "docs" / "reference"

@@ -11,7 +11,7 @@ from services.rewards.domain.check.worst_case import worst_cases
 from services.rewards.domain.decide.decision import Outcome
 from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details, Line
-from services.rewards.domain.explain.decisions import explain_decision
+from services.rewards.domain.explain.decision import explain_decision
 from services.rewards.domain.explain.steps import explain_steps
 from services.rewards.domain.plan.allotments import Allotment, diminished
 from services.rewards.domain.plan.amounts import LevelAmount

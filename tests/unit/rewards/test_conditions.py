@@ -8,8 +8,9 @@ import pytest
 from chassis.errors import UplineError
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import OTHER_TEXT, ConditionError
-from services.rewards.wire.conditions import Compiler, InvalidConditionError, Scope
+from services.rewards.wire.conditions import Compiler, InvalidConditionError
 from services.rewards.wire.problems import Problems
+from services.rewards.wire.variables import Scope
 
 COMPILER = Compiler(["sales", "active_referees"])
 SHOES = Line("1", "boot-7", "shoes", 5_000, {"colour": "red"})

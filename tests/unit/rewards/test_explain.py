@@ -11,7 +11,7 @@ from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.decide.decision import Outcome
 from services.rewards.domain.decide.pay import decide
 from services.rewards.domain.details import Details, Line
-from services.rewards.domain.explain.decisions import explain_conversion, explain_decision, rejected_decision
+from services.rewards.domain.explain.decision import explain_conversion, explain_decision, rejected_decision
 from services.rewards.domain.explain.steps import explain_steps
 from services.rewards.domain.explain.words import LOCALES, WORDS
 from services.rewards.domain.plan.limits import CapScope
@@ -210,7 +210,7 @@ def test_earnings_are_told() -> None:
     )
     decision = decide(subject, conversion())[1]
     assert explain_decision(subject, conversion(), decision, 2, "en").startswith(
-        "Rule match pays 2.00 USD to maria at level 1: 20 % of 10.00 USD earned below him, exactly 2 USD"
+        "Rule match pays 2.00 USD to maria at level 1: 20 % of 10.00 USD earned below them, exactly 2 USD"
     )
     assert explain_steps(subject, conversion(), decision, 2, "en") == ["vera earns 10.00 USD by rule task: 20 % of it."]
 
@@ -221,12 +221,12 @@ def test_a_refusal_is_told_with_its_reason() -> None:
     assert [each.outcome for each in decisions] == [Outcome.PAID, Outcome.PAID, Outcome.NO_LINK_OWNER]
     decisions[:2] = [rejected_decision(each, "no {company}") for each in decisions[:2]]
     assert [explain_decision(subject, order, each, 2, "en") for each in decisions[:2]] == [
-        "Rule r owes maria at level 1 nothing: a person refused it (no {company}).",
-        "Rule r owes the buyer vera as his share of level 1 nothing: a person refused it (no {company}).",
+        "Rule r owes maria at level 1 nothing: a person rejected it (no {company}).",
+        "Rule r owes the buyer vera as their share of level 1 nothing: a person rejected it (no {company}).",
     ]
     assert explain_decision(subject, order, decisions[0], 2, "ru").endswith("в начислении отказано (no {company}).")
     assert len(explain_steps(subject, order, decisions[0], 2, "en")) == 1  # the share: how it came about stays
-    assert explain_conversion(subject, order, decisions, "en") == "Nobody earns from c1: a person refused it."
+    assert explain_conversion(subject, order, decisions, "en") == "Nobody earns from c1: a person rejected it."
     assert explain_conversion(subject, order, decisions, "ru") == "За c1 никто не получает: в начислении отказано."
 
 

@@ -23,7 +23,7 @@ def lint(subject: Plan) -> list[PlanWarning]:
 
 
 def found(subject: Plan) -> list[tuple[WarningKind, str]]:
-    return [(each.finding, each.path) for each in lint(subject)]
+    return [(each.kind, each.path) for each in lint(subject)]
 
 
 def test_a_plan_without_tricks_is_clean() -> None:
@@ -33,7 +33,7 @@ def test_a_plan_without_tricks_is_clean() -> None:
 def test_more_than_the_order_is_paid() -> None:
     subject = plan(rule(to=upline(1, 3), amount=percent("30")), rule("b", to=buyer(), amount=percent("15")))
     (warned,) = lint(subject)
-    assert warned.finding is WarningKind.PAYS_MORE_THAN_THE_ORDER
+    assert warned.kind is WarningKind.PAYS_MORE_THAN_THE_ORDER
     assert "for one order up to 105 % of the order is paid" in warned.text
 
 
@@ -62,7 +62,7 @@ def test_parts_that_round_to_more_than_the_whole(
     percents: tuple[str, ...], asset: str, rounding: int, told: str
 ) -> None:
     (warned,) = lint(plan(*shares(*percents, asset=asset), rounding=rounding))
-    assert (warned.finding, warned.path) == (WarningKind.PARTS_MORE_THAN_THE_WHOLE, "plan.rules[0].amount")
+    assert (warned.kind, warned.path) == (WarningKind.PARTS_MORE_THAN_THE_WHOLE, "plan.rules[0].amount")
     names = " and ".join(f"'r{number}'" for number in range(1, len(percents) + 1))
     assert warned.text.startswith(f"rules {names} round one by one")
     assert told in warned.text
@@ -251,7 +251,7 @@ def test_days_that_mean_two_things_are_told_with_what_to_ask_for() -> None:
         "plan.rules[0].when",
         "plan.rules[0].qualification.when",
     ]
-    assert {each.finding for each in warned} == {WarningKind.AMBIGUOUS_DAYS}
+    assert {each.kind for each in warned} == {WarningKind.AMBIGUOUS_DAYS}
     assert "ask for `buyer.days_bound`" in warned[0].text
     assert lint(plan(rule(when="buyer.days_bound < 30"))) == []
 
@@ -284,7 +284,7 @@ def test_a_tier_that_pays_less() -> None:
 def test_what_competes_in_different_units() -> None:
     subject = plan(rule("a", amount=fixed(500), group="g", when=PAID_FOR), rule("b", group="g"))
     (warned,) = lint(subject)
-    assert warned.finding is WarningKind.COMPETING_UNITS
+    assert warned.kind is WarningKind.COMPETING_UNITS
     assert "a fixed amount in USD, a percentage of order in USD" in warned.text
     subject = plan(rule("a", asset="points", group="g"), rule("b", group="g"), assets=[usd(), points()])
     assert found(subject) == [(WarningKind.COMPETING_UNITS, "plan.rules[0].group")]

@@ -9,8 +9,9 @@ from upline.type.v1 import money_pb2
 from chassis.times import to_timestamp
 from services.rewards.domain.details import Line
 from services.rewards.domain.explain.words import WORDS
-from services.rewards.wire.conditions import Compiler, Scope
+from services.rewards.wire.conditions import Compiler
 from services.rewards.wire.events import read_conversion, read_reversal
+from services.rewards.wire.variables import Scope
 from tests.unit.rewards.plans import paid, percent, plan, rule
 
 NOON = to_timestamp(datetime(2026, 5, 1, 12, tzinfo=UTC))

@@ -72,7 +72,7 @@ def test_no_order_costs_more_than_the_worst_and_none_more_than_itself_without_a_
     subject: Plan, some: list[Conversion]
 ) -> None:
     worst = worst_cases(subject)["order"].order_percent
-    warned = {each.finding for each in lint(subject, 2)}
+    warned = {each.kind for each in lint(subject, 2)}
     for order in some:
         paid = [each for each in decide(subject, order) if each.amount_minor]
         exact = sum((Fraction(each.numerator, each.denominator) for each in paid), Fraction())

@@ -1,1 +1,1 @@
-"""What is wrong or dangerous in a plan before it is published."""
+"""Checks of a plan before it is published: suspicious parts, and the most that it costs."""

@@ -1,4 +1,4 @@
-"""What is allowed in a plan and probably not meant."""
+"""Warnings of things in a plan that are allowed and probably not meant."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -24,7 +24,7 @@ _COSTS: Final = frozenset({"event.amount_minor", "lines"})
 
 
 class WarningKind(Enum):
-    """What kind of thing it is. The names are part of the contract."""
+    """The kinds of warnings. Their names are part of the contract."""
 
     PAYS_MORE_THAN_THE_ORDER = "pays_more_than_the_order"
     PARTS_MORE_THAN_THE_WHOLE = "parts_more_than_the_whole"
@@ -40,9 +40,9 @@ class WarningKind(Enum):
 
 
 class PlanWarning(NamedTuple):
-    """One finding."""
+    """One thing in a plan that is probably not meant."""
 
-    finding: WarningKind
+    kind: WarningKind
     path: str
     """The field, from the request."""
     text: str
@@ -50,7 +50,7 @@ class PlanWarning(NamedTuple):
 
 def lint(plan: Plan, currency_digits: int) -> list[PlanWarning]:
     """Everything that is suspicious, in the order of kinds and rules. `currency_digits`: decimal places of the plan's
-    currency, for amounts are told in whole units."""
+    currency, because texts have amounts in whole units."""
     return [
         *_too_much(plan),
         *_rounded_up(plan),
@@ -70,14 +70,15 @@ def _of_rule(plan: Plan, rule: Rule, currency_digits: int) -> Iterator[PlanWarni
         yield PlanWarning(
             WarningKind.COSTS_NOTHING_TO_TRIGGER,
             path,
-            f"rule {rule.rule_id!r} pays the same for each {' and '.join(sorted(rule.event_types))}, whatever was paid, and nothing bounds it:"
+            f"rule {rule.rule_id!r} pays the same for each {' and '.join(sorted(rule.event_types))}, whatever was paid,"
+            " and nothing bounds it:"
             " ask for `event.amount_minor`, set a cap or a budget, or hold it until an event or an approval",
         )
     if rule.share is not None and rule.share.is_chosen and rule.levels[-1].level > 1:
         yield PlanWarning(
             WarningKind.SHARE_OF_OTHERS,
             f"{path}.share",
-            f"rule {rule.rule_id!r} lets the buyer's referrer give away a part of what those above him are paid",
+            f"rule {rule.rule_id!r} lets the buyer's referrer give away a part of what those above are paid",
         )
 
 
@@ -87,20 +88,21 @@ def _too_much(plan: Plan) -> Iterator[PlanWarning]:
             yield PlanWarning(
                 WarningKind.PAYS_MORE_THAN_THE_ORDER,
                 "plan.rules",
-                f"for one {event_type} up to {fraction_text(cost.order_percent)} % of the order is paid, before caps and budgets",
+                f"for one {event_type} up to {fraction_text(cost.order_percent)} % of the order is paid,"
+                " before caps and budgets",
             )
 
 
 def _rounded_up(plan: Plan) -> Iterator[PlanWarning]:
-    for found in overpaid(plan):
-        names = " and ".join(repr(each.rule_id) for each in found.rules)
-        who = f"rules {names}" if len(found.rules) > 1 else f"the levels of rule {names}"
-        asset = found.rules[0].asset
-        whole, paid = (minor_text(each, asset.digits) for each in (found.whole_minor, found.paid_minor))
+    for excess in overpaid(plan):
+        names = " and ".join(repr(each.rule_id) for each in excess.rules)
+        who = f"rules {names}" if len(excess.rules) > 1 else f"the levels of rule {names}"
+        asset = excess.rules[0].asset
+        whole, paid = (minor_text(each, asset.digits) for each in (excess.whole_minor, excess.paid_minor))
         yield PlanWarning(
             WarningKind.PARTS_MORE_THAN_THE_WHOLE,
-            f"plan.rules[{found.rules[0].ordinal}].amount",
-            f"{who} round one by one, so that of {_BASES[found.base]} worth {whole} {asset.code} they pay {paid}:"
+            f"plan.rules[{excess.rules[0].ordinal}].amount",
+            f"{who} round one by one, so that of {_BASES[excess.base]} worth {whole} {asset.code} they pay {paid}:"
             " divide an allotment by `allot`, or round DOWN",
         )
 
@@ -135,7 +137,7 @@ def _tiers(plan: Plan, rule: Rule, tiers: Tiers, path: str, currency_digits: int
             bound = f"{minor_text(tier.bound, currency_digits)} {plan.currency_code}"
         reason = why
         if not reason and highest is not None and tier.bound > highest:
-            reason = f"{counter.counter_id!r} counts a buyer's own conversions, who is one referee of himself at most"
+            reason = f"{counter.counter_id!r} counts a buyer's own conversions, who is one referee of their own at most"
         if reason:
             text = f"rule {rule.rule_id!r} never reaches the tier from {bound}: {reason}"
             yield PlanWarning(WarningKind.UNREACHABLE_TIER, where, text)
@@ -150,7 +152,7 @@ def _tiers(plan: Plan, rule: Rule, tiers: Tiers, path: str, currency_digits: int
 
 
 def _why_unreachable(rule: Rule, tiers: Tiers, counter: Counter) -> str:
-    """Why no tier is ever reached; empty if they may be."""
+    """The reason why no tier is ever reached; empty if they may be."""
     if tiers.mode is not TierMode.BONUS:
         return ""
     if not rule.event_types & counter.event_types:
@@ -194,11 +196,11 @@ def _groups(plan: Plan) -> Iterator[PlanWarning]:
             )
         units = {(each.asset.code, _unit(each)) for each in members}
         if len(units) > 1:
-            told = ", ".join(f"{unit} in {asset}" for asset, unit in sorted(units))
+            compared = ", ".join(f"{unit} in {asset}" for asset, unit in sorted(units))
             yield PlanWarning(
                 WarningKind.COMPETING_UNITS,
                 path,
-                f"group {group!r} compares {told}: which wins depends on the conversion",
+                f"group {group!r} compares {compared}: which wins depends on the conversion",
             )
 
 
@@ -225,13 +227,13 @@ def _unused(plan: Plan) -> Iterator[PlanWarning]:
 
 
 def _ambiguous(plan: Plan) -> Iterator[PlanWarning]:
-    asked = [(f"plan.counters[{index}].when", each.when) for index, each in enumerate(plan.counters.values())]
+    conditions = [(f"plan.counters[{index}].when", each.when) for index, each in enumerate(plan.counters.values())]
     for rule in plan.rules:
         path = f"plan.rules[{rule.ordinal}]"
-        asked.append((f"{path}.when", rule.when))
+        conditions.append((f"{path}.when", rule.when))
         if rule.qualification is not None:
-            asked.append((f"{path}.qualification.when", rule.qualification.when))
-    for path, condition in asked:
+            conditions.append((f"{path}.qualification.when", rule.qualification.when))
+    for path, condition in conditions:
         if condition is not None and DAYS_SINCE_BIND in condition.names:
             yield PlanWarning(
                 WarningKind.AMBIGUOUS_DAYS,

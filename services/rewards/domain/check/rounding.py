@@ -40,19 +40,19 @@ class Overpaid(NamedTuple):
 
 
 def overpaid(plan: Plan) -> Iterator[Overpaid]:
-    """The finding for each set of rules that share the whole of one base, in one asset. Rules of an allotment share
-    theirs exactly."""
+    """The rules that can pay too much, for each set that shares the whole of one base in one asset. Rules of an
+    allotment share theirs exactly."""
     if plan.rounding is Rounding.DOWN:
         return
-    told: set[tuple[int, ...]] = set()
+    reported: set[tuple[int, ...]] = set()
     for event_type in sorted({each for rule in plan.rules for each in rule.event_types}):
         for units in _sharing(plan, event_type):
             together = _dearest(plan, event_type, units)
             rules = tuple(dict.fromkeys(each.rule.ordinal for each in together))
-            found = None if rules in told else _example(plan, together)
-            if found is not None:
-                told.add(rules)
-                yield found
+            excess = None if rules in reported else _example(plan, together)
+            if excess is not None:
+                reported.add(rules)
+                yield excess
 
 
 def _sharing(plan: Plan, event_type: str) -> Iterator[list[RuleLevel]]:

@@ -13,29 +13,30 @@ from services.rewards.domain.plan.qualification import Unqualified
 
 MAX_WORLDS: Final = 5_000
 """Combinations of values that are tried to find out whether a condition is ever true: some hundredths of a second."""
-MAX_ASKED: Final = 20_000
-"""How often units are asked whether they are paid, over all combinations and all units of an event type. Beyond it they
-are taken to be paid together: a plan of 200 rules with 64 levels each must not keep whoever else publishes waiting."""
+MAX_CHECKS: Final = 20_000
+"""The number of times that units are asked whether they are paid, over all combinations and units of an event type.
+Beyond it they are taken to be paid together: a plan of 200 rules with 64 levels each must not keep other publishers
+waiting."""
 _OF_PERSON: Final = ("beneficiary.", COUNTERS_PREFIX, "level")
 
 Domains = Mapping[str, Collection[object]]
 """All values of the variables that have few."""
 Alternatives = dict[int, Mapping[Variable, Collection[object]] | None]
-"""The alternatives that conditions tell of themselves, by the identity of the condition."""
+"""The alternatives of conditions, by the identity of the condition."""
 Key = tuple[Variable, object]
-"""A variable, with the seat of the person whose it is if it is a beneficiary's."""
+"""A variable, with the person whose it is if it is a beneficiary's."""
 
 
 class RuleLevel(NamedTuple):
-    """One level of one rule: it is paid or not as a whole. A rule with base EARNINGS is one unit, for whom it pays is
-    decided by others."""
+    """One level of one rule: it is paid or not as a whole. A rule with base EARNINGS is one unit, because others decide
+    whom it pays."""
 
     rule: Rule
     number: int
     """The place of the level among the rule's levels."""
 
     @property
-    def seat(self) -> tuple[Role, int]:
+    def role_level(self) -> tuple[Role, int]:
         """The level that is paid: the same person in every rule that has it, unless levels move down."""
         return self.rule.to.who, self.rule.levels[self.number].level
 
@@ -46,8 +47,8 @@ class RuleLevel(NamedTuple):
         each qualification."""
         qualification = self.rule.qualification
         if qualification is None or qualification.otherwise is Unqualified.SKIP:
-            return self.seat
-        return qualification.when.text, self.seat
+            return self.role_level
+        return qualification.when.text, self.role_level
 
     @property
     def conditions(self) -> Iterator[Condition]:
@@ -91,47 +92,47 @@ def possible(
     """For each part of the units that has nothing to do with the others, the sets of them that can be paid together,
     by their positions. `bound`: positions of units that belong to one part for another reason."""
     read: Alternatives = {}
-    asked = [_Asked.of(plan, event_type, each, read) for each in units]
-    may_ask = MAX_ASKED
-    for part in _parts([each.keys for each in asked], bound):
+    conditions = [_UnitConditions.of(plan, event_type, each, read) for each in units]
+    checks_left = MAX_CHECKS
+    for part in _parts([each.keys for each in conditions], bound):
         values: dict[Key, set[object]] = {}
-        for each in (choice for position in part for choice in asked[position].choices):
+        for each in (choice for position in part for choice in conditions[position].choices):
             for key, choices in each.items():
                 values.setdefault(key, set()).update(choices)
         count = prod(len(each) for each in values.values()) * len(part)
-        if count > may_ask:
+        if count > checks_left:
             yield [frozenset(part)]
             continue
-        may_ask -= count
+        checks_left -= count
         sets: dict[frozenset[int], None] = {}
         for chosen in product(*values.values()):
             world = dict(zip(values, chosen, strict=True))
-            sets[frozenset(position for position in part if asked[position].holds(world))] = None
+            sets[frozenset(position for position in part if conditions[position].holds(world))] = None
         yield list(sets)
 
 
-class _Asked:
+class _UnitConditions:
     """The conditions of one unit, as far as they can be tried."""
 
     def __init__(self) -> None:
         self.choices: list[dict[Key, Collection[object]]] = []
         self._conditions: list[Condition] = []
-        self._known: dict[tuple[int, tuple[object, ...]], bool] = {}
+        self._verdicts: dict[tuple[int, tuple[object, ...]], bool] = {}
 
     @classmethod
-    def of(cls, plan: Plan, event_type: str, unit: RuleLevel, read: "Alternatives") -> "_Asked":
+    def of(cls, plan: Plan, event_type: str, unit: RuleLevel, read: "Alternatives") -> "_UnitConditions":
         """Reads the conditions of one unit. `read` keeps alternatives of conditions that other units have too, for many
         levels belong to few rules."""
-        asked = cls()
+        conditions = cls()
         domains = domains_of(plan, [event_type], [unit.rule.levels[unit.number].level])
         for condition in unit.conditions:
             if id(condition) not in read:
                 read[id(condition)] = condition.alternatives
             choices = _choices(condition, domains, read[id(condition)])
             if choices is not None:
-                asked._conditions.append(condition)
-                asked.choices.append({_key(each, unit): values for each, values in choices.items()})
-        return asked
+                conditions._conditions.append(condition)
+                conditions.choices.append({_key(each, unit): values for each, values in choices.items()})
+        return conditions
 
     @property
     def keys(self) -> set[Key]:
@@ -142,10 +143,10 @@ class _Asked:
 
     def _verdict(self, number: int, world: Mapping[Key, object]) -> bool:
         keys = self.choices[number]
-        asked = number, tuple(world[key] for key in keys)
-        if asked not in self._known:
-            self._known[asked] = _holds(self._conditions[number], {key[0]: world[key] for key in keys})
-        return self._known[asked]
+        key = number, tuple(world[each] for each in keys)
+        if key not in self._verdicts:
+            self._verdicts[key] = _holds(self._conditions[number], {each[0]: world[each] for each in keys})
+        return self._verdicts[key]
 
 
 def _key(variable: Variable, unit: RuleLevel) -> Key:
@@ -153,14 +154,17 @@ def _key(variable: Variable, unit: RuleLevel) -> Key:
 
 
 def _choices(
-    condition: Condition, domains: Domains, told: Mapping[Variable, Collection[object]] | None
+    condition: Condition, domains: Domains, alternatives: Mapping[Variable, Collection[object]] | None
 ) -> dict[Variable, Collection[object]] | None:
     """Every value to try of every variable; None where there is no telling."""
     if condition.names <= domains.keys():
         return {(name, ""): domains[name] for name in sorted(condition.names)}
-    if told is None:
+    if alternatives is None:
         return None
-    return {variable: values if variable[1] else domains.get(variable[0], values) for variable, values in told.items()}
+    return {
+        variable: values if variable[1] else domains.get(variable[0], values)
+        for variable, values in alternatives.items()
+    }
 
 
 def _holds(condition: Condition, chosen: Mapping[Variable, object]) -> bool:
@@ -180,21 +184,21 @@ def _holds(condition: Condition, chosen: Mapping[Variable, object]) -> bool:
 
 def _parts(keys: Sequence[set[Key]], bound: Iterable[Iterable[int]]) -> list[list[int]]:
     """Positions, those together that share a key, directly or by way of others."""
-    found = list(range(len(keys)))
+    parents = list(range(len(keys)))
 
     def root(position: int) -> int:
-        while found[position] != position:
-            found[position] = position = found[found[position]]
+        while parents[position] != position:
+            parents[position] = position = parents[parents[position]]
         return position
 
     by_key: dict[Key, int] = {}
     for position, each in enumerate(keys):
         for key in each:
-            found[root(position)] = root(by_key.setdefault(key, position))
+            parents[root(position)] = root(by_key.setdefault(key, position))
     for together in bound:
         first, *others = list(together) or [0]
         for position in others:
-            found[root(position)] = root(first)
+            parents[root(position)] = root(first)
     parts: dict[int, list[int]] = {}
     for position in range(len(keys)):
         parts.setdefault(root(position), []).append(position)

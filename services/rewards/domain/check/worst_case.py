@@ -13,7 +13,7 @@ from services.rewards.domain.plan.tiers import TierMode
 
 @dataclass
 class Cost:
-    """What is paid at most: parts of the order and the margin, and fixed amounts by asset."""
+    """The most that is paid: parts of the order and the margin, and fixed amounts by asset."""
 
     order_percent: Fraction = Fraction(0)
     margin_percent: Fraction = Fraction(0)

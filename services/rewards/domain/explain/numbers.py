@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Final
 
 _DIGITS: Final = 12
-"""Decimal places of an exact amount that are told before it is told as a fraction."""
+"""The decimal places up to which an exact amount is written as a decimal; beyond, it is a fraction."""
 
 
 def minor_text(amount_minor: int, digits: int) -> str:

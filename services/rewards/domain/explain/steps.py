@@ -46,17 +46,17 @@ class _Teller:
     words: dict[str, str]
 
     def tell(self, step: Step) -> str:
-        """One step; nothing where the decision's own sentence says it."""
+        """The sentence about one step; empty where the decision's own sentence says it."""
         return "" if isinstance(step, ConditionFailureStep | RejectionStep) else _TELL[type(step)](self, step)
 
     def at_tier(self, step: TierStep) -> str:
-        """A tier of mode NEXT."""
+        """The sentence about a tier of mode NEXT."""
         bounds = self.decision.rule.tiers.bounds if self.decision.rule.tiers else ()
         key, bound = ("step_tier", step.bound) if step.bound else ("step_below", bounds[0])
         return self._of_counter(key, step.counter_id, value=step.value, bound=bound)
 
     def across(self, step: MarginalTiersStep) -> str:
-        """Tiers of mode MARGINAL."""
+        """The sentence about tiers of mode MARGINAL."""
         part = self.words["step_across_part"]
         parts = ", ".join(
             part.format(amount=self._count(step.counter_id, minor), percent=fraction_text(percent or _NOTHING))
@@ -65,7 +65,7 @@ class _Teller:
         return self._of_counter("step_across", step.counter_id, value=step.value, parts=parts) if parts else ""
 
     def crossed(self, step: BonusStep) -> str:
-        """Tiers of mode BONUS."""
+        """The sentence about tiers of mode BONUS."""
         tiers = self.decision.rule.tiers
         if tiers is None:
             return ""
@@ -76,12 +76,12 @@ class _Teller:
         return self._of_counter(key, step.counter_id, value=step.value, adds=step.adds, bounds=bounds)
 
     def moved(self, step: CompressionStep) -> str:
-        """Compression."""
+        """The sentence about a level that moved down."""
         level = self.decision.amount.level
         return self.words["step_moved"].format(who=self._whose, distance=step.distance, level=level)
 
     def earned(self, step: EarningsStep) -> str:
-        """A part of the base EARNINGS."""
+        """The sentence about a part of the base EARNINGS."""
         amount = f"{minor_text(step.amount_minor, step.digits)} {step.asset}"
         percent = fraction_text(step.percent or _NOTHING)
         return self.words["step_earned"].format(
@@ -89,7 +89,7 @@ class _Teller:
         )
 
     def allotted(self, step: AllotmentStep) -> str:
-        """A part of an allotment."""
+        """The sentence about a part of an allotment."""
         key = "step_allotted" if step.left_minor == step.at_first_minor else "step_allotted_left"
         return self.words[key].format(
             allotment=step.allotment_id,
@@ -101,7 +101,7 @@ class _Teller:
         )
 
     def limited(self, step: LimitStep) -> str:
-        """A cap or a budget."""
+        """The sentence about a cap or a budget."""
         limit = step.limit
         facts = {
             "limit": self._amount(limit.amount_minor),
@@ -114,11 +114,11 @@ class _Teller:
         return self.words["step_budget"].format(budget=limit.budget_id, **facts)
 
     def outbid(self, step: OutbidStep) -> str:
-        """A group."""
+        """The sentence about a better rule of the group."""
         return self.words["step_outbid"].format(rule=step.by_rule_id, who=self._whose)
 
     def split(self, step: ShareStep) -> str:
-        """A share."""
+        """The sentence about the part that goes to the buyer."""
         return self.words["step_split"].format(
             percent=fraction_text(step.percent),
             whole=self._amount(step.whole_minor),
@@ -141,13 +141,13 @@ class _Teller:
         return f"{minor_text(value, self.currency_digits)} {self.plan.currency_code}"
 
     def _of_counter(self, key: str, counter_id: str, **facts: int | str | list[int]) -> str:
-        told = {
+        texts = {
             name: fact
             if isinstance(fact, str)
             else ", ".join(self._count(counter_id, each) for each in (fact if isinstance(fact, list) else [fact]))
             for name, fact in facts.items()
         }
-        return self.words[key].format(counter=counter_id, who=self._whose, **told)
+        return self.words[key].format(counter=counter_id, who=self._whose, **texts)
 
 
 _NOTHING = Fraction(0)

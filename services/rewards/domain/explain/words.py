@@ -9,7 +9,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "buyer": "the buyer {who}",
         "level": "{who} at level {level}",
         "link_owner": "{who}, who owns the link or code behind the conversion",
-        "share": "the buyer {who} as his share of level {level}",
+        "share": "the buyer {who} as their share of level {level}",
         "nobody": "level {level}",
         "paid": "Rule {rule} pays {amount} to {to}: {how}.",
         "part": "{amount} of {owed}",
@@ -25,7 +25,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "order": "{amount} left of the order",
         "margin": "{amount} left of the margin",
         "lines": "{amount} left of the lines that count",
-        "earnings": "{amount} earned below him",
+        "earnings": "{amount} earned below them",
         "event_type": "Rule {rule} pays for {types}, not for {event}.",
         "no_ancestor": "Rule {rule} pays level {level}, but the buyer's upline has {count}.",
         "no_qualified": "Rule {rule} pays level {level}, but of the {count} in the buyer's upline fewer are qualified.",
@@ -50,7 +50,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "capped": "Rule {rule} owes {to} {owed}, but a limit leaves no room.",
         "outbid": "Rule {rule} owes {to} {owed}, but another rule of group {group} is worth more.",
         "shared": "Rule {rule} owes {to} {owed}, and all of it goes to the buyer.",
-        "rejected": "Rule {rule} owes {to} nothing: a person refused it ({reason}).",
+        "rejected": "Rule {rule} owes {to} nothing: a person rejected it ({reason}).",
         "step_tier": "{counter} of {who} stood at {value}: the tier from {bound} holds.",
         "step_below": "{counter} of {who} stood at {value}: no tier is reached, the first begins at {bound}.",
         "step_across": "{counter} of {who} stood at {value}: {parts}.",
@@ -58,7 +58,9 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "step_crossed": "{counter} of {who} rises from {value} by {adds} and reaches {bounds}.",
         "step_not_crossed": "{counter} of {who} rises from {value} by {adds}; the bounds are {bounds}.",
         "step_lost": "After the refund {counter} of {who} no longer reaches {bounds}: that bonus is taken back.",
-        "step_moved": "{who} stands {distance} levels above the buyer and takes level {level}: those between are not qualified.",
+        "step_moved": (
+            "{who} stands {distance} levels above the buyer and takes level {level}: those between are not qualified."
+        ),
         "step_earned": "{earner} earns {amount} by rule {rule}: {percent} % of it.",
         "step_allotted": "Allotment {allotment} comes to {whole}: weight {weight} of {weights} gets {part}.",
         "step_allotted_left": (
@@ -101,7 +103,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "nobody_qualified": "nobody above the buyer is qualified.",
         "no_bound": "it reaches no bound that a bonus is paid for.",
         "no_room": "caps or budgets leave no room.",
-        "all_rejected": "a person refused it.",
+        "all_rejected": "a person rejected it.",
         "other_currency": "it is in {currency}, and the plan counts in {plan}.",
         "each_says": "each rule says why it pays nothing.",
         "total": "Version {version} of the plan pays {amounts} for {conversion}.",
@@ -132,7 +134,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "earnings": "заработанного ниже его {amount}",
         "event_type": "Правило {rule} платит за {types}, а не за {event}.",
         "no_ancestor": "Правило {rule} платит уровню {level}, но у покупателя наверху уровней: {count}.",
-        "no_qualified": "Правило {rule} платит уровню {level}, но из тех, кто над покупателем ({count}), условие участия выполнено не у стольких.",
+        "no_qualified": (
+            "Правило {rule} платит уровню {level}, но из тех, кто над покупателем ({count}), условие участия выполнено"
+            " не у стольких."
+        ),
         "rounds_to_zero": "Правило {rule} должно {to} точно {exact}, что округляется до нуля ({rounding}).",
         "no_base": "Правило {rule} должно {to} процент от {base}: ноль.",
         "no_margin": "маржи, которую не сообщили",
@@ -162,7 +167,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "step_crossed": "{counter} участника {who} растёт с {value} на {adds} и достигает {bounds}.",
         "step_not_crossed": "{counter} участника {who} растёт с {value} на {adds}; границы: {bounds}.",
         "step_lost": "После возврата {counter} участника {who} не достигает {bounds}: этот бонус отозван.",
-        "step_moved": "{who} выше покупателя на {distance} и занимает уровень {level}: у тех, кто между ними, условие участия не выполнено.",
+        "step_moved": (
+            "{who} выше покупателя на {distance} и занимает уровень {level}: у тех, кто между ними, условие участия не"
+            " выполнено."
+        ),
         "step_earned": "{earner} получает {amount} по правилу {rule}: {percent} % от этого.",
         "step_allotted": "Распределение {allotment} составляет {whole}: вес {weight} из {weights} получает {part}.",
         "step_allotted_left": (

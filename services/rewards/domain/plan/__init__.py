@@ -1,1 +1,1 @@
-"""What a plan says: its rules, and the terms of everything that is paid."""
+"""A plan: its rules, and the terms of everything that is paid."""

@@ -23,9 +23,12 @@ class Allotment:
     """The weight of each part, in the order of rules and levels; more than 0."""
 
     def divided(self, whole_minor: int) -> tuple[int, ...]:
-        """The parts of so many units by the method of the largest remainder: each gets its exact share rounded down,
-        and the units that are left over go, one each, to those with the largest remainders, to the first of equals. It
-        is Hamilton's method of apportionment (M. L. Balinski and H. P. Young, Fair Representation, 1982, chapter 3)."""
+        """The parts of so many units by the method of the largest remainder.
+
+        Each part gets its exact share rounded down, and the units that are left over go, one each, to those with the
+        largest remainders, to the first of equals. It is Hamilton's method of apportionment (M. L. Balinski and H. P.
+        Young, Fair Representation, 1982, chapter 3).
+        """
         total = sum(self.weights)
         exact = [whole_minor * weight / total for weight in self.weights]
         parts = [each.__floor__() for each in exact]
@@ -56,8 +59,8 @@ class Part:
 
 
 def diminished(parts: Sequence[int], left_minor: int) -> tuple[int, ...]:
-    """The parts, when of all units that they are only so many are left: each keeps about as large a share of them as
-    it had, and no part is larger than it is while more is left.
+    """The parts once only `left_minor` of their units remain: each keeps about its share, and none grows as the whole
+    shrinks.
 
     The largest remainder does not promise the second (with weights 6, 6 and 2, the last gets 2 of 10 units and 1 of
     11: the Alabama paradox), so units are taken back by the method of Webster and Sainte-Laguë, whose parts only grow
@@ -69,13 +72,13 @@ def diminished(parts: Sequence[int], left_minor: int) -> tuple[int, ...]:
     if left_minor >= whole:
         return tuple(parts)
     # All claims above whole / left_minor at once, which is nearly all that stay, and then the rest one by one.
-    kept = [(2 * part * left_minor + whole - 1) // (2 * whole) for part in parts]
-    while (missing := left_minor - sum(kept)) != 0:
+    remaining = [(2 * part * left_minor + whole - 1) // (2 * whole) for part in parts]
+    while (missing := left_minor - sum(remaining)) != 0:
         if missing > 0:
-            number = max(range(len(kept)), key=lambda each: Fraction(parts[each], 2 * kept[each] + 1))
-            kept[number] += 1
+            number = max(range(len(remaining)), key=lambda each: Fraction(parts[each], 2 * remaining[each] + 1))
+            remaining[number] += 1
         else:
-            held = [each for each in reversed(range(len(kept))) if kept[each]]
-            number = min(held, key=lambda each: Fraction(parts[each], 2 * kept[each] - 1))
-            kept[number] -= 1
-    return tuple(kept)
+            held = [each for each in reversed(range(len(remaining))) if remaining[each]]
+            number = min(held, key=lambda each: Fraction(parts[each], 2 * remaining[each] - 1))
+            remaining[number] -= 1
+    return tuple(remaining)

@@ -1,4 +1,4 @@
-"""How much a level is owed: of what, and exactly."""
+"""The amount that a level is owed: its base, and the exact share of it."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -9,7 +9,7 @@ from services.rewards.domain.details import Line
 
 
 class Base(Enum):
-    """What a percentage is taken of."""
+    """The amount that a percentage is taken of."""
 
     ORDER = "order"
     MARGIN = "margin"
@@ -18,28 +18,28 @@ class Base(Enum):
 
 
 class LevelAmount(NamedTuple):
-    """What one level gets: a share of the base, or a fixed amount."""
+    """The amount of one level: a share of the base, or fixed."""
 
     level: int
-    """0 for the buyer, 1 for his sponsor, …"""
+    """0 for the buyer, 1 for the buyer's sponsor, and so on."""
     numerator: int
-    """Asset minor units: of one minor unit of the base, or fixed."""
+    """Minor units of the asset for one minor unit of the base, or in all if the amount is fixed."""
     denominator: int
     percent: Fraction | None
     """The percentage as the plan states it; None for a fixed amount."""
 
 
 class TableRow(NamedTuple):
-    """What one line pays: a share of what is left of it, or a fixed amount while anything of it is left."""
+    """The amount that one line pays: a share of its remaining price, or fixed while anything of it remains."""
 
     share: Fraction
-    """Asset minor units: of one minor unit of the line, or fixed."""
+    """Minor units of the asset for one minor unit of the line, or in all if the amount is fixed."""
     percent: Fraction | None
     """The percentage as the plan states it; None for a fixed amount."""
 
 
 class Table(NamedTuple):
-    """Amounts by line."""
+    """Amounts by the kind of line."""
 
     by: str
     """`sku`, `category`, or the name of a line attribute."""
@@ -47,7 +47,7 @@ class Table(NamedTuple):
     otherwise: TableRow | None
 
     def row(self, line: Line) -> TableRow | None:
-        """What the line pays by; None for nothing."""
+        """The row by which a line pays; None for a line that pays nothing."""
         if self.by == "sku":
             value: str | None = line.sku
         elif self.by == "category":

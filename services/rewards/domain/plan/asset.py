@@ -1,4 +1,4 @@
-"""What rewards are paid in."""
+"""Assets: kinds of value in which rewards are paid."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,7 +6,7 @@ from fractions import Fraction
 
 
 class AssetKind(Enum):
-    """What kind of value an asset is."""
+    """The kind of value that an asset is."""
 
     MONEY = "money"
     POINTS = "points"

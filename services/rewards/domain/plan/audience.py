@@ -1,4 +1,4 @@
-"""Who is meant by a rule or a counter."""
+"""Audiences: the people whom a rule or a counter means."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from services.rewards.domain.conversion import Conversion
 
 BUYER_LEVEL = 0
 LINK_OWNER_LEVEL = 1
-"""Who led the buyer here stands where his sponsor would."""
+"""The owner of the link stands where the buyer's sponsor would."""
 
 
 class Role(Enum):
@@ -28,10 +28,10 @@ class Audience(NamedTuple):
     who: Role
     first_level: int = 0
     last_level: int = 0
-    """Of the upline; both ends included."""
+    """The last level of the upline, included, as the first is."""
 
     def people(self, conversion: Conversion, link_owner_id: str) -> tuple[str, ...]:
-        """Those who are there, nearest first."""
+        """The people of the audience that a conversion has, nearest first."""
         if self.who is _UPLINE:
             return conversion.upline[self.first_level - 1 : self.last_level]
         if self.who is _BUYER:

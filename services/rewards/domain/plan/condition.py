@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 COUNTERS_PREFIX: Final = "counters."
-"""Of the variables that stand for counters of whoever is paid."""
+"""The prefix of variables that stand for counters of the person who is paid."""
 OTHER_TEXT: Final = "\x01 any other text"
-"""Stands for every text that a condition does not name: nobody has a control character in theirs."""
+"""The text that stands for all that a condition does not name: no caller may send a control character."""
 
 Variable = tuple[str, str]
 """A variable as (name, key): of a map, the entry with this key; the key is empty for a variable by itself."""
@@ -25,19 +25,19 @@ class Condition(Protocol):
 
     @property
     def names(self) -> frozenset[str]:
-        """The variables that `holds` has to be given; `decide/facts.py` knows them."""
+        """The variables that `holds` has to be given; `decide/inputs.py` knows them."""
 
     @property
     def asks_for_people(self) -> bool:
-        """Whether it depends on who is paid, not on the conversion alone."""
+        """Whether the condition depends on the person who is paid, not on the conversion alone."""
 
     @property
     def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
-        """For each variable, values that between them take the condition through everything it can be; None for an
-        entry that the map does not have. None in all where they cannot be told."""
+        """For each variable, values that between them take the condition through everything it can be; among them None
+        for an entry that a map lacks. None instead of a mapping for a condition that is too complex for that."""
 
     def holds(self, values: Mapping[str, object]) -> bool:
-        """Whether it is true. Raises ConditionError where it has no value, such as for an attribute that is missing."""
+        """Whether the condition is true. Raises ConditionError where it has no value, as for a missing attribute."""
 
 
 def counters_in(condition: Condition) -> frozenset[str]:

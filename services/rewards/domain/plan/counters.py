@@ -1,4 +1,4 @@
-"""Counters: what is counted for each participant, and what one conversion adds."""
+"""Counters: the numbers that are counted for each participant, and the amount that one conversion adds."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,7 +11,7 @@ from services.rewards.domain.tally import tallies
 
 
 class Measure(Enum):
-    """What a counter adds up."""
+    """The thing that a counter adds up."""
 
     CONVERSIONS = "conversions"
     VOLUME = "volume"
@@ -29,14 +29,14 @@ class Counter:
     counter_id: str
     event_types: frozenset[str]
     when: Condition | None
-    """Of the conversion alone."""
+    """The condition, on the conversion alone, for it to count; None for every conversion."""
     of: Audience
     measure: Measure
     period: Period
     name: str = field(init=False)
-    """Of its tallies."""
+    """The name of its tallies."""
     changed: str = field(init=False)
-    """Of the tallies that a conversion changes: these, or of REFEREES those of its members."""
+    """The name of the tallies that a conversion changes: the same, or those of its members for REFEREES."""
 
     def __post_init__(self) -> None:
         name = tallies.counter(self.counter_id)
@@ -45,7 +45,7 @@ class Counter:
         object.__setattr__(self, "changed", tallies.member(self.counter_id) if is_of_heads else name)
 
     def adds(self, conversion: Conversion) -> int:
-        """What a conversion that counts adds for each of its people: 1 for REFEREES too, to the members."""
+        """The amount that a counted conversion adds for each of its people; for REFEREES too, 1 to the members."""
         if conversion.void:
             return 0
         return conversion.remaining_minor if self.measure is _VOLUME else 1

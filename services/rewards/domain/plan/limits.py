@@ -1,4 +1,4 @@
-"""Caps and budgets: how much is paid at most."""
+"""Caps and budgets: the most that is paid."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +9,7 @@ from services.rewards.domain.tally.tallies import TallyKey, pair
 
 
 class CapScope(Enum):
-    """What a cap counts together."""
+    """The rewards that a cap counts together."""
 
     REWARD = "reward"
     BENEFICIARY = "beneficiary"
@@ -21,7 +21,7 @@ _REWARD, _BENEFICIARY, _REFEREE = CapScope.REWARD, CapScope.BENEFICIARY, CapScop
 
 
 class Overflow(Enum):
-    """What becomes of a reward that does not fit."""
+    """The fate of a reward that does not fit."""
 
     CLAMP = "clamp"
     DROP = "drop"
@@ -36,10 +36,10 @@ class Cap:
     period: Period
     overflow: Overflow
     name: str
-    """Of its tally."""
+    """The name of its tally."""
 
     def tally(self, beneficiary_id: str, buyer_id: str, period: str) -> TallyKey | None:
-        """Where it is counted how much of the cap is used, in a period by its name; None for a cap of one reward."""
+        """The tally of what is used of the cap, in a period by its name; None for a cap of one reward."""
         scope = self.scope
         if scope is _BENEFICIARY:
             return self.name, beneficiary_id, period
@@ -49,7 +49,8 @@ class Cap:
 
 
 LARGEST = Cap(CapScope.REWARD, MAX_AMOUNT_MINOR, Period.LIFETIME, Overflow.DROP, "")
-"""The cap of every reward, after those of its rule. No plan states more; a percentage, or many lines together, may come to more."""
+"""The cap of every reward, after those of its rule. No plan states more; a percentage, or many lines together, may come
+to more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,19 @@ class Budget:
     overflow: Overflow
     rule_ids: frozenset[str]
     name: str
-    """Of its tally."""
+    """The name of its tally."""
 
     def concerns(self, rule_id: str, asset: str) -> bool:
         """Whether what a rule pays in an asset uses it up."""
         return asset == self.asset and (not self.rule_ids or rule_id in self.rule_ids)
 
     def tally(self, _beneficiary_id: str, _buyer_id: str, period: str) -> TallyKey:
-        """Where it is counted how much of the budget is used."""
+        """The tally of what is used of the budget."""
         return self.name, "", period
 
 
-def fitting(amount_minor: int, room_minor: int, overflow: Overflow) -> int:
-    """How much of an amount is paid where there is so much room."""
-    if amount_minor <= room_minor:
+def fitting(amount_minor: int, headroom_minor: int, overflow: Overflow) -> int:
+    """The part of an amount that is paid within a headroom."""
+    if amount_minor <= headroom_minor:
         return amount_minor
-    return max(room_minor, 0) if overflow is Overflow.CLAMP else 0
+    return max(headroom_minor, 0) if overflow is Overflow.CLAMP else 0

@@ -1,4 +1,4 @@
-"""Which of a buyer's conversions a rule pays."""
+"""Occurrences: the choice of a buyer's conversions that a rule pays."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,12 +6,12 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """At least one of its fields is set."""
+    """A choice of a buyer's conversions; at least one of its fields is set."""
 
     first: int = 0
-    """How many of the first are paid; 0 for any number."""
+    """The number of first conversions that are paid; 0 for any number."""
     nth: int = 0
-    """Which one is paid; 0 for any."""
+    """The number of the one conversion that is paid; 0 for any."""
     within_of_binding: timedelta | None = None
     """The time after the buyer's binding within which the conversion occurs (exclusive); None for ever, also if they
     are not bound."""

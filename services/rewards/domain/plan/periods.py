@@ -7,7 +7,7 @@ from functools import lru_cache
 
 
 class Period(StrEnum):
-    """How long a count goes on before it begins anew. A text: of other enumerations, members are hashed by Python code."""
+    """The time over which a count goes on. A text, because members of other enumerations are hashed by Python code."""
 
     LIFETIME = "lifetime"
     DAY = "day"
@@ -18,15 +18,16 @@ class Period(StrEnum):
 
 
 def period_name(period: Period, moment: datetime, zone: tzinfo) -> str:
-    """The period around `moment`, as tallies name it (ISO 8601 where it has a name: `2026-05-01`, `2026-W18`, `2026-05`, `2026-Q2`, `2026`).
+    """The name of the period around `moment` in tallies; empty for LIFETIME.
 
-    Empty for LIFETIME. Periods of different length have different names, so that one which begins with a longer one has a count of its own.
+    It is that of ISO 8601 where there is one (`2026-05-01`, `2026-W18`, `2026-05`, `2026-Q2`, `2026`). Periods of
+    different length have different names, so that one which begins with a longer one has a count of its own.
     """
     return period_names(moment, zone)[period]
 
 
 def period_names(moment: datetime, zone: tzinfo) -> Mapping[Period, str]:
-    """The same for every period."""
+    """The names of the periods around `moment`, for every length."""
     return _names(moment.astimezone(zone).date())
 
 

@@ -17,16 +17,16 @@ from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.qualification import Qualification
 from services.rewards.domain.plan.rounding import Rounder, Rounding, rounder
-from services.rewards.domain.plan.shares import Share
+from services.rewards.domain.plan.shares import RewardShare
 from services.rewards.domain.plan.terms import NO_TERMS, Terms
 from services.rewards.domain.plan.tiers import Tiers
 
 MAX_LEVEL = 64
-"""Levels an event carries."""
+"""The most levels of an upline that an event carries."""
 MAX_ASSET_MINOR_PER_BASE_MINOR = 10_000
-"""What a percentage pays at most for one minor unit of its base, whatever the asset is worth."""
+"""The most that a percentage pays for one minor unit of its base, whatever the asset is worth."""
 MAX_SURE_BASE_MINOR = MAX_AMOUNT_MINOR // MAX_ASSET_MINOR_PER_BASE_MINOR
-"""Of a base up to this (a billion in a currency of cents), no percentage of any plan is more than a reward can be."""
+"""A base (a billion in a currency of cents) up to which no percentage of any plan is more than a reward can be."""
 
 __all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule"]
 
@@ -37,10 +37,10 @@ class Rule:
 
     rule_id: str
     ordinal: int
-    """Position in the plan: part of reward ids."""
+    """The place of the rule in the plan, which is a part of reward ids."""
     event_types: frozenset[str]
     levels: tuple[LevelAmount, ...]
-    """Those that are paid. Of tiers of mode BONUS, each with an amount of 0."""
+    """The levels that are paid; with tiers of mode BONUS, each has an amount of 0."""
     base: Base
     asset: Asset
     hold: timedelta | None
@@ -51,16 +51,16 @@ class Rule:
     to: Audience = Audience(Role.UPLINE)  # noqa: RUF009  a tuple: immutable
     when: Condition | None = None
     lines: Condition | None = None
-    """Which lines count; None for all."""
+    """The condition for a line to count; None for all lines."""
     table: Table | None = None
-    """Amounts by line; the levels say which multiple of their sum they get."""
+    """Amounts by line; the amount of a level is a multiple of their sum."""
     part: Part | None = None
     """The rule's share of an allotment, if it has one; the levels have the exact amounts."""
     occurrence: Occurrence | None = None
     qualification: Qualification | None = None
     tiers: Tiers | None = None
     caps: tuple[Cap, ...] = ()
-    share: Share | None = None
+    share: RewardShare | None = None
     group: str = ""
     earnings_of: frozenset[str] = frozenset()
     least_left_percent: Fraction | None = None
@@ -68,14 +68,14 @@ class Rule:
     unit_worth: Fraction = Fraction(1)
     """Minor units of the program's currency for one minor unit of the asset; 1 for assets that have no worth in it."""
     budgets: tuple[Budget, ...] = ()
-    """Those that its rewards use up: a plan finds out which of its own these are."""
+    """The budgets that its rewards use up, which the plan finds among its own."""
     limits: tuple[Cap | Budget, ...] = field(init=False)
-    """What limits its rewards besides what limits all rewards: its caps in their order, then budgets."""
+    """The limits of its rewards besides those of all rewards: its caps in their order, then budgets."""
     is_plain: bool = field(init=False)
-    """Whether it pays each level of the upline, or the buyer, a part of the order or margin, or a fixed amount: nothing
-    else."""
+    """Whether the rule only pays each level of the upline, or the buyer, a part of the order or margin, or a fixed
+    amount."""
     counter_ids: tuple[str, ...] = field(init=False)
-    """The counters that it asks for of whoever it may pay."""
+    """The counters, of the people whom it may pay, that the rule asks for."""
 
     def __post_init__(self) -> None:
         features = (
@@ -86,47 +86,47 @@ class Rule:
         object.__setattr__(self, "is_plain", not any(features))
         object.__setattr__(self, "limits", (*self.caps, *self.budgets))
         conditions = (self.when, self.qualification.when if self.qualification else None)
-        asked = {name for each in conditions if each is not None for name in counters_in(each)}
-        asked |= {self.tiers.counter_id} if self.tiers else set()
-        object.__setattr__(self, "counter_ids", tuple(sorted(asked)))
+        counter_ids = {name for each in conditions if each is not None for name in counters_in(each)}
+        counter_ids |= {self.tiers.counter_id} if self.tiers else set()
+        object.__setattr__(self, "counter_ids", tuple(sorted(counter_ids)))
 
     @property
     def _is_huge(self) -> bool:
-        """Whether it states an amount that no reward may have: a plan of before that was forbidden."""
+        """Whether the rule states an amount that no reward may have; plans could before that was forbidden."""
         return any(each.percent is None and each.numerator > MAX_AMOUNT_MINOR for each in self.levels)
 
     @property
     def waits(self) -> bool:
-        """Whether its hold needs more than time."""
+        """Whether the rule's hold needs more than time."""
         return bool(self.until_event) or self.approval
 
     def minor_per_minor_of(self, source: "Rule") -> Fraction:
-        """Minor units of its asset for one of what another rule pays."""
+        """Minor units of the rule's asset for one minor unit of the asset of another rule."""
         return Fraction(1) if source.asset.code == self.asset.code else source.unit_worth / self.unit_worth
 
     @property
     def counts(self) -> bool:
-        """Whether it reads or changes tallies of its own."""
+        """Whether the rule reads or changes tallies of its own."""
         by_number = self.occurrence is not None and (self.occurrence.first or self.occurrence.nth)
         return bool(by_number or self.tiers or any(each.scope is not CapScope.REWARD for each in self.caps))
 
 
 @dataclass(frozen=True, slots=True)
 class EventRules:
-    """What a plan does with an event type: found out once, not for every conversion."""
+    """The rules of a plan for one event type, and their properties: found out once, not for every conversion."""
 
     rules: tuple[Rule, ...]
-    """Those that it triggers, in the plan's order."""
+    """The rules that the event type triggers, in the plan's order."""
     direct: tuple[Rule, ...]
-    """Of these, those that take a part of the conversion."""
+    """The rules that take a part of the conversion."""
     indirect: tuple[Rule, ...]
-    """The others: their base is EARNINGS."""
+    """The rules whose base is EARNINGS."""
     occurrences: tuple[tuple[Rule, Occurrence], ...]
-    """Those that pay some of a buyer's conversions only, and which."""
+    """The rules that pay only some of a buyer's conversions, with the choice of these."""
     counters: tuple[Counter, ...]
-    """Those that it may change."""
+    """The counters that a conversion may change."""
     is_plain: bool
-    """Whether it is decided level by level, without regard to anything else."""
+    """Whether every rule is decided level by level, without regard to anything else."""
     has_groups: bool
     has_shares: bool
     counts_heads: bool
@@ -144,17 +144,17 @@ class Plan:
     assets: tuple[Asset, ...]
     rules: tuple[Rule, ...]
     effective_time: datetime | None
-    """From when it pays (inclusive); None for since always."""
+    """The first moment at which the version pays; None for since always."""
     terms: Terms = NO_TERMS
     zone: tzinfo = UTC
-    """In which periods begin, and hours are told."""
+    """The time zone of periods and hours."""
     counters: Mapping[str, Counter] = field(default_factory=dict)
     budgets: tuple[Budget, ...] = ()
     contests: tuple[Contest, ...] = ()
     round: Rounder = field(init=False, compare=False, repr=False)
-    """By its rounding."""
+    """The function of its rounding."""
     is_stateful: bool = field(init=False)
-    """Whether it counts anything from conversion to conversion."""
+    """Whether the plan counts anything from conversion to conversion."""
     _event_rules: dict[str, EventRules] = field(init=False, compare=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -164,13 +164,13 @@ class Plan:
         object.__setattr__(self, "rules", tuple(self._with_budgets(each) for each in self.rules))
 
     def event_rules(self, event_type: str) -> EventRules:
-        """What is done with an event type."""
+        """The rules for an event type."""
         return self._event_rules.get(event_type) or self._select_rules(event_type)
 
     def _select_rules(self, event_type: str) -> EventRules:
         rules = tuple(each for each in self.rules if event_type in each.event_types)
         counters = tuple(each for each in self.counters.values() if event_type in each.event_types)
-        found = self._event_rules[event_type] = EventRules(
+        event_rules = self._event_rules[event_type] = EventRules(
             rules,
             direct=tuple(each for each in rules if each.base is not Base.EARNINGS),
             indirect=tuple(each for each in rules if each.base is Base.EARNINGS),
@@ -181,7 +181,7 @@ class Plan:
             has_shares=any(each.share is not None for each in rules),
             counts_heads=any(each.measure is Measure.REFEREES for each in counters),
         )
-        return found
+        return event_rules
 
     def _with_budgets(self, rule: Rule) -> Rule:
         budgets = tuple(each for each in self.budgets if each.concerns(rule.rule_id, rule.asset.code))
@@ -189,10 +189,11 @@ class Plan:
 
     @property
     def has_order(self) -> bool:
-        """Whether it matters in which order its facts are settled: it counts something, or a person may say no between two refunds."""
+        """Whether it matters in which order facts are settled, because the plan counts something or a person may reject
+        rewards between two refunds."""
         return self.is_stateful or any(rule.approval for rule in self.rules)
 
     @property
     def waits(self) -> bool:
-        """Whether any of its holds needs more than time."""
+        """Whether any hold of the plan needs more than time."""
         return any(rule.waits for rule in self.rules)

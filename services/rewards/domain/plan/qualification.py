@@ -1,4 +1,4 @@
-"""Who among the ancestors is qualified, and who takes the place of those who are not."""
+"""Qualifications: the condition for ancestors to be paid, and the fate of levels whose ancestor does not meet it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from services.rewards.domain.plan.condition import Condition
 
 
 class Unqualified(Enum):
-    """What becomes of a level whose ancestor is not qualified."""
+    """The fate of a level whose ancestor is not qualified."""
 
     SKIP = "skip"
     COMPRESS = "compress"

@@ -1,4 +1,4 @@
-"""From exact fractions to whole minor units. All amounts here are non-negative."""
+"""Rounding of exact fractions to whole minor units. All amounts here are non-negative."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -6,7 +6,7 @@ from operator import floordiv
 
 
 class Rounding(Enum):
-    """How a fraction becomes an integer; the names of `decimal` (IEEE 754-2019 §4.3)."""
+    """The modes of rounding, by the names of `decimal` (IEEE 754-2019 §4.3)."""
 
     HALF_EVEN = "half_even"
     HALF_UP = "half_up"
@@ -35,5 +35,5 @@ _ROUNDERS: dict[Rounding, Rounder] = {
 
 
 def rounder(mode: Rounding) -> Rounder:
-    """How to round in a mode."""
+    """The function that rounds in a mode."""
     return _ROUNDERS[mode]

@@ -1,4 +1,4 @@
-"""What may be done with what was earned: spending, exchange, gifts, the catalogue, payouts. Amounts in the assets' minor units."""
+"""Terms of what was earned: spending, exchange, gifts, the catalogue, payouts. Amounts in the assets' minor units."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from services.rewards.domain.plan.asset import AssetKind
 from services.rewards.domain.plan.condition import Condition
 
 BY_THE_PIECE = frozenset({AssetKind.COUPON, AssetKind.GIFT, AssetKind.SERVICE_DAYS})
-"""Counted in whole pieces, and handed out as such: no part of an order is reserved for them."""
+"""The kinds that are counted in whole pieces and handed out as such: no part of an order is reserved for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coupon:
-    """What one coupon takes off an order: one of the two."""
+    """The amount that one coupon takes off an order: a percentage or a fixed one."""
 
     percent: Fraction | None
     amount_minor: int
@@ -23,7 +23,7 @@ class Coupon:
 
 @dataclass(frozen=True, slots=True)
 class AssetTerms:
-    """What one asset is good for."""
+    """The terms of one asset."""
 
     code: str
     kind: AssetKind
@@ -40,11 +40,11 @@ class AssetTerms:
 
     @property
     def is_spendable(self) -> bool:
-        """Whether it can be redeemed."""
+        """Whether the asset can be redeemed."""
         return self.max_percent_of_order is not None or self.kind in BY_THE_PIECE
 
     def worth(self, amount_minor: int, order_minor: int) -> Fraction:
-        """What so much of it is worth on an order, exactly, in minor units of the program's currency."""
+        """The exact worth of an amount on an order, in minor units of the program's currency."""
         if self.coupon is not None:
             if self.coupon.percent is not None:
                 return amount_minor * self.coupon.percent / 100 * order_minor
@@ -61,20 +61,20 @@ class PayoutMethod:
     fee_percent: Fraction
 
     def fee(self, amount_minor: int) -> int:
-        """What of a payout is the fee: the percentage is rounded up."""
+        """The fee of a payout: the percentage is rounded up."""
         share = self.fee_percent * amount_minor / 100
         return self.fee_minor - (-share.numerator // share.denominator)
 
 
 @dataclass(frozen=True, slots=True)
 class PayoutTerms:
-    """How one asset leaves by payouts."""
+    """The terms on which one asset leaves by payouts."""
 
     asset: str
     methods: Mapping[str, PayoutMethod]
     min_amount_minor: int
     gate: Condition | None
-    """On the participant's counters and the amount; None for none."""
+    """The condition on the participant's counters and the amount; None for no condition."""
     approval: bool
 
 
@@ -93,9 +93,9 @@ class Terms:
 
     assets: Mapping[str, AssetTerms] = field(default_factory=dict)
     payouts: Mapping[str, PayoutTerms] = field(default_factory=dict)
-    """By asset."""
+    """The terms of payouts by asset."""
     catalogue: Mapping[str, Item] = field(default_factory=dict)
-    """By sku."""
+    """The items of the catalogue by sku."""
 
 
 NO_TERMS = Terms()

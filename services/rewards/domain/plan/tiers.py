@@ -10,7 +10,7 @@ from services.rewards.domain.plan.amounts import LevelAmount
 
 
 class TierMode(Enum):
-    """How a counter changes the amount."""
+    """The way in which a counter changes the amount."""
 
     NEXT = "next"
     MARGINAL = "marginal"
@@ -19,12 +19,12 @@ class TierMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One step."""
+    """One step of a counter."""
 
     bound: int
-    """The counter's value from which (inclusive) it holds."""
+    """The smallest value of the counter at which the tier holds."""
     levels: tuple[LevelAmount, ...]
-    """What each of the rule's levels gets there; for BONUS, the bonus."""
+    """The amount of each of the rule's levels at this tier; for BONUS, the bonus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Tiers:
         return bisect_right(self.bounds, value)
 
     def parts(self, value: int, volume_minor: int) -> Iterator[tuple[int, int]]:
-        """The stretch from `value` on that is `volume_minor` long, split at the bounds: (tier as by `at`, how much of it)."""
+        """The stretch of `volume_minor` from `value` on, split at the bounds: (tier as by `at`, length of the part)."""
         number, end = self.at(value), value + volume_minor
         while value < end:
             stop = min(end, self.bounds[number]) if number < len(self.bounds) else end

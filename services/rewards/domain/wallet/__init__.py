@@ -1,1 +1,1 @@
-"""What people do with what they earned: spend, exchange, be paid out; and what expires."""
+"""Wallets: value that was earned is spent, exchanged, paid out, or expires."""

@@ -34,7 +34,7 @@ class RequestedPayout:
 
 
 class PayoutState(IntEnum):
-    """Where a payout stands. The numbers are stored: never reuse one."""
+    """The states of a payout. The numbers are stored: never reuse one."""
 
     REQUESTED = 1
     APPROVED = 2
@@ -47,23 +47,26 @@ class PayoutState(IntEnum):
 
 
 class ProviderStatus(Enum):
-    """What a provider says."""
+    """The answers that a provider gives."""
 
     PAID = "paid"
     FAILED = "failed"
     PENDING = "pending"
-    """It has the payout, and tells later what became of it."""
+    """The provider has the payout, and says later what became of it."""
     BOUNCED = "bounced"
     """The provider had paid, and the payout came back."""
 
 
-_KNOWN = {PayoutState.PAID: (ProviderStatus.PAID,), PayoutState.BOUNCED: (ProviderStatus.BOUNCED, ProviderStatus.PAID)}
+_REPEATABLE = {
+    PayoutState.PAID: (ProviderStatus.PAID,),
+    PayoutState.BOUNCED: (ProviderStatus.BOUNCED, ProviderStatus.PAID),
+}
 """The outcomes that may be reported again of the last attempt, by the state of its payout, the latest first.
 
 Of an attempt that is not the last, and of a payout that stands elsewhere, it is known that it failed.
 """
 
-_PAST = {
+_PAST_TENSE = {
     ProviderStatus.PAID: "been paid",
     ProviderStatus.FAILED: "failed",
     ProviderStatus.BOUNCED: "come back after it was paid",
@@ -87,9 +90,9 @@ class Payout:
     participant_id: str
     asset: str
     amount_minor: int
-    """What leaves the wallet."""
+    """The amount that leaves the wallet."""
     fee_minor: int
-    """What of it does not reach the participant."""
+    """The part of the amount that does not reach the participant."""
     method: str
     destination: str = field(repr=False)
     """An account or a card, as the caller gave it; whatever shows a payout as a whole, such as a log, leaves it out."""
@@ -100,19 +103,19 @@ class Payout:
     reason: str = ""
     attempts: int = 0
     sends: int = 0
-    """How often the last attempt was sent: an answer may be lost."""
+    """The number of times that the last attempt was sent: an answer may be lost."""
     send_time: datetime | None = None
-    """When it is sent again, as long as no answer came."""
+    """The time at which it is sent again, as long as no answer came."""
     batch_id: str = ""
 
     @property
     def paid_minor(self) -> int:
-        """What reaches the participant."""
+        """The amount that reaches the participant."""
         return self.amount_minor - self.fee_minor
 
     @property
     def cause_id(self) -> str:
-        """What its transfers name as their cause."""
+        """The cause that its transfers name."""
         return f"payout:{self.program_id}/{self.payout_id}"
 
 
@@ -137,7 +140,7 @@ class ProviderError(Exception):
 
 
 def fee(terms: PayoutTerms | None, asset: str, method: str, amount_minor: int) -> int:
-    """The fee of a payout. Raises RefusedError if the terms do not offer the method, or not for so little."""
+    """The fee of a payout. Raises PreconditionError if the terms do not offer the method, or not for so little."""
     offered = terms.methods.get(method) if terms else None
     if terms is None or offered is None:
         raise PreconditionError("NOT_WITHDRAWABLE", f"{asset!r} is not paid out by {method!r}")
@@ -145,14 +148,16 @@ def fee(terms: PayoutTerms | None, asset: str, method: str, amount_minor: int) -
         raise PreconditionError(
             "BELOW_MINIMUM", f"the smallest payout is {terms.min_amount_minor} minor units of {asset}"
         )
-    taken = offered.fee(amount_minor)
-    if taken >= amount_minor:
-        raise PreconditionError("BELOW_MINIMUM", f"the fee is {taken} minor units of {asset}: nothing would be paid")
-    return taken
+    fee_minor = offered.fee(amount_minor)
+    if fee_minor >= amount_minor:
+        raise PreconditionError(
+            "BELOW_MINIMUM", f"the fee is {fee_minor} minor units of {asset}: nothing would be paid"
+        )
+    return fee_minor
 
 
 def pass_gate(gate: Condition, counters: Mapping[str, int], amount_minor: int) -> None:
-    """Raises RefusedError unless the gate is true of a participant's counters and the amount he asks for."""
+    """Raises PreconditionError unless the gate is true of a participant's counters and the amount they ask for."""
     try:
         if gate.holds(
             {f"{COUNTERS_PREFIX}{name}": value for name, value in counters.items()} | {"amount": amount_minor}
@@ -172,7 +177,7 @@ def request(payout: Payout) -> WalletTransfer:
 def approve(payout: Payout, now: datetime) -> Payout:
     """Lets it go on. The same again changes nothing."""
     if payout.state in {PayoutState.REJECTED, PayoutState.CANCELLED}:
-        raise _refused(payout, "PAYOUT_ENDED")
+        raise _wrong_state(payout, "PAYOUT_ENDED")
     return (
         replace(payout, state=PayoutState.APPROVED, update_time=now)
         if payout.state is PayoutState.REQUESTED
@@ -186,7 +191,7 @@ def reject(payout: Payout, reason: str, now: datetime) -> tuple[Payout, list[Wal
         return payout, []
     if payout.state is PayoutState.REQUESTED or (payout.state is PayoutState.APPROVED and payout.attempts == 0):
         return replace(payout, state=PayoutState.REJECTED, reason=reason, update_time=now), [_returned(payout)]
-    raise _refused(payout, "PAYOUT_ON_ITS_WAY")
+    raise _wrong_state(payout, "PAYOUT_ON_ITS_WAY")
 
 
 def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
@@ -206,8 +211,8 @@ def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
 def report(payout: Payout, attempt: int, answer: ProviderAnswer, now: datetime) -> tuple[Payout, list[WalletTransfer]]:
     """Takes the provider's answer to an attempt, counted from 1; a PENDING answer only stops the asking.
 
-    The same answer again changes nothing; another answer than before is refused, for money that left does not come back
-    by a word. Money comes back where the provider says so (BOUNCED), and only from the attempt that was paid.
+    The same answer again changes nothing; another answer than before is an error, because money that left does not come
+    back by a word. Money comes back where the provider says so (BOUNCED), and only from the attempt that was paid.
     """
     if attempt > payout.attempts:
         raise PreconditionError(
@@ -220,11 +225,11 @@ def report(payout: Payout, attempt: int, answer: ProviderAnswer, now: datetime) 
         # Only what had reached the participant comes back: the provider was paid for its work, and keeps the fee.
         back = _move(payout, TransferKind.PAYOUT_BOUNCE, AccountKind.PAID_OUT, AccountKind.AVAILABLE, payout.paid_minor)
         return _answered(payout, PayoutState.BOUNCED, answer, now), [back]
-    known = _KNOWN.get(state, (ProviderStatus.FAILED,))
-    if answer.outcome not in (*known, ProviderStatus.PENDING):
+    repeatable = _REPEATABLE.get(state, (ProviderStatus.FAILED,))
+    if answer.outcome not in (*repeatable, ProviderStatus.PENDING):
         raise PreconditionError(
             "ANSWERED_BEFORE",
-            f"attempt {attempt} of payout {payout.payout_id!r} is known to have {_PAST[known[0]]}",
+            f"attempt {attempt} of payout {payout.payout_id!r} is known to have {_PAST_TENSE[repeatable[0]]}",
         )
     return payout, []
 
@@ -259,7 +264,7 @@ def _answered(payout: Payout, state: PayoutState, answer: ProviderAnswer, now: d
 def retry(payout: Payout, now: datetime) -> Payout:
     """Lets a failed payout be handed over once more."""
     if payout.state is not PayoutState.FAILED:
-        raise _refused(payout, "PAYOUT_NOT_FAILED")
+        raise _wrong_state(payout, "PAYOUT_NOT_FAILED")
     return replace(payout, state=PayoutState.APPROVED, update_time=now)
 
 
@@ -268,12 +273,12 @@ def cancel(payout: Payout, now: datetime) -> tuple[Payout, list[WalletTransfer]]
     if payout.state is PayoutState.CANCELLED:
         return payout, []
     if payout.state is not PayoutState.FAILED:
-        raise _refused(payout, "PAYOUT_NOT_FAILED")
+        raise _wrong_state(payout, "PAYOUT_NOT_FAILED")
     return replace(payout, state=PayoutState.CANCELLED, update_time=now), [_returned(payout)]
 
 
 def pause(sends: int) -> timedelta:
-    """How long after the n-th sending without an answer the next one follows."""
+    """The time from the n-th sending without an answer to the next one."""
     return min(FIRST_PAUSE * (1 << min(sends - 1, 20)), LONGEST_PAUSE)
 
 
@@ -281,7 +286,7 @@ def _returned(payout: Payout) -> WalletTransfer:
     return _move(payout, TransferKind.PAYOUT_RETURN, AccountKind.RESERVED, AccountKind.AVAILABLE, payout.amount_minor)
 
 
-def _refused(payout: Payout, reason: str) -> PreconditionError:
+def _wrong_state(payout: Payout, reason: str) -> PreconditionError:
     return PreconditionError(reason, f"payout {payout.payout_id!r} is {payout.state.name.lower()}")
 
 

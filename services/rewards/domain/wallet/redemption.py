@@ -1,4 +1,4 @@
-"""Something earned that pays a part of an order: authorised, captured or voided, refunded."""
+"""Redemptions: value that was earned pays a part of an order; authorized, captured or voided, refunded."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from services.rewards.domain.wallet.wallet import PreconditionError, WalletTrans
 
 @dataclass(frozen=True, slots=True)
 class RequestedRedemption:
-    """A redemption as a caller asks for it; the order's amount is in a currency that may be another than the program's."""
+    """A redemption as a caller asks for it; the currency of the order need not be the program's."""
 
     program_id: str
     redemption_id: str
@@ -26,7 +26,7 @@ class RequestedRedemption:
 
 
 class RedemptionState(IntEnum):
-    """Where a redemption stands. The numbers are stored: never reuse one."""
+    """The states of a redemption. The numbers are stored: never reuse one."""
 
     AUTHORIZED = 1
     CAPTURED = 2
@@ -35,7 +35,7 @@ class RedemptionState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """One redemption. Amounts in the asset's minor units, but for the order's and the worth: in the program's currency."""
+    """One redemption. Amounts are in the asset's minor units; the order's and the worth in the program's currency."""
 
     program_id: str
     redemption_id: str
@@ -52,14 +52,14 @@ class Redemption:
 
     @property
     def outstanding_minor(self) -> int:
-        """What of it pays for the order."""
+        """The amount of it that pays for the order."""
         if self.state is RedemptionState.AUTHORIZED:
             return self.authorized_minor
         return self.captured_minor - self.refunded_minor
 
     @property
     def cause_id(self) -> str:
-        """What its transfers name as their cause."""
+        """The cause that its transfers name."""
         return f"redemption:{self.program_id}/{self.redemption_id}"
 
 
@@ -70,29 +70,30 @@ def worth_of(
     others: Iterable[Redemption],
     terms: Mapping[str, AssetTerms],
 ) -> int:
-    """What a redemption takes off an order beside `others` of the same order, rounded down.
+    """The amount that a redemption takes off an order beside `others` of the same order, rounded down.
 
-    Raises RefusedError for an asset that pays no orders, or not so much of one: its redemptions together are held against its own
-    share, and all redemptions together against the whole. Both are compared exactly.
+    Raises PreconditionError for an asset that pays no orders, or not so much of one: its redemptions together are held
+    against its own share, and all redemptions together against the whole. Both are compared exactly.
     """
     if not asset.is_spendable:
         raise PreconditionError("NOT_SPENDABLE", f"{asset.code} does not pay for orders")
     exact = asset.worth(amount_minor, order_minor)
     same = whole = Fraction(0)
     for each in others:
-        worth = _worth_left(each, terms.get(each.asset))
-        whole += worth
-        same += worth if each.asset == asset.code else 0
+        paid = _worth_left(each, terms.get(each.asset))
+        whole += paid
+        same += paid if each.asset == asset.code else 0
     if asset.kind in BY_THE_PIECE:
-        taken = min(exact, order_minor - whole)
-        if exact > 0 >= taken:
+        worth = min(exact, order_minor - whole)
+        if exact > 0 >= worth:
             raise PreconditionError("ABOVE_SPENDING_LIMIT", "nothing is left of the order to pay for")
-        return int(taken)
+        return int(worth)
     share = asset.max_percent_of_order or Fraction(0)
     if (same + exact) * 100 > share * order_minor:
         raise PreconditionError(
             "ABOVE_SPENDING_LIMIT",
-            f"{asset.code} may pay {float(share):g} % of an order of {order_minor} minor units, with what it pays already",
+            f"{asset.code} may pay {float(share):g} % of an order of {order_minor} minor units, with what it pays"
+            " already",
         )
     if whole + exact > order_minor:
         raise PreconditionError(

@@ -1,4 +1,4 @@
-"""What a participant can do with what he has. Amounts in the asset's minor units."""
+"""Wallets: what participants can spend, and their debts. Amounts in the asset's minor units."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class PreconditionError(Exception):
 
 
 class WalletTransfer(NamedTuple):
-    """One movement of value that is about a wallet and no single reward: `amount_minor` > 0 leaves `debit` and reaches `credit`."""
+    """One movement of value of a wallet, not of a reward: `amount_minor` > 0 leaves `debit` and reaches `credit`."""
 
     program_id: str
     kind: TransferKind
@@ -27,25 +27,25 @@ class WalletTransfer(NamedTuple):
     amount_minor: int
     cause_id: str
     recipient_id: str = ""
-    """Whose account it reaches; empty for the same participant's."""
+    """The participant whose account it reaches; empty for the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pocket:
-    """What a participant has of one asset."""
+    """The amounts that a participant has, and owes, of one asset."""
 
     available_minor: int = 0
     debt_minor: int = 0
-    """What he owes, not negative."""
+    """The debt, not negative."""
 
     @property
     def spendable_minor(self) -> int:
-        """What is left once debts are settled: they always are before anything is spent."""
+        """The amount that remains once debts are repaid: they always are before anything is spent."""
         return max(self.available_minor - self.debt_minor, 0)
 
     @property
     def repayment_minor(self) -> int:
-        """How much of the debt what is available settles."""
+        """The part of the debt that the available amount repays."""
         return min(max(self.available_minor, 0), self.debt_minor)
 
 
@@ -53,7 +53,7 @@ EMPTY_POCKET = Pocket()
 
 
 def repay_debt(program_id: str, participant_id: str, asset: str, pocket: Pocket, cause_id: str) -> list[WalletTransfer]:
-    """Settles as much of a debt as is available."""
+    """Repays as much of a debt as is available."""
     if pocket.repayment_minor == 0:
         return []
     amount = pocket.repayment_minor
@@ -66,27 +66,28 @@ def repay_debt(program_id: str, participant_id: str, asset: str, pocket: Pocket,
 
 
 def spend(move: WalletTransfer, pocket: Pocket) -> list[WalletTransfer]:
-    """A move out of AVAILABLE, after the debt. Raises RefusedError if less is left than it takes."""
+    """A move out of AVAILABLE, after the debt. Raises PreconditionError if less is left than it takes."""
     if pocket.spendable_minor < move.amount_minor:
         owed = f", for {pocket.debt_minor} are owed" if pocket.debt_minor else ""
         raise PreconditionError(
             "INSUFFICIENT_BALANCE",
-            f"{move.amount_minor} minor units of {move.asset} are asked for; {pocket.spendable_minor} can be used{owed}",
+            f"{move.amount_minor} minor units of {move.asset} are asked for;"
+            f" {pocket.spendable_minor} can be used{owed}",
         )
     return [*repay_debt(move.program_id, move.participant_id, move.asset, pocket, move.cause_id), move]
 
 
 def changes(moves: Iterable[WalletTransfer]) -> dict[Account, int]:
-    """What moves change, by account. Always sums to zero for each program and asset."""
-    found: dict[Account, int] = {}
+    """The changes of accounts by moves. They sum to zero for each program and asset."""
+    deltas: dict[Account, int] = {}
     for each in moves:
         source = (each.program_id, _holder(each.debit, each.participant_id), each.debit, each.asset)
         recipient = _holder(each.credit, each.recipient_id or each.participant_id)
         target = (each.program_id, recipient, each.credit, each.asset)
-        found[source] = found.get(source, 0) - each.amount_minor
-        found[target] = found.get(target, 0) + each.amount_minor
-    return found
+        deltas[source] = deltas.get(source, 0) - each.amount_minor
+        deltas[target] = deltas.get(target, 0) + each.amount_minor
+    return deltas
 
 
-def _holder(place: AccountKind, participant_id: str) -> str:
-    return participant_id if place in PARTICIPANT_ACCOUNT_KINDS else ""
+def _holder(kind: AccountKind, participant_id: str) -> str:
+    return participant_id if kind in PARTICIPANT_ACCOUNT_KINDS else ""

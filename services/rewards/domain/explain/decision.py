@@ -19,7 +19,7 @@ from services.rewards.domain.plan.audience import BUYER_LEVEL, Role
 from services.rewards.domain.plan.plan import Plan, Rule
 from services.rewards.domain.settle.settlement import hold_end
 
-_WHY_NOT: Final = (
+_REASONS: Final = (
     ({Outcome.REVERSED}, "all_reversed"),
     ({Outcome.NO_ANCESTOR}, "no_upline"),
     ({Outcome.NO_LINK_OWNER}, "no_owner"),
@@ -34,11 +34,11 @@ _WHY_NOT: Final = (
     ({Outcome.CAPPED}, "no_room"),
     ({Outcome.ROUNDS_TO_ZERO, Outcome.NO_BASE, Outcome.NO_ANCESTOR}, "all_zero"),
 )
-"""Why nobody gets anything, where every rule has one of these outcomes; the first that is so."""
+"""The reasons for which nobody gets anything: the first holds whose outcomes include those of all rules."""
 
 
 def rejected_decision(decision: Decision, reason: str) -> Decision:
-    """What became of a decision when a person refused the reward."""
+    """A decision as it is after a person rejected the reward."""
     return decision._replace(outcome=Outcome.REJECTED, amount_minor=0, steps=(*decision.steps, RejectionStep(reason)))
 
 
@@ -74,7 +74,7 @@ def explain_conversion(plan: Plan | None, conversion: Conversion, decisions: Seq
         amounts = ", ".join(f"{minor_text(amount, digits[code])} {code}" for code, amount in totals.items())
         return words["total"].format(version=plan.version, amounts=amounts, conversion=conversion.conversion_id)
     outcomes = {each.outcome for each in decisions}
-    key = next((key for all_of, key in _WHY_NOT if outcomes <= all_of), "each_says") if outcomes else "no_rule"
+    key = next((key for all_of, key in _REASONS if outcomes <= all_of), "each_says") if outcomes else "no_rule"
     if Outcome.REVERSED in outcomes:
         key = "all_reversed"
     if key == "no_upline":
@@ -131,14 +131,14 @@ def _how(decision: Decision) -> str:
 
 def _hold(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:
     until = hold_end(rule, conversion)
-    said = words["hold"].format(until=f"{until:%Y-%m-%d %H:%M} UTC") if until is not None else ""
+    sentences = words["hold"].format(until=f"{until:%Y-%m-%d %H:%M} UTC") if until is not None else ""
     if rule.until_event:
-        said += words["hold_event"].format(event=rule.until_event)
-    return said + words["hold_approval"] if rule.approval else said
+        sentences += words["hold_event"].format(event=rule.until_event)
+    return sentences + words["hold_approval"] if rule.approval else sentences
 
 
 def _which(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:
-    """Which conversions a rule with an occurrence pays."""
+    """The words for the conversions that a rule with an occurrence pays."""
     occurrence = rule.occurrence
     if occurrence is None:
         return words["occurrence_any"]
