@@ -1,1 +1,1 @@
-"""What is measured, and against what. Ratios are taken interleaved in one run: both sides see the same machine."""
+"""Figures of the engine, each against something. Ratios are taken interleaved: both sides see the same machine."""

@@ -65,7 +65,7 @@ def table(figures: list[Figure]) -> str:
 
 
 def machine() -> str:
-    """What the figures were taken on."""
+    """The machine on which the figures were taken."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -89,8 +89,9 @@ if __name__ == "__main__":
         notes = sorted({each.note for each in measured if each.note.startswith("load")})
         versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
         RESULTS.write_text(
-            f"# Figures of {datetime.now(UTC):%Y-%m-%d}\n\nTaken by `python -m bench --write` on {machine()}; {versions}."
-            f" PostgreSQL and NATS sync every commit and message (`sync_interval: always`); {'; '.join(notes)}."
+            f"# Figures of {datetime.now(UTC):%Y-%m-%d}\n\nTaken by `python -m bench --write` on {machine()};"
+            f" {versions}. PostgreSQL and NATS sync every commit and message (`sync_interval: always`);"
+            f" {'; '.join(notes)}."
             " Ratios are taken interleaved in one run; the table gives the median of the samples and their spread."
             f" What each figure means: [README.md](README.md).\n\n{table(measured)}\n"
         )

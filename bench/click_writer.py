@@ -25,7 +25,7 @@ _COLUMNS = "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, use
 
 
 async def measure(servers: Servers) -> list[Figure]:
-    """click_writer_vs_raw_copy: what the writer writes in a second, against COPY of rows that are packed already."""
+    """Measures click_writer_vs_raw_copy: clicks written in a second, against COPY of rows that are packed already."""
     url = servers.database("writer")
     database = Database(service_url(url, "attribution"), "attribution")
     deps = WriterDeps(database, SystemClock(), ClickPartitions(database))

@@ -10,12 +10,12 @@ from upline.attribution.v1 import click_pb2
 
 
 async def echo(request: Message, _context: object) -> Message:
-    """The request."""
+    """Answers with the request."""
     return request
 
 
 def handler(message: type[Message]) -> "grpc.RpcMethodHandler[Message, Message]":
-    """An echo of one type."""
+    """A handler that echoes messages of one type."""
     return grpc.unary_unary_rpc_method_handler(
         echo, request_deserializer=message.FromString, response_serializer=message.SerializeToString
     )

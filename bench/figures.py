@@ -14,32 +14,32 @@ class Figure:
     samples: tuple[float, ...]
     unit: str
     goal: str = ""
-    """What it is expected to reach, for the table; nothing fails on it."""
+    """The value that the figure is expected to reach, for the table; nothing fails on it."""
     note: str = ""
 
     @property
     def value(self) -> float:
-        """The median."""
+        """The median of the samples."""
         return statistics.median(self.samples)
 
     def line(self) -> str:
         """The figure as one JSON object."""
-        told = {
+        figure = {
             "name": self.name,
-            "value": _short(self.value),
-            "min": _short(min(self.samples)),
-            "max": _short(max(self.samples)),
+            "value": _four_digits(self.value),
+            "min": _four_digits(min(self.samples)),
+            "max": _four_digits(max(self.samples)),
             "unit": self.unit,
         }
-        return json.dumps(told | ({"note": self.note} if self.note else {}))
+        return json.dumps(figure | ({"note": self.note} if self.note else {}))
 
 
-def _short(value: float) -> float:
+def _four_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, ...]:
-    """Pair by pair."""
+    """The ratio of each pair."""
     return tuple(above / below for above, below in zip(numerators, denominators, strict=True))
 
 

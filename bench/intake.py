@@ -32,12 +32,12 @@ PROGRAM = "bench"
 
 
 async def measure(servers: Servers) -> list[Figure]:
-    """intake_unary_durable_vs_echo, intake_batch_durable_vs_echo and their absolute rates."""
+    """Measures intake_unary_durable_vs_echo, intake_batch_durable_vs_echo and their absolute rates."""
     environment = servers.environment(servers.database("intake"), "attribution")
     with serving("bench.intake_server", environment) as port, serving("bench.echo_server", {}) as echo_port:
-        link_id = await _link(port)
-        click = click_pb2.RecordClickRequest(click=_click(link_id)).SerializeToString()
-        batch = click_pb2.RecordClicksRequest(clicks=[_click(link_id) for _ in range(BATCH_CLICKS)])
+        link_id = await create_link(port)
+        click = click_pb2.RecordClickRequest(click=make_click(link_id)).SerializeToString()
+        batch = click_pb2.RecordClicksRequest(clicks=[make_click(link_id) for _ in range(BATCH_CLICKS)])
         body = batch.SerializeToString()
         service = "upline.attribution.v1.ClickService"
 
@@ -68,7 +68,7 @@ async def measure(servers: Servers) -> list[Figure]:
     ]
 
 
-def _click(link_id: str) -> click_pb2.Click:
+def make_click(link_id: str) -> click_pb2.Click:
     return click_pb2.Click(click_id=new_id().bytes, program_id=PROGRAM, link_id=link_id, visitor_id=uuid4().hex)
 
 
@@ -80,7 +80,7 @@ async def _stored_messages(servers: Servers) -> int:
 
 
 async def _assert_recorded(servers: Servers, before: int) -> None:
-    """h2load does not read gRPC statuses: count what reached the disk instead."""
+    """Raises if not every click that was sent is on disk: h2load does not read gRPC statuses."""
     wanted = (ROUNDS + 1) * (UNARY_CALLS + BATCH_CALLS * BATCH_CLICKS)
     client = await nats.connect(servers.nats.url)
     subscription = await client.jetstream().pull_subscribe_bind(consumer="click_writer", stream="CLICKS")
@@ -96,7 +96,7 @@ async def _assert_recorded(servers: Servers, before: int) -> None:
         raise RuntimeError(f"{wanted} clicks were sent, {stored} are on the stream: the rates would be of refusals")
 
 
-async def _link(port: int) -> str:
+async def create_link(port: int) -> str:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await asyncio.wait_for(channel.channel_ready(), 30)
         policy = program_pb2.AttributionPolicy(

@@ -1,11 +1,13 @@
-"""The attribution service as it is, in a process of its own, without its click writer: the writer is measured by itself, and
-in production it has cores of its own."""
+"""The attribution service in a process of its own, without its click writer.
+
+The writer is measured by itself, and in production it has cores of its own.
+"""
 
 from chassis import process
 from services.attribution.__main__ import AttributionService
 
 
-class Intake(AttributionService):
+class IntakeService(AttributionService):
     """Answers, and tells its port."""
 
     async def start(self) -> None:
@@ -19,4 +21,4 @@ class Intake(AttributionService):
 
 
 if __name__ == "__main__":
-    process.main(Intake)
+    process.main(IntakeService)

@@ -1,4 +1,4 @@
-"""From a recorded order to the wallet and the inbox, through the whole stack; and what the services hold in memory."""
+"""Times from a recorded order to the wallet and the inbox, through the whole stack; and the memory of the services."""
 
 import asyncio
 import random
@@ -25,11 +25,11 @@ PROGRAM = "bench"
 PROBES = 60
 PROBE_PAUSE_SECONDS = 0.05
 QUIET_SECONDS = 12.0
-"""Longer than readers of a stream wait at a time, so that whatever their waiting leaves behind is met by what comes
-next."""
+"""A spell longer than readers of a stream wait at a time, so that the next order meets whatever their waiting left
+behind."""
 QUIET_ROUNDS = 4
 QUIET_PROBES = 10
-"""Orders after a quiet spell, each a moment after the one before was told."""
+"""The number of orders after a quiet spell, each a moment after the one before was told."""
 AFTER_QUIET_PAUSE_SECONDS = 0.15
 PEAK_ORDERS = 20_000
 BATCH = 250
@@ -40,17 +40,17 @@ LEVELS = 3
 
 
 async def measure() -> list[Figure]:
-    """e2e_* latencies at light load, after quiet and at half of the peak, the peak itself, and memory_* of each
+    """Measures e2e_* at light load, after quiet and at half of the peak, the peak itself, and memory_* of each
     service."""
-    with _stack() as stack:
+    with _run_stack() as stack:
         async with Client(Addresses(**stack.layout.addresses())) as client:
             await _prepare(client)
-            light = await _probe(client, range(PROBES), PROBE_PAUSE_SECONDS)
+            light = await _probe_each(client, range(PROBES), PROBE_PAUSE_SECONDS)
             quiet = await _after_quiet(client)
             peak = await _peak(client)
             load = asyncio.create_task(_load(client, peak / 2))
             await asyncio.sleep(1.0)
-            half = await _probe(client, range(PROBES, 2 * PROBES), PROBE_PAUSE_SECONDS)
+            half = await _probe_each(client, range(PROBES, 2 * PROBES), PROBE_PAUSE_SECONDS)
             load.cancel()
             with suppress(asyncio.CancelledError):
                 await load
@@ -69,7 +69,7 @@ async def measure() -> list[Figure]:
 
 
 @contextmanager
-def _stack() -> Iterator[Stack]:
+def _run_stack() -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="upline-bench-"))
     state = StateDirectory(folder)
     stack = Stack(state, ephemeral(ExternalServers()), lambda _: None)
@@ -132,9 +132,9 @@ async def _prepare(client: Client) -> None:
         )
 
 
-async def _probe(client: Client, numbers: Iterable[int], pause_seconds: float) -> list[tuple[float, float]]:
+async def _probe_each(client: Client, numbers: Iterable[int], pause_seconds: float) -> list[tuple[float, float]]:
     """Seconds from the call until the sponsor's wallet shows the reward, and until their watched inbox tells it."""
-    return [await _one(client, number, pause_seconds) for number in numbers]
+    return [await _probe_once(client, number, pause_seconds) for number in numbers]
 
 
 async def _after_quiet(client: Client) -> list[tuple[float, float]]:
@@ -142,11 +142,11 @@ async def _after_quiet(client: Client) -> list[tuple[float, float]]:
     samples = []
     for first in range(2 * PROBES, 2 * PROBES + QUIET_ROUNDS * QUIET_PROBES, QUIET_PROBES):
         await asyncio.sleep(QUIET_SECONDS)
-        samples += await _probe(client, range(first, first + QUIET_PROBES), AFTER_QUIET_PAUSE_SECONDS)
+        samples += await _probe_each(client, range(first, first + QUIET_PROBES), AFTER_QUIET_PAUSE_SECONDS)
     return samples
 
 
-async def _one(client: Client, number: int, pause_seconds: float) -> tuple[float, float]:
+async def _probe_once(client: Client, number: int, pause_seconds: float) -> tuple[float, float]:
     sponsor = f"sponsor-{number}"
     watch = client.inbox.WatchInbox(notify_pb2.WatchInboxRequest(program_id=PROGRAM, participant_id=sponsor))
     await watch.read()  # says that the watch has begun
@@ -189,7 +189,7 @@ async def _record_batch(client: Client, chance: random.Random) -> None:
     )
 
 
-async def _settled(client: Client) -> int:
+async def _count_settled(client: Client) -> int:
     request = reward_pb2.GetProgramTotalsRequest(program_id=PROGRAM)
     count: int = (await client.rewards.GetProgramTotals(request, timeout=60)).conversion_count
     return count
@@ -198,7 +198,7 @@ async def _settled(client: Client) -> int:
 async def _peak(client: Client) -> float:
     """Conversions a second from the first call until the last one is settled, with four batches in flight."""
     chance = random.Random(2)
-    wanted = await _settled(client) + PEAK_ORDERS
+    wanted = await _count_settled(client) + PEAK_ORDERS
     began = time.perf_counter()
     left = PEAK_ORDERS // BATCH
 
@@ -209,13 +209,13 @@ async def _peak(client: Client) -> float:
             await _record_batch(client, chance)
 
     await asyncio.gather(*(worker() for _ in range(4)))
-    while await _settled(client) < wanted:
+    while await _count_settled(client) < wanted:
         await asyncio.sleep(0.05)
     return PEAK_ORDERS / (time.perf_counter() - began)
 
 
 async def _load(client: Client, per_second: float) -> None:
-    """Batches at an even pace until cancelled."""
+    """Records batches at an even pace until cancelled."""
     chance = random.Random(3)
     pause = BATCH / per_second
     due = time.perf_counter()

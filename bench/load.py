@@ -1,7 +1,7 @@
 """A load generator: h2load where it is installed (Debian package nghttp2-client), else a Python client.
 
-h2load is compiled and costs little beside the server. A Python client costs as much as the server it measures, so figures
-taken with it are lower; they say so in their note.
+h2load is compiled and costs little beside the server. A Python client costs as much as the server it measures, so
+figures taken with it are lower; they say so in their note.
 """
 
 import asyncio
@@ -38,7 +38,8 @@ def _h2load(port: int, method: str, body: bytes, count: int, in_flight: int) -> 
         result = subprocess.run(
             [
                 "h2load", "-n", str(count), "-c", str(connections), "-m", str(in_flight // connections), "-t", "1",
-                "-d", str(data), "-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "grpc-timeout: 30S",
+                "-d", str(data),
+                "-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "grpc-timeout: 30S",
                 f"http://127.0.0.1:{port}/{method}",
             ],
             capture_output=True, text=True, check=True,
@@ -64,5 +65,5 @@ async def _python(port: int, method: str, body: bytes, count: int, in_flight: in
     began = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(in_flight)))
     seconds = time.perf_counter() - began
-    await channel.close()
+    await channel.close(None)
     return count / seconds

@@ -1,5 +1,5 @@
-"""Payouts of ten levels: against a raw COPY of the same rows, against one tidy ORM transaction an event, and two workers
-against one."""
+"""Payouts of ten levels: against a raw COPY of the same rows, against one tidy ORM transaction an event, and by two
+workers against one."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from bench import tidy_orm
 from bench.events import CONVERSIONS_A_BATCH, batch, ten_levels
 from bench.figures import Figure, interleaved, ratios
 from bench.servers import Servers, service_url
+from chassis import copying
 from chassis.clock import SystemClock
 from chassis.database import Database
 from chassis.heap import freeze_heap
@@ -28,13 +29,14 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
 from services.rewards.rpc.plans import published_message
-from services.rewards.store import conversions, copying, ledger
+from services.rewards.store import conversions, ledger
 from services.rewards.store.plans import PlanShelf
 from services.rewards.wire.plans import read_published_plan, stored_bytes
 
 ROUNDS = 7
 BATCHES_A_ROUND = 12
-"""Enough that what a call decides before its first part can be written does not show, as under load; one fetch brings up to 64."""
+"""So many that the part decided before anything can be written does not show, as under load, where a fetch brings up to
+64 batches."""
 ORM_ROUNDS = 9
 ORM_EVENTS = 100
 WORKER_BATCHES = 24
@@ -43,12 +45,13 @@ PINNED_ROUNDS = 3
 
 
 async def measure(servers: Servers) -> list[Figure]:
-    """payout_vs_raw_copy, payout_vs_tidy_orm_per_event, payout_two_workers_vs_one, payout_two_workers_vs_one_a_core_each."""
-    return [*await _against_copy_and_orm(servers), *await _workers(servers)]
+    """Measures payout_vs_raw_copy, payout_vs_tidy_orm_per_event and payout_two_workers_vs_one, the latter also with a
+    core for each worker."""
+    return [*await _compare_with_copy_and_orm(servers), *await _compare_workers(servers)]
 
 
 async def rewards_deps(servers: Servers, url: str) -> Deps:
-    """What the commands of rewards stand on; the relay is not run, so that only the payout is measured."""
+    """The dependencies of the commands of rewards; the relay is not run, so that only the payout is measured."""
     database = Database(service_url(url, "rewards"), "rewards")
     stream = await Stream.connect(servers.nats.url, "bench")
     return Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
@@ -60,7 +63,7 @@ async def publish(deps: Deps, request: plan_pb2.PublishPlanRequest) -> None:
     await publish_plan(deps, call, read_published_plan(request), stored_bytes(request.plan))
 
 
-async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
+async def _compare_with_copy_and_orm(servers: Servers) -> list[Figure]:
     url, twin_url = servers.database("payout"), servers.database("payout_twin")
     deps = await rewards_deps(servers, url)
     await publish(deps, ten_levels())
@@ -69,7 +72,7 @@ async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
 
     async def pay(number: int) -> float:
         payloads = [batch(f"pay-{number}-{part}").SerializeToString() for part in range(BATCHES_A_ROUND)]
-        with _recorded(rows.setdefault(number, [])):
+        with _CopiedBlocks(rows.setdefault(number, [])):
             began = time.perf_counter()
             await ConversionEvents(deps).handle(payloads)
             return BATCHES_A_ROUND * CONVERSIONS_A_BATCH / (time.perf_counter() - began)
@@ -108,7 +111,7 @@ async def _against_copy_and_orm(servers: Servers) -> list[Figure]:
                 paid.append(pair[0])
                 copied.append(pair[1])
 
-        orm = tidy_orm.Payouts(twin_url)
+        orm = tidy_orm.TidyPayouts(twin_url)
 
         async def per_event(number: int) -> float:
             events = batch(f"orm-{number}", count=ORM_EVENTS).events
@@ -134,7 +137,7 @@ def _copy_outbox(twin: psycopg.Connection[tuple[object, ...]], rows: Iterable[tu
             out.write_row(row[1:])
 
 
-class _recorded:  # noqa: N801 - used as a context
+class _CopiedBlocks:
     """Notes every block of rows that the payout copies, so that the same can be copied raw."""
 
     def __init__(self, blocks: list[tuple[str, str]]) -> None:
@@ -147,14 +150,15 @@ class _recorded:  # noqa: N801 - used as a context
         await self._original(conn, statement, [block])
 
     def __enter__(self) -> None:
-        ledger.copy_lines = self._note  # type: ignore[assignment]
-        conversions.copy_lines = self._note  # type: ignore[assignment]
+        for store in (ledger, conversions):
+            setattr(store, "copy_lines", self._note)  # noqa: B010 - it is not theirs to export
 
     def __exit__(self, *_: object) -> None:
-        ledger.copy_lines = conversions.copy_lines = self._original
+        for store in (ledger, conversions):
+            setattr(store, "copy_lines", self._original)  # noqa: B010
 
 
-async def _workers(servers: Servers) -> list[Figure]:
+async def _compare_workers(servers: Servers) -> list[Figure]:
     url = servers.database("workers")
     deps = await rewards_deps(servers, url)
     await publish(deps, ten_levels())
@@ -174,8 +178,10 @@ async def _workers(servers: Servers) -> list[Figure]:
 
 
 async def _run_workers(environment: dict[str, str], number: int, worker_count: int, pinned: bool) -> float:
-    """Conversions a second of so many processes together, each with its share of the same number of batches; `pinned`: each on a core of
-    its own, which its sessions in the database share with it."""
+    """Conversions a second of so many processes together, each with its share of the same number of batches.
+
+    `pinned` puts each on a core of its own, which its sessions in the database share with it.
+    """
     share = WORKER_BATCHES // worker_count
     processes = [
         subprocess.Popen(
@@ -199,7 +205,7 @@ async def _run_workers(environment: dict[str, str], number: int, worker_count: i
     for each in processes:
         each.stdin.write("go\n")  # type: ignore[union-attr]
         each.stdin.flush()  # type: ignore[union-attr]
-    spans = []
+    spans: list[tuple[float, float]] = []
     for each in processes:
         out, _ = await asyncio.to_thread(each.communicate)
         spans.append(json.loads(out))

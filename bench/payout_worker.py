@@ -17,13 +17,13 @@ from chassis.settings import ServiceSettings
 from chassis.stream import Stream
 from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.settle import PARTS_AT_ONCE
+from services.rewards.commands.settle import TRANSACTIONS_AT_ONCE
 from services.rewards.consumer import ConversionEvents
 from services.rewards.store.plans import PlanShelf
 
 
 async def main(label: str, count: int, core: int | None) -> None:
-    """Settles `count` batches named after `label`; on one `core`, its sessions in the database included, or wherever there is room."""
+    """Settles `count` batches named after `label`, on one `core` with its sessions in the database if it is given."""
     settings = ServiceSettings()
     database = Database(settings.database_url, "rewards")
     stream = await Stream.connect(settings.nats_url, "bench-worker")
@@ -44,7 +44,7 @@ async def main(label: str, count: int, core: int | None) -> None:
 
 async def _stay_on(core: int, database: Database) -> None:
     async with AsyncExitStack() as stack:
-        for _ in range(PARTS_AT_ONCE):  # all that it will use, at once; the pool keeps them
+        for _ in range(TRANSACTIONS_AT_ONCE):  # all that it will use, at once; the pool keeps them
             conn = await stack.enter_async_context(database.transaction())
             os.sched_setaffinity((await psycopg_connection(conn)).info.backend_pid, {core})
     os.sched_setaffinity(0, {core})

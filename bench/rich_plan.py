@@ -1,4 +1,4 @@
-"""What plans cost: a rich one against a plain one of as many levels, and plain ones by their number of levels and rules."""
+"""The cost of plans: a rich one against a plain one of as many levels, and plain ones by number of levels and rules."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -23,11 +23,13 @@ MICROSECONDS = 1e6
 
 
 async def measure(servers: Servers) -> list[Figure]:
-    """payout_rich_vs_plain, payout_levels_…, payout_rules_…."""
+    """Measures payout_rich_vs_plain, payout_levels_… and payout_rules_…."""
     deps = await rewards_deps(servers, servers.database("rich"))
     freeze_heap()  # as a service does when it has started
     rich, plain = await interleaved(
-        ROUNDS, await _paying(deps, "rich", rich_plan(), 3), await _paying(deps, "plain", levels_plan(3), 3)
+        ROUNDS,
+        await prepare_payout(deps, "rich", rich_plan(), 3),
+        await prepare_payout(deps, "plain", levels_plan(3), 3),
     )
     figures = [
         Figure("payout_rich_vs_plain", ratios(rich, plain), "ratio", "≥ 0.5"),
@@ -36,7 +38,7 @@ async def measure(servers: Servers) -> list[Figure]:
     ]
     plans = {f"payout_levels_{count}": (levels_plan(count), count) for count in LEVELS}
     plans |= {f"payout_rules_{count}": (rules_plan(count), 3) for count in RULES}
-    sides = [await _paying(deps, name, plan, levels) for name, (plan, levels) in plans.items()]
+    sides = [await prepare_payout(deps, name, plan, levels) for name, (plan, levels) in plans.items()]
     for name, speeds in zip(plans, await interleaved(COST_ROUNDS, *sides), strict=True):
         figures.append(Figure(name, tuple(MICROSECONDS / each for each in speeds), "µs/conversion"))
     await deps.relay.stream.close()
@@ -44,7 +46,7 @@ async def measure(servers: Servers) -> list[Figure]:
     return figures
 
 
-async def _paying(deps: Deps, name: str, plan: plan_pb2.Plan, levels: int) -> Callable[[int], Awaitable[float]]:
+async def prepare_payout(deps: Deps, name: str, plan: plan_pb2.Plan, levels: int) -> Callable[[int], Awaitable[float]]:
     """Publishes the plan and returns what measures a round of it, in conversions a second."""
     program = name.replace("_", "-")
     await publish(
@@ -65,17 +67,18 @@ async def _paying(deps: Deps, name: str, plan: plan_pb2.Plan, levels: int) -> Ca
 
 
 def levels_plan(count: int) -> plan_pb2.Plan:
-    """One rule that pays so many levels a part of the order."""
+    """A plan of one rule that pays so many levels a part of the order."""
     return _plan(_rule("upline", count, ["5", "2", *["1"] * 30][:count]))
 
 
 def rules_plan(count: int) -> plan_pb2.Plan:
-    """So many rules that each pay the sponsor a part of the order."""
+    """A plan of so many rules that each pay the sponsor a part of the order."""
     return _plan(*(_rule(f"rule-{number}", 1, ["1"]) for number in range(count)))
 
 
 def rich_plan() -> plan_pb2.Plan:
-    """Three levels under a condition; the rate rises with the month's volume, and the month's rewards of a rule are limited."""
+    """A plan of three levels under a condition, with a rate that rises with the month's volume and a cap for the
+    month."""
     rule = _rule("upline", 3, ["5", "2", "1"])
     rule.when = "event.amount_minor >= 1500 && event.type == 'order'"
     rule.tiers.counter, rule.tiers.mode = "volume", plan_pb2.TIER_MODE_NEXT

@@ -22,7 +22,7 @@ SERVICES = ["attribution", "rewards", "notify"]
 
 @dataclass(frozen=True)
 class Servers:
-    """Where they answer."""
+    """The servers of a bench run."""
 
     postgres: Postgres
     nats: Nats
@@ -53,7 +53,7 @@ def service_url(database_url: str, service: str) -> str:
 
 @contextmanager
 def servers() -> Iterator[Servers]:
-    """Both, for as long as the context lasts."""
+    """Runs both servers for as long as the context lasts."""
     folder = Path(tempfile.mkdtemp(prefix="upline-bench-"))
     state = StateDirectory(folder)
     postgres, nats = Postgres(state), Nats(state)

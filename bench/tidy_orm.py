@@ -1,7 +1,7 @@
-"""The payout as a tidy application would write it: SQLAlchemy's ORM, one transaction an event, a balance row per wallet.
+"""The payout as a tidy application would write it: SQLAlchemy's ORM, one transaction an event, a row for each balance.
 
-It does what the engine does for a new conversion, in tables of its own, and nothing clumsily: one session, flushes in bulk,
-wallets locked in order by one SELECT … FOR UPDATE.
+It does the same as the engine for a new conversion, in tables of its own, and nothing clumsily: one session, flushes in
+bulk, wallets locked in order by one SELECT … FOR UPDATE.
 """
 
 from uuid import UUID, uuid4
@@ -15,11 +15,11 @@ from chassis.database import driver_url
 PERCENTS = (5, 3, 2, 1, 1, 1, 1, 1, 1, 1)
 
 
-class Base(DeclarativeBase):
+class TidyBase(DeclarativeBase):
     """Tables of the comparison."""
 
 
-class Order(Base):
+class TidyOrder(TidyBase):
     """A conversion; its key is the inbox."""
 
     __tablename__ = "tidy_order"
@@ -28,16 +28,16 @@ class Order(Base):
     event: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Wallet(Base):
-    """A balance."""
+class TidyWallet(TidyBase):
+    """The balance of one participant."""
 
     __tablename__ = "tidy_wallet"
     participant_id: Mapped[str] = mapped_column(primary_key=True)
     available_minor: Mapped[int] = mapped_column(BigInteger)
 
 
-class Reward(Base):
-    """A reward."""
+class TidyReward(TidyBase):
+    """A reward of one level."""
 
     __tablename__ = "tidy_reward"
     reward_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -47,8 +47,8 @@ class Reward(Base):
     amount_minor: Mapped[int] = mapped_column(BigInteger)
 
 
-class Transfer(Base):
-    """A transfer."""
+class TidyTransfer(TidyBase):
+    """A transfer between two accounts."""
 
     __tablename__ = "tidy_transfer"
     transfer_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -58,7 +58,7 @@ class Transfer(Base):
     amount_minor: Mapped[int] = mapped_column(BigInteger)
 
 
-class Outbox(Base):
+class TidyOutbox(TidyBase):
     """An event to be published."""
 
     __tablename__ = "tidy_outbox"
@@ -66,36 +66,36 @@ class Outbox(Base):
     payload: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Payouts:
+class TidyPayouts:
     """Settles one event a transaction."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_engine(driver_url(url))
-        Base.metadata.create_all(self._engine)
+        TidyBase.metadata.create_all(self._engine)
 
     def settle(self, event: events_pb2.ConversionEvent) -> None:
-        """Pays one conversion."""
+        """Pays one conversion, once."""
         conversion = event.recorded.conversion
         order_id = conversion.draft.conversion_id
         with Session(self._engine) as session, session.begin():
-            if session.get(Order, order_id) is not None:
+            if session.get(TidyOrder, order_id) is not None:
                 return
             amount_minor = conversion.draft.amount.amount_minor
-            session.add(Order(order_id=order_id, amount_minor=amount_minor, event=event.SerializeToString()))
+            session.add(TidyOrder(order_id=order_id, amount_minor=amount_minor, event=event.SerializeToString()))
             names = [each.participant_id for each in event.recorded.upline]
-            found = select(Wallet).where(Wallet.participant_id.in_(names)).order_by(Wallet.participant_id)
+            found = select(TidyWallet).where(TidyWallet.participant_id.in_(names)).order_by(TidyWallet.participant_id)
             wallets = {each.participant_id: each for each in session.scalars(found.with_for_update())}
             for level, (name, percent) in enumerate(zip(names, PERCENTS, strict=True), start=1):
                 if name not in wallets:
-                    wallets[name] = Wallet(participant_id=name, available_minor=0)
+                    wallets[name] = TidyWallet(participant_id=name, available_minor=0)
                     session.add(wallets[name])
                 share_minor = amount_minor * percent // 100
-                reward = Reward(
+                reward = TidyReward(
                     reward_id=uuid4(), order_id=order_id, participant_id=name, level=level, amount_minor=share_minor
                 )
                 session.add(reward)
                 session.add(
-                    Transfer(
+                    TidyTransfer(
                         reward_id=reward.reward_id,
                         debit="issuance",
                         credit=f"available:{name}",
@@ -103,8 +103,8 @@ class Payouts:
                     )
                 )
                 wallets[name].available_minor += share_minor
-            session.add(Outbox(payload=event.SerializeToString()))
+            session.add(TidyOutbox(payload=event.SerializeToString()))
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections to the database."""
         self._engine.dispose()

@@ -23,18 +23,18 @@ BATCH = 500
 BATCHES = 8
 ROUNDS = 5
 PATH_LEVELS = 64
-"""As many ancestors as a row of the engine holds."""
+"""The number of ancestors that a row of the engine holds."""
 PROGRAM = "bench"
 _COPY = """
-    COPY participant (participant_key, program_id, participant_id, attributes, sponsor_key, upline, bind_time, bind_source,
-        bind_link_id, bind_code, bind_channel, bind_campaign, create_time) FROM STDIN
+    COPY participant (participant_key, program_id, participant_id, attributes, sponsor_key, upline, bind_time,
+        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, create_time) FROM STDIN
 """
 
 
 async def measure(servers: Servers) -> list[Figure]:
-    """upline_cost_1m_vs_10k_participants: seconds for the same batches of conversions in either tree."""
+    """Measures upline_cost_1m_vs_10k_participants: seconds for the same batches of conversions in either tree."""
     with ExitStack() as stack:
-        sides = [_side(servers, stack, size) for size in (SMALL, LARGE)]
+        sides = [prepare_tree(servers, stack, size) for size in (SMALL, LARGE)]
         small, large = await interleaved(ROUNDS, *[await side for side in sides])
     rate = tuple(BATCH * BATCHES / seconds for seconds in large)
     return [
@@ -43,7 +43,7 @@ async def measure(servers: Servers) -> list[Figure]:
     ]
 
 
-async def _side(servers: Servers, stack: ExitStack, size: int) -> Callable[[int], Awaitable[float]]:
+async def prepare_tree(servers: Servers, stack: ExitStack, size: int) -> Callable[[int], Awaitable[float]]:
     url = servers.database(f"tree_{size}")
     port = stack.enter_context(serving("bench.intake_server", servers.environment(url, "attribution")))
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")

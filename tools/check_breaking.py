@@ -23,7 +23,7 @@ def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, check=False, capture_output=True)
 
 
-def told(*arguments: str) -> str:
+def git_output(*arguments: str) -> str:
     """The output of git. Raises RuntimeError where it fails."""
     result = git(*arguments)
     if result.returncode != 0:
@@ -37,12 +37,12 @@ def branching_point() -> str:
         shared = git("merge-base", "HEAD", main)
         if shared.returncode == 0:
             return shared.stdout.decode().strip()
-    return told("rev-parse", "HEAD")
+    return git_output("rev-parse", "HEAD")
 
 
 def other_state() -> str | None:
     """The newest commit on main, up to the branching point, whose protos are not those of the working tree."""
-    changes = told("rev-list", "--first-parent", branching_point(), "--", "protos").split()
+    changes = git_output("rev-list", "--first-parent", branching_point(), "--", "protos").split()
     for commit in changes:
         has_protos = git("cat-file", "-e", f"{commit}:protos").returncode == 0
         if has_protos and git("diff", "--quiet", commit, "--", "protos").returncode != 0:
@@ -66,7 +66,7 @@ def main() -> int:
         shutil.copy(ROOT / "buf.yaml", folder)
         result = subprocess.run([BUF, "breaking", "--against", folder], cwd=ROOT, check=False)
     if result.returncode == 0:
-        print(f"breaking changes: none since {told('log', '-1', '--format=%h (%s)', commit)}")
+        print(f"breaking changes: none since {git_output('log', '-1', '--format=%h (%s)', commit)}")
     return result.returncode
 
 
