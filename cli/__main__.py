@@ -27,7 +27,7 @@ from cli.commands.simulate import simulate
 from cli.commands.tree import tree
 from cli.commands.up import up
 from cli.commands.wallet import wallet
-from cli.errors import EXPECTED, describe
+from cli.errors import describe, is_expected
 from cli.output import err
 
 app = typer.Typer(
@@ -75,7 +75,9 @@ def main() -> None:
     """Runs the command line; errors that can be expected are told in a sentence, others with their trace."""
     try:
         app()
-    except EXPECTED as error:
+    except Exception as error:
+        if not is_expected(error):
+            raise
         lines, code = describe(error)
         for line in lines:
             err.print(line, markup=False)

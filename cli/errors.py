@@ -1,11 +1,11 @@
 """Errors as people read them, and the exit code that goes with each."""
 
+import sys
 from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from sqlalchemy.exc import OperationalError
 
 from chassis.embedded.state import StateLockedError
 from chassis.errors import MigrationRefused, UplineError
@@ -23,9 +23,8 @@ class CommandFailed(Exception):
         self.code = code
 
 
-EXPECTED = (
+_EXPECTED = (
     grpc.RpcError,
-    OperationalError,
     BundleError,
     CommandFailed,
     UplineError,
@@ -35,6 +34,11 @@ EXPECTED = (
     StackFailed,
     OSError,
 )
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether the error can be described; any other is a mistake of the program, and is told with its trace."""
+    return isinstance(error, _EXPECTED) or _is_database_away(error)
 
 
 def describe(error: BaseException) -> tuple[list[str], int]:
@@ -48,9 +52,18 @@ def describe(error: BaseException) -> tuple[list[str], int]:
     if isinstance(error, BundleError):
         count = len(error.problems)
         return [*str(error).splitlines(), f"{count} mistake{'s' * (count > 1)}; {error.outcome}"], REFUSED
-    if isinstance(error, OperationalError):
-        return [f"the database does not answer: {str(error.orig).strip()}"], NOT_REACHED
+    if _is_database_away(error):
+        return [f"the database does not answer: {str(getattr(error, 'orig', error)).strip()}"], NOT_REACHED
     return [_file_fault(error) or str(error)], REFUSED
+
+
+def _is_database_away(error: BaseException) -> bool:
+    """Whether the database does not answer.
+
+    SQLAlchemy takes a quarter of a command's start. Few commands load it, and no other can have its errors.
+    """
+    library = sys.modules.get("sqlalchemy.exc")
+    return library is not None and isinstance(error, library.OperationalError)
 
 
 def _file_fault(error: BaseException) -> str:

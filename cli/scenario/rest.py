@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-
-import nats
-import psycopg
-from nats.errors import Error as BrokerError
-from nats.js import JetStreamContext
+from typing import TYPE_CHECKING
 
 from chassis.file_clock import ClockFile
 from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
 from cli.errors import CommandFailed
+
+if TYPE_CHECKING:
+    import psycopg
+    from nats.js import JetStreamContext
 
 POLL_SECONDS = 0.01
 STUCK_SECONDS = 60.0
@@ -32,8 +32,8 @@ _POSTINGS = b"""
 class StackRest:
     """Tells when a stack is at rest."""
 
-    conn: psycopg.AsyncConnection[tuple[int, ...]]
-    jetstream: JetStreamContext
+    conn: "psycopg.AsyncConnection[tuple[int, ...]]"
+    jetstream: "JetStreamContext"
     clock: ClockFile
 
     async def until_settled(self) -> None:
@@ -79,6 +79,8 @@ class StackRest:
 
         Sequence numbers tell: a consumer's own count of what is pending follows the stream with a delay.
         """
+        from nats.errors import Error as BrokerError
+
         try:
             state = (await self.jetstream.stream_info(spec.name)).state
             consumer = await self.jetstream.consumer_info(spec.name, durable)
@@ -91,6 +93,9 @@ class StackRest:
 @asynccontextmanager
 async def watch_rest(database_url: str, nats_url: str, clock: ClockFile) -> AsyncIterator[StackRest]:
     """Connects to the servers beneath the stack."""
+    import nats  # here, as every command starts with the imports of all
+    import psycopg
+
     client = await nats.connect(nats_url)
     try:
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as conn:

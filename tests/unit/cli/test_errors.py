@@ -2,9 +2,10 @@
 
 import grpc
 from grpc_status import rpc_status
+from sqlalchemy.exc import OperationalError
 
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields
-from cli.errors import REFUSED, describe, reason_of, untold_count
+from cli.errors import NOT_REACHED, REFUSED, describe, is_expected, reason_of, untold_count
 
 
 class Refused(grpc.RpcError):
@@ -40,3 +41,10 @@ def test_the_first_mistakes_are_told_and_how_many_more_there_are() -> None:
 def test_of_few_mistakes_nothing_is_left_out() -> None:
     lines, _ = describe(Refused(invalid_fields([FieldViolation("title", "is missing")])))
     assert lines == ["INVALID_ARGUMENT:", "  title: is missing"]
+
+
+def test_a_database_that_is_away_is_a_sentence_and_a_mistake_of_the_program_is_not() -> None:
+    away = OperationalError("SELECT 1", None, OSError("connection refused"))
+    assert is_expected(away)
+    assert describe(away) == (["the database does not answer: connection refused"], NOT_REACHED)
+    assert not is_expected(ZeroDivisionError())
