@@ -155,13 +155,14 @@ def _notice(change: Change, person: str, earnings: list[Earning]) -> Notice:
     holds: list[datetime] = []
     held_count = 0
     for earning in earnings:
-        total, held = sums.get(earning.asset, (0, 0))
-        if (earning.waits or earning.hold_until is not None) and change in _DATED:
+        asset, amount_minor, hold_until = earning.asset, earning.amount_minor, earning.hold_until
+        total, held = sums.get(asset, (0, 0))
+        if (hold_until is not None or earning.waits) and change in _DATED:
             held_count += 1
-            held += earning.amount_minor if change is Change.ACCRUED else 0
-            if earning.hold_until is not None:
-                holds.append(earning.hold_until)
-        sums[earning.asset] = (total + earning.amount_minor, held)
+            held += amount_minor if change is Change.ACCRUED else 0
+            if hold_until is not None:
+                holds.append(hold_until)
+        sums[asset] = (total + amount_minor, held)
     amounts = tuple([Amount(asset, total, held) for asset, (total, held) in sums.items()])
     for each in amounts:
         if each.total_minor > MAX_AMOUNT_MINOR:
