@@ -105,20 +105,6 @@ async def answer_once(
     return answer
 
 
-async def once(
-    conn: AsyncConnection,
-    request: ProtoMessage,
-    answer_type: type[Response],
-    carry_out: Callable[[], Awaitable[Response]],
-) -> Response:
-    """Carries a request with a `request_id` out once in its program, and gives the same answer again."""
-    return await answer_once(conn, call_of(request, answer_type, _itself), carry_out)
-
-
-def _itself(answer: Response) -> Response:
-    return answer
-
-
 def _program_id(request: ProtoMessage) -> str:
     named = request if "program_id" in request.DESCRIPTOR.fields_by_name else getattr(request, "program")  # noqa: B009
     program_id: str = getattr(named, "program_id")  # noqa: B009

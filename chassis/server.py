@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.draining import Calls, hang_up, stop_listening
-from chassis.handlers import Context, check, handler, trust
+from chassis.handlers import check, handler, trust
 from chassis.readiness import Probe, Readiness
 from chassis.settings import ServiceSettings
 from chassis.sizes import MAX_READ_BYTES
@@ -26,8 +26,6 @@ NOTICE_SECONDS = 1.0
 then."""
 DRAIN_SECONDS = 10.0
 """Time for calls in flight to end when the server stops; those that do not are cut off."""
-
-__all__ = ["Context", "Server"]
 
 
 class Server:

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from upline.notify.v1 import notify_pb2, notify_pb2_grpc
 
 from chassis import server as chassis_server
-from chassis.server import Context, Server
+from chassis.handlers import Context
+from chassis.server import Server
 from chassis.settings import ServiceSettings
 from tests.conftest import SECRET
 from tests.flow import becomes

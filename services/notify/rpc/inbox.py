@@ -7,9 +7,9 @@ from uuid import UUID
 
 from upline.notify.v1 import notify_pb2
 
+from chassis.handlers import Context
 from chassis.idempotency import call_of
 from chassis.pages import Pager, fitting, page_size
-from chassis.server import Context
 from services.notify.commands.deps import Deps
 from services.notify.commands.inbox import mark_inbox_read
 from services.notify.domain.inbox import Inbox

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from upline.notify.v1 import notify_pb2
 
+from chassis.handlers import Context
 from chassis.idempotency import call_of
-from chassis.server import Context
 from services.notify.commands.deps import Deps
 from services.notify.commands.texts import publish_texts
 from services.notify.queries.deps import QueryDeps

@@ -6,8 +6,8 @@ from datetime import datetime
 from upline.rewards.v1 import approval_pb2
 
 from chassis.errors import invalid
+from chassis.handlers import Context
 from chassis.pages import Pager, fitting, page_size
-from chassis.server import Context
 from services.rewards.commands.approvals import approve, reject
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.approvals import list_pending

@@ -6,8 +6,8 @@ from typing import Any
 
 from upline.rewards.v1 import contest_pb2
 
+from chassis.handlers import Context
 from chassis.pages import Pager, page_size
-from chassis.server import Context
 from services.rewards.domain.plan.contests import Score
 from services.rewards.queries.contests import get_leaderboard, get_standing
 from services.rewards.queries.deps import QueryDeps

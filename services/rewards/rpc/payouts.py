@@ -5,8 +5,8 @@ from datetime import datetime
 
 from upline.rewards.v1 import payout_pb2
 
+from chassis.handlers import Context
 from chassis.pages import Pager, page_size
-from chassis.server import Context
 from services.rewards.commands import payouts
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps

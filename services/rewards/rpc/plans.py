@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from upline.rewards.v1 import plan_pb2
 
+from chassis.handlers import Context
 from chassis.idempotency import call_of
 from chassis.pages import Pager, page_size
-from chassis.server import Context
 from chassis.times import to_timestamp
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import PublishedPlan, publish_plan

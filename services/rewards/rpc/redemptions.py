@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from upline.rewards.v1 import redemption_pb2
 
+from chassis.handlers import Context
 from chassis.idempotency import call_of
-from chassis.server import Context
 from services.rewards.commands import exchanges, redemptions
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from upline.rewards.v1 import reward_pb2
 
+from chassis.handlers import Context
 from chassis.pages import Pager, fitting, page_size
-from chassis.server import Context
 from services.rewards.domain.explain.decision import explain_conversion as conversion_sentence
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.queries.explain import explain_conversion, explain_reward

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from upline.rewards.v1 import wallet_pb2
 
+from chassis.handlers import Context
 from chassis.pages import Pager, page_size
-from chassis.server import Context
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps
