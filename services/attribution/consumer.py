@@ -1,4 +1,4 @@
-"""Stream CLICKS → day partitions."""
+"""Reads the stream CLICKS, and has its clicks written into day partitions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from services.attribution.wire.click_rows import encode
 
 CONSUMER = "click_writer"
 FETCH_MESSAGES = 32
-"""At full messages 64,000 clicks, 5 MB: long enough a copy that its fixed costs vanish, short enough to hold."""
+"""The number of messages that are read together. Full ones have 64,000 clicks, 5 MB: long enough a copy that its fixed
+costs vanish, short enough to hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from services.attribution.wire.conversions import conversion_message
 from services.attribution.wire.reversals import reversal_message
 
 MAX_EVENTS = 1_000
-"""Events of one message: as many conversions as one call records, so that they stay together and are settled in their
-order."""
+"""The number of events of one message: as many as the conversions that one call records, so that they stay together and
+are settled in their order."""
 MAX_PAYLOAD_BYTES = 960 * 1024
 """The length of all events of one message together, and so of a single one: a broker accepts 1 MiB by default, headers
 included."""
@@ -38,7 +38,7 @@ def conversion_recorded(
     members: Mapping[int, events_pb2.UplineMember],
     record_time: datetime,
 ) -> events_pb2.ConversionEvent:
-    """The event of one conversion. Losing candidates stay behind: no payout depends on them."""
+    """The event of one conversion. It leaves losing candidates out, for no payout depends on them."""
     event = events_pb2.ConversionEvent(
         event_id=f"conversion:{program.program_id}/{conversion.conversion_id}", record_time=to_timestamp(record_time)
     )
@@ -69,9 +69,9 @@ def conversion_reversed(program: Program, reversal: Reversal, record_time: datet
 
 
 def messages(call_key: int, events: Sequence[events_pb2.ConversionEvent]) -> list[Message]:
-    """Stream messages that hold all that one call recorded, in its order; each event is told its place in it.
+    """Stream messages that hold all that one call recorded, in its order; each event tells its place in the call.
 
-    `call_key`: the key of the first fact.
+    `call_key` is the key of the call's first fact.
     """
     cut: list[events_pb2.ConversionEventBatch] = []
     batch_bytes = 0

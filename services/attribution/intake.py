@@ -1,4 +1,5 @@
-"""Group commit of clicks: requests in flight share one message to the stream, and each learns of its own message's fate.
+"""Group commit of clicks: requests in flight share one message to the stream, and each learns the fate of its own
+message.
 
 The broker writes about as many messages a second as its disk can sync, whatever their size. So while two messages are
 on their way, whatever arrives waits and travels together in the next one.
@@ -21,28 +22,34 @@ from chassis.stream import Message, Stream
 from chassis.topology import CLICKS
 
 MAX_PART_CLICKS = 500
-"""Clicks that come together; sealed, each is below 1.3 kB, so they are below the broker's default limit of 1 MB for a message."""
+"""The most clicks that come together. Sealed, each is below 1.3 kB, so together they are below the broker's default
+limit of 1 MB for a message."""
 MAX_BATCH_CLICKS = 2_000
-"""Clicks of one message: four full calls share its costs, and the click writer still reads some dozen messages at once."""
+"""The most clicks of one message: four full calls share its costs, and the click writer still reads some dozen messages
+at once."""
 MAX_BATCH_BYTES = 512 * 1024
-"""Of one message, unless its first part alone has more."""
+"""The most bytes of one message, unless its first part alone has more."""
 MAX_BATCHES_IN_FLIGHT = 2
-"""One to be synced while the next one travels; more would only make batches smaller."""
+"""The number of messages in flight: one to be synced while the next one travels; more would only make batches
+smaller."""
 COMPANY_SECONDS_PER_CALL = 0.0005
-"""How long a call waits for company, for each call of the batch before; a lone one never waits. Above 2,000 calls a second
-batches grow from one to the next until a message costs little for each of its calls; below, nobody waits to speak of."""
+"""The time that a call waits for company, for each call of the batch before; a lone one never waits. Above 2,000 calls
+a second, batches grow from one to the next until a message costs little for each of its calls; below, nobody waits to
+speak of."""
 MAX_COMPANY_SECONDS = 0.008
-"""About what it takes to sync a message on a slow disk, and little beside the time calls wait at such a load anyway."""
+"""The longest that a call waits for company: about the time to sync a message on a slow disk, and little beside the
+time that calls wait at such a load anyway."""
 MAX_WAITING_CLICKS = 50_000
-"""About 4 MB of usual clicks, 65 MB of the longest. Whoever comes then is told to slow down instead of being kept waiting."""
-CONNECTION_LOOK_SECONDS = 0.1
-"""The time between two looks whether the connection still stands while a message is on its way. What a broken
-connection took with it is never confirmed, and callers are told so at once rather than when the stream has used up its
+"""The most clicks that wait: about 4 MB of usual ones, 65 MB of the longest. Callers who come then are told to slow
+down instead of being kept waiting."""
+CONNECTION_CHECK_SECONDS = 0.1
+"""The time between two checks that the connection still stands while a message is on its way. A broken connection never
+confirms the messages that it took with it, and callers are told so at once rather than when the stream has used up its
 attempts."""
 STALL_SECONDS = 2.0
-"""A healthy broker confirms within milliseconds. While a message is under way for longer, whoever comes is refused at
-once rather than kept waiting behind it: a broker that hangs has a connection, until half a minute later its pings count
-as unanswered."""
+"""The time after which a message counts as stuck, for a healthy broker confirms within milliseconds. While a message is
+under way for longer, new callers are refused at once rather than kept waiting behind it: a broker that hangs has a
+connection, until half a minute later its pings count as unanswered."""
 _BATCH_TYPE = ClickBatch.DESCRIPTOR.full_name
 
 log = structlog.get_logger(__name__)
@@ -66,14 +73,14 @@ class Intake:
         self._waiting: deque[_Waiter] = deque()
         self._waiting_clicks = 0
         self._sending: dict[asyncio.Task[None], float] = {}
-        """Messages that are on their way, each with the time since when."""
+        """Messages that are on their way, each with the time when it was sent."""
         self._last_batch_calls = 1
         self._timer: asyncio.TimerHandle | None = None
 
     async def record(self, frame: bytes, click_count: int) -> None:
         """Returns when the clicks in `frame`, a serialised ClickBatch of at most MAX_PART_CLICKS, are on disk.
 
-        UNAVAILABLE if they may not be, at once where there is no connection to the broker or it hangs;
+        Raises UNAVAILABLE if they may not be, at once where there is no connection to the broker or it hangs, and
         RESOURCE_EXHAUSTED if too many wait already.
         """
         if click_count > MAX_PART_CLICKS:
@@ -123,7 +130,8 @@ class Intake:
             task.add_done_callback(self._sent)
 
     def _next_batch(self) -> list[_Waiter]:
-        """The next batch; callers that gave up are left out, for nobody would hear of their clicks."""
+        """Takes the next batch from those that wait. Callers that gave up are left out, for nobody would hear of their
+        clicks."""
         batch: list[_Waiter] = []
         click_count = size = 0
         while self._waiting:
@@ -155,15 +163,15 @@ class Intake:
             if failure is None:
                 waiter.done.set_result(None)
             else:
-                waiter.done.set_exception(_told(failure))
+                waiter.done.set_exception(_caller_error(failure))
 
     def _sent(self, task: "asyncio.Task[None]") -> None:
         del self._sending[task]
         self._pump()
 
 
-def _told(failure: Exception) -> Exception:
-    """What a waiter is told; an exception of its own, for each is raised in another place."""
+def _caller_error(failure: Exception) -> Exception:
+    """The error that a caller gets; each gets one of their own, for each is raised in another place."""
     if isinstance(failure, BrokerError) or is_transient(failure):
         return _not_recorded()
     return RuntimeError(f"cannot publish clicks: {failure}")
@@ -180,7 +188,7 @@ async def publish_batch(stream: Stream, batch: bytes) -> None:
     gone; the batch may be on disk all the same."""
     publishing = asyncio.ensure_future(stream.publish(Message(CLICKS.subject, str(new_id()), _BATCH_TYPE, batch)))
     try:
-        while not (await asyncio.wait([publishing], timeout=CONNECTION_LOOK_SECONDS))[0]:
+        while not (await asyncio.wait([publishing], timeout=CONNECTION_CHECK_SECONDS))[0]:
             if not stream.connected:
                 raise ConnectionError("the connection to the broker broke")
         publishing.result()

@@ -31,12 +31,12 @@ from services.attribution.store.links import KnownLink
 from services.attribution.wire.clicks import Sealer, sealed_click
 
 RECORD_SECONDS = 1.5
-"""How long a visitor waits for the disk; with a healthy broker it takes a few milliseconds."""
+"""The time that a visitor waits for the disk; with a healthy broker it takes a few milliseconds."""
 LOOKUP_SECONDS = 5.0
 VISITOR_COOKIE = "upline_visitor"
 VISITOR_BYTES = 16
 VISITOR_SECONDS = 400 * 86_400
-"""Browsers keep no cookie longer (RFC 6265bis §5.5)."""
+"""The age that the visitor's cookie may reach: browsers keep none longer (RFC 6265bis §5.5)."""
 MAX_VISITOR_CHARS = 128
 MAX_IP_CHARS = 45
 MAX_USER_AGENT_CHARS = 1_024
@@ -68,7 +68,7 @@ _UNRECORDED = Counter(
 
 @dataclass(frozen=True, slots=True)
 class RedirectSettings:
-    """How the redirect listens and what it believes."""
+    """The address that the redirect listens on, and the proxies that it believes."""
 
     host: str
     port: int
@@ -169,7 +169,7 @@ class Redirect:
     async def _record(
         self, request: web.Request, known: KnownLink, visitor_id: str, purpose: str
     ) -> tuple[str, ClickKind.ValueType]:
-        """The click's token, and what it was taken for. The click is on disk, or counted as unrecorded."""
+        """The click's token, and the kind that it was taken for. The click is on disk, or counted as unrecorded."""
         visit = RecordClickRequest()
         click = visit.click
         click.program_id = known.link.program_id
@@ -220,7 +220,7 @@ class Redirect:
 
 
 def _purpose(request: web.Request) -> str:
-    """Why a browser asks, if not to show where the link leads to somebody who followed it; empty for a visit."""
+    """The reason why a browser asks, if not to show the page to somebody who followed the link; empty for a visit."""
     for name in _PURPOSE_HEADERS:
         stated = request.headers.get(name, "").strip().lower()
         for word in _PURPOSES:
@@ -245,6 +245,6 @@ def _page(status: int, title: str, text: str) -> web.Response:
 
 
 def _text(request: web.Request, name: str, max_chars: int) -> str:
-    """A header as text that protobuf takes: what is not UTF-8 in it becomes a question mark."""
+    """A header as text that protobuf takes: bytes in it that are not UTF-8 become a question mark."""
     value = request.headers.get(name, "")
     return value.encode("utf-8", "replace").decode()[:max_chars]

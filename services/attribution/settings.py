@@ -1,4 +1,4 @@
-"""What the attribution service needs to know beyond the common settings."""
+"""The settings of the attribution service beyond the common ones."""
 
 from pydantic import Field
 

@@ -43,7 +43,7 @@ def token_of(deps: ClickDeps, click: SealedClick, now_ms: int) -> str:
 
 
 def tokens_of(deps: ClickDeps, clicks: PlainClicks | SealedClicks, now_ms: int) -> list[str]:
-    """The token of each click, as `token_of` gives them."""
+    """The tokens of many clicks, each as `token_of` gives it."""
     return ["" if visit is None else _sign(deps, visit, now_ms) for visit in clicks.visits()]
 
 
@@ -55,7 +55,7 @@ def _sign(deps: ClickDeps, visit: Visit, now_ms: int) -> str:
 
 
 async def _append(intake: Intake, parts: Sequence[tuple[bytes, int]]) -> None:
-    """Returns when the clicks are on disk: serialised ClickBatches, and how many clicks each has."""
+    """Returns when the clicks are on disk. Each part is a serialised ClickBatch and the number of clicks in it."""
     if len(parts) == 1:
         await intake.record(*parts[0])
         return
@@ -66,7 +66,7 @@ async def _append(intake: Intake, parts: Sequence[tuple[bytes, int]]) -> None:
 
 
 async def _require_links(deps: ClickDeps, keys: Sequence[LinkKey], path: str) -> None:
-    """NOT_FOUND, with every click at fault named, unless all links exist; `keys` has the link of each click."""
+    """Raises NOT_FOUND, with every click at fault named, unless all links exist; `keys` has the link of each click."""
     found = await deps.links.find(set(keys))
     violations = []
     missing: list[tuple[str, str]] = []

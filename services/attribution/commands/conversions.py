@@ -30,13 +30,13 @@ from services.attribution.store.tree import UplineWalks, find_above, find_roots,
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """What a call that records conversions did."""
+    """The result of a call that records conversions."""
 
     program: Program
     fresh: list[Conversion]
-    """Recorded by this call."""
+    """The conversions that this call recorded."""
     existing_count: int
-    """There already, with the same content."""
+    """The number of conversions that were recorded before, with the same content."""
 
 
 async def record_conversions(
@@ -44,7 +44,7 @@ async def record_conversions(
 ) -> RecordingResult:
     """Records conversions of one program: all or none. Ids that are recorded with the same content are skipped.
 
-    NOT_FOUND (program), INVALID_ARGUMENT (currency), ALREADY_EXISTS (same id, other content).
+    Raises NOT_FOUND (program), INVALID_ARGUMENT (currency) or ALREADY_EXISTS (same id, other content).
     """
 
     async def work(conn: AsyncConnection) -> RecordingResult:
@@ -92,7 +92,7 @@ def _check_currencies(program: Program, drafts: Sequence[ConversionDraft]) -> No
 async def _not_recorded(
     conn: AsyncConnection, program_id: str, drafts: Sequence[ConversionDraft]
 ) -> list[ConversionDraft]:
-    """The drafts to record: each id once. ALREADY_EXISTS where an id comes with another content than before."""
+    """The drafts to record, each id once. Raises ALREADY_EXISTS where an id comes with another content than before."""
     seen = await load_hashes(conn, program_id, [each.conversion_id for each in drafts])
     fresh = []
     for draft in drafts:

@@ -12,7 +12,7 @@ from services.attribution.store.partitions import ClickPartitions
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """For the commands that work in the database: programs, participants, links and conversions."""
+    """The collaborators of commands that work in the database: on programs, participants, links and conversions."""
 
     database: Database
     clock: Clock
@@ -22,7 +22,7 @@ class Deps:
 
 @dataclass(frozen=True, slots=True)
 class ClickDeps:
-    """For recording clicks, which touches the database only where a link was not met lately."""
+    """The collaborators of recording clicks, which asks the database only for links that were not met lately."""
 
     clock: Clock
     links: LinkCache
@@ -32,7 +32,7 @@ class ClickDeps:
 
 @dataclass(frozen=True, slots=True)
 class WriterDeps:
-    """For writing recorded clicks into their partitions."""
+    """The collaborators of writing recorded clicks into their partitions."""
 
     database: Database
     clock: Clock

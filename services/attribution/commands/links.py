@@ -101,7 +101,7 @@ def _code(deps: Deps, draft: CodeDraft, text: str) -> Code:
 
 
 def _chosen_share(written: str) -> str:
-    """The share that a link or code gives away. INVALID_ARGUMENT if that is more than the whole."""
+    """The share that a link or code gives away. Raises INVALID_ARGUMENT if that is more than the whole."""
     try:
         return share_percent(written)
     except ValueError as error:

@@ -34,7 +34,7 @@ from services.attribution.store.tree import UplineWalks, find_roots, lengthen, w
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentResult:
-    """What a call that enrols many did."""
+    """The result of a call that enrols many."""
 
     enrolled_count: int
     existing_count: int
@@ -45,7 +45,7 @@ class EnrolmentResult:
 async def enroll_participant(
     deps: Deps, call: Call[Participant, Answer], draft: EnrolmentDraft, now: datetime, *, refuse_bad_touch: bool
 ) -> Answer:
-    """Enrols one participant; enrolled before with the same data, they are returned as they are."""
+    """Enrols one participant. Somebody who was enrolled before with the same data is returned as they are."""
 
     async def carry_out(conn: AsyncConnection) -> Participant:
         await _enroll(conn, deps, call.program_id, [draft], now, refuse_bad_touch=refuse_bad_touch)
@@ -89,7 +89,7 @@ async def update_participant(
 async def bind_sponsor(
     deps: Deps, call: Call[Participant, Answer], participant_id: str, sponsor_id: str, bound_at: datetime
 ) -> Answer:
-    """Binds somebody enrolled, with whoever stands below them."""
+    """Binds somebody who is enrolled, and with them whoever stands below them."""
     if participant_id == sponsor_id:
         raise invalid("sponsor_id", "nobody can be their own sponsor", "SELF_REFERRAL")
 
@@ -139,7 +139,7 @@ async def _enroll(
     *,
     refuse_bad_touch: bool,
 ) -> int:
-    """Enrols those who are not; returns how many."""
+    """Enrols those who are not enrolled yet, and returns how many they were."""
     program = await load_program(conn, program_id)
     if any(each.sign_up for each in drafts):
         await locks.admit_conversions(conn, program_id)
@@ -176,7 +176,7 @@ async def _unbound(conn: AsyncConnection, program_id: str, drafts: Sequence[Enro
 async def _not_enrolled(
     conn: AsyncConnection, program_id: str, drafts: Sequence[EnrolmentDraft]
 ) -> list[EnrolmentDraft]:
-    """The drafts to carry out, each person once. ALREADY_EXISTS where somebody was enrolled with other data."""
+    """The drafts to carry out, each person once. Raises ALREADY_EXISTS where somebody was enrolled with other data."""
     people = await load_participants(conn, program_id, [each.participant_id for each in drafts])
     seen = {each.participant_id: each.draft_hash for each in people.values() if each.draft_hash is not None}
     fresh = []
@@ -233,7 +233,7 @@ async def _load(
 
 
 def _attribute(admissions: Admissions, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
-    """Who referred a person. A sponsor whom the caller names has to be right; touches are only tried."""
+    """Tells who referred a person. A sponsor whom the caller names has to be right; touches are only tried."""
     if not draft.sponsor_id:
         return admissions.attribute_enrolment(draft, candidates)
     path = f"{draft.path}.sponsor_id"
@@ -249,7 +249,7 @@ def _attribute(admissions: Admissions, draft: EnrolmentDraft, candidates: Sequen
 
 
 def _bad_touch(draft: EnrolmentDraft, reason: Reason) -> UplineError:
-    """The error for a caller that asked to be refused rather than enrol somebody without a sponsor."""
+    """The error for a caller who asked to be refused rather than to enrol somebody without a sponsor."""
     path, why = _sponsor_field(draft), _WRONG_TOUCH[reason]
     if reason in (Reason.CYCLE, Reason.NOT_NEW):
         return failed_precondition(reason.name, why, path)
@@ -268,6 +268,6 @@ _WRONG_TOUCH = {
 
 
 def _sponsor_field(draft: EnrolmentDraft) -> str:
-    """Path of the field that decides who the sponsor is."""
+    """The path of the field that decides who the sponsor is."""
     name = "sponsor_id" if draft.sponsor_id else "code" if draft.code else "click_token" if draft.click_token else ""
     return f"{draft.path}.{name or 'visitor_id'}"

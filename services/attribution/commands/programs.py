@@ -21,7 +21,7 @@ async def create_program(deps: Deps, call: Call[Program, Answer], wanted: Progra
 async def update_program(
     deps: Deps, call: Call[Program, Answer], program_id: str, changes: ProgramChanges, *, allow_missing: bool
 ) -> Answer:
-    """Changes the fields a mask names, or creates the program where that is allowed."""
+    """Changes the fields that a mask names, or creates the program where that is allowed."""
     now = deps.clock.now()
 
     async def change() -> Program:

@@ -75,8 +75,10 @@ def _conversion(attributed: AttributedConversion, key: int, now: datetime) -> Co
 async def _apply_early_reversals(
     conn: AsyncConnection, program: Program, attributed: Sequence[AttributedConversion], fresh: Sequence[Conversion]
 ) -> tuple[list[Conversion], list[Reversal]]:
-    """Applies reversals that came before their conversions; returns the conversions as they are after that, and the
-    reversals that took something back."""
+    """Applies reversals that came before their conversions.
+
+    Returns the conversions as they are after that, and the reversals that took something back.
+    """
     waiting: dict[str, list[Reversal]] = defaultdict(list)
     ids = [each.conversion_id for each in fresh]
     for early in await load_reversals_of(conn, program.program_id, ids, pending=True):

@@ -1,4 +1,4 @@
-"""Taking conversions back."""
+"""Reversing conversions: taking the whole or a part of them back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,21 +31,22 @@ from services.attribution.wire.conversions import line_amounts
 
 @dataclass(frozen=True, slots=True)
 class ReversalResult:
-    """What a call that reverses conversions did."""
+    """The result of a call that reverses conversions."""
 
     fresh: list[Reversal]
-    """Recorded by this call."""
+    """The reversals that this call recorded."""
     existing: list[Reversal]
-    """There already, with the same content."""
+    """The reversals that were recorded before, with the same content."""
 
 
 async def reverse_conversions(
     deps: Deps, program_id: str, drafts: Sequence[ReversalDraft], now: datetime
 ) -> ReversalResult:
-    """Takes conversions of one program back, in the order given: all or none.
+    """Takes conversions of one program back, in the order given: all or none. A reversal whose conversion is not there
+    is put aside until it comes.
 
-    NOT_FOUND (program), INVALID_ARGUMENT (more than is left, unknown line, currency), ALREADY_EXISTS (same id, other
-    content). A reversal whose conversion is not there is put aside until it comes.
+    Raises NOT_FOUND (program), INVALID_ARGUMENT (more than is left, unknown line, currency) or ALREADY_EXISTS (same id,
+    other content).
     """
 
     async def work(conn: AsyncConnection) -> ReversalResult:
@@ -67,7 +68,7 @@ def _check_currencies(program: Program, drafts: Sequence[ReversalDraft]) -> None
 
 
 async def _lock(conn: AsyncConnection, program_id: str, conversion_ids: set[str]) -> Mapping[str, Conversion]:
-    """The conversions that are there, held. Where one is missing, none arrives until the transaction ends."""
+    """The conversions that are there, locked. Where one is missing, none arrives until the transaction ends."""
     found = await load_conversions(conn, program_id, conversion_ids)
     if found.keys() != conversion_ids:
         await locks.bar_conversions(conn, program_id)

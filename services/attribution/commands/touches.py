@@ -1,4 +1,4 @@
-"""What codes, click tokens and visitor ids lead to."""
+"""From codes, click tokens and visitor ids to the candidates that may be credited."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,19 +19,20 @@ _FIRST_CLICKS = datetime(1970, 1, 1, tzinfo=UTC)
 async def load_candidates(
     conn: AsyncConnection, key: bytes, program: Program, wanted: Sequence[NamedTouches]
 ) -> list[tuple[Candidate, ...]]:
-    """Candidates of each, in its order: code, token, then the visitor's clicks, oldest first."""
+    """The candidates of each conversion or enrolment: of the code, then of the token, then of the visitor's clicks, the
+    oldest first."""
     codes = {each.code for each in wanted if each.code}
     visitors = {each.visitor_id for each in wanted if each.visitor_id}
-    tokens = {each.click_token: _read(key, program, each.click_token) for each in wanted if each.click_token}
-    touches: Mapping[str, list[VisitorTouch]] = {}
+    tokens = {each.click_token: _read_token(key, program, each.click_token) for each in wanted if each.click_token}
+    visited: Mapping[str, list[VisitorTouch]] = {}
     if visitors:
         since = _since(min(each.at for each in wanted if each.visitor_id), program.policy.window)
-        touches = await load_visitor_touches(conn, program.program_id, visitors, since)
+        visited = await load_visitor_touches(conn, program.program_id, visitors, since)
     links = {token.link_id for token in tokens.values() if token is not None}
-    links |= {touch.link_id for each in touches.values() for touch in each}
+    links |= {touch.link_id for each in visited.values() for touch in each}
     by_code = await load_code_sources(conn, program.program_id, codes) if codes else {}
     by_link = await load_link_sources(conn, program.program_id, links) if links else {}
-    return [tuple(_candidates(each, tokens, touches, by_code, by_link)) for each in wanted]
+    return [tuple(_candidates(each, tokens, visited, by_code, by_link)) for each in wanted]
 
 
 def _since(moment: datetime, window: timedelta) -> datetime:
@@ -40,7 +41,7 @@ def _since(moment: datetime, window: timedelta) -> datetime:
     return max(moment, _FIRST_CLICKS + window) - window
 
 
-def _read(key: bytes, program: Program, text: str) -> click_token.ClickToken | None:
+def _read_token(key: bytes, program: Program, text: str) -> click_token.ClickToken | None:
     try:
         token = click_token.read(key, text)
     except click_token.InvalidTokenError:
@@ -49,33 +50,33 @@ def _read(key: bytes, program: Program, text: str) -> click_token.ClickToken | N
 
 
 def _candidates(
-    named: NamedTouches,
+    touches: NamedTouches,
     tokens: Mapping[str, click_token.ClickToken | None],
-    touches: Mapping[str, list[VisitorTouch]],
+    visited: Mapping[str, list[VisitorTouch]],
     by_code: Mapping[str, TouchSource],
     by_link: Mapping[str, TouchSource],
 ) -> list[Candidate]:
     found = []
-    if named.code:
-        code = normalise(named.code)
+    if touches.code:
+        code = normalise(touches.code)
         source = by_code.get(code)
-        found.append(_typed(source) if source else Candidate("", code=code, flaw=Reason.UNKNOWN_CODE))
-    if named.click_token:
-        token = tokens[named.click_token]
+        found.append(_from_code(source) if source else Candidate("", code=code, flaw=Reason.UNKNOWN_CODE))
+    if touches.click_token:
+        token = tokens[touches.click_token]
         source = by_link.get(token.link_id) if token else None
         if token and source:
-            found.append(_clicked(source, token.clicked_at))
+            found.append(_from_click(source, token.clicked_at))
         else:
             found.append(Candidate("", flaw=Reason.INVALID_TOKEN))
     found += [
-        _clicked(by_link[touch.link_id], touch.clicked_at)
-        for touch in touches.get(named.visitor_id, ())
+        _from_click(by_link[touch.link_id], touch.clicked_at)
+        for touch in visited.get(touches.visitor_id, ())
         if touch.link_id in by_link
     ]
     return found
 
 
-def _typed(source: TouchSource) -> Candidate:
+def _from_code(source: TouchSource) -> Candidate:
     return Candidate(
         source.participant_id,
         source.link_id,
@@ -86,7 +87,7 @@ def _typed(source: TouchSource) -> Candidate:
     )
 
 
-def _clicked(source: TouchSource, clicked_at: datetime) -> Candidate:
+def _from_click(source: TouchSource, clicked_at: datetime) -> Candidate:
     return Candidate(
         source.participant_id,
         source.link_id,

@@ -1,1 +1,1 @@
-"""Pure decisions: no I/O, no proto, no clock."""
+"""Pure decisions: no input or output, no messages, no clock."""

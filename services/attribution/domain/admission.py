@@ -1,4 +1,4 @@
-"""Who is taken into the tree of sponsors, and under whom: the decisions of one batch, pure.
+"""Decides who is taken into the tree of sponsors, and under whom.
 
 A batch is decided one after the other, and each decision sees those before it, so that a batch decides what the same
 calls one by one would.
@@ -28,7 +28,7 @@ from services.attribution.domain.tree import PATH_LEVELS, Forest
 
 
 class SponsorFlaw(Enum):
-    """Why somebody cannot be enrolled under the sponsor whom the caller names."""
+    """The reasons why somebody cannot be enrolled under the sponsor whom the caller names."""
 
     SELF = auto()
     NOT_ENROLLED = auto()
@@ -44,17 +44,17 @@ class Admissions:
     people: Mapping[str, Participant]
     """Everybody the batch speaks of who was enrolled before it."""
     forest: Forest
-    """Has everybody in `people`."""
+    """The tree as far as the batch needs it: it has everybody in `people`."""
     newcomer_keys: Mapping[str, int] = field(default_factory=dict)
     """Keys for those whom the batch may enrol."""
     buyers: set[str] = field(default_factory=set)
-    """Those not enrolled, or enrolled by a purchase, who bought before; asked for where the policy binds new customers
-    only."""
+    """People who bought before, of those not enrolled or enrolled by a purchase. They are asked for only where the
+    policy binds new customers only."""
     default_sponsor_id: str = ""
-    """Empty where there is none, or none who was enrolled before the batch."""
+    """The sponsor of buyers who name nobody; empty where there is none, or none who was enrolled before the batch."""
     above: Collection[tuple[int, int]] | None = None
-    """(buyer, referrer) where the buyer stands above the referrer, for conversions whose referrals are not for life;
-    None where the forest tells."""
+    """Pairs (buyer, referrer) in which the buyer stands above the referrer, for conversions whose referrals are not for
+    life; None where the forest tells."""
     recorded_sign_ups: Collection[str] = ()
     """Ids of conversions that enrolments would record, and that are recorded already."""
     keys: dict[str, int] = field(init=False)
@@ -86,7 +86,8 @@ class Admissions:
         return self._attributed(draft, attribution, person.attributes if person else {})
 
     def enrol(self, draft: EnrolmentDraft, attribution: Attribution, now: datetime) -> AttributedConversion | None:
-        """Enrols somebody as was attributed; returns the conversion that this records, if it records one.
+        """Enrols somebody under the referrer to whom they are attributed; returns the conversion that this records, if
+        it records one.
 
         Raises CycleError if the sponsor whom the caller names stands in their downline.
         """
@@ -115,15 +116,15 @@ class Admissions:
         self._bonds[participant_id] = bond
 
     def attribute_enrolment(self, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
-        """Who referred a person, by the touches they came with. The default sponsor is for those who came with none:
-        one that failed may have been meant for somebody, and a sponsor is for life."""
+        """Tells who referred a person, by the touches they came with. The default sponsor is for those who came with
+        none: a touch that failed may have been meant for somebody, and a sponsor is for life."""
         default_sponsor_id = "" if names_touch(draft) else self.policy.default_sponsor_id
         if default_sponsor_id not in self.keys:
             default_sponsor_id = ""
         return self._attribute(draft.participant_id, draft.joined_at, candidates, default_sponsor_id)
 
     def sponsor_flaw(self, participant_id: str, sponsor_id: str) -> SponsorFlaw | None:
-        """Why somebody cannot be enrolled under a sponsor; None if nothing but a cycle can be in the way."""
+        """The reason why somebody cannot be enrolled under a sponsor; None if nothing but a cycle can be in the way."""
         if sponsor_id == participant_id:
             return SponsorFlaw.SELF
         if sponsor_id not in self.keys:
@@ -143,7 +144,8 @@ class Admissions:
         default_sponsor_id: str,
         is_new: bool | None = None,
     ) -> Attribution:
-        """`is_new` is None where the caller does not know; then somebody is new who is not known in any way."""
+        """Tells who is credited. `is_new` is None where the caller does not know; then somebody is new who is not known
+        in any way."""
         if is_new is None:
             is_new = participant_id not in self.keys and participant_id not in self.buyers
         return decide(
@@ -238,7 +240,8 @@ def pairs_to_compare(
     people: Mapping[str, Participant],
     default_sponsor_id: str,
 ) -> set[tuple[int, int]]:
-    """(buyer, referrer) of those enrolled before conversions, where the referrer could stand below the buyer."""
+    """Pairs (buyer, referrer) of those enrolled before conversions, in which the referrer could stand below the
+    buyer."""
     found = set()
     for draft, touches in zip(drafts, candidates, strict=True):
         buyer = people.get(draft.buyer_id)

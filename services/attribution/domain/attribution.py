@@ -1,4 +1,4 @@
-"""Who gets credit for a conversion, and why: one pure decision."""
+"""Decides who is credited for a conversion, and why."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from enum import IntEnum
 from services.attribution.domain.policy import Bindable, Binding, CreditBeforeBinding, Policy, Touch
 
 MAX_LOSERS = 20
-"""Losing candidates kept with a conversion; a visitor who followed more links than that is a machine."""
+"""The number of losing candidates kept with a conversion; a visitor who followed more links than that is a machine."""
 
 CLOCK_TOLERANCE = timedelta(minutes=1)
 """The time by which something may seem to come too late, or too early, for what it belongs to: many systems cut their
@@ -17,7 +17,7 @@ place their touch after the purchase."""
 
 
 class Reason(IntEnum):
-    """Why somebody was credited, or not. Numbers as in the contract."""
+    """The reasons why somebody was credited, or not. Their numbers are those of the contract."""
 
     BOUND = 1
     CODE = 2
@@ -37,7 +37,7 @@ class Reason(IntEnum):
 
 
 class BindSource(IntEnum):
-    """What brought a referee to his sponsor. Numbers as in the contract."""
+    """The source that brought a referee to the sponsor. The numbers are those of the contract."""
 
     NONE = 0
     CODE = 1
@@ -61,7 +61,7 @@ class Candidate:
     """One touch that a conversion or an enrolment names."""
 
     referrer_id: str
-    """Empty where the touch leads to nobody."""
+    """The owner of the link or code; empty where the touch leads to nobody."""
     link_id: str = ""
     code: str = ""
     channel: str = ""
@@ -70,13 +70,14 @@ class Candidate:
     """The time of a click, by its own record or signed in its token; None for codes, which are typed at the
     conversion."""
     flaw: Reason | None = None
-    """Why it leads to nobody: UNKNOWN_CODE or INVALID_TOKEN."""
+    """The reason why the touch leads to nobody: UNKNOWN_CODE or INVALID_TOKEN."""
     share_percent: str = ""
-    """What the owner of the link or code chose to give away of his reward, in percent; empty where he chose nothing."""
+    """The share of the reward that the owner of the link or code chose to give away, in percent; empty where they chose
+    nothing."""
 
     @property
     def is_code(self) -> bool:
-        """Whether it was typed rather than clicked."""
+        """Whether the touch was typed rather than clicked."""
         return bool(self.code)
 
 
@@ -90,7 +91,7 @@ class LosingCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Bond:
-    """How somebody is bound to his sponsor."""
+    """How somebody is bound to a sponsor."""
 
     sponsor_id: str
     bound_at: datetime
@@ -100,15 +101,15 @@ class Bond:
     channel: str = ""
     campaign: str = ""
     share_percent: str = ""
-    """As the link or code had it at the bind, for ever; empty where nothing was chosen."""
+    """The share that the link or code had at the bind, kept for ever; empty where nothing was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who gets credit, and why."""
+    """The credit for one conversion or enrolment, and the reason for it."""
 
     referrer_id: str
-    """Empty if nobody."""
+    """The participant who is credited; empty if nobody is."""
     reason: Reason
     link_id: str = ""
     code: str = ""
@@ -116,12 +117,13 @@ class Attribution:
     campaign: str = ""
     losers: tuple[LosingCandidate, ...] = ()
     touch: Candidate | None = field(default=None, compare=False)
-    """The link or code that led to this very conversion, whoever is credited. Known when it is decided, not kept with it."""
+    """The link or code that led to this very conversion, whoever is credited. It is known when the conversion is
+    decided, and not kept with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """What matters of whoever converts."""
+    """The part of a buyer that attribution depends on."""
 
     participant_id: str
     bond: Bond | None
@@ -146,7 +148,7 @@ def decide(
     if policy.binding is Binding.LIFETIME and buyer.bond is not None:
         bond = buyer.bond
         losers = tuple(LosingCandidate(each, each.flaw or Reason.OUTRANKED) for each in candidates[:MAX_LOSERS])
-        touch = _led_here(policy, buyer, converted_at, candidates)
+        touch = _leading_touch(policy, buyer, converted_at, candidates)
         if _is_before(policy, bond, converted_at):
             return Attribution("", Reason.BEFORE_BINDING, losers=losers, touch=touch)
         return Attribution(
@@ -165,16 +167,16 @@ def decide(
         return Attribution(
             winner.referrer_id, reason, winner.link_id, winner.code, winner.channel, winner.campaign, losers, winner
         )
-    touch = _led_here(policy, buyer, converted_at, candidates)
+    touch = _leading_touch(policy, buyer, converted_at, candidates)
     if default_sponsor_id and default_sponsor_id != buyer.participant_id and not closes_cycle(default_sponsor_id):
         if _may_be_bound(policy, buyer):
             return Attribution(default_sponsor_id, Reason.DEFAULT_SPONSOR, losers=losers, touch=touch)
         return Attribution("", Reason.NOT_NEW, losers=losers, touch=touch)
-    return Attribution("", _why_nobody([flaw for flaw in flaws if flaw is not None]), losers=losers, touch=touch)
+    return Attribution("", _reason_for_nobody([flaw for flaw in flaws if flaw is not None]), losers=losers, touch=touch)
 
 
 def bond_of(policy: Policy, attribution: Attribution, bound_at: datetime) -> Bond | None:
-    """The bond that a credit makes, None if it makes none: PER_CONVERSION credits bind nobody, old bonds stay."""
+    """The bond that a credit makes; None if it makes none: PER_CONVERSION credits bind nobody, and old bonds stay."""
     source = _SOURCES.get(attribution.reason)
     if source is None or policy.binding is not Binding.LIFETIME:
         return None
@@ -191,9 +193,10 @@ def bond_of(policy: Policy, attribution: Attribution, bound_at: datetime) -> Bon
 
 
 def share_of(policy: Policy, attribution: Attribution, bond: Bond | None) -> str:
-    """What the buyer's referrer gives him of his reward, in percent; empty where nothing was chosen.
+    """The share of the reward that the referrer gives to the buyer, in percent; empty where nothing was chosen.
 
-    For life it is what was pinned at the bind; where referrals are per conversion, what the credited link or code says.
+    For life it is the share that was pinned at the bind; where referrals are per conversion, it is that of the credited
+    link or code.
     """
     if policy.binding is Binding.LIFETIME:
         return bond.share_percent if bond else ""
@@ -207,7 +210,7 @@ _SOURCES = {
 }
 
 # What says most about a conversion that nobody is credited for comes first.
-_TELLING = (
+_MOST_TELLING_FIRST = (
     Reason.NOT_NEW,
     Reason.SELF_REFERRAL,
     Reason.CYCLE,
@@ -245,7 +248,7 @@ def _flaw(
 
 
 def _own_flaw(policy: Policy, buyer: Buyer, converted_at: datetime, candidate: Candidate) -> Reason | None:
-    """What is wrong with a touch whoever may be bound."""
+    """The reason why a touch cannot be credited, whoever may be bound; None if there is none."""
     if candidate.flaw is not None:
         return candidate.flaw
     if candidate.referrer_id == buyer.participant_id:
@@ -259,7 +262,7 @@ def _own_flaw(policy: Policy, buyer: Buyer, converted_at: datetime, candidate: C
     return None
 
 
-def _led_here(
+def _leading_touch(
     policy: Policy, buyer: Buyer, converted_at: datetime, candidates: Sequence[Candidate]
 ) -> Candidate | None:
     """The touch behind a conversion that credits no touch.
@@ -285,5 +288,5 @@ def _winner(policy: Policy, valid: Sequence[Candidate]) -> Candidate | None:
     return earliest_first[0 if policy.touch is Touch.FIRST else -1][1]
 
 
-def _why_nobody(flaws: Sequence[Reason]) -> Reason:
-    return next((reason for reason in _TELLING if reason in flaws), Reason.NO_TOUCH)
+def _reason_for_nobody(flaws: Sequence[Reason]) -> Reason:
+    return next((reason for reason in _MOST_TELLING_FIRST if reason in flaws), Reason.NO_TOUCH)

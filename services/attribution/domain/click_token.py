@@ -15,14 +15,15 @@ from uuid import UUID
 
 _VERSION = 1
 _MAC_BYTES = 16
-"""128 bits of BLAKE2b's keyed mode (RFC 7693 §2.9): as strong as HMAC-SHA256 cut to them, at half of its cost."""
+"""The length of the MAC: 128 bits of BLAKE2b's keyed mode (RFC 7693 §2.9) are as strong as HMAC-SHA256 cut to them, at
+half of its cost."""
 _PERSON = b"upline click"
-"""So that what the key signs elsewhere can never be a token."""
+"""Goes into the MAC, so that a signature made elsewhere with the same key can never be a token."""
 _HEAD = Struct(">B16sQB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_CHARS = 512
-"""Longer than any token made here; nothing longer is worth decoding."""
+"""The length above which no text is worth decoding: it is longer than any token made here."""
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 
@@ -33,13 +34,13 @@ class InvalidTokenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ClickToken:
-    """What a token states."""
+    """The statement of a token."""
 
     program_id: str
     link_id: str
     click_id: UUID
     clicked_at: datetime
-    """Aware, UTC, to the microsecond, not before 1970."""
+    """The time of the click: aware, in UTC, to the microsecond, not before 1970."""
 
 
 def sign(key: bytes, token: ClickToken) -> str:
@@ -49,7 +50,7 @@ def sign(key: bytes, token: ClickToken) -> str:
 
 
 def sign_parts(key: bytes, program_id: str, link_id: str, click_id: bytes, clicked_at_us: int) -> str:
-    """`sign` for whoever holds the parts already: the intake makes one token a click."""
+    """The token as text, for a caller that holds its parts already: the intake makes one token a click."""
     program = program_id.encode()
     body = _HEAD.pack(_VERSION, click_id, clicked_at_us, len(program)) + program + link_id.encode()
     signed = body + _mac(key, body)
@@ -57,7 +58,7 @@ def sign_parts(key: bytes, program_id: str, link_id: str, click_id: bytes, click
 
 
 def read(key: bytes, text: str) -> ClickToken:
-    """What a token made with `key` states. Raises InvalidTokenError for everything else."""
+    """The statement of a token made with `key`. Raises InvalidTokenError for everything else."""
     signed = _decoded(text)
     body, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]
     if len(body) < _HEAD.size or not compare_digest(mac, _mac(key, body)):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from services.attribution.domain.attribution import Attribution
 
 MAX_AHEAD = timedelta(minutes=5)
-"""How far a caller's clock may be ahead of ours; more is a mistake, such as a local time that is taken for UTC."""
+"""The time by which a caller's clock may be ahead; more is a mistake, such as a local time that is taken for UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class ConversionDraft:
     """A conversion as the caller reports it."""
 
     path: str
-    """Where it stands in the request, for errors."""
+    """The place of the conversion in the request, for errors."""
     conversion_id: str
     event_type: str
     buyer_id: str
@@ -36,18 +36,18 @@ class ConversionDraft:
 
 @dataclass(frozen=True, slots=True)
 class AttributedConversion:
-    """A conversion with its attribution, and what a payout needs to know of the tree at that time."""
+    """A conversion with its attribution, and with the part of the tree at that time on which payouts depend."""
 
     draft: ConversionDraft
     attribution: Attribution
     buyer_attributes: dict[str, str]
     bound_at: datetime | None
     upline: tuple[int, ...]
-    """Keys, level 1 first."""
+    """The keys of the ancestors, level 1 first."""
     share_percent: str
-    """What the buyer's referrer gives him of his reward, in percent; empty where nothing was chosen."""
+    """The share of the reward that the referrer gives to the buyer, in percent; empty where nothing was chosen."""
     link_owner_attributes: dict[str, str]
-    """Of whoever owns the link or code that led here; empty where none did."""
+    """The attributes of the owner of the link or code that led here; empty where none did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Purchases:
     """The conversions of one buyer, added up."""
 
     conversion_count: int
-    """Those that were reversed entirely are left out."""
+    """The number of conversions, without those that were reversed entirely."""
     amount_minor: int
-    """Reversed amounts are subtracted. It may exceed 64 bits."""
+    """The sum of their amounts, from which reversed amounts are subtracted. It may exceed 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)

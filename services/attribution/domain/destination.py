@@ -1,7 +1,7 @@
-"""Where links lead: which pages a program allows, and how the redirect's own parameters are put in.
+"""The pages that a program allows links to lead to, and how the redirect's own parameters are put in.
 
-The rules are narrower than RFC 3986: browsers repair what is malformed, each in its way, so what two readers could
-understand differently is refused.
+The rules are narrower than RFC 3986: browsers repair a malformed address, each in its way, so whatever two readers
+could understand differently is refused.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
 
 TOKEN_PARAMETER = "upline_click"  # noqa: S105 - a parameter's name
-"""Carries the click token to the destination."""
+"""The parameter that carries the click token to the destination."""
 CONSENT_PARAMETER = "upline_consent"
 """The parameter of a visitor's query that says whether they consent to being known again. It is for the redirect, and
 goes no further."""
@@ -23,14 +23,14 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]|\s")
 _ASCII_URL = "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"
-"""Everything but letters and digits that stays as it is; only what is not ASCII gets quoted."""
+"""The signs that stay as they are in a URL; only characters that are not ASCII get quoted."""
 _ASCII_QUERY = "!$%&'()*+,-./:;=?@[]^_`{|}~"
-"""Signs that stay as they are in a query that a stranger wrote. What browsers quote in a query is missing here (URL
-standard, "query percent-encode set"), and the backslash."""
+"""The signs that stay as they are in a query that a stranger wrote. Those that browsers quote in a query are missing
+here (URL standard, "query percent-encode set"), and the backslash."""
 
 
 class DestinationError(ValueError):
-    """The text is no address that a link may lead to; says why in words for the caller."""
+    """The text is no address that a link may lead to. Its message says why, in words for the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,15 @@ class Utm:
     content: str = ""
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Names and values of those that are set."""
-        named = (
+        """The names and values of the parameters that are set."""
+        parameters = (
             ("utm_source", self.source),
             ("utm_medium", self.medium),
             ("utm_campaign", self.campaign),
             ("utm_term", self.term),
             ("utm_content", self.content),
         )
-        return [(name, value) for name, value in named if value]
+        return [(name, value) for name, value in parameters if value]
 
 
 def canonical(url: str, allowed_hosts: Collection[str]) -> str:
@@ -132,17 +132,17 @@ def consent_of(visitor_query: str) -> bool | None:
     return all(pair.partition("=")[2] == _CONSENT for pair in pairs)
 
 
-def _brought(query: str, taken: Collection[str]) -> list[str]:
-    """The visitor's parameters, without the names that are taken. A parameter for which no room is left is left out
-    whole."""
+def _brought(query: str, other_names: Collection[str]) -> list[str]:
+    """The visitor's parameters, without those whose names stand in the address already. A parameter that does not fit
+    is left out whole."""
     found = []
-    room = MAX_VISITOR_QUERY_CHARS
+    free_chars = MAX_VISITOR_QUERY_CHARS
     for pair in query.split("&"):
         safe = quote(pair, safe=_ASCII_QUERY, errors="surrogateescape")
-        if not safe or len(safe) >= room or _name(safe) in taken:
+        if not safe or len(safe) >= free_chars or _name(safe) in other_names:
             continue
         found.append(safe)
-        room -= len(safe) + 1  # for what joins it to the one before
+        free_chars -= len(safe) + 1  # for what joins it to the one before
     return found
 
 

@@ -12,9 +12,10 @@ MAX_SHARE_PERCENT = 100
 
 
 def share_percent(written: str) -> str:
-    """A share in its one spelling, so that "50" and "050.0" are the same choice. ValueError if it is more than the whole.
+    """A share in its one spelling, so that "50" and "050.0" are the same choice. Raises ValueError if it is more than
+    the whole.
 
-    `written` is digits with an optional fraction, or empty: no choice.
+    `written` is digits with an optional fraction, or empty for no choice.
     """
     if not written:
         return ""
@@ -43,7 +44,7 @@ class CodeDraft:
 
     program_id: str
     code: str
-    """Empty if one is to be drawn."""
+    """The code asked for; empty if one is to be drawn."""
     participant_id: str
     channel: str
     share_percent: str
@@ -57,13 +58,14 @@ class Link:
     link_id: str
     participant_id: str
     destination_url: str
-    """Canonical, and allowed by the program when the link was made."""
+    """The address it leads to: canonical, and allowed by the program when the link was made."""
     channel: str
     campaign: str
     utm: Utm
     create_time: datetime
     share_percent: str
-    """What the owner gives away of his reward, as `share_percent` writes it; empty where he chose nothing."""
+    """The share of the reward that the owner gives away, as `share_percent` writes it; empty where they chose
+    nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +74,18 @@ class Code:
 
     program_id: str
     code: str
-    """Normalised."""
+    """The code in its one spelling."""
     participant_id: str
     channel: str
     create_time: datetime
     share_percent: str
-    """As a link's."""
+    """The share of the reward that the owner gives away, as `share_percent` writes it; empty where nothing was
+    chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedCode:
-    """A code with what a page that shows it needs to know."""
+    """A code, with the attributes of its owner and the title of its program."""
 
     code: Code
     owner_attributes: dict[str, str]
@@ -97,16 +100,16 @@ class ShareRecord:
     participant_id: str
     channel: str
     link_id: str
-    """Empty unless a link was shared."""
+    """The link that was shared; empty unless it was one."""
     code: str
-    """Empty unless a code was shared."""
+    """The code that was shared; empty unless it was one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShareCounts:
-    """How often was shared."""
+    """The number of shares, by channel and in all."""
 
     by_channel: list[tuple[str, int]]
-    """The channels most shared by, the most shared by first."""
+    """The number of shares by each of the channels that are used most, the most used first."""
     total: int
-    """All shares, also by channels that are not listed."""
+    """The number of all shares, also of those by channels that are not listed."""

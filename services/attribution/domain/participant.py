@@ -1,4 +1,4 @@
-"""Anyone enrolled in a program."""
+"""The people of a program, as values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,11 @@ class Participant:
     """A participant as stored."""
 
     key: int
-    """The store's own name for him."""
+    """The name by which the store knows them."""
     participant_id: str
     attributes: dict[str, str]
     draft_hash: bytes | None
-    """Hash of what the caller said at enrolment; None for those enrolled by a purchase."""
+    """A hash of the draft by which the caller enrolled them; None for those enrolled by a purchase."""
     bond: Bond | None
     unbound_reason: Reason | None
     """The reason why enrolment found nobody to bind the participant to; None where it found somebody, or did not
@@ -26,10 +26,10 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentDraft:
-    """What the caller says of somebody to be enrolled."""
+    """Somebody to be enrolled, as the caller describes them."""
 
     path: str
-    """Where it stands in the request, for errors."""
+    """The place of the draft in the request, for errors."""
     participant_id: str
     attributes: dict[str, str]
     sponsor_id: str
@@ -45,7 +45,7 @@ class EnrolmentDraft:
 
 @dataclass(frozen=True, slots=True)
 class NewBond:
-    """A bond on its way into the store."""
+    """A bond on the way into the store."""
 
     key: int
     sponsor_key: int
@@ -55,7 +55,7 @@ class NewBond:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A participant on his way into the store."""
+    """A participant on the way into the store."""
 
     key: int
     participant_id: str
@@ -83,16 +83,16 @@ class Referral:
     referee: Participant
     purchases: Purchases
     recent_conversions: list[Conversion]
-    """Newest first."""
+    """Their latest conversions, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeNode:
-    """One ancestor or descendant."""
+    """An ancestor or a descendant of somebody."""
 
     key: int
     participant_id: str
     sponsor_id: str
-    """Empty for a root."""
+    """The sponsor; empty for a root."""
     attributes: dict[str, str]
     level: int

@@ -5,32 +5,33 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 MAX_WINDOW = timedelta(days=3_660)
-"""Ten years: longer than any referral is remembered, short enough to be added to any date."""
+"""The longest window, ten years: longer than any referral is remembered, short enough to be added to any date."""
 
 
 class Touch(IntEnum):
-    """Which touch wins when a buyer has several. Numbers as in the contract."""
+    """Tells which touch wins when a buyer has several. The numbers are those of the contract."""
 
     FIRST = 1
     LAST = 2
 
 
 class Binding(IntEnum):
-    """How long a referral lasts. Numbers as in the contract."""
+    """Tells how long a referral lasts. The numbers are those of the contract."""
 
     LIFETIME = 1
     PER_CONVERSION = 2
 
 
 class Bindable(IntEnum):
-    """Who may be bound or credited for. Numbers as in the contract."""
+    """Tells who may be bound or credited for. The numbers are those of the contract."""
 
     NEW_ONLY = 1
     UNBOUND = 2
 
 
 class CreditBeforeBinding(IntEnum):
-    """Who is credited for what occurred before the buyer was bound. Numbers as in the contract."""
+    """Tells who is credited for a conversion that occurred before its buyer was bound. The numbers are those of the
+    contract."""
 
     UNSPECIFIED = 0
     CREDITED = 1
@@ -38,7 +39,7 @@ class CreditBeforeBinding(IntEnum):
 
 
 class VisitorCookie(IntEnum):
-    """Whether the redirect keeps a visitor id in browsers. Numbers as in the contract."""
+    """Tells whether the redirect keeps a visitor id in browsers. The numbers are those of the contract."""
 
     UNSPECIFIED = 0
     NEVER = 1
@@ -59,12 +60,12 @@ class Policy:
 
     touch: Touch
     window: timedelta
-    """More than zero, at most MAX_WINDOW."""
+    """The time for which a touch counts: more than zero, at most MAX_WINDOW."""
     binding: Binding
     bindable: Bindable
     enroll_buyers: bool
     default_sponsor_id: str
-    """Empty for none."""
+    """The sponsor of those who come without a touch; empty for none."""
     credit_before_binding: CreditBeforeBinding = CreditBeforeBinding.UNSPECIFIED
     """Who is credited for what occurred before the binding. UNSPECIFIED credits the sponsor, as it was before anybody
     could say."""
@@ -81,7 +82,7 @@ class Program:
     program_id: str
     title: str
     currency_code: str
-    """ISO 4217. Fixed at creation, because every amount on record is in it."""
+    """An ISO 4217 code. It is fixed at creation, because every amount on record is in it."""
     policy: Policy
     allowed_hosts: tuple[str, ...]
     create_time: datetime

@@ -1,34 +1,35 @@
-"""How much of a conversion a reversal takes back."""
+"""Decides how much of a conversion a reversal takes back."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
 
 class ReversalError(ValueError):
-    """The reversal asks for what is not there."""
+    """The reversal asks for more than remains, or for a line that is not there."""
 
     def __init__(self, field_path: str, message: str) -> None:
         super().__init__(message)
         self.field_path = field_path
-        """Path inside the reversal."""
+        """The path of the field at fault, inside the reversal."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeExtent:
-    """Everything that is left."""
+    """The extent of a reversal that takes back everything that remains."""
 
 
 @dataclass(frozen=True, slots=True)
 class AmountExtent:
-    """An amount, spread over the lines in proportion to what is left of each."""
+    """The extent of a reversal that takes back an amount, spread over the lines in proportion to what remains of
+    each."""
 
     amount_minor: int
-    """More than zero."""
+    """The amount to take back, more than zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinesExtent:
-    """Amounts by line."""
+    """The extent of a reversal that takes back amounts by line."""
 
     amounts: dict[str, int]
     """Minor units by line id, each more than zero."""
@@ -39,24 +40,25 @@ Extent = WholeExtent | AmountExtent | LinesExtent
 
 @dataclass(frozen=True, slots=True)
 class RemainingAmounts:
-    """What is left of a conversion."""
+    """The amounts that remain of a conversion."""
 
     amount_minor: int
     lines: dict[str, int]
-    """Minor units by line id; sums to `amount_minor`, or empty for conversions without lines."""
+    """The minor units that remain by line id; they sum to `amount_minor`, or are empty for conversions without
+    lines."""
     is_reversed: bool = False
-    """Whether it was taken back entirely: tells an event without value from one that is gone."""
+    """Whether the conversion was reversed entirely: tells an event without value from one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReversedAmounts:
-    """What a reversal takes back."""
+    """The amounts that a reversal takes back."""
 
     amount_minor: int
     lines: dict[str, int] = field(default_factory=dict)
-    """The same by line, every amount more than zero."""
+    """The part of the amount that falls on each line, more than zero each."""
     completes: bool = False
-    """Whether nothing is left after it."""
+    """Whether nothing remains after this reversal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,11 @@ class ReversalDraft:
     """A reversal as the caller reports it."""
 
     path: str
-    """Where it stands in the request, for errors."""
+    """The place of the reversal in the request, for errors."""
     reversal_id: str
     conversion_id: str
     currency_code: str
-    """Empty unless an amount was given."""
+    """The currency of the amount; empty unless an amount was given."""
     extent: Extent
     content: bytes
     """The whole report as an encoded message, defaults filled in."""

@@ -1,13 +1,15 @@
-"""The tree of sponsors. A bind is for ever, so whatever is known of an upline stays true; it can only grow at its far end."""
+"""The tree of sponsors. A bind is for ever, so whatever is known of an upline stays true; it can only grow at its far
+end."""
 
 from collections.abc import Mapping
 
 PATH_LEVELS = 64
-"""Ancestors kept with a participant and sent with an event: more levels than any plan pays, and one row stays small."""
+"""The number of ancestors kept with a participant and sent with an event: more levels than any plan pays, and one row
+stays small."""
 
 
 class CycleError(ValueError):
-    """The bind would make somebody his own ancestor."""
+    """The bind would make somebody their own ancestor."""
 
 
 class Forest:
@@ -35,20 +37,21 @@ class Forest:
         self._sponsors[key] = sponsor_key
 
     def graft(self, key: int, sponsor_key: int) -> None:
-        """Binds somebody planted in this batch: nobody is below him, so no cycle can close and no root is asked for."""
+        """Binds somebody planted in this batch: nobody is below them, so no cycle can close and no root is asked
+        for."""
         self._paths[key] = (sponsor_key, *self.path(sponsor_key))[:PATH_LEVELS]
         del self._roots[key]
         self._sponsors[key] = sponsor_key
 
     def path(self, key: int) -> tuple[int, ...]:
-        """The nearest ancestors, binds of this batch included."""
+        """The nearest ancestors of somebody, binds of this batch included."""
         path = self._paths[key]
         while path and len(path) < PATH_LEVELS and (more := self._bound.get(path[-1])):
             path = (*path, *more)[:PATH_LEVELS]
         return path
 
     def is_above(self, root_key: int, key: int) -> bool:
-        """Whether `root_key`, who has no sponsor, is `key` or one of his ancestors."""
+        """Whether `root_key`, who has no sponsor, is `key` or an ancestor of `key`."""
         while True:
             key = self._roots.get(key, key)
             if key not in self._sponsors:

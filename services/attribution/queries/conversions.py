@@ -19,7 +19,7 @@ class ConversionHistory:
     """The program's."""
     conversion: Conversion
     reversals: list[Reversal]
-    """In the order in which they were recorded."""
+    """All its reversals, in the order in which they were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ConversionPage:
 
 
 async def get_conversion(deps: QueryDeps, program_id: str, conversion_id: str) -> ConversionHistory:
-    """One conversion with its reversals. NOT_FOUND if it is not recorded."""
+    """One conversion with its reversals. Raises NOT_FOUND if it is not recorded."""
     async with deps.database.transaction() as conn:
         program = await load_program(conn, program_id)
         found = await conversion_store.load_conversions(conn, program_id, [conversion_id])

@@ -8,7 +8,7 @@ from services.attribution.store.programs import load_program
 
 
 async def get_link(deps: QueryDeps, program_id: str, link_id: str) -> Link:
-    """One link. NOT_FOUND if the program or the link is missing."""
+    """One link. Raises NOT_FOUND if the program or the link is missing."""
     async with deps.database.transaction() as conn:
         await load_program(conn, program_id)
         return await link_store.require_link(conn, program_id, link_id)
@@ -25,7 +25,7 @@ async def list_links(
 
 
 async def get_code(deps: QueryDeps, program_id: str, code: str) -> Code:
-    """One code, however it was typed. NOT_FOUND if the program or the code is missing."""
+    """One code, however it was typed. Raises NOT_FOUND if the program or the code is missing."""
     async with deps.database.transaction() as conn:
         await load_program(conn, program_id)
         return await link_store.require_code(conn, program_id, code)
@@ -42,7 +42,7 @@ async def list_codes(
 
 
 async def resolve_code(deps: QueryDeps, program_id: str, code: str) -> ResolvedCode:
-    """A code with what a page that shows it needs to know of its owner and program."""
+    """A code, with the attributes of its owner and the title of its program."""
     async with deps.database.transaction() as conn:
         await load_program(conn, program_id)
         found = await link_store.require_code(conn, program_id, code)

@@ -17,9 +17,9 @@ from services.attribution.store.tree import load_nodes, walk_down, walk_up
 
 RECENT_CONVERSIONS = 20
 MAX_ANCHORS = 40
-"""Keys of a narrow level that a page token carries: 40 of 19 digits fit into its 1,024 characters."""
+"""The number of keys of a narrow level that a page token carries: 40 of 19 digits fit into its 1,024 characters."""
 MAX_SPAN = 1_024
-"""Levels looked at in one statement: a chain has one node a level."""
+"""The number of levels that one statement looks at: a chain has one node a level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class DownlinePosition:
     top: int
     level: int
     key: int
-    """Zero for the beginning of the level."""
+    """The key of the last descendant; zero for the beginning of the level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class DownlinePage:
     """A part of a downline."""
 
     nodes: list[TreeNode]
-    """One more than was asked for, if there are more."""
+    """The descendants found: one more than was asked for, if there are more."""
     begin: DownlinePosition
     """The position after which this page begins."""
     anchors: list[int]
@@ -77,7 +77,7 @@ class RefereePage:
 
 
 async def get_participant(deps: QueryDeps, program_id: str, participant_id: str) -> Participant:
-    """One participant. NOT_FOUND if they are not enrolled."""
+    """One participant. Raises NOT_FOUND if they are not enrolled."""
     async with deps.database.transaction() as conn:
         await load_program(conn, program_id)
         return await load_participant(conn, program_id, participant_id)
@@ -139,11 +139,11 @@ async def load_referrals(deps: QueryDeps, program_id: str, referees: Sequence[Pa
 async def _descend(
     conn: AsyncConnection, begin: DownlinePosition, max_level: int, limit: int
 ) -> tuple[list[tuple[int, int]], list[int], int]:
-    """The next `limit` descendants as (level, key); then the nodes and the number of the lowest level above the page's
-    last one that is known to be whole and narrow.
+    """Finds the next `limit` descendants as (level, key), and the lowest level above the page's last one that is known
+    to be whole and narrow: the keys of its nodes, and its number.
 
     Statements look at one level where levels are wide, and at twice as many as before where they are narrow, so that
-    neither a broad tree nor a long chain costs more than what is returned.
+    neither a broad tree nor a long chain costs more than the nodes that are returned.
     """
     found: list[tuple[int, int]] = []
     span = 1

@@ -6,7 +6,7 @@ from services.attribution.store import programs as program_store
 
 
 async def get_program(deps: QueryDeps, program_id: str) -> Program:
-    """One program. NOT_FOUND if there is none."""
+    """One program. Raises NOT_FOUND if there is none."""
     async with deps.database.transaction() as conn:
         return await program_store.load_program(conn, program_id)
 

@@ -1,1 +1,1 @@
-"""gRPC servicers: decode, command, encode."""
+"""gRPC servicers: they decode, carry out and encode."""

@@ -17,9 +17,9 @@ SELF_VALIDATING: Final = frozenset({"RecordClick", "RecordClicks", "StreamClicks
 """Clicks are checked as they are sealed: for 500 of them, the general check costs three times as much as all the rest
 does."""
 _RETURN_TOKENS = click_pb2.RecordClicksRequest(return_tokens=True).SerializeToString()
-"""What a request for tokens has behind its clicks."""
+"""The bytes that stand behind the clicks of a request for tokens."""
 BATCHES_AHEAD = 4
-"""Batches of one stream that are worked on while the first of them waits for the disk."""
+"""The number of batches of one stream that are worked on while the first of them waits for the disk."""
 
 
 Request = TypeVar("Request", click_pb2.RecordClicksRequest, click_pb2.StreamClicksRequest)
@@ -34,7 +34,7 @@ class PlainRequest:
 
 
 def _reader(parse: Callable[[bytes], Request]) -> Callable[[bytes], PlainRequest | Request]:
-    """Reads requests; parses those that have to be."""
+    """A reader of requests that parses only those whose clicks are not plain."""
 
     def read(body: bytes) -> PlainRequest | Request:
         if clicks := plain_clicks(body):
@@ -50,7 +50,8 @@ READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "RecordClicks": _reader(click_pb2.RecordClicksRequest.FromString),
     "StreamClicks": _reader(click_pb2.StreamClicksRequest.FromString),
 }
-"""Parsing 500 clicks and writing them again costs as much as looking at their bytes."""
+"""Readers of requests by method: parsing 500 clicks and writing them again costs as much as all the rest of the
+call."""
 
 
 @dataclass(frozen=True, slots=True)

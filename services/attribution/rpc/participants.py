@@ -37,7 +37,7 @@ from services.attribution.wire.participants import (
     referral_message,
     unbound_message,
 )
-from services.attribution.wire.plain import require_plain_map
+from services.attribution.wire.storable import require_storable_map
 
 REFERRALS_AT_ONCE = 50
 """The number of referees whose purchases are read together: a page ends at 2 MB, so not all that it might have are read
@@ -98,7 +98,7 @@ class ParticipantServicer:
                 participant=participant_message(request.program_id, participant)
             )
 
-        require_plain_map("attributes", request.attributes)
+        require_storable_map("attributes", request.attributes)
         call = call_of(request, participant_pb2.UpdateParticipantResponse, updated)
         return await update_participant(self.deps, call, request.participant_id, dict(request.attributes))
 

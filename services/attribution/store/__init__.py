@@ -1,1 +1,1 @@
-"""SQL in, domain values out."""
+"""SQL in, values of the domain out."""

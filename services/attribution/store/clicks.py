@@ -1,4 +1,4 @@
-"""Clicks: their partitions, how they get in, and what visitors touched."""
+"""Clicks: their partitions, how they are written, and which links a visitor followed."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from chassis.times import unix_ms
 from services.attribution.domain.click import ClickKind
 
 MAX_TOUCHES_PER_VISITOR = 1_000
-"""The newest ones count. Whoever follows more links inside one window is a machine."""
+"""The number of a visitor's clicks that are looked at, the newest ones. Whoever follows more links inside one window is
+a machine."""
 ID_SLACK = timedelta(days=4)
 """A click's id may be this much older than the click: the intake holds both within a few days of the present."""
 

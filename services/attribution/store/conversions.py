@@ -11,8 +11,8 @@ from services.attribution.domain.attribution import Attribution, Reason
 from services.attribution.domain.conversion import Conversion, ConversionDraft, Purchases
 from services.attribution.wire.conversions import pack_losers, unpack_losers
 
-_COLUMNS = """conversion_key, conversion_id, body_hash, buyer_id, amount_minor, draft, referrer_id, reason, link_id, code,
-    channel, campaign, losers, reversed_minor, reversed, create_time"""
+_COLUMNS = """conversion_key, conversion_id, body_hash, buyer_id, amount_minor, draft, referrer_id, reason, link_id,
+    code, channel, campaign, losers, reversed_minor, reversed, create_time"""
 _HASHES = text("""
     SELECT conversion_id, body_hash FROM conversion
     WHERE program_id = :program_id AND conversion_id = ANY(CAST(:conversion_ids AS text[]))
@@ -54,8 +54,9 @@ _RECENT = text(f"""
 """)
 _NEW_KEYS = text("SELECT nextval('conversion_key_seq') FROM generate_series(1, :count)")
 _COPY = """
-    COPY conversion (conversion_key, program_id, conversion_id, body_hash, event_type, buyer_id, amount_minor, occurred_at,
-        draft, referrer_id, reason, link_id, code, channel, campaign, losers, reversed_minor, reversed, create_time)
+    COPY conversion (conversion_key, program_id, conversion_id, body_hash, event_type, buyer_id, amount_minor,
+        occurred_at, draft, referrer_id, reason, link_id, code, channel, campaign, losers, reversed_minor, reversed,
+        create_time)
     FROM STDIN
 """
 _SET_REVERSED = text("""
@@ -67,7 +68,7 @@ _SET_REVERSED = text("""
 
 
 async def load_hashes(conn: AsyncConnection, program_id: str, conversion_ids: Collection[str]) -> dict[str, bytes]:
-    """Body hashes of those of the conversions that are recorded."""
+    """The body hashes of those of the conversions that are recorded."""
     rows = await conn.execute(_HASHES, {"program_id": program_id, "conversion_ids": list(conversion_ids)})
     return {conversion_id: bytes(body_hash) for conversion_id, body_hash in rows}
 
@@ -84,7 +85,7 @@ async def load_conversions(
 async def lock_conversions(
     conn: AsyncConnection, program_id: str, conversion_ids: Collection[str]
 ) -> dict[str, Conversion]:
-    """As `load_conversions`, held against other reversals until the transaction ends."""
+    """Conversions by id, held against other reversals until the transaction ends; those not recorded are absent."""
     wanted = {"program_id": program_id, "conversion_ids": list(conversion_ids)}
     return {row.conversion_id: _conversion(row) for row in await conn.execute(_LOCK, wanted)}
 
@@ -169,7 +170,7 @@ async def insert_conversions(
 
 
 async def set_reversed(conn: AsyncConnection, conversions: Sequence[Conversion]) -> None:
-    """Writes how much of each was taken back; the caller holds the rows."""
+    """Writes the amount of each that is reversed; the caller holds the rows."""
     await conn.execute(
         _SET_REVERSED,
         {

@@ -11,12 +11,13 @@ from services.attribution.domain.links import LinkKey
 from services.attribution.store.links import KnownLink, MissingLink, load_known_links
 
 MAX_KNOWN = 100_000
-"""About 100 MB if every link had the longest destination, 50 MB with usual ones."""
+"""The number of links held: they take about 100 MB if every link has the longest destination, 50 MB with usual ones."""
 KNOWN_SECONDS = 30.0
-"""Links do not change, but the hosts that their program allows do."""
+"""The time for which a link is held. Links do not change, but the hosts that their program allows do."""
 MAX_ABSENT = 10_000
 ABSENT_SECONDS = 1.0
-"""Short, for a program may be made a moment after the first click on it was refused."""
+"""The time for which a missing link is held: short, for a program may be made a moment after the first click on it was
+refused."""
 
 Value = TypeVar("Value")
 
@@ -35,7 +36,8 @@ class LinkCache:
         return self._known.get(key)
 
     async def find(self, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | MissingLink]:
-        """What there is of each key. Whoever asks for a key that is being loaded already waits for that load."""
+        """The links of the keys, or which part of them is missing. A caller who asks for a key that is being loaded
+        already waits for that load."""
         found: dict[LinkKey, KnownLink | MissingLink] = {}
         unknown = []
         for key in keys:

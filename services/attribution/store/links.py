@@ -1,4 +1,4 @@
-"""Links and codes, and whom they lead back to."""
+"""Links and codes, and the participants to whom they lead back."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -82,7 +82,8 @@ _LINK_SOURCES = text("""
 
 @dataclass(frozen=True, slots=True)
 class TouchSource:
-    """Whose link or code was used, and what it was for. `link_id` or `code` is empty."""
+    """The owner of a link or code that was used, and the channel and campaign it was made for. `link_id` or `code` is
+    empty."""
 
     participant_id: str
     link_id: str
@@ -104,7 +105,7 @@ class KnownLink:
 
 
 class MissingLink(Enum):
-    """What is missing where a link was expected."""
+    """The part that is missing where a link was expected."""
 
     PROGRAM = "program"
     LINK = "link"
@@ -172,7 +173,7 @@ async def insert_code(conn: AsyncConnection, code: Code) -> bool:
 
 
 async def require_link(conn: AsyncConnection, program_id: str, link_id: str) -> Link:
-    """One link. NOT_FOUND if there is none."""
+    """One link. Raises NOT_FOUND if there is none."""
     if is_link_id(link_id):
         row = (await conn.execute(_LINK, {"program_id": program_id, "link_id": link_id})).one_or_none()
         if row is not None:
@@ -181,7 +182,7 @@ async def require_link(conn: AsyncConnection, program_id: str, link_id: str) -> 
 
 
 async def require_code(conn: AsyncConnection, program_id: str, code: str) -> Code:
-    """One code, however it was typed. NOT_FOUND if there is none."""
+    """One code, however it was typed. Raises NOT_FOUND if there is none."""
     if is_code(normalise(code)):
         row = (await conn.execute(_CODE, {"program_id": program_id, "code": normalise(code)})).one_or_none()
         if row is not None:
@@ -216,7 +217,7 @@ async def list_codes(
 
 
 async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | MissingLink]:
-    """What there is of each key."""
+    """The links of the keys, or which part of them is missing."""
     pairs = list(keys)
     rows = await conn.execute(
         _KNOWN_LINKS, {"program_ids": [each[0] for each in pairs], "link_ids": [each[1] for each in pairs]}

@@ -33,14 +33,14 @@ _REFERRALS = text(f"""
 """)
 _NEW_KEYS = text("SELECT nextval('participant_key_seq') FROM generate_series(1, :count)")
 _COPY = """
-    COPY participant (participant_key, program_id, participant_id, attributes, draft_hash, sponsor_key, upline, bind_time,
-        bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent, unbound_reason,
-        create_time) FROM STDIN
+    COPY participant (participant_key, program_id, participant_id, attributes, draft_hash, sponsor_key, upline,
+        bind_time, bind_source, bind_link_id, bind_code, bind_channel, bind_campaign, bind_share_percent,
+        unbound_reason, create_time) FROM STDIN
 """
 _BIND = text("""
-    UPDATE participant SET sponsor_key = :sponsor_key, upline = CAST(CAST(:upline AS text) AS bigint[]), bind_time = :bind_time,
-        bind_source = :bind_source, bind_link_id = :bind_link_id, bind_code = :bind_code, bind_channel = :bind_channel,
-        bind_campaign = :bind_campaign, bind_share_percent = :bind_share_percent
+    UPDATE participant SET sponsor_key = :sponsor_key, upline = CAST(CAST(:upline AS text) AS bigint[]),
+        bind_time = :bind_time, bind_source = :bind_source, bind_link_id = :bind_link_id, bind_code = :bind_code,
+        bind_channel = :bind_channel, bind_campaign = :bind_campaign, bind_share_percent = :bind_share_percent
     WHERE participant_key = :participant_key AND sponsor_key IS NULL
 """)
 _ADOPT = text("""
@@ -55,7 +55,7 @@ _SET_ATTRIBUTES = text("""
 
 
 async def require_participant(conn: AsyncConnection, program_id: str, participant_id: str) -> int:
-    """The internal key of a participant. NOT_FOUND if he is not enrolled."""
+    """The internal key of a participant. Raises NOT_FOUND if they are not enrolled."""
     key: int | None = (
         (await conn.execute(_KEY, {"program_id": program_id, "participant_id": participant_id})).scalar_one_or_none()
         if "\x00" not in participant_id
@@ -67,7 +67,7 @@ async def require_participant(conn: AsyncConnection, program_id: str, participan
 
 
 async def load_participant(conn: AsyncConnection, program_id: str, participant_id: str) -> Participant:
-    """One participant. NOT_FOUND if he is not enrolled."""
+    """One participant. Raises NOT_FOUND if they are not enrolled."""
     found = await load_participants(conn, program_id, [participant_id])
     if participant_id not in found:
         raise not_found("participant", participant_id)
@@ -117,7 +117,7 @@ async def insert_participants(conn: AsyncConnection, program_id: str, enrolments
                     each.participant_id,
                     json.dumps(each.attributes),
                     each.draft_hash,
-                    *_binding_values(each.binding),
+                    *(_UNBOUND if each.binding is None else _binding_values(each.binding)),
                     each.unbound_reason or 0,
                     each.create_time,
                 )
@@ -125,26 +125,26 @@ async def insert_participants(conn: AsyncConnection, program_id: str, enrolments
 
 
 async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) -> None:
-    """Binds participants who exist; the caller holds the tree still and has seen that they are unbound."""
+    """Binds participants who exist; the caller has locked the tree and seen that they are unbound."""
     for each in sorted(bindings, key=lambda binding: binding.key):
-        sponsor_key, upline, bind_time, source, link_id, code, channel, campaign, share_percent = _binding_values(each)
+        bond = each.bond
         done = await conn.execute(
             _BIND,
             {
                 "participant_key": each.key,
-                "sponsor_key": sponsor_key,
-                "upline": upline,
-                "bind_time": bind_time,
-                "bind_source": source,
-                "bind_link_id": link_id,
-                "bind_code": code,
-                "bind_channel": channel,
-                "bind_campaign": campaign,
-                "bind_share_percent": share_percent,
+                "sponsor_key": each.sponsor_key,
+                "upline": array_literal(each.upline),
+                "bind_time": bond.bound_at,
+                "bind_source": int(bond.source),
+                "bind_link_id": bond.link_id,
+                "bind_code": bond.code,
+                "bind_channel": bond.channel,
+                "bind_campaign": bond.campaign,
+                "bind_share_percent": bond.share_percent,
             },
         )
         if done.rowcount != 1:
-            raise RuntimeError(f"participant {each.key} was bound while the tree was held still")
+            raise RuntimeError(f"participant {each.key} was bound although the tree was locked")
 
 
 async def adopt_participants(conn: AsyncConnection, adoptions: Sequence[Adoption]) -> None:
@@ -169,9 +169,12 @@ async def set_attributes(
     await conn.execute(_SET_ATTRIBUTES, values)
 
 
-def _binding_values(binding: NewBond | None) -> tuple[Any, ...]:
-    if binding is None:
-        return (None, "{}", None, int(BindSource.NONE), "", "", "", "", "")
+_UNBOUND = (None, "{}", None, int(BindSource.NONE), "", "", "", "", "")
+"""The columns of a bond for somebody without a sponsor, in the order of `_COPY`."""
+
+
+def _binding_values(binding: NewBond) -> tuple[Any, ...]:
+    """The columns of a bond, in the order of `_COPY`."""
     bond = binding.bond
     return (
         binding.sponsor_key,

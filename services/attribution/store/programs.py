@@ -16,8 +16,8 @@ from services.attribution.domain.policy import (
     VisitorCookie,
 )
 
-_COLUMNS = """program_id, title, currency_code, touch, touch_window, binding, bindable, enroll_buyers, default_sponsor_id,
-    credit_before_binding, allowed_hosts, create_time, update_time, visitor_cookie"""
+_COLUMNS = """program_id, title, currency_code, touch, touch_window, binding, bindable, enroll_buyers,
+    default_sponsor_id, credit_before_binding, allowed_hosts, create_time, update_time, visitor_cookie"""
 _READ = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id")
 _LOCK = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id FOR NO KEY UPDATE")
 _LIST = text(f"SELECT {_COLUMNS} FROM program WHERE program_id > :after ORDER BY program_id LIMIT :limit")
@@ -37,7 +37,7 @@ _UPDATE = text("""
 
 
 async def load_program(conn: AsyncConnection, program_id: str) -> Program:
-    """One program. NOT_FOUND if there is none."""
+    """One program. Raises NOT_FOUND if there is none."""
     found = await find_program(conn, program_id)
     if found is None:
         raise not_found("program", program_id)

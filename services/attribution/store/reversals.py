@@ -27,8 +27,8 @@ _OF_CONVERSION = text(f"""
 """)
 _NEW_KEYS = text("SELECT nextval('reversal_key_seq') FROM generate_series(1, :count)")
 _COPY = """
-    COPY reversal (reversal_key, program_id, reversal_id, conversion_id, body_hash, draft, amount_minor, lines, completes,
-        pending, create_time) FROM STDIN
+    COPY reversal (reversal_key, program_id, reversal_id, conversion_id, body_hash, draft, amount_minor, lines,
+        completes, pending, create_time) FROM STDIN
 """
 _APPLY = text("""
     UPDATE reversal SET amount_minor = :amount_minor, lines = CAST(:lines AS jsonb), completes = :completes,

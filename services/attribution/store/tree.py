@@ -1,8 +1,8 @@
 """Walks up and down the tree of sponsors: a few statements for a whole batch, whatever the size of the tree.
 
-A row's `upline` is a prefix of its list of ancestors. A walk takes the prefix, goes on with that of the last one in it,
-and so on: 64 levels a hop where prefixes are full. Binds of somebody with a downline leave short prefixes below him;
-who walks over them writes the longer one back.
+The `upline` of a row is a prefix of its list of ancestors. A walk takes the prefix, goes on with that of the last one
+in it, and so on: 64 levels a hop where prefixes are full. Binding somebody with a downline leaves short prefixes below
+them; a walk over those writes the longer ones back.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ from services.attribution.domain.participant import TreeNode
 from services.attribution.domain.tree import PATH_LEVELS
 
 _FEW_HOPS = 2
-"""A walk with more hops than that meets short prefixes; a chain of full ones reaches 64 levels in two."""
+"""The number of hops above which a walk met short prefixes: a chain of full ones reaches 64 levels in two."""
 
 _WALK = text("""
     WITH RECURSIVE walk (start, hop, levels, path) AS (
@@ -71,7 +71,8 @@ _MEMBERS = text("""
     WHERE participant_key = ANY(CAST(:keys AS bigint[]))
 """)
 _NODES = text("""
-    SELECT node.participant_key, node.participant_id, node.attributes, coalesce(sponsor.participant_id, '') AS sponsor_id
+    SELECT node.participant_key, node.participant_id, node.attributes,
+        coalesce(sponsor.participant_id, '') AS sponsor_id
     FROM participant AS node LEFT JOIN participant AS sponsor ON sponsor.participant_key = node.sponsor_key
     WHERE node.participant_key = ANY(CAST(:keys AS bigint[]))
 """)
@@ -91,7 +92,7 @@ _DOWN = text("""
 
 @dataclass(frozen=True, slots=True)
 class UplineWalks:
-    """Uplines of a batch."""
+    """The uplines of a batch."""
 
     paths: dict[int, tuple[int, ...]]
     """Ancestors by key, nearest first, to the root or to the number of levels asked for."""
@@ -113,7 +114,8 @@ async def walk_up(conn: AsyncConnection, keys: Collection[int], levels: int = PA
 
 
 async def lengthen(conn: AsyncConnection, paths: Mapping[int, tuple[int, ...]]) -> None:
-    """Writes longer prefixes back. The last statement of a transaction, so that nothing waits while it holds rows."""
+    """Writes longer prefixes back. It is the last statement of a transaction, so that nothing waits while it holds
+    rows."""
     if paths:
         keys = sorted(paths)
         arrays = [array_literal(paths[key]) for key in keys]
@@ -121,7 +123,7 @@ async def lengthen(conn: AsyncConnection, paths: Mapping[int, tuple[int, ...]]) 
 
 
 def array_literal(keys: Collection[int]) -> str:
-    """A bigint[] as text: psycopg's own dump of a list takes 300 µs for 64 numbers, this one 5."""
+    """A bigint[] as text: psycopg's own dump of a list takes 300 µs for 64 numbers, this one takes 5."""
     return "{" + ",".join(map(str, keys)) + "}"
 
 

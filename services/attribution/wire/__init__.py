@@ -1,1 +1,1 @@
-"""Between proto and domain."""
+"""Between messages and values of the domain."""

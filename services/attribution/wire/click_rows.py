@@ -1,4 +1,5 @@
-"""Clicks of the stream as rows of PostgreSQL's binary COPY, put together by hand: twice as fast as a library's dumpers."""
+"""Clicks of the stream as rows of PostgreSQL's binary COPY, put together by hand: that is twice as fast as a library's
+dumpers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from upline.attribution.v1.click_pb2 import ClickBatch
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
 _HEAD = Struct(">hi16s").pack
-"""Number of fields, then the first of them: the id."""
+"""Packs the number of fields, and the first of them: the id."""
 _TIME = Struct(">iq").pack
 _KIND = Struct(">ih").pack
 _LENGTHS = [length.to_bytes(4) for length in range(4_096)]
-"""More than any field of a sealed click has bytes (128 characters of 4 bytes are the longest)."""
+"""Encoded lengths: more of them than any field of a sealed click has bytes (128 characters of 4 bytes are the
+longest)."""
 _POSTGRES_EPOCH_US = 946_684_800_000_000
-"""2000-01-01, from which PostgreSQL counts."""
+"""The microseconds from 1970 to 2000-01-01, from which PostgreSQL counts."""
 _DAY_MS = 86_400_000
 _FIELDS = 9
 _ID_BYTES = 16
@@ -30,7 +32,7 @@ class ClickRows:
     rows: bytes
     click_count: int
     days: frozenset[int]
-    """Days of the ids, counted from 1970: the partitions that these clicks need."""
+    """The days of the ids, counted from 1970: the partitions that these clicks need."""
 
 
 class _Texts(dict[str, bytes]):

@@ -29,13 +29,13 @@ from upline.attribution.v1.click_pb2 import (
 from chassis.errors import invalid
 from chassis.handlers import check
 from services.attribution.domain.links import LinkKey
-from services.attribution.domain.referrer import referrer_host
+from services.attribution.domain.referring_host import referrer_host
 from services.attribution.wire.machines import is_machine
 
 MAX_AGE = timedelta(days=2)
-"""How late a click may come in: an edge that was cut off for a week-end's day keeps its clicks."""
+"""The age at which a click may still come in: an edge that was cut off for a day of the week-end keeps its clicks."""
 MAX_SKEW = timedelta(hours=1)
-"""How far ahead of this clock the caller's may be."""
+"""The time by which the clock of a caller may be ahead of this one."""
 ID_BYTES = 16
 HASH_BYTES = 16
 # As in click.proto.
@@ -48,14 +48,14 @@ MAX_USER_AGENT_CHARS = 1_024
 MAX_REFERRER_URL_CHARS = 2_048
 MAX_KIND = max(ClickKind.values())
 MAX_HELD = 10_000
-"""Browsers and referrers repeat; what was made of them is held."""
+"""The number of browsers, and of referring pages, whose results are held: both repeat."""
 
 _MAX_AGE_MS = MAX_AGE // timedelta(milliseconds=1)
 _MAX_SKEW_MS = MAX_SKEW // timedelta(milliseconds=1)
 _LONG_BYTES = 128
-"""From here on protobuf needs two bytes to say a length (encoding guide, "Base 128 Varints")."""
+"""The length from which on protobuf needs two bytes to say it (encoding guide, "Base 128 Varints")."""
 _LEAST_CLICK_BYTES = 2 + 2 + ID_BYTES + 2 + 1 + 2 + 1
-"""Of a plain click with a program and a link of one letter."""
+"""The length of the shortest plain click, which has a program and a link of one letter."""
 _CLICK_TAG = ClickBatch.CLICKS_FIELD_NUMBER << 3 | 2
 _OF_VERSION_7 = bytes(range(0x70, 0x80))
 _OF_VARIANT = bytes(range(0x80, 0xC0))
@@ -78,7 +78,7 @@ class SealedClick:
     """One click as it is stored."""
 
     frame: bytes
-    """A ClickBatch that holds it."""
+    """The serialised ClickBatch that has it."""
     visit: Visit
     kind: ClickKind.ValueType
 
@@ -120,14 +120,14 @@ class PlainClicks:
     """
 
     frame: bytes
-    """Their ClickBatch."""
+    """The serialised ClickBatch that has them."""
     click_bytes: int
-    """What each takes in `frame`."""
+    """The number of bytes that each click takes in `frame`."""
     click_ids: tuple[bytes, ...]
-    """UUIDv7 each."""
+    """The id of each click, a UUIDv7."""
     program_id: str
     link_ids: tuple[bytes, ...]
-    """Of each click, in ASCII."""
+    """The link of each click, in ASCII."""
 
     def are_timely(self, now_ms: int) -> bool:
         """Whether the times in their ids are accepted."""
@@ -159,11 +159,11 @@ class PlainClicks:
 
 
 def plain_clicks(frame: bytes) -> PlainClicks | None:
-    """The clicks of a serialised ClickBatch if they are plain, of one program, and their fields of one length; None if it is
-    anything else.
+    """The clicks of a serialised ClickBatch if they are plain, of one program, and their fields of one length; None if
+    it is anything else.
 
     A batch from one edge nearly always is of this kind. It is then not parsed: clicks of one length are the rows of a
-    table, and what all have in common with the first is compared column by column.
+    table, and the bytes that all have in common with the first are compared column by column.
     """
     click_bytes = _first_click_bytes(frame)
     if not click_bytes or len(frame) % click_bytes or len(frame) // click_bytes > MAX_REQUEST_CLICKS:
@@ -199,9 +199,10 @@ def _all_like_first(frame: bytes, click_bytes: int, layout: "_Layout") -> bool:
 
 
 def _first_click_bytes(frame: bytes) -> int:
-    """What the first click takes with its tag and its length, which has one byte or two; 0 if it is no plain click.
+    """The bytes that the first click takes with its tag and its length, which has one byte or two; 0 if it is no plain
+    click.
 
-    As in protobuf's encoding guide, "Length-Delimited Records".
+    This follows protobuf's encoding guide, "Length-Delimited Records".
     """
     if len(frame) < _LEAST_CLICK_BYTES or frame[0] != _CLICK_TAG:
         return 0
@@ -210,21 +211,22 @@ def _first_click_bytes(frame: bytes) -> int:
 
 
 class _Layout(NamedTuple):
-    """Where what is in a plain click, from its tag on."""
+    """The places of the fields of a plain click, from its tag on."""
 
     constants: tuple[int, ...]
-    """Bytes that are the same in all clicks: tags, lengths and the program."""
+    """The bytes that are the same in all clicks: tags, lengths and the program."""
     texts: tuple[int, ...]
-    """Bytes of the link and the visitor."""
+    """The bytes of the link and the visitor."""
     version_offset: int
     variant_offset: int
     row: str
-    """For `struct`: takes the id and the link."""
+    """A format for `struct` that takes the id and the link."""
 
 
 @lru_cache(maxsize=1_000)
 def _layout(program_id: str, link_bytes: int, visitor_bytes: int) -> _Layout | None:
-    """None for clicks that break a rule of the contract, hold a zero character or have fields with lengths of two bytes."""
+    """The layout of plain clicks with fields of these lengths. None for clicks that break a rule of the contract, hold
+    a zero character or have fields with lengths of two bytes."""
     program_bytes = len(program_id.encode())
     if (
         not 0 < len(program_id) <= MAX_PROGRAM_ID_CHARS
@@ -252,18 +254,19 @@ def _layout(program_id: str, link_bytes: int, visitor_bytes: int) -> _Layout | N
 
 @lru_cache(maxsize=64)
 def _rows(row: str, count: int) -> Struct:
-    """So many rows in one; a caller's batches mostly are of one size."""
+    """Reads so many rows at once; a caller's batches mostly are of one size."""
     return Struct(">" + row * count)
 
 
 class Sealer:
     """Seals clicks with a key of the deployment.
 
-    The hashes are BLAKE2b's keyed mode (RFC 7693 §2.9): what HMAC-SHA256 is for, at a quarter of its cost.
+    The hashes are made by BLAKE2b's keyed mode (RFC 7693 §2.9), which is made for the same purpose as HMAC-SHA256, at a
+    quarter of its cost.
     """
 
     def read_click(self, request: RecordClickRequest, now_ms: int) -> SealedClick:
-        """The click of a request, which is changed to what is stored. INVALID_ARGUMENT names what is wrong with it."""
+        """The click of a request, which is sealed in place. Raises INVALID_ARGUMENT, which names the field at fault."""
         if not request.HasField("click") or not conforms(request.click):
             check(request)
         request.DiscardUnknownFields()
@@ -271,7 +274,8 @@ class Sealer:
         return sealed_click(request)
 
     def read_clicks(self, request: RecordClicksRequest | StreamClicksRequest, now_ms: int) -> SealedClicks:
-        """The clicks of a request, which are changed to what is stored. INVALID_ARGUMENT names the first at fault."""
+        """The clicks of a request, which are sealed in place. Raises INVALID_ARGUMENT, which names the first click at
+        fault."""
         clicks = request.clicks
         if not 0 < len(clicks) <= MAX_REQUEST_CLICKS:
             check(request)
@@ -292,8 +296,8 @@ class Sealer:
         self._referrer_hosts: dict[str, str] = {}
 
     def seal_regular(self, clicks: Sequence[Click], now_ms: int) -> set[LinkKey] | None:
-        """Does what `seal` does for all clicks and returns the links they name, by program; or None, with nothing changed,
-        if one of them breaks a rule, has no id or has a time or hash of its own."""
+        """Does for all clicks what `seal` does, and returns the links they name; or None, with nothing changed, if one
+        of them breaks a rule, has no id or has a time or hash of its own."""
         columns = zip(
             *[
                 (
@@ -336,8 +340,10 @@ class Sealer:
         return keys
 
     def seal(self, click: Click, path: str, now_ms: int) -> None:
-        """Changes `click`, which keeps to the contract's rules, to what is stored. INVALID_ARGUMENT, with the field's path
-        below `path`, if it cannot be stored."""
+        """Changes `click`, which keeps to the contract's rules, to the form in which it is stored.
+
+        Raises INVALID_ARGUMENT, with the field's path below `path`, if it cannot be stored.
+        """
         click_id = click.click_id
         if click_id:
             id_ms = int.from_bytes(click_id[:6])
@@ -366,15 +372,15 @@ class Sealer:
             click.ip_hash = hasher.digest()
             click.ip_address = ""
         if user_agent:
-            click.user_agent_hash, of_machine = self._user_agents.get(user_agent) or self._look_at(user_agent)
+            click.user_agent_hash, is_of_machine = self._user_agents.get(user_agent) or self._recognise(user_agent)
             click.user_agent = ""
-            if of_machine:
+            if is_of_machine:
                 click.kind = CLICK_KIND_MACHINE
         if referrer_url:
             host = self._referrer_hosts.get(referrer_url)
             click.referrer_url = self._find_host(referrer_url) if host is None else host
 
-    def _look_at(self, user_agent: str) -> tuple[bytes, bool]:
+    def _recognise(self, user_agent: str) -> tuple[bytes, bool]:
         """The hash of a user agent, and whether it is a machine's."""
         hasher = self._user_agent.copy()
         hasher.update(user_agent.encode())
@@ -402,7 +408,7 @@ def _visit(click: Click) -> Visit:
 
 
 def clicked_at_us(click: Click) -> int:
-    """When a sealed click happened, in microseconds since 1970."""
+    """The time of a sealed click, in microseconds since 1970."""
     if click.HasField("occurred_at"):
         return click.occurred_at.seconds * 1_000_000 + click.occurred_at.nanos // 1000
     return id_time_us(click.click_id)
@@ -421,7 +427,8 @@ def new_click_id(now_ms: int) -> bytes:
 
 
 def conforms(click: Click) -> bool:
-    """Whether a click keeps to the rules of click.proto. Says the same as the general check, at a third of its cost."""
+    """Whether a click keeps to the rules of click.proto. It says the same as the general check, at a third of its
+    cost."""
     return (
         0 < len(click.program_id) <= MAX_PROGRAM_ID_CHARS
         and 0 < len(click.link_id) <= MAX_LINK_ID_CHARS
@@ -437,7 +444,7 @@ def conforms(click: Click) -> bool:
 
 
 def _are_regular(click_ids: Sequence[bytes], now_ms: int) -> bool:
-    """Whether all are UUIDv7 of the accepted time."""
+    """Whether all ids are UUIDv7 of a time that is accepted."""
     if set(map(len, click_ids)) != {ID_BYTES}:
         return False
     joined = b"".join(click_ids)
@@ -447,7 +454,7 @@ def _are_regular(click_ids: Sequence[bytes], now_ms: int) -> bool:
 
 
 def _are_timely(oldest_id: bytes, newest_id: bytes, now_ms: int) -> bool:
-    """Whether the times in UUIDv7 are accepted, from the first of them to the last."""
+    """Whether the times in UUIDv7 are accepted, from the oldest to the newest."""
     first_ms, last_ms = int.from_bytes(oldest_id[:6]), int.from_bytes(newest_id[:6])
     return now_ms - _MAX_AGE_MS <= first_ms and last_ms <= now_ms + _MAX_SKEW_MS
 

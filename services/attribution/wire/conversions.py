@@ -10,23 +10,24 @@ from chassis.idempotency import body_hash
 from chassis.times import to_datetime, to_timestamp
 from services.attribution.domain.attribution import Attribution, Candidate, LosingCandidate, Reason
 from services.attribution.domain.conversion import MAX_AHEAD, Conversion, ConversionDraft
-from services.attribution.wire.plain import require_plain, require_plain_map
 from services.attribution.wire.programs import is_currency
+from services.attribution.wire.storable import require_storable, require_storable_map
 
 MAX_AMOUNT_MINOR = 10**15
-"""Ten trillion in a currency of cents. No reward is more either, whatever a plan makes of it."""
+"""The largest amount: ten trillion in a currency of cents. No reward is larger either, whatever a plan makes of it."""
 
 
 def read_conversion(message: conversion_pb2.ConversionDraft, path: str, now: datetime) -> ConversionDraft:
-    """What the caller reports, with `occurred_at` and `line_id` filled in. INVALID_ARGUMENT names the field."""
+    """A conversion as the caller reports it, with `occurred_at` and `line_id` filled in. Raises INVALID_ARGUMENT, which
+    names the field."""
     digest = body_hash(message)
     if message.HasField("amount"):
         read_money_currency(message.amount.currency_code, f"{path}.amount.currency_code")
         if not 0 <= message.amount.amount_minor <= MAX_AMOUNT_MINOR:
             raise invalid(f"{path}.amount.amount_minor", f"must not be negative, and at most {MAX_AMOUNT_MINOR}")
-    require_plain(f"{path}.code", message.code)
-    require_plain(f"{path}.visitor_id", message.visitor_id)
-    require_plain_map(f"{path}.attributes", message.attributes)
+    require_storable(f"{path}.code", message.code)
+    require_storable(f"{path}.visitor_id", message.visitor_id)
+    require_storable_map(f"{path}.attributes", message.attributes)
     complete = conversion_pb2.ConversionDraft()
     complete.CopyFrom(message)
     occurred_at = read_occurred_at(complete.occurred_at, message.HasField("occurred_at"), path, now)
@@ -75,13 +76,13 @@ def sign_up(participant_id: str, occurred_at: datetime) -> ConversionDraft:
 
 
 def read_money_currency(currency_code: str, path: str) -> None:
-    """INVALID_ARGUMENT if there is no such currency."""
+    """Raises INVALID_ARGUMENT if there is no such currency."""
     if not is_currency(currency_code):
         raise invalid(path, f"{currency_code!r} is not a currency of ISO 4217")
 
 
 def read_occurred_at(value: Timestamp, is_given: bool, path: str, now: datetime) -> datetime:
-    """When it happened; fills an empty `value` with `now`. INVALID_ARGUMENT if it lies ahead."""
+    """The time at which it happened; fills an empty `value` with `now`. Raises INVALID_ARGUMENT if it lies ahead."""
     if not is_given:
         value.CopyFrom(to_timestamp(now))
         return now
@@ -89,8 +90,8 @@ def read_occurred_at(value: Timestamp, is_given: bool, path: str, now: datetime)
 
 
 def read_past(value: Timestamp, path: str, now: datetime) -> datetime:
-    """The time at which something happened. INVALID_ARGUMENT if it is out of range, or lies ahead by more than clocks
-    differ."""
+    """The time at which something happened. Raises INVALID_ARGUMENT if it is out of range, or lies ahead by more than
+    clocks differ."""
     try:
         moment = to_datetime(value)
     except ValueError as error:
@@ -101,7 +102,7 @@ def read_past(value: Timestamp, path: str, now: datetime) -> datetime:
 
 
 def line_amounts(content: bytes) -> dict[str, int]:
-    """Minor units by line id of a stored report."""
+    """The minor units of a stored report by line id."""
     return {line.line_id: line.amount_minor for line in conversion_pb2.ConversionDraft.FromString(content).lines}
 
 
@@ -121,7 +122,7 @@ def conversion_message(program_id: str, currency_code: str, conversion: Conversi
 
 
 def attribution_message(attribution: Attribution, with_losers: bool = True) -> conversion_pb2.Attribution:
-    """The outcome as the contract has it."""
+    """The attribution as the contract has it."""
     return conversion_pb2.Attribution(
         referrer_id=attribution.referrer_id,
         reason=int(attribution.reason),  # type: ignore[arg-type]
@@ -134,7 +135,8 @@ def attribution_message(attribution: Attribution, with_losers: bool = True) -> c
 
 
 def pack_losers(losers: tuple[LosingCandidate, ...]) -> bytes | None:
-    """The losing candidates as they are stored: an encoded `Attribution` with nothing else in it, None for none."""
+    """The losing candidates as they are stored: an encoded `Attribution` with nothing else in it, None if there are
+    none."""
     if not losers:
         return None
     return conversion_pb2.Attribution(losers=[_loser_message(each) for each in losers]).SerializeToString()
@@ -148,12 +150,12 @@ def unpack_losers(packed: bytes | None) -> tuple[LosingCandidate, ...]:
 
 
 def _number_lines(draft: conversion_pb2.ConversionDraft, path: str) -> dict[str, int]:
-    """Amounts by line id. Lines without an id get their position; ids are unique and amounts sum to the whole."""
+    """The amounts by line id. Lines without an id get their position; ids are unique, and amounts sum to the whole."""
     amounts: dict[str, int] = {}
     for place, line in enumerate(draft.lines):
         line.line_id = line.line_id or str(place + 1)
-        require_plain(f"{path}.lines[{place}]", line.line_id + line.sku + line.category)
-        require_plain_map(f"{path}.lines[{place}].attributes", line.attributes)
+        require_storable(f"{path}.lines[{place}]", line.line_id + line.sku + line.category)
+        require_storable_map(f"{path}.lines[{place}].attributes", line.attributes)
         if line.line_id in amounts:
             raise invalid(f"{path}.lines[{place}].line_id", f"{line.line_id!r} is there twice")
         amounts[line.line_id] = line.amount_minor

@@ -12,13 +12,13 @@ from services.attribution.domain.links import Code, CodeDraft, Link, LinkDraft, 
 
 @dataclass(frozen=True, slots=True)
 class LinkAddress:
-    """Where links are reached."""
+    """The address where links are reached."""
 
     public_url: str
-    """Without a slash at its end."""
+    """The redirect's URL, without a slash at its end."""
 
     def of(self, program_id: str, link_id: str) -> str:
-        """The address to share."""
+        """The address of a link, for sharing it."""
         return f"{self.public_url}/r/{program_id}/{link_id}"
 
 
@@ -48,14 +48,14 @@ def read_code(request: link_pb2.CreateCodeRequest) -> CodeDraft:
 
 
 def read_share(request: link_pb2.RecordShareRequest) -> ShareRecord:
-    """The share that a request tells of. INVALID_ARGUMENT if it is of a link and of a code."""
+    """The share that a request tells of. Raises INVALID_ARGUMENT if it is of a link and of a code."""
     if request.link_id and request.code:
         raise invalid("code", "is set beside link_id: one share is of one of them")
     return ShareRecord(request.program_id, request.participant_id, request.channel, request.link_id, request.code)
 
 
 def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:
-    """A link, with the address to share."""
+    """A link as the contract has it, with the address for sharing it."""
     utm = link.utm
     return link_pb2.Link(
         program_id=link.program_id,
@@ -74,7 +74,7 @@ def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:
 
 
 def code_message(code: Code) -> link_pb2.Code:
-    """A code."""
+    """A code as the contract has it."""
     return link_pb2.Code(
         program_id=code.program_id,
         code=code.code,

@@ -1,4 +1,4 @@
-"""Which user agents are programs: crawlers, link previews of messengers, monitors, libraries."""
+"""Tells user agents of computer programs: crawlers, link previews of messengers, monitors, libraries."""
 
 from typing import Final
 
@@ -28,5 +28,6 @@ _PROGRAMS: Final = _automaton()
 
 
 def is_machine(user_agent: str) -> bool:
-    """Whether the user agent is one of a known program. Whoever says nothing, or lies, is taken for a person."""
+    """Whether the user agent is that of a known computer program. Whoever says nothing, or lies, is taken for a
+    person."""
     return _PROGRAMS.search(user_agent) is not None

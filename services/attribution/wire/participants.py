@@ -12,16 +12,16 @@ from chassis.times import to_timestamp
 from services.attribution.domain.attribution import Bond
 from services.attribution.domain.participant import EnrolmentDraft, Participant, Referral, TreeNode
 from services.attribution.wire.conversions import conversion_message, read_past, sign_up
-from services.attribution.wire.plain import require_plain, require_plain_map
+from services.attribution.wire.storable import require_storable, require_storable_map
 
 INT64_MAX = 2**63 - 1
 
 
 def read_enrolment(message: participant_pb2.ParticipantDraft, path: str, now: datetime) -> EnrolmentDraft:
-    """What the caller says; `path` is where it stands in the request."""
+    """A draft as the caller sends it; `path` is its place in the request."""
     attributes = dict(message.attributes)
-    require_plain_map(f"{path}.attributes", attributes)
-    require_plain(f"{path}.sponsor_id", message.sponsor_id)
+    require_storable_map(f"{path}.attributes", attributes)
+    require_storable(f"{path}.sponsor_id", message.sponsor_id)
     joined_at = read_past(message.bind_time, f"{path}.bind_time", now) if message.HasField("bind_time") else now
     return EnrolmentDraft(
         path=path,
@@ -58,7 +58,7 @@ def unbound_message(participant: Participant) -> participant_pb2.UnboundParticip
 
 
 def unbound_reason(participant: Participant) -> int:
-    """Why they have no sponsor, as far as it is known; 0 where they have one."""
+    """The number of the reason why they have no sponsor, as far as it is known; 0 where they have one."""
     return 0 if participant.bond is not None else participant.unbound_reason or 0
 
 

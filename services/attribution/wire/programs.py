@@ -20,7 +20,7 @@ from services.attribution.domain.policy import (
     Touch,
     VisitorCookie,
 )
-from services.attribution.wire.plain import require_plain
+from services.attribution.wire.storable import require_storable
 
 _POLICY_FIELDS = tuple(field.name for field in program_pb2.AttributionPolicy.DESCRIPTOR.fields)
 _WHOLE = ("title", "policy", "allowed_hosts", "visitor_cookie")
@@ -34,10 +34,10 @@ def is_currency(code: str) -> bool:
 
 
 def read_program(message: program_pb2.Program, now: datetime) -> Program:
-    """A new program. INVALID_ARGUMENT for an unknown currency or an impossible window."""
+    """A new program. Raises INVALID_ARGUMENT for an unknown currency or an impossible window."""
     if not is_currency(message.currency_code):
         raise invalid("program.currency_code", f"{message.currency_code!r} is not a currency of ISO 4217")
-    require_plain("program.title", message.title)
+    require_storable("program.title", message.title)
     return Program(
         program_id=message.program_id,
         title=message.title,
@@ -57,14 +57,15 @@ class ProgramChanges:
 
     message: program_pb2.Program
     paths: Sequence[str]
-    """The fields to change; none: all that may change."""
+    """The fields to change; if it is empty, all that may change."""
 
     def as_new(self, now: datetime) -> Program:
         """The program of the request, for one that is to be created."""
         return read_program(self.message, now)
 
     def applied_to(self, old: Program, now: datetime) -> Program:
-        """The stored program with its changed fields taken from the request. INVALID_ARGUMENT names what is wrong."""
+        """The stored program with its changed fields taken from the request. Raises INVALID_ARGUMENT, which names the
+        field."""
         message = self.message
         merged = program_message(old)
         for path in self.paths or _WHOLE:
@@ -104,7 +105,7 @@ def _read_policy(message: program_pb2.AttributionPolicy) -> Policy:
         raise invalid("program.policy.window", str(error)) from error
     if not timedelta(0) < window <= MAX_WINDOW:
         raise invalid("program.policy.window", f"must be more than 0 and at most {MAX_WINDOW.days} days")
-    require_plain("program.policy.default_sponsor_id", message.default_sponsor_id)
+    require_storable("program.policy.default_sponsor_id", message.default_sponsor_id)
     return Policy(
         touch=Touch(message.touch),
         window=window,
@@ -117,7 +118,7 @@ def _read_policy(message: program_pb2.AttributionPolicy) -> Policy:
 
 
 def _merge(target: program_pb2.Program, source: program_pb2.Program, path: str) -> None:
-    """Copies one field of a mask (AIP-134: a named field that is not set is cleared)."""
+    """Copies one field that a mask names; one that is not set is cleared (AIP-134)."""
     head, _, rest = path.partition(".")
     if head in _FIXED or head in _OUTPUT_ONLY:
         raise invalid("update_mask", f"{head!r} cannot change")

@@ -9,11 +9,12 @@ from chassis.idempotency import body_hash
 from chassis.times import to_timestamp
 from services.attribution.domain.reversal import AmountExtent, Extent, LinesExtent, Reversal, ReversalDraft, WholeExtent
 from services.attribution.wire.conversions import read_money_currency, read_occurred_at
-from services.attribution.wire.plain import require_plain
+from services.attribution.wire.storable import require_storable
 
 
 def read_reversal(message: conversion_pb2.ReversalDraft, path: str, now: datetime) -> ReversalDraft:
-    """What the caller reports, with `occurred_at` filled in. INVALID_ARGUMENT names the field."""
+    """A reversal as the caller reports it, with `occurred_at` filled in. Raises INVALID_ARGUMENT, which names the
+    field."""
     extent = _read_extent(message, path)
     complete = conversion_pb2.ReversalDraft()
     complete.CopyFrom(message)
@@ -30,7 +31,7 @@ def read_reversal(message: conversion_pb2.ReversalDraft, path: str, now: datetim
 
 
 def extent_of(reversal: Reversal) -> Extent:
-    """What a stored reversal asks for."""
+    """The extent that a stored reversal asks for."""
     return _read_extent(conversion_pb2.ReversalDraft.FromString(reversal.content), "reversal")
 
 
@@ -61,7 +62,7 @@ def _read_extent(message: conversion_pb2.ReversalDraft, path: str) -> Extent:
     if kind == "lines":
         amounts: dict[str, int] = {}
         for place, line in enumerate(message.lines.lines):
-            require_plain(f"{path}.lines.lines[{place}].line_id", line.line_id)
+            require_storable(f"{path}.lines.lines[{place}].line_id", line.line_id)
             if line.line_id in amounts:
                 raise invalid(f"{path}.lines.lines[{place}].line_id", f"{line.line_id!r} is there twice")
             amounts[line.line_id] = line.amount_minor

@@ -124,7 +124,7 @@ def stored(servers: Servers, program_id: str) -> list[tuple[Any, ...]]:
 async def until(condition: Callable[[], bool]) -> None:
     """Waits until something is so.
 
-    It is looked at from another thread: a query may wait for a lock of the service, which runs in this one.
+    The condition is checked in another thread: a query may wait for a lock of the service, which runs in this one.
     """
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not await asyncio.to_thread(condition):

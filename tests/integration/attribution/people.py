@@ -1,4 +1,4 @@
-"""A caller of the attribution service, with short names for what the tests say often."""
+"""A caller of the attribution service, with short names for the calls that tests make often."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ def request_id() -> str:
 
 
 def policy(days: float = 30, **changes: Any) -> program_pb2.AttributionPolicy:
-    """Last touch, 30 days, for life, anyone unbound."""
+    """A policy: the last touch, 30 days, for life, anyone unbound."""
     fields: dict[str, Any] = {
         "touch": program_pb2.TOUCH_LAST,
         "window": Duration(seconds=int(days * 86_400)),
@@ -59,7 +59,7 @@ def policy(days: float = 30, **changes: Any) -> program_pb2.AttributionPolicy:
 
 
 def rubles(amount_minor: int) -> money_pb2.Money:
-    """Kopecks."""
+    """An amount of money, given in kopecks."""
     return money_pb2.Money(currency_code="RUB", amount_minor=amount_minor)
 
 
@@ -107,17 +107,17 @@ class Caller:
 
     @property
     def programs(self) -> program_pb2_grpc.ProgramServiceStub:
-        """ProgramService."""
+        """The client of ProgramService."""
         return program_pb2_grpc.ProgramServiceStub(self.running.channel)
 
     @property
     def people(self) -> participant_pb2_grpc.ParticipantServiceStub:
-        """ParticipantService."""
+        """The client of ParticipantService."""
         return participant_pb2_grpc.ParticipantServiceStub(self.running.channel)
 
     @property
     def conversions(self) -> conversion_pb2_grpc.ConversionServiceStub:
-        """ConversionService."""
+        """The client of ConversionService."""
         return conversion_pb2_grpc.ConversionServiceStub(self.running.channel)
 
     async def create(self, **policy_changes: Any) -> "Caller":
@@ -138,7 +138,7 @@ class Caller:
         return self
 
     async def enroll(self, participant_id: str, **fields: Any) -> participant_pb2.Participant:
-        """Enrols one."""
+        """Enrols one participant."""
         answer = await self.people.EnrollParticipant(
             participant_pb2.EnrollParticipantRequest(
                 request_id=request_id(),
@@ -150,7 +150,7 @@ class Caller:
         return answer.participant
 
     async def enroll_line(self, ids: list[str], sponsor_id: str = "") -> None:
-        """Enrols each under the one before, a thousand a call."""
+        """Enrols participants, each under the one before, a thousand a call."""
         for first in range(0, len(ids), 1000):
             drafts = []
             for each in ids[first : first + 1000]:
@@ -164,7 +164,7 @@ class Caller:
             )
 
     async def bind(self, participant_id: str, sponsor_id: str, **fields: Any) -> participant_pb2.Participant:
-        """Binds one who exists."""
+        """Binds a participant who exists."""
         answer = await self.people.BindSponsor(
             participant_pb2.BindSponsorRequest(
                 request_id=request_id(),
@@ -178,7 +178,7 @@ class Caller:
         return answer.participant
 
     async def get(self, participant_id: str) -> participant_pb2.Participant:
-        """Reads one."""
+        """Reads a participant."""
         answer = await self.people.GetParticipant(
             participant_pb2.GetParticipantRequest(program_id=self.program_id, participant_id=participant_id),
             timeout=TIMEOUT,
@@ -259,7 +259,7 @@ class Caller:
 
     @property
     def links(self) -> link_pb2_grpc.LinkServiceStub:
-        """LinkService."""
+        """The client of LinkService."""
         return link_pb2_grpc.LinkServiceStub(self.running.channel)
 
     async def code(self, participant_id: str, share_percent: str = "") -> str:
@@ -320,7 +320,7 @@ class Caller:
                 await asyncio.sleep(0.02)
 
     async def unpublished(self) -> int:
-        """How many messages the outbox has still to send."""
+        """The number of messages that the outbox has still to send."""
         async with self.running.service.database.transaction() as conn:
             found = await conn.execute(text("SELECT count(*) FROM outbox WHERE publish_time IS NULL"))
             return int(found.scalar_one())

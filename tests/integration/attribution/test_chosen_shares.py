@@ -185,7 +185,7 @@ async def test_a_repeated_request_keeps_its_choice(program: Program) -> None:
 
 
 async def test_a_refund_by_line_reaches_the_event(program: Program) -> None:
-    """Rules on lines take back by line, so the event says how much of which, also where the caller named an amount
+    """Rules on lines take back by line, so the event says how much of which line, also where the caller named an amount
     only."""
     caller = await program()
     lines = [

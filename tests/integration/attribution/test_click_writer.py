@@ -105,8 +105,8 @@ async def test_redelivered_messages_change_nothing(servers: Servers, database: D
 async def test_the_version_before_merges_its_clicks_into_tables_of_this_one(
     servers: Servers, database: Database, program_id: str
 ) -> None:
-    """While an upgrade takes place it goes on writing, and it names only the columns that it knows, of its stage
-    too."""
+    """While an upgrade takes place, the version before goes on writing; it names only the columns that it knows, and so
+    those of its stage."""
     there, fresh = (click(program_id, NOON) for _ in range(2))
     await writer(database).handle([batch(there)])
     columns = "click_id, program_id, link_id, visitor_id, occurred_at, ip_hash, user_agent_hash, referrer_host"

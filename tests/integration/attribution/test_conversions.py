@@ -34,7 +34,7 @@ Reason = conversion_pb2.AttributionReason
 
 
 def reason(conversion: conversion_pb2.Conversion) -> str:
-    """Why, in short."""
+    """The name of the reason of an attribution, in short."""
     return Reason.Name(conversion.attribution.reason).removeprefix("ATTRIBUTION_REASON_")
 
 
@@ -112,7 +112,7 @@ async def test_every_failing_touch_is_kept_with_its_reason(program: Program, clo
 
 
 async def test_a_click_after_the_order_did_not_bring_it(program: Program, clock: ManualClock) -> None:
-    """Tokens and visitors' clicks follow one rule, however late the order is reported."""
+    """Tokens and the clicks of visitors follow one rule, however late the order is reported."""
     caller = await program()
     await caller.enroll("olga")
     token = await caller.token("olga", clock.now() - timedelta(hours=2))

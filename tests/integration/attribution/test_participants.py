@@ -110,7 +110,7 @@ async def test_code_and_click_bind_at_enrolment(program: Program, clock: ManualC
 
 
 def why(person: participant_pb2.Participant | participant_pb2.UnboundParticipant) -> str:
-    """Why somebody has no sponsor, in short."""
+    """The name of the reason why somebody has no sponsor, in short."""
     return conversion_pb2.AttributionReason.Name(person.unbound_reason).removeprefix("ATTRIBUTION_REASON_")
 
 

@@ -15,7 +15,7 @@ CODE = grpc.StatusCode
 
 
 def content(program_id: str, /, **changes: object) -> program_pb2.Program:
-    """A program of the test's."""
+    """The content of a program of the test's own."""
     fields: dict[str, object] = {
         "program_id": program_id,
         "title": "Test",

@@ -16,13 +16,13 @@ LINE = conversion_pb2.ConversionLine
 
 
 def by_line(**amounts: int) -> dict[str, conversion_pb2.LineReversals]:
-    """An extent by lines."""
+    """The extent of a reversal that goes by lines."""
     lines = [conversion_pb2.LineReversal(line_id=line_id, amount_minor=each) for line_id, each in amounts.items()]
     return {"lines": conversion_pb2.LineReversals(lines=lines)}
 
 
 def parts(reversal: conversion_pb2.Reversal) -> dict[str, int]:
-    """Amounts by line."""
+    """The amounts of a reversal by line."""
     return {each.line_id: each.amount_minor for each in reversal.lines}
 
 

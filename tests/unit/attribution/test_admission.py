@@ -97,7 +97,7 @@ class Model:
         return bond.sponsor_id if bond else ""
 
     def ancestors(self, participant_id: str) -> list[str]:
-        """Nearest first; fails on a cycle."""
+        """The ancestors of somebody, nearest first; fails on a cycle."""
         found: list[str] = []
         while participant_id := self.sponsor_of(participant_id):
             assert participant_id not in found, "somebody is their own ancestor"

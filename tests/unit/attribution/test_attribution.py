@@ -1,4 +1,4 @@
-"""Who gets credit: the pure decision."""
+"""The pure decision of who gets credit."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

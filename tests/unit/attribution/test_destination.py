@@ -1,4 +1,4 @@
-"""Where links may lead, and what the redirect adds."""
+"""The pages that links may lead to, and the parameters that the redirect adds."""
 
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 

@@ -1,4 +1,4 @@
-"""The batcher: who travels together, and who hears what."""
+"""The batcher: which clicks travel together, and which callers hear what."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""How much a reversal takes back."""
+"""The amounts that a reversal takes back."""
 
 from functools import reduce
 

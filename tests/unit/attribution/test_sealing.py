@@ -11,7 +11,7 @@ from upline.attribution.v1.click_pb2 import Click, ClickBatch
 
 from chassis.errors import UplineError
 from chassis.ids import id_time
-from services.attribution.domain.referrer import referrer_host
+from services.attribution.domain.referring_host import referrer_host
 from services.attribution.wire.click_rows import encode
 from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id, plain_clicks
 

@@ -8,7 +8,7 @@ from services.attribution.domain.tree import PATH_LEVELS, CycleError, Forest
 
 
 def ancestors(sponsors: dict[int, int], key: int) -> list[int]:
-    """The model: follow the sponsors."""
+    """The ancestors by the model: follow the sponsors."""
     found = []
     while key in sponsors:
         key = sponsors[key]
