@@ -7,12 +7,12 @@ like. Handlers are built from descriptors at start, so a call costs no intercept
 
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import protovalidate
 import structlog
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
@@ -32,6 +32,15 @@ Validate = Callable[[ProtoMessage], None]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger(__name__)
+
+
+class Servicer(Protocol):
+    """The methods of one gRPC service, under their names in the contract."""
+
+    @property
+    def service(self) -> ServiceDescriptor:
+        """The gRPC service that it serves."""
+        ...
 
 
 def handler(

@@ -7,13 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.draining import Calls, hang_up, stop_listening
-from chassis.handlers import check, handler, trust
+from chassis.handlers import Servicer, check, handler, trust
 from chassis.readiness import Probe, Readiness
 from chassis.settings import ServiceSettings
 from chassis.sizes import MAX_READ_BYTES
@@ -58,20 +57,20 @@ class Server:
 
     def add(
         self,
-        service: ServiceDescriptor,
-        servicer: object,
+        servicer: Servicer,
         self_validating: frozenset[str] = frozenset(),
         readers: Mapping[str, Callable[[bytes], Any]] = MappingProxyType({}),
         *,
         needs_broker: bool = False,
     ) -> None:
-        """Serves every method of `service` with the method of the same name of `servicer`.
+        """Serves every method of a gRPC service with the method of the same name of its servicer.
 
         Methods named in `self_validating` apply the contract's rules by themselves, with errors equal to `check`'s:
         for large batches the general check costs more than the work. Methods named in `readers`, which are among those,
         get what theirs makes of the bytes of a request in place of the parsed message. A service that `needs_broker` is
         NOT_SERVING without it; the others do their work in the database, and what they publish waits there.
         """
+        name = servicer.service.full_name
         handlers = {
             method.name: handler(
                 self._calls,
@@ -80,10 +79,10 @@ class Server:
                 trust if method.name in self_validating else check,
                 readers.get(method.name, GetMessageClass(method.input_type).FromString),
             )
-            for method in service.methods
+            for method in servicer.service.methods
         }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
-        self._readiness.add(service.full_name, needs_broker=needs_broker)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+        self._readiness.add(name, needs_broker=needs_broker)
 
     async def start(self) -> None:
         """Binds the port and starts to answer; health says NOT_SERVING until every probe succeeds."""

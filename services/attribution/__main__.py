@@ -3,8 +3,6 @@
 from datetime import timedelta
 from functools import partial
 
-from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2, program_pb2
-
 from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
@@ -58,19 +56,11 @@ class AttributionService(Service[AttributionSettings]):
         sealer = Sealer(derive_key(self.settings.secret, "click-hash"))
         address = await self._lead_on(click_deps, sealer)
         add, pager = self.server.add, self.pager
-        add(program_pb2.DESCRIPTOR.services_by_name["ProgramService"], ProgramServicer(deps, queries, pager))
-        add(
-            participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"], ParticipantServicer(deps, queries, pager)
-        )
-        add(conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"], ConversionServicer(deps, queries, pager))
-        add(link_pb2.DESCRIPTOR.services_by_name["LinkService"], LinkServicer(deps, queries, pager, address))
-        add(
-            click_pb2.DESCRIPTOR.services_by_name["ClickService"],
-            ClickServicer(click_deps, sealer),
-            SELF_VALIDATING,
-            READERS,
-            needs_broker=True,
-        )
+        add(ProgramServicer(deps, queries, pager))
+        add(ParticipantServicer(deps, queries, pager))
+        add(ConversionServicer(deps, queries, pager))
+        add(LinkServicer(deps, queries, pager, address))
+        add(ClickServicer(click_deps, sealer), SELF_VALIDATING, READERS, needs_broker=True)
         self._write_clicks()
 
     async def _lead_on(self, deps: ClickDeps, sealer: Sealer) -> LinkAddress:

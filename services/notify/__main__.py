@@ -3,8 +3,6 @@
 from datetime import timedelta
 from functools import partial
 
-from upline.notify.v1 import notify_pb2
-
 from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
@@ -43,10 +41,9 @@ class NotifyService(Service[NotifySettings]):
         deps = Deps(self.database, self.stream, self.clock)
         queries = QueryDeps(self.database, Words(self.database), self.watches)
 
-        services = notify_pb2.DESCRIPTOR.services_by_name
-        self.server.add(services["TextService"], TextServicer(deps, queries))
-        self.server.add(services["PreferenceService"], PreferenceServicer(deps, queries))
-        self.server.add(services["InboxService"], InboxServicer(deps, queries, self.pager))
+        self.server.add(TextServicer(deps, queries))
+        self.server.add(PreferenceServicer(deps, queries))
+        self.server.add(InboxServicer(deps, queries, self.pager))
 
         events = RewardEvents(deps)
         consumer = Consumer(self.stream, REWARDS, CONSUMER, events.handle, DeadLetters(self.database), FETCH_MESSAGES)

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from upline.rewards.v1 import approval_pb2, contest_pb2, payout_pb2, plan_pb2, redemption_pb2, reward_pb2, wallet_pb2
-
 from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
@@ -50,13 +48,13 @@ class RewardsService(Service[RewardsSettings]):
         queries = QueryDeps(self.database, self.clock, plans)
 
         add = self.server.add
-        add(plan_pb2.DESCRIPTOR.services_by_name["PlanService"], PlanServicer(deps, queries, self.pager))
-        add(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardServicer(queries, self.pager))
-        add(wallet_pb2.DESCRIPTOR.services_by_name["WalletService"], WalletServicer(deps, queries, self.pager))
-        add(redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"], RedemptionServicer(deps, queries))
-        add(approval_pb2.DESCRIPTOR.services_by_name["ApprovalService"], ApprovalServicer(deps, queries, self.pager))
-        add(contest_pb2.DESCRIPTOR.services_by_name["ContestService"], ContestServicer(queries, self.pager))
-        add(payout_pb2.DESCRIPTOR.services_by_name["PayoutService"], PayoutServicer(deps, queries, self.pager))
+        add(PlanServicer(deps, queries, self.pager))
+        add(RewardServicer(queries, self.pager))
+        add(WalletServicer(deps, queries, self.pager))
+        add(RedemptionServicer(deps, queries))
+        add(ApprovalServicer(deps, queries, self.pager))
+        add(ContestServicer(queries, self.pager))
+        add(PayoutServicer(deps, queries, self.pager))
 
         events = ConversionEvents(deps)
         consumer = Consumer(

@@ -35,6 +35,8 @@ REQUEST = notify_pb2.GetPreferencesRequest(program_id="p", participant_id="ann")
 class Preferences:
     """A service whose calls take as long as a test wants."""
 
+    service = notify_pb2.DESCRIPTOR.services_by_name["PreferenceService"]
+
     free: asyncio.Event = field(default_factory=asyncio.Event)
     begun: int = 0
 
@@ -63,7 +65,7 @@ async def serving(preferences: Preferences, notice_seconds: float = 0.0) -> Asyn
     settings = ServiceSettings(database_url="", nats_url="", secret=SecretStr(SECRET))
     server = Server(settings, [])
     server.notice_seconds = notice_seconds
-    server.add(notify_pb2.DESCRIPTOR.services_by_name["PreferenceService"], preferences)
+    server.add(preferences)
     await server.start()
     health = asyncio.create_task(server.run())
     try:

@@ -59,6 +59,8 @@ class ClickServicer:
     """Clicks: durable before they are acknowledged. Methods are named as the contract names them, which says the
     rest."""
 
+    service = click_pb2.DESCRIPTOR.services_by_name["ClickService"]
+
     deps: ClickDeps
     sealer: Sealer
 

@@ -24,6 +24,8 @@ have are read first."""
 class ConversionServicer:
     """Conversions and their reversals. Methods are named as the contract names them, which says the rest."""
 
+    service = conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

@@ -28,6 +28,8 @@ from services.attribution.wire.qr import draw
 class LinkServicer:
     """Links, codes, QR images and shares. Methods are named as the contract names them, which says the rest."""
 
+    service = link_pb2.DESCRIPTOR.services_by_name["LinkService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

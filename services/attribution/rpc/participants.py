@@ -50,6 +50,8 @@ _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), 0)
 class ParticipantServicer:
     """Participants and the tree of sponsors. Methods are named as the contract names them, which says the rest."""
 
+    service = participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

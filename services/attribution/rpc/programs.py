@@ -19,6 +19,8 @@ from services.attribution.wire.programs import ProgramChanges, program_message, 
 class ProgramServicer:
     """Programs and their attribution policy. Methods are named as the contract names them, which says the rest."""
 
+    service = program_pb2.DESCRIPTOR.services_by_name["ProgramService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

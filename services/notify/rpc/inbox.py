@@ -22,6 +22,8 @@ from services.notify.wire.inbox import entry_message, read_entry_id
 class InboxServicer:
     """Inboxes. Methods are named as the contract names them, which says the rest."""
 
+    service = notify_pb2.DESCRIPTOR.services_by_name["InboxService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

@@ -17,6 +17,8 @@ from services.notify.queries.preferences import get_locale
 class PreferenceServicer:
     """Preferences. Methods are named as the contract names them, which says the rest."""
 
+    service = notify_pb2.DESCRIPTOR.services_by_name["PreferenceService"]
+
     deps: Deps
     queries: QueryDeps
 

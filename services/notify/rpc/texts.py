@@ -17,6 +17,8 @@ from services.notify.wire.texts import read_texts, texts_message
 class TextServicer:
     """Texts. Methods are named as the contract names them, which says the rest."""
 
+    service = notify_pb2.DESCRIPTOR.services_by_name["TextService"]
+
     deps: Deps
     queries: QueryDeps
 

@@ -20,6 +20,8 @@ from services.rewards.wire.rewards import reward_message
 class ApprovalServicer:
     """Approvals and rejections. Methods are named as the contract names them, which says the rest."""
 
+    service = approval_pb2.DESCRIPTOR.services_by_name["ApprovalService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

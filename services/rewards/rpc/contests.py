@@ -18,6 +18,8 @@ from services.rewards.wire.contests import STATES, contest_message, standing_mes
 class ContestServicer:
     """Contests. Methods are named as the contract names them, which says the rest."""
 
+    service = contest_pb2.DESCRIPTOR.services_by_name["ContestService"]
+
     queries: QueryDeps
     pager: Pager
 

@@ -20,6 +20,8 @@ from services.rewards.wire.payouts import batch_csv, payout_message, read_provid
 class PayoutServicer:
     """Payouts and their report. Methods are named as the contract names them, which says the rest."""
 
+    service = payout_pb2.DESCRIPTOR.services_by_name["PayoutService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

@@ -21,6 +21,8 @@ from services.rewards.wire.warnings import warning_messages, worst_case_messages
 class PlanServicer:
     """Plans. Methods are named as the contract names them, which says the rest."""
 
+    service = plan_pb2.DESCRIPTOR.services_by_name["PlanService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager

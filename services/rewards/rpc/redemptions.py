@@ -24,6 +24,8 @@ from services.rewards.wire.redemptions import (
 class RedemptionServicer:
     """Uses of what was earned. Methods are named as the contract names them, which says the rest."""
 
+    service = redemption_pb2.DESCRIPTOR.services_by_name["RedemptionService"]
+
     deps: Deps
     queries: QueryDeps
 

@@ -20,6 +20,8 @@ DEFAULT_TOP_COUNT = 3
 class RewardServicer:
     """Rewards and explanations. Methods are named as the contract names them, which says the rest."""
 
+    service = reward_pb2.DESCRIPTOR.services_by_name["RewardService"]
+
     queries: QueryDeps
     pager: Pager
 

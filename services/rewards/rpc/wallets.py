@@ -17,6 +17,8 @@ from services.rewards.wire.wallets import balance_message, read_at_time, transfe
 class WalletServicer:
     """Wallets and the audit. Methods are named as the contract names them, which says the rest."""
 
+    service = wallet_pb2.DESCRIPTOR.services_by_name["WalletService"]
+
     deps: Deps
     queries: QueryDeps
     pager: Pager
