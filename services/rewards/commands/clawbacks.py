@@ -11,7 +11,7 @@ from services.rewards.commands import effects
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import load_expired
 from services.rewards.domain.conversion import ConversionKey, Reversal
-from services.rewards.domain.settle.debts import spent_from, with_debts
+from services.rewards.domain.settle.debts import debited_wallets, with_debts
 from services.rewards.domain.settle.settlement import Clawback, claw_back, revised
 from services.rewards.store import conversions, ledger, plans, tallies, wallets
 from services.rewards.store.conversions import StoredConversion
@@ -84,7 +84,7 @@ async def post_clawbacks(
 async def _charge_debts(conn: AsyncConnection, versions: ProgramPlans, clawbacks: list[Clawback]) -> list[Clawback]:
     """Value that was used already becomes a debt, and value that expired does not. The wallets that something available
     is taken out of stay locked: nobody spends it meanwhile."""
-    spent = spent_from(clawbacks)
+    spent = debited_wallets(clawbacks)
     if not spent:
         return clawbacks
     await wallets.lock(conn, (wallets.wallet_lock(*each) for each in spent))

@@ -13,7 +13,7 @@ from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.debts import Expired, Expiry, Wallet
+from services.rewards.domain.settle.debts import ExpiredPart, ExpiredValue, Wallet
 from services.rewards.domain.settle.settlement import Clawback
 from services.rewards.domain.wallet.expiry import scan_wallet
 from services.rewards.domain.wallet.wallet import WalletTransfer
@@ -70,7 +70,7 @@ async def _look_at(
 
 async def load_expired(
     conn: AsyncConnection, versions: ProgramPlans, clawbacks: Sequence[Clawback]
-) -> dict[Wallet, Expired]:
+) -> dict[Wallet, ExpiredValue]:
     """What expired of wallets that something available is taken out of. They are locked."""
     expiring = {
         (program_id, asset)
@@ -85,7 +85,7 @@ async def load_expired(
             touched.setdefault((each.program_id, each.participant_id, each.asset), []).append(each.reward_id)
     if not touched:
         return {}
-    gone: dict[Wallet, list[Expiry]] = {}
+    gone: dict[Wallet, list[ExpiredPart]] = {}
     taken: dict[Wallet, list[tuple[str, int]]] = {}
     for row in await expiry.expired(conn, touched):
         wallet = (row.program_id, row.participant_id, row.asset)
@@ -97,13 +97,13 @@ async def load_expired(
         moment = id_time(row.transfer_id)
         plan = versions[row.program_id].in_force(moment)
         if plan is not None and (span := _span(plan, row.asset)) is not None:
-            gone.setdefault(wallet, []).append(Expiry(moment - span, row.amount_minor))
+            gone.setdefault(wallet, []).append(ExpiredPart(moment - span, row.amount_minor))
     if not gone:
         return {}
     rewards = {reward_id for wallet in gone for reward_id in touched[wallet]}
     rewards |= {reward_id for each in taken.values() for reward_id, _ in each}
     came = await expiry.came(conn, gone, rewards)
-    return {wallet: Expired(each, came, taken.get(wallet, ())) for wallet, each in gone.items()}
+    return {wallet: ExpiredValue(each, came, taken.get(wallet, ())) for wallet, each in gone.items()}
 
 
 def _span(plan: Plan, asset: str) -> timedelta | None:

@@ -9,7 +9,7 @@ from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.settle.settlement import PostedReward, let_go, release
+from services.rewards.domain.settle.settlement import PostedReward, release, release_ended
 from services.rewards.store import conversions, ledger, waiting
 
 HOLDS_A_TRANSACTION = 500
@@ -105,7 +105,7 @@ async def _release_ended(deps: Deps, holds: Sequence[waiting.WaitingHold]) -> No
         for each in ended:
             of = kept[each.program_id, each.conversion_id]
             rewards = posted[of.conversion.key]
-            moved = let_go(each, _due(rewards, each.mark))
+            moved = release_ended(each, _due(rewards, each.mark))
             if moved:
                 transfers += moved
                 by_id = {one.reward.reward_id: one.reward for one in rewards}

@@ -111,23 +111,25 @@ new_reward: Final = partial(tuple.__new__, Reward)
 def deltas(rewards: Iterable[Reward], transfers: Iterable[Transfer]) -> dict[Account, int]:
     """The changes of accounts by accruals and transfers. They sum to zero for each program and asset."""
     changes: dict[Account, int] = {}
-    # Of rewards, people are added up by themselves: thousands of rewards are for the same place of one program.
+    # The rewards of people are added up by themselves: thousands are for accounts of one kind in one program.
     sums: dict[tuple[str, bool, str], dict[str, int]] = {}
-    for _, program_id, _, _, beneficiary_id, _, asset, amount_minor, hold_until, _, _ in rewards:
-        of_people = sums.get(key := (program_id, hold_until is None, asset))
+    for each in rewards:
+        of_people = sums.get(key := (each.program_id, each.hold_until is None, each.asset))
         if of_people is None:
             of_people = sums[key] = {}
-        of_people[beneficiary_id] = of_people.get(beneficiary_id, 0) + amount_minor
+        of_people[each.beneficiary_id] = of_people.get(each.beneficiary_id, 0) + each.amount_minor
     for (program_id, is_free, asset), of_people in sums.items():
-        place, source = (
-            AccountKind.AVAILABLE if is_free else AccountKind.HELD,
-            (program_id, "", AccountKind.ISSUANCE, asset),
-        )
-        changes |= {(program_id, each, place, asset): amount_minor for each, amount_minor in of_people.items()}
+        account_kind = AccountKind.AVAILABLE if is_free else AccountKind.HELD
+        source = (program_id, "", AccountKind.ISSUANCE, asset)
+        changes |= {(program_id, person, account_kind, asset): minor for person, minor in of_people.items()}
         changes[source] = changes.get(source, 0) - sum(of_people.values())
-    for _, program_id, _, participant_id, debit, credit, asset, amount_minor, _, _ in transfers:
-        source = (program_id, participant_id if debit in PARTICIPANT_ACCOUNT_KINDS else "", debit, asset)
-        target = (program_id, participant_id if credit in PARTICIPANT_ACCOUNT_KINDS else "", credit, asset)
-        changes[source] = changes.get(source, 0) - amount_minor
-        changes[target] = changes.get(target, 0) + amount_minor
+    for transfer in transfers:
+        source, target = _account(transfer, transfer.debit), _account(transfer, transfer.credit)
+        changes[source] = changes.get(source, 0) - transfer.amount_minor
+        changes[target] = changes.get(target, 0) + transfer.amount_minor
     return changes
+
+
+def _account(transfer: Transfer, kind: AccountKind) -> Account:
+    holder_id = transfer.participant_id if kind in PARTICIPANT_ACCOUNT_KINDS else ""
+    return transfer.program_id, holder_id, kind, transfer.asset

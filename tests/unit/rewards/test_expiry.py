@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rewards.domain.settle.debts import Expired, Expiry
-from services.rewards.domain.wallet.expiry import LOOK_AGAIN, scan_wallet
+from services.rewards.domain.settle.debts import ExpiredPart, ExpiredValue
+from services.rewards.domain.wallet.expiry import SCAN_INTERVAL, scan_wallet
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -29,7 +29,7 @@ def test_the_oldest_go_first_and_are_announced_before() -> None:
     assert (again.warned_minor, again.warned_until) == (0, at(100))
     assert scan_wallet(inflows, 30, 100 * DAY, at(100) - timedelta(microseconds=1), at(100)).expired_minor == 0
     gone = scan_wallet(inflows, 30, 100 * DAY, at(100), at(100))
-    assert (gone.expired_minor, gone.warned_minor, gone.check_time) == (70, 0, at(100) + LOOK_AGAIN)
+    assert (gone.expired_minor, gone.warned_minor, gone.check_time) == (70, 0, at(100) + SCAN_INTERVAL)
     assert scan_wallet(inflows, 100, 100 * DAY, at(113), at(100)).warned_minor == 50
 
 
@@ -43,7 +43,7 @@ def test_what_lives_less_than_a_day_is_looked_at_in_time() -> None:
     # What comes right after a look at an empty wallet has to be announced, and to go in time.
     seen = scan_wallet([], 0, 4 * hour, at(0), None).check_time
     assert at(0) < seen <= at(0) + 3 * hour
-    assert scan_wallet([], 0, 100 * DAY, at(0), None).check_time == at(0) + LOOK_AGAIN
+    assert scan_wallet([], 0, 100 * DAY, at(0), None).check_time == at(0) + SCAN_INTERVAL
 
 
 @given(
@@ -107,9 +107,9 @@ class Life:
     def refund(self, reward: int, minor: int) -> int:
         """Takes something of a reward back; returns how much of it had expired."""
         came = {str(each): at(each) for each in self.came}
-        expiries = [Expiry(at(day - self.span), each) for day, each in self.expired]
-        expired = Expired(expiries, came, [(str(each), some) for each, some in self.back])
-        gone = expired.take(str(reward), minor)
+        expiries = [ExpiredPart(at(day - self.span), each) for day, each in self.expired]
+        expired = ExpiredValue(expiries, came, [(str(each), some) for each, some in self.back])
+        gone = expired.withdraw(str(reward), minor)
         self.back.append((reward, gone))
         self.taken[reward] = self.taken.get(reward, 0) + minor
         return gone

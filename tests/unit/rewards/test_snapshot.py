@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.rewards.domain.plan.periods import Period, period_name
 from services.rewards.domain.tally import tallies
-from services.rewards.domain.tally.snapshot import Snapshot, from_json, take
+from services.rewards.domain.tally.snapshot import Snapshot, from_json, snapshot_of
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -24,7 +24,7 @@ def test_a_snapshot_survives_being_kept(values: dict[tuple[str, str, str], int])
 def test_a_snapshot_holds_what_it_was_asked_for_and_is_not_zero() -> None:
     sales, nothing = ((tallies.counter(name), "maria", "") for name in ("sales", "nothing"))
     other = (tallies.counter("sales"), "olga", "")
-    snapshot = take([sales, nothing], {sales: 3, nothing: 0, other: 7})
+    snapshot = snapshot_of([sales, nothing], {sales: 3, nothing: 0, other: 7})
     assert snapshot.values == {("counter:sales", "maria", ""): 3}
     assert snapshot.value("counter:sales", "maria") == 3
     assert snapshot.value("counter:sales", "olga") == 0

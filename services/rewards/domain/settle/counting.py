@@ -55,7 +55,8 @@ def prepare(plan: Plan, conversion: Conversion) -> PreparedConversion:
 
 
 class CountedPosition(NamedTuple):
-    """When a conversion was settled among those of its program, and with which tallies; None where nothing is counted."""
+    """When a conversion was settled among those of its program, and with which tallies; None for what is not
+    counted."""
 
     position: int | None = None
     snapshot: str | None = None

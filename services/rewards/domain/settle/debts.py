@@ -1,4 +1,4 @@
-"""What is taken back of value that expired, or was used already."""
+"""Clawbacks of value that expired, or was used already."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -6,47 +6,49 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.rewards.domain.ledger import AccountKind, Transfer
-from services.rewards.domain.settle.settlement import Clawback, same_position
+from services.rewards.domain.settle.settlement import Clawback, sibling_transfer_id
 
 Wallet = tuple[str, str, str]
 """(program, participant, asset)."""
 
 
-class Expiry(NamedTuple):
-    """Something of a wallet that expired at one time."""
+class ExpiredPart(NamedTuple):
+    """A part of a wallet's value that expired at one time."""
 
     came_until: datetime
     """All of it had become available by then."""
     amount_minor: int
 
 
-class Expired:
-    """What expired of a wallet and would have, had what was taken back so far never come.
+class ExpiredValue:
+    """The value of a wallet that expired, and would have expired without the rewards that were taken back so far.
 
-    Only what expired since a reward itself could have expired is less without it: before that, the reward stood last in the line.
+    A reward that is taken back makes less only of what expired since the reward itself could have expired: before that,
+    it stood last in the line.
     """
 
     def __init__(
-        self, expiries: Iterable[Expiry], came: Mapping[str, datetime], taken: Iterable[tuple[str, int]]
+        self, parts: Iterable[ExpiredPart], came: Mapping[str, datetime], withdrawn: Iterable[tuple[str, int]]
     ) -> None:
-        """`expiries`: oldest first. `came`: when rewards became available, by id. `taken`: (reward, minor units) taken back before."""
-        self._left = list(expiries)
+        """`parts`: oldest first. `came`: when rewards became available, by id. `withdrawn`: (reward id, minor units)
+        that were taken back before."""
+        self._parts = list(parts)
         self._came = came
-        for reward_id, amount_minor in taken:
-            self.take(reward_id, amount_minor)
+        for reward_id, amount_minor in withdrawn:
+            self.withdraw(reward_id, amount_minor)
 
-    def take(self, reward_id: str, amount_minor: int) -> int:
-        """Takes back so much of a reward, as far as that much less would have expired without it; returns how much that is."""
-        taken_minor = 0
-        for number, (came_until, left_minor) in enumerate(self._left):
+    def withdraw(self, reward_id: str, amount_minor: int) -> int:
+        """Takes back so much of a reward, as far as less would have expired without it; returns how much less."""
+        withdrawn_minor = 0
+        for number, (came_until, left_minor) in enumerate(self._parts):
             if came_until >= self._came[reward_id]:
-                part = min(left_minor, amount_minor - taken_minor)
-                self._left[number] = Expiry(came_until, left_minor - part)
-                taken_minor += part
-        return taken_minor
+                minor = min(left_minor, amount_minor - withdrawn_minor)
+                self._parts[number] = ExpiredPart(came_until, left_minor - minor)
+                withdrawn_minor += minor
+        return withdrawn_minor
 
 
-def spent_from(clawbacks: Iterable[Clawback]) -> set[tuple[str, str]]:
+def debited_wallets(clawbacks: Iterable[Clawback]) -> set[tuple[str, str]]:
     """(program, participant) of the wallets that something available is taken out of."""
     return {
         (each.program_id, each.participant_id)
@@ -57,26 +59,27 @@ def spent_from(clawbacks: Iterable[Clawback]) -> set[tuple[str, str]]:
 
 
 def with_debts(
-    clawbacks: Iterable[Clawback], available: Mapping[Wallet, int], expired: Mapping[Wallet, Expired]
+    clawbacks: Iterable[Clawback], available: Mapping[Wallet, int], expired: Mapping[Wallet, ExpiredValue]
 ) -> list[Clawback]:
-    """The same, but what has expired is taken from EXPIRED, and what was used from DEBT: the participant owes it. In the order of
-    `clawbacks`."""
+    """The clawbacks in their order, where value that expired comes from EXPIRED, and value that was used from DEBT: the
+    participant owes it."""
     left = dict(available)
     return [replace(each, transfers=tuple(_split(each, left, expired))) for each in clawbacks]
 
 
-def _split(clawback: Clawback, left: dict[Wallet, int], expired: Mapping[Wallet, Expired]) -> Iterable[Transfer]:
+def _split(clawback: Clawback, left: dict[Wallet, int], expired: Mapping[Wallet, ExpiredValue]) -> Iterable[Transfer]:
     for each in clawback.transfers:
         if each.debit is not AccountKind.AVAILABLE:
             yield each
             continue
         wallet = (each.program_id, each.participant_id, each.asset)
-        gone = expired[wallet].take(each.reward_id, each.amount_minor) if wallet in expired else 0
-        there = min(max(left.get(wallet, 0), 0), each.amount_minor - gone)
-        left[wallet] = left.get(wallet, 0) - there
-        if there:
-            yield each._replace(amount_minor=there)
-        for place, amount_minor in ((AccountKind.EXPIRED, gone), (AccountKind.DEBT, each.amount_minor - gone - there)):
+        expired_minor = expired[wallet].withdraw(each.reward_id, each.amount_minor) if wallet in expired else 0
+        available_minor = min(max(left.get(wallet, 0), 0), each.amount_minor - expired_minor)
+        debt_minor = each.amount_minor - expired_minor - available_minor
+        left[wallet] = left.get(wallet, 0) - available_minor
+        if available_minor:
+            yield each._replace(amount_minor=available_minor)
+        for account_kind, amount_minor in ((AccountKind.EXPIRED, expired_minor), (AccountKind.DEBT, debt_minor)):
             if amount_minor:
-                transfer_id = same_position(clawback.reversal, place.name.lower(), each.transfer_id)
-                yield each._replace(transfer_id=transfer_id, debit=place, amount_minor=amount_minor)
+                transfer_id = sibling_transfer_id(clawback.reversal, account_kind.name.lower(), each.transfer_id)
+                yield each._replace(transfer_id=transfer_id, debit=account_kind, amount_minor=amount_minor)

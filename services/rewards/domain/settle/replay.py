@@ -26,14 +26,14 @@ units."""
 
 @dataclass(slots=True)
 class _Open:
-    """A conversion that is taken back later, or whose rewards a person refuses."""
+    """A conversion that is taken back later, or whose rewards a person rejects."""
 
     plan: Plan
     snapshot: Snapshot
     posted: list[PostedReward]
     earlier: list[Reversal]
     rejected: tuple[str, ...] = ()
-    """The rules whose rewards a person refused."""
+    """The rules whose rewards a person rejected."""
 
     def revise(self, revisions: Iterable[Revision]) -> None:
         """Takes revisions out of the rewards."""
@@ -41,7 +41,8 @@ class _Open:
 
 
 class Replay:
-    """What came of the facts so far. Facts are given in the order in which they were settled."""
+    """The facts of a program, given again in the order in which they were settled, and what follows from them so
+    far."""
 
     def __init__(self) -> None:
         self.tallies = RunningTallies({})
@@ -50,7 +51,7 @@ class Replay:
     def decide(
         self, plan: Plan, conversion: Conversion, position: int, *, to_be_revised: bool
     ) -> tuple[Accrual, Snapshot | None]:
-        """A conversion's rewards and the snapshot to keep; it is remembered where reversals or a rejection follow."""
+        """The conversion's rewards and its snapshot; it is remembered where reversals or a rejection follow."""
         accrual, snapshot = prepare(plan, conversion).decide(self.tallies, position)
         if to_be_revised:
             posted = [PostedReward(each, each.amount_minor, AccountKind.AVAILABLE) for each in accrual.rewards]
@@ -58,7 +59,7 @@ class Replay:
         return accrual, snapshot
 
     def take_back(self, conversion: Conversion, reversal: Reversal, position: int) -> tuple[Revision, ...]:
-        """What a reversal takes back of the conversion's rewards."""
+        """The revisions by which a reversal takes back the conversion's rewards."""
         opened = self._open[conversion.conversion_id]
         reverse_effects(
             opened.plan,
@@ -75,7 +76,7 @@ class Replay:
         return clawback.revisions
 
     def reject(self, conversion: Conversion, rejection: Rejection) -> tuple[Revision, ...]:
-        """What a person refuses of the conversion's rewards."""
+        """The revisions by which a person rejects rewards of the conversion."""
         opened = self._open[conversion.conversion_id]
         release_headroom(opened.plan, conversion, opened.snapshot, opened.earlier, rejection, self.tallies)
         revisions, _ = reject_rewards(rejection, opened.posted)

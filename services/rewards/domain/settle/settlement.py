@@ -25,7 +25,7 @@ FIRST_POSITION, LAST_POSITION = "0000", "ffff"
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """A conversion's rewards."""
+    """The rewards of a conversion."""
 
     conversion: Conversion
     rewards: tuple[Reward, ...]
@@ -37,46 +37,48 @@ class PostedReward:
 
     reward: Reward
     net_minor: int
-    place: AccountKind
-    """Where its value is."""
+    account_kind: AccountKind
+    """The account of its beneficiary where its value is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a reversal takes back of one reward, or a person refuses of it; `delta_minor` < 0."""
+    """A change of one reward by a reversal, or by a person who rejects it; `delta_minor` < 0."""
 
     reward: Reward
     reversal_id: str
-    """Empty for a refusal."""
+    """Empty for a rejection."""
     delta_minor: int
     record_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Clawback:
-    """What one reversal takes back, at every level."""
+    """The revisions and transfers by which one reversal takes rewards back, at every level."""
 
     conversion: Conversion
+    """The rest of the conversion after the reversal."""
     reversal: Reversal
     revisions: tuple[Revision, ...]
     transfers: tuple[Transfer, ...]
 
 
-def id_prefix(moment: datetime, *names: str) -> str:
-    """The first 28 hexadecimal digits of UUIDv8s (RFC 9562 §5.8): 48 bits of time, 58 bits of a hash of `names`, with the
-    version and the variant between them. The last four digits say what it is among those of the same names.
+def id_prefix(time: datetime, *names: str) -> str:
+    """The first 28 hexadecimal digits of UUIDv8s (RFC 9562 §5.8): 48 bits of time, 58 bits of a hash of `names`, with
+    the version and the variant between them. The last four digits tell apart the ids of the same names.
 
-    The same names at the same moment give the same ids, so a replay gives the same ledger, and a conversion's rewards
+    The same names at the same time give the same ids, so a replay gives the same ledger, and a conversion's rewards
     are neighbours in the index.
+
     """
     digest = int.from_bytes(hashlib.blake2b("\x1f".join(names).encode(), digest_size=8).digest())
     tail = (digest >> (64 - _HASH_BITS)) << _ORDINAL_BITS
-    high = ((moment - _EPOCH) // _MILLISECOND & 0xFFFF_FFFF_FFFF) << 16 | 0x8000 | tail >> 62
+    high = ((time - _EPOCH) // _MILLISECOND & 0xFFFF_FFFF_FFFF) << 16 | 0x8000 | tail >> 62
     return f"{high << 64 | 0x8000_0000_0000_0000 | tail & 0x3FFF_FFFF_FFFF_FFFF:032x}"[:_PREFIX_DIGITS]
 
 
 def reward_prefix(conversion: Conversion) -> str:
-    """What the ids of this conversion's rewards begin with."""
+    """The first digits of the ids of the conversion's rewards."""
     return _reward_prefix(conversion.record_time, conversion.program_id, conversion.conversion_id)
 
 
@@ -92,7 +94,8 @@ def first_reward_id(reward_id: str) -> str:
 
 @cache
 def position(ordinal: int, level: int, is_share: bool) -> str:
-    """The last digits of the id of a reward, of a rule's ordinal and a level. Those of its transfers end alike."""
+    """The last digits of the id of a reward, by its rule's ordinal and its level. The ids of its transfers end
+    alike."""
     return f"{slot_of(ordinal, level, is_share):04x}"
 
 
@@ -117,7 +120,7 @@ def accrue(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> Ac
 
 
 def post(plan: Plan, conversion: Conversion, paid: Iterable[Owed]) -> Accrual:
-    """The rewards of what is owed."""
+    """The rewards for the amounts that are owed."""
     program_id, conversion_id, record_time = conversion.program_id, conversion.conversion_id, conversion.record_time
     prefix = reward_prefix(conversion)
     version, rewards = plan.version, []
@@ -136,7 +139,8 @@ def post(plan: Plan, conversion: Conversion, paid: Iterable[Owed]) -> Accrual:
 
 
 def hold_end(rule: Rule, conversion: Conversion) -> datetime | None:
-    """When a rule's hold on a conversion ends; None if there is none, or it had ended when the conversion was recorded."""
+    """When a rule's hold on a conversion ends; None if there is none, or it ended before the conversion was
+    recorded."""
     if rule.hold is None:
         return None
     end = conversion.occurred_at + rule.hold
@@ -155,9 +159,11 @@ def claw_back(
     posted: Sequence[PostedReward],
     snapshot: Snapshot = EMPTY,
 ) -> Clawback:
-    """Recomputes the plan on what is left after `earlier` and `reversal`, and takes back the difference to what is posted.
+    """Decides the rest of the conversion after `earlier` and `reversal`, and takes back the difference to posted
+    rewards.
 
     Exact at every level, and zero at the end: the last reversal leaves nothing to pay for.
+
     """
     left = after(conversion, [*earlier, reversal])
     wanted = {
@@ -170,20 +176,20 @@ def claw_back(
     transfers = []
     for each in posted:
         reward = each.reward
-        taken = each.net_minor - wanted.get(reward.reward_id[_PREFIX_DIGITS:], 0)
-        if taken <= 0:
+        taken_minor = each.net_minor - wanted.get(reward.reward_id[_PREFIX_DIGITS:], 0)
+        if taken_minor <= 0:
             continue
-        revisions.append(Revision(reward, reversal.reversal_id, -taken, reversal.record_time))
+        revisions.append(Revision(reward, reversal.reversal_id, -taken_minor, reversal.record_time))
         transfers.append(
             Transfer(
                 prefix + reward.reward_id[_PREFIX_DIGITS:],
                 reward.program_id,
                 TransferKind.REVERSAL,
                 reward.beneficiary_id,
-                each.place,
+                each.account_kind,
                 AccountKind.ISSUANCE,
                 reward.asset,
-                taken,
+                taken_minor,
                 reward.reward_id,
                 cause,
             )
@@ -193,14 +199,15 @@ def claw_back(
 
 def revised(posted: Iterable[PostedReward], revisions: Iterable[Revision]) -> list[PostedReward]:
     """The rewards as they stand after revisions."""
-    taken = {each.reward.reward_id: each.delta_minor for each in revisions}
+    deltas = {each.reward.reward_id: each.delta_minor for each in revisions}
     return [
-        PostedReward(each.reward, each.net_minor + taken.get(each.reward.reward_id, 0), each.place) for each in posted
+        PostedReward(each.reward, each.net_minor + deltas.get(each.reward.reward_id, 0), each.account_kind)
+        for each in posted
     ]
 
 
-def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
-    """The id of another transfer of a reversal, for the same reward as one that there is."""
+def sibling_transfer_id(reversal: Reversal, what: str, transfer_id: str) -> str:
+    """The id of another transfer of a reversal, for the reward of a transfer that there is."""
     prefix = id_prefix(reversal.record_time, reversal.program_id, what, reversal.reversal_id)
     return prefix + transfer_id[_PREFIX_DIGITS:]
 
@@ -208,14 +215,14 @@ def same_position(reversal: Reversal, what: str, transfer_id: str) -> str:
 def release(
     program_id: str, conversion_id: str, due_time: datetime, posted: Sequence[PostedReward]
 ) -> tuple[Transfer, ...]:
-    """Moves what is left of a conversion's rewards from held to available when their hold ends."""
+    """Moves the rest of a conversion's rewards from held to available when their hold ends."""
     prefix = id_prefix(due_time, program_id, "release", conversion_id)
     cause = release_cause(program_id, conversion_id, due_time)
     return _out_of_hold(TransferKind.RELEASE, AccountKind.AVAILABLE, prefix, cause, posted)
 
 
-def let_go(ended: EndedHold, posted: Sequence[PostedReward]) -> tuple[Transfer, ...]:
-    """The same for a hold that waited for more than time."""
+def release_ended(ended: EndedHold, posted: Sequence[PostedReward]) -> tuple[Transfer, ...]:
+    """Moves the rest of rewards from held to available when a hold ends that waited for more than time."""
     prefix = id_prefix(ended.time, ended.program_id, "release", ended.conversion_id, ended.rule_id)
     cause = f"release:{ended.program_id}/{ended.conversion_id}/{ended.rule_id}"
     return _out_of_hold(TransferKind.RELEASE, AccountKind.AVAILABLE, prefix, cause, posted)
@@ -224,16 +231,16 @@ def let_go(ended: EndedHold, posted: Sequence[PostedReward]) -> tuple[Transfer, 
 def reject_rewards(
     rejection: Rejection, posted: Sequence[PostedReward]
 ) -> tuple[tuple[Revision, ...], tuple[Transfer, ...]]:
-    """Takes what is left of held rewards away, because a person said no. `posted`: all of the conversion's rewards."""
-    program_id, conversion_id, rule_ids, moment = rejection
+    """Takes the rest of held rewards away, because a person said no. `posted`: all of the conversion's rewards."""
+    program_id, conversion_id, rule_ids, time = rejection
     transfers: list[Transfer] = []
     for rule_id in rule_ids:
-        prefix = id_prefix(moment, program_id, "rejection", conversion_id, rule_id)
+        prefix = id_prefix(time, program_id, "rejection", conversion_id, rule_id)
         rejected = [each for each in posted if each.reward.rule_id == rule_id]
         cause = f"rejection:{program_id}/{conversion_id}"
         transfers += _out_of_hold(TransferKind.REJECTION, AccountKind.ISSUANCE, prefix, cause, rejected)
     rewards = {each.reward.reward_id: each.reward for each in posted}
-    revisions = (Revision(rewards[each.reward_id], "", -each.amount_minor, moment) for each in transfers)
+    revisions = (Revision(rewards[each.reward_id], "", -each.amount_minor, time) for each in transfers)
     return tuple(revisions), tuple(transfers)
 
 

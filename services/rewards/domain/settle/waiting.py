@@ -1,7 +1,7 @@
 """Holds that wait for more than time: for a later event of the buyer's, for a person's approval.
 
-Nobody knows when such a hold ends, so its rewards have a mark in place of an end: a time that never comes, another for each rule, for the
-rules of one conversion may wait for different things.
+Nobody knows when such a hold ends, so its rewards have a mark in place of an end: a time that never comes, another for
+each rule, for the rules of one conversion may wait for different things.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ TARGET = "conversion_id"
 
 
 class Wait(NamedTuple):
-    """What the rewards of one rule for one conversion wait for. All of it must be."""
+    """Everything that the rewards of one rule for one conversion wait for."""
 
     program_id: str
     conversion_id: str
@@ -26,12 +26,12 @@ class Wait(NamedTuple):
     rule_id: str
     buyer_id: str
     event_type: str
-    """Empty for no event."""
+    """The type of the event that they wait for; empty for none."""
     needs_approval: bool
     earliest: datetime
-    """Before that it does not end, whatever happens."""
+    """The hold does not end before that, whatever happens."""
     occurred_at: datetime
-    """Of the conversion: an event that names none ends the holds of those before it."""
+    """When the conversion happened: an event that names no conversion ends the holds of those before it."""
 
 
 class Signal(NamedTuple):
@@ -39,11 +39,11 @@ class Signal(NamedTuple):
 
     program_id: str
     conversion_id: str
-    """Its own id."""
+    """The id of the event's own conversion."""
     buyer_id: str
     event_type: str
     target_id: str
-    """The conversion it is meant for; empty for all of the buyer's until then."""
+    """The conversion that the event is meant for; empty for all of the buyer's until then."""
     occurred_at: datetime
     record_time: datetime
 
@@ -59,7 +59,8 @@ class EndedHold(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A person's refusal of what waited for approval of one conversion, whole: of each of these rules nothing is left."""
+    """A person's no to all rewards of one conversion that waited for approval: nothing is left of those of these
+    rules."""
 
     program_id: str
     conversion_id: str
@@ -68,17 +69,17 @@ class Rejection(NamedTuple):
 
 
 def mark(rule: Rule) -> datetime:
-    """What stands for the end of a hold that has none."""
+    """The time that stands for the end of a hold that has none."""
     return NEVER + timedelta(microseconds=rule.ordinal)
 
 
 def is_mark(hold_until: datetime | None) -> bool:
-    """Whether it is no time at which a hold ends."""
+    """Whether a time stands for the end of a hold that has none."""
     return hold_until is not None and hold_until >= NEVER
 
 
 def waits_of(plan: Plan, conversion: Conversion, rewards: Iterable[Reward]) -> list[Wait]:
-    """What the rewards of a conversion wait for, once for each rule."""
+    """The waits of a conversion's rewards, one for each rule."""
     marked = {each.hold_until for each in rewards if is_mark(each.hold_until)}
     return [
         Wait(

@@ -1,1 +1,1 @@
-"""What a program counts from conversion to conversion."""
+"""Tallies: the numbers that a program counts from conversion to conversion."""

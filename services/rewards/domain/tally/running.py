@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from services.rewards.domain.tally.snapshot import Snapshot, take
+from services.rewards.domain.tally.snapshot import Snapshot, snapshot_of
 from services.rewards.domain.tally.tallies import (
     UNUSUAL,
     TallyKey,
@@ -19,7 +19,7 @@ EffectTime = tuple[datetime, int]
 
 
 class TallyChanges(NamedTuple):
-    """What facts changed of the tallies of one program."""
+    """The changes that facts made to the tallies of one program."""
 
     added: dict[TallyKey, int]
     reached: dict[TallyKey, EffectTime]
@@ -33,13 +33,13 @@ class RunningTallies:
         self._values = dict(values)
         self._final: set[str] = set()
         self.changes: dict[TallyKey, int] = {}
-        """What was added to each since the beginning."""
+        """How much was added to each tally since the beginning."""
         self.reached: dict[TallyKey, EffectTime] = {}
         """When each score was last changed."""
 
     def snapshot(self, keys: Iterable[TallyKey]) -> Snapshot:
-        """What a fact that reads `keys` is decided with now."""
-        return take(keys, self._values)
+        """The snapshot with which a fact that reads `keys` is decided now."""
+        return snapshot_of(keys, self._values)
 
     def close(self, contest_id: str) -> None:
         """Makes a contest's ranking final."""
@@ -56,7 +56,7 @@ class RunningTallies:
         return self._values.get(key, 0)
 
     def apply(self, effects: Iterable[tuple[TallyKey, int]], time: EffectTime) -> None:
-        """Adds what a fact changes that takes effect at `time`. Members that come or go change their headcount."""
+        """Adds the effects of a fact at its `time`. Members that come or go change their headcount."""
         values, changes, final = self._values, self.changes, self._final
         for key, change in effects:
             is_unusual = key[0].startswith(UNUSUAL)
@@ -69,7 +69,7 @@ class RunningTallies:
                 self._follow(key, before, change, time)
 
     def _follow(self, key: TallyKey, before: int, change: int, time: EffectTime) -> None:
-        """What else a change of a score or a member changes."""
+        """Applies the further changes that follow from a change of a score or a member."""
         if is_score(key[0]):
             self.reached[key] = max(time, self.reached.get(key, time))
         elif (head := headcount(key)) is not None and (step := (before + change > 0) - (before > 0)):

@@ -1,6 +1,6 @@
-"""What a decision reads besides the plan and the conversion: tallies as they stood before the conversion.
+"""Snapshots: the tallies that a decision reads, as they stood before the conversion.
 
-It is kept with the conversion: a refund years later, an explanation and a rebuild decide with the same one.
+A snapshot is stored with its conversion: a refund years later, an explanation and a rebuild decide with the same one.
 """
 
 import json
@@ -13,7 +13,7 @@ from services.rewards.domain.tally.tallies import TallyKey
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is not there is 0."""
+    """Tallies at one time; one that is missing is 0."""
 
     values: Mapping[TallyKey, int] = field(default_factory=dict)
 
@@ -31,11 +31,11 @@ class Snapshot:
 
 
 EMPTY = Snapshot()
-"""Of plans that count nothing."""
+"""The snapshot for plans that count nothing."""
 
 
-def take(keys: Iterable[TallyKey], tallies: Mapping[TallyKey, int]) -> Snapshot:
-    """The snapshot of `keys`: everything that is not 0."""
+def snapshot_of(keys: Iterable[TallyKey], tallies: Mapping[TallyKey, int]) -> Snapshot:
+    """The snapshot of the tallies with these keys; those that are 0 are left out."""
     return Snapshot({key: value for key in keys if (value := tallies.get(key, 0))})
 
 

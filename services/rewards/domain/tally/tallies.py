@@ -1,21 +1,21 @@
-"""Tallies: what a program counts from conversion to conversion. Their keys are stored."""
+"""The keys of tallies, the numbers that a program counts from conversion to conversion. Keys are stored."""
 
 from functools import lru_cache
 from typing import Final
 
 CONTEST_PREFIX = "contest:"
-"""Of the names of scores."""
+"""The names of scores begin so."""
 _HEADS = {"member:": "counter:", "contest_member:": CONTEST_PREFIX}
-"""What counts how many of the members that begin so are more than 0."""
+"""The prefixes of members, and of the tallies that count how many of these members are more than 0."""
 UNUSUAL: Final = (CONTEST_PREFIX, *_HEADS)
-"""What the names of those tallies begin with that are more than a number: scores and members."""
+"""The prefixes of tallies that are more than a number: scores and members."""
 
 
 TallyKey = tuple[str, str, str]
-"""A tally of a program: (name, subject, period). Bare, for a conversion handles dozens of them.
+"""A tally of a program: (name, subject, period). It is a bare tuple, for a conversion handles dozens of them.
 
-The name says what is counted. The subject is for whom: a participant; a participant and a buyer joined by `pair`; empty for the whole
-program. The period, by `period_name`, is since when; empty for ever.
+The name says what is counted. The subject is the person for whom it is counted, or a participant and a buyer joined by
+`pair`, or empty for the whole program. The period says since when, by `period_name`; it is empty for ever.
 """
 
 
@@ -50,8 +50,8 @@ def seen(rule_id: str) -> str:
 def cap(rule_id: str, scope: str, period: str, number: int) -> str:
     """How much of a rule's cap is used, in minor units, by whom the cap counts together and period.
 
-    A cap is known by what it counts together over what time (`number`: of those that are alike in this, from 0): in another version
-    it may stand in another place.
+    A cap is known by what it counts together over what time (`number` tells those apart that are alike in this, from
+    0): in another version it may stand elsewhere among the rule's caps.
     """
     return f"cap:{rule_id}:{scope}:{period}" + (f":{number}" if number else "")
 
@@ -64,15 +64,17 @@ def budget(budget_id: str) -> str:
 def bonus(rule_id: str, bound: int) -> str:
     """How many bonuses of a tier stand paid, 0 or 1, by participant and period of the counter.
 
-    A tier is known by its bound: in another version it may stand in another place.
+    A tier is known by its bound: in another version it may stand elsewhere among the rule's tiers.
     """
     return f"bonus:{rule_id}:{bound}"
 
 
 def forfeit(rule_id: str, bound: int) -> str:
-    """How many bonuses of a tier were taken back with the conversion that had crossed its bound, by participant and period.
+    """How many bonuses of a tier were taken back with the conversion that had crossed its bound, by participant,
+    period.
 
     The next conversion that finds the counter at the bound earns it again, without crossing it.
+
     """
     return f"forfeit:{rule_id}:{bound}"
 
@@ -83,12 +85,14 @@ def contest(contest_id: str) -> str:
 
 
 def contest_member(contest_id: str) -> str:
-    """As `member`, of a contest whose counter measures REFEREES, by `pair`."""
+    """How many conversions of a buyer count for a participant in a contest whose counter measures REFEREES, by
+    `pair`."""
     return f"contest_member:{contest_id}"
 
 
 def headcount(key: TallyKey) -> TallyKey | None:
-    """What goes up by 1 when this tally becomes more than 0 and down when it no longer is; None for what counts no heads."""
+    """The tally that goes up by 1 when this one becomes more than 0, and down when it no longer is; None if there is
+    none."""
     name, subject, period = key
     head = _head(name)
     return None if head is None else (head, subject.split("\x1f", 1)[0], period)
