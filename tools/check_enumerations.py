@@ -92,6 +92,8 @@ def _text_of(node: ast.expr, constants: dict[str, ast.expr]) -> str | None:
     match node:
         case ast.Constant(value=str() | int() as value):
             return str(value)
+        case ast.Constant(value=bytes() as value):
+            return value.decode(errors="replace")
         case ast.JoinedStr(values=parts):
             return "".join(_text_of(part, constants) or "" for part in parts)
         case ast.FormattedValue(value=ast.Name(id=name)) if name in constants:

@@ -26,6 +26,7 @@ from tools.check_enumerations import findings, main
         ),
         ('text("INSERT INTO payout (payout_id, state) VALUES (:payout_id, 1)")', [("state", 1)]),
         ('text("INSERT INTO payout (payout_id, state) SELECT :payout_id, 1")', [("state", 1)]),
+        ('_CLAIM = b"SELECT 1 FROM payout WHERE state = 3"', [("state", 3)]),
         ('_IS_OPEN = "end_time IS NULL AND approval = 2"', [("approval", 2)]),
         ('_SENT = 3\n_CLAIM = text(f"SELECT 1 FROM payout WHERE state = {_SENT}")', [("state", 3)]),
         ('_SENT, _PAID = 3, 4\n_CLAIM = text(f"SELECT 1 FROM payout WHERE state = {_PAID}")', [("state", 4)]),

@@ -20,7 +20,8 @@ AUDIT_TIMEOUT_MS = 15 * 60 * 1000
 OVERDUE = timedelta(minutes=10)
 """What should happen within a second or two, and has not after this long, happens no more by itself."""
 MISSING = timedelta(hours=1)
-"""A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long after."""
+"""A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long
+after."""
 
 FLOW_CHECKS = frozenset(
     {
@@ -83,26 +84,33 @@ _BALANCES = f"""
     ) AS b GROUP BY 1, 2, 3, 4
 """
 _FROM_TRANSFERS = f"""
-    SELECT program_id, CASE WHEN place IN ({_OF_PARTICIPANTS}) THEN participant_id ELSE '' END AS participant_id, place, asset,
+    SELECT program_id, CASE WHEN place IN ({_OF_PARTICIPANTS}) THEN participant_id ELSE '' END AS participant_id, place,
+        asset,
         sum(amount_minor) AS amount_minor FROM (
-        SELECT program_id, participant_id, debit AS place, asset, -amount_minor AS amount_minor FROM movement WHERE {_SCOPE}
+        SELECT program_id, participant_id, debit AS place, asset, -amount_minor AS amount_minor FROM movement
+        WHERE {_SCOPE}
         UNION ALL
-        SELECT program_id, coalesce(recipient_id, participant_id), credit, asset, amount_minor FROM movement WHERE {_SCOPE}
+        SELECT program_id, coalesce(recipient_id, participant_id), credit, asset, amount_minor FROM movement
+        WHERE {_SCOPE}
     ) AS t GROUP BY 1, 2, 3, 4
 """
 _BALANCE_DIFFERS = text(f"""
     SELECT coalesce(b.program_id, t.program_id) AS program_id,
-        concat(account_name(coalesce(b.place, t.place), coalesce(b.participant_id, t.participant_id)), ' ', coalesce(b.asset, t.asset)) AS subject,
-        format('transfers say %s, the balance says %s', coalesce(t.amount_minor, 0), coalesce(b.amount_minor, 0)) AS detail
+        concat(account_name(coalesce(b.place, t.place), coalesce(b.participant_id, t.participant_id)), ' ',
+            coalesce(b.asset, t.asset)) AS subject,
+        format('transfers say %s, the balance says %s', coalesce(t.amount_minor, 0), coalesce(b.amount_minor, 0))
+            AS detail
     FROM ({_BALANCES}) AS b
     FULL JOIN ({_FROM_TRANSFERS}) AS t USING (program_id, participant_id, place, asset)
     WHERE coalesce(b.amount_minor, 0) <> coalesce(t.amount_minor, 0)
     LIMIT {MAX_FINDINGS}
 """)
 _NEGATIVE = text(f"""
-    SELECT program_id, concat(account_name(place, participant_id), ' ', asset) AS subject, format('is %s', amount_minor) AS detail
+    SELECT program_id, concat(account_name(place, participant_id), ' ', asset) AS subject, format('is %s', amount_minor)
+        AS detail
     FROM ({_BALANCES}) AS b
-    WHERE (place NOT IN ({_MAY_BE_NEGATIVE}) AND amount_minor < 0) OR (place = {AccountKind.DEBT:d} AND amount_minor > 0)
+    WHERE (place NOT IN ({_MAY_BE_NEGATIVE}) AND amount_minor < 0)
+        OR (place = {AccountKind.DEBT:d} AND amount_minor > 0)
     LIMIT {MAX_FINDINGS}
 """)
 _REWARD_DIFFERS = text(f"""
@@ -113,21 +121,27 @@ _REWARD_DIFFERS = text(f"""
         FROM movement WHERE {_SCOPE} AND reward_id IS NOT NULL GROUP BY reward_id
     ), owed AS (
         SELECT reward_id, program_id, amount_minor, amount_minor
-            + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0) AS net_minor
+            + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0)
+                AS net_minor
         FROM reward AS r WHERE {_SCOPE}
     )
-    SELECT coalesce(owed.program_id, '?') AS program_id, replace(coalesce(owed.reward_id, moved.reward_id)::text, '-', '') AS subject,
-        format('reward says %s (net %s), transfers say %s (net %s)', owed.amount_minor, owed.net_minor, moved.accrued_minor, moved.net_minor) AS detail
+    SELECT coalesce(owed.program_id, '?') AS program_id,
+        replace(coalesce(owed.reward_id, moved.reward_id)::text, '-', '') AS subject,
+        format('reward says %s (net %s), transfers say %s (net %s)', owed.amount_minor, owed.net_minor,
+            moved.accrued_minor, moved.net_minor) AS detail
     FROM owed FULL JOIN moved USING (reward_id)
-    WHERE owed.net_minor IS DISTINCT FROM moved.net_minor OR owed.amount_minor IS DISTINCT FROM moved.accrued_minor OR owed.net_minor < 0
+    WHERE owed.net_minor IS DISTINCT FROM moved.net_minor OR owed.amount_minor IS DISTINCT FROM moved.accrued_minor
+        OR owed.net_minor < 0
     LIMIT {MAX_FINDINGS}
 """)
 # Both sides of an account may be wrong alike, where a balance was written by the same hand as its transfer.
-# Materialised, for the planner believes that most rows differ: to find the first few it would look up each row by itself.
+# Materialised, for the planner believes that most rows differ: to find the first few it would look up each row by
+# itself.
 _TRANSFER_DIFFERS = text(f"""
     WITH wrong AS MATERIALIZED (
     SELECT t.program_id, replace(t.transfer_id::text, '-', '') AS subject,
-        format('moves %s of %s from %s to %s (kind %s), for a reward of %s to %s', t.asset, t.participant_id, t.debit, t.credit,
+        format('moves %s of %s from %s to %s (kind %s), for a reward of %s to %s', t.asset, t.participant_id, t.debit,
+            t.credit,
             t.kind, r.asset, r.beneficiary_id) AS detail
     FROM movement AS t JOIN reward AS r USING (reward_id)
     WHERE (:program_id = '' OR t.program_id = :program_id)
@@ -151,10 +165,12 @@ _RESERVE_DIFFERS = text(f"""
             SELECT program_id, participant_id, asset, authorized_minor AS amount_minor FROM redemption
             WHERE {_SCOPE} AND state = {RedemptionState.AUTHORIZED:d}
             UNION ALL
-            SELECT program_id, participant_id, asset, amount_minor FROM payout WHERE {_SCOPE} AND state IN ({_PAYOUT_OPEN})
+            SELECT program_id, participant_id, asset, amount_minor FROM payout
+            WHERE {_SCOPE} AND state IN ({_PAYOUT_OPEN})
         ) AS o GROUP BY 1, 2, 3
     ), balances AS (
-        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {AccountKind.RESERVED:d} AND amount_minor <> 0
+        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b
+        WHERE place = {AccountKind.RESERVED:d} AND amount_minor <> 0
     )
     SELECT program_id, concat('reserved:', participant_id, ' ', asset) AS subject,
         format('redemptions and payouts that are open say %s, the balance says %s', coalesce(open.amount_minor, 0),
@@ -167,14 +183,16 @@ _REDEMPTION_DIFFERS = text(f"""
     WITH moved AS (
         SELECT cause_id, sum(amount_minor) FILTER (WHERE kind = {TransferKind.CAPTURE:d}) AS captured_minor,
             sum(amount_minor) FILTER (WHERE kind = {TransferKind.REDEMPTION_REFUND:d}) AS refunded_minor
-        FROM transfer WHERE {_SCOPE} AND kind IN ({TransferKind.CAPTURE:d}, {TransferKind.REDEMPTION_REFUND:d}) GROUP BY 1
+        FROM transfer WHERE {_SCOPE} AND kind IN ({TransferKind.CAPTURE:d}, {TransferKind.REDEMPTION_REFUND:d})
+        GROUP BY 1
     )
     SELECT r.program_id, r.redemption_id AS subject,
         format('says %s captured and %s refunded, transfers say %s and %s', r.captured_minor, r.refunded_minor,
             coalesce(moved.captured_minor, 0), coalesce(moved.refunded_minor, 0)) AS detail
     FROM redemption AS r LEFT JOIN moved ON moved.cause_id = 'redemption:' || r.program_id || '/' || r.redemption_id
     WHERE (:program_id = '' OR r.program_id = :program_id)
-        AND (r.captured_minor, r.refunded_minor) <> (coalesce(moved.captured_minor, 0), coalesce(moved.refunded_minor, 0))
+        AND (r.captured_minor, r.refunded_minor) <> (coalesce(moved.captured_minor, 0),
+            coalesce(moved.refunded_minor, 0))
     LIMIT {MAX_FINDINGS}
 """)
 _PAYOUT_DIFFERS = text(f"""
@@ -208,14 +226,17 @@ _REVERSAL_DIFFERS = text(f"""
         HAVING sum(v.amount_minor) = c.amount_minor AND (c.amount_minor > 0 OR bool_or(v.completes))
     )
     SELECT r.program_id, replace(r.reward_id::text, '-', '') AS subject,
-        format('nothing is left of conversion %s, but %s of the reward', r.conversion_id, r.amount_minor + coalesce(v.delta_minor, 0)) AS detail
+        format('nothing is left of conversion %s, but %s of the reward', r.conversion_id,
+            r.amount_minor + coalesce(v.delta_minor, 0)) AS detail
     FROM reward AS r JOIN gone USING (program_id, conversion_id)
-    LEFT JOIN LATERAL (SELECT sum(delta_minor) AS delta_minor FROM reward_revision WHERE reward_id = r.reward_id) AS v ON true
+    LEFT JOIN LATERAL (SELECT sum(delta_minor) AS delta_minor FROM reward_revision
+        WHERE reward_id = r.reward_id) AS v ON true
     WHERE r.amount_minor + coalesce(v.delta_minor, 0) <> 0
     LIMIT {MAX_FINDINGS}
 """)
 _CONVERSION_MISSING = text(f"""
-    SELECT program_id, conversion_id AS subject, format('%s reversals wait for it, the first of %s', count(*), min(v.record_time)) AS detail
+    SELECT program_id, conversion_id AS subject,
+        format('%s reversals wait for it, the first of %s', count(*), min(v.record_time)) AS detail
     FROM conversion AS c JOIN reversal AS v USING (program_id, conversion_id)
     WHERE {_SCOPE} AND c.event IS NULL AND v.record_time < :missing_since GROUP BY 1, 2
     LIMIT {MAX_FINDINGS}
@@ -224,8 +245,10 @@ _HOLD_OVERDUE = text(f"""
     SELECT program_id, conversion_id AS subject, format('should have ended at %s', due_time) AS detail
     FROM hold WHERE {_SCOPE} AND due_time < :overdue_since
     UNION ALL
-    SELECT program_id, conversion_id, format('nothing is waited for since %s', greatest(earliest, event_time, decide_time))
-    FROM hold_wait WHERE {_SCOPE} AND end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR event_time IS NOT NULL)
+    SELECT program_id, conversion_id,
+        format('nothing is waited for since %s', greatest(earliest, event_time, decide_time))
+    FROM hold_wait WHERE {_SCOPE} AND end_time IS NULL AND {WAITS_FOR_NOBODY}
+        AND (event_type = '' OR event_time IS NOT NULL)
         AND greatest(earliest, event_time, decide_time) < :overdue_since
     LIMIT {MAX_FINDINGS}
 """)
@@ -237,19 +260,23 @@ _CONTEST_OVERDUE = text(f"""
 _DEBT_OVERDUE = text(f"""
     WITH owed AS MATERIALIZED (
         SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (
-            SELECT program_id, participant_id, asset, amount_minor FROM balance WHERE {_SCOPE} AND place = {AccountKind.DEBT:d} AND amount_minor <> 0
+            SELECT program_id, participant_id, asset, amount_minor FROM balance
+            WHERE {_SCOPE} AND place = {AccountKind.DEBT:d} AND amount_minor <> 0
             UNION ALL
-            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta WHERE {_SCOPE} AND place = {AccountKind.DEBT:d}
+            SELECT program_id, participant_id, asset, delta_minor FROM balance_delta
+            WHERE {_SCOPE} AND place = {AccountKind.DEBT:d}
         ) AS d GROUP BY 1, 2, 3 HAVING sum(amount_minor) < 0
     ), beside AS MATERIALIZED (
         SELECT o.*, a.amount_minor AS available_minor
         FROM owed AS o
         CROSS JOIN LATERAL (
             SELECT sum(amount_minor) AS amount_minor FROM (
-                SELECT amount_minor FROM balance AS b WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
+                SELECT amount_minor FROM balance AS b
+                WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
                     AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = o.asset
                 UNION ALL
-                SELECT delta_minor FROM balance_delta AS b WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
+                SELECT delta_minor FROM balance_delta AS b
+                WHERE b.program_id = o.program_id AND b.participant_id = o.participant_id
                     AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = o.asset
             ) AS b
         ) AS a
@@ -258,11 +285,14 @@ _DEBT_OVERDUE = text(f"""
     SELECT program_id, concat('debt:', participant_id, ' ', asset) AS subject,
         format('%s are owed beside %s available', -amount_minor, available_minor) AS detail
     FROM beside AS b
-    WHERE NOT EXISTS (SELECT 1 FROM reward AS r WHERE r.beneficiary_id = b.participant_id AND r.program_id = b.program_id
+    WHERE NOT EXISTS (SELECT 1 FROM reward AS r
+        WHERE r.beneficiary_id = b.participant_id AND r.program_id = b.program_id
             AND r.reward_id >= CAST(:overdue_id AS uuid))
-        AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.program_id = b.program_id AND t.participant_id = b.participant_id
+        AND NOT EXISTS (SELECT 1 FROM transfer AS t
+            WHERE t.program_id = b.program_id AND t.participant_id = b.participant_id
             AND t.transfer_id >= CAST(:overdue_id AS uuid))
-        AND NOT EXISTS (SELECT 1 FROM transfer AS t WHERE t.program_id = b.program_id AND t.recipient_id = b.participant_id
+        AND NOT EXISTS (SELECT 1 FROM transfer AS t
+            WHERE t.program_id = b.program_id AND t.recipient_id = b.participant_id
             AND t.transfer_id >= CAST(:overdue_id AS uuid))
     LIMIT {MAX_FINDINGS}
 """)
@@ -271,12 +301,14 @@ _OPERATION_DIFFERS = text(f"""
         SELECT program_id, kind, cause_id, count(*) AS times FROM transfer
         WHERE {_SCOPE} AND kind IN ({_AT_ONCE}) GROUP BY 1, 2, 3
     ), answered AS (
-        SELECT program_id, kind, CASE kind WHEN {TransferKind.PURCHASE:d} THEN 'purchase:' WHEN {TransferKind.EXCHANGE:d} THEN 'exchange:'
-            WHEN {TransferKind.GIFT:d} THEN 'gift:' END || program_id || '/' || operation_id AS cause_id, operation_id
+        SELECT program_id, kind, CASE kind WHEN {TransferKind.PURCHASE:d} THEN 'purchase:'
+            WHEN {TransferKind.EXCHANGE:d} THEN 'exchange:' WHEN {TransferKind.GIFT:d} THEN 'gift:'
+            END || program_id || '/' || operation_id AS cause_id, operation_id
         FROM operation WHERE {_SCOPE}
     )
     SELECT program_id, cause_id AS subject,
-        format('was %s, and %s transfers are about it', CASE WHEN operation_id IS NULL THEN 'not asked for' ELSE 'answered' END,
+        format('was %s, and %s transfers are about it',
+            CASE WHEN operation_id IS NULL THEN 'not asked for' ELSE 'answered' END,
             coalesce(times, 0)) AS detail
     FROM answered FULL JOIN moved USING (program_id, kind, cause_id)
     WHERE operation_id IS NULL OR coalesce(times, 0) <> CASE kind WHEN {TransferKind.EXCHANGE:d} THEN 2 ELSE 1 END
@@ -285,7 +317,8 @@ _OPERATION_DIFFERS = text(f"""
 _LIMIT_EXCEEDED = text(f"""
     SELECT program_id, concat_ws(' ', name, nullif(replace(subject, E'\\x1f', '/'), ''), nullif(period, '')) AS subject,
         format('%s are used of %s', value, amount_minor) AS detail
-    FROM tally JOIN unnest(CAST(:limit_programs AS text[]), CAST(:limit_names AS text[]), CAST(:limit_amounts AS bigint[]))
+    FROM tally JOIN unnest(CAST(:limit_programs AS text[]), CAST(:limit_names AS text[]),
+        CAST(:limit_amounts AS bigint[]))
         AS l (program_id, name, amount_minor) USING (program_id, name)
     WHERE value > amount_minor OR value < 0
     LIMIT {MAX_FINDINGS}
@@ -298,21 +331,26 @@ _NOT_PUBLISHED = text(f"""
 _HOLD_DIFFERS = text(f"""
     WITH held AS (
         SELECT r.program_id, r.beneficiary_id AS participant_id, r.asset, sum(r.amount_minor
-            + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0)) AS amount_minor
+            + coalesce((SELECT sum(delta_minor) FROM reward_revision AS v WHERE v.reward_id = r.reward_id), 0))
+                AS amount_minor
         FROM reward AS r
-        JOIN hold AS h ON h.program_id = r.program_id AND h.conversion_id = r.conversion_id AND h.due_time = r.hold_until
+        JOIN hold AS h ON h.program_id = r.program_id AND h.conversion_id = r.conversion_id
+            AND h.due_time = r.hold_until
         WHERE (:program_id = '' OR r.program_id = :program_id) GROUP BY 1, 2, 3
     ), balances AS (
-        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b WHERE place = {AccountKind.HELD:d} AND amount_minor <> 0
+        SELECT program_id, participant_id, asset, amount_minor FROM ({_BALANCES}) AS b
+        WHERE place = {AccountKind.HELD:d} AND amount_minor <> 0
     )
     SELECT program_id, concat('held:', participant_id, ' ', asset) AS subject,
-        format('rewards on hold say %s, the balance says %s', coalesce(held.amount_minor, 0), coalesce(balances.amount_minor, 0)) AS detail
+        format('rewards on hold say %s, the balance says %s', coalesce(held.amount_minor, 0),
+            coalesce(balances.amount_minor, 0)) AS detail
     FROM held FULL JOIN balances USING (program_id, participant_id, asset)
     WHERE coalesce(held.amount_minor, 0) <> coalesce(balances.amount_minor, 0)
     LIMIT {MAX_FINDINGS}
 """)
 _DEAD_LETTERS = text(f"""
-    SELECT '' AS program_id, message_id AS subject, format('%s failed %s times: %s', consumer, attempts, error) AS detail
+    SELECT '' AS program_id, message_id AS subject, format('%s failed %s times: %s', consumer, attempts, error)
+        AS detail
     FROM dead_letter WHERE park_time IS NOT NULL ORDER BY park_time LIMIT {MAX_FINDINGS}
 """)
 _CHECKS = {
@@ -370,7 +408,8 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class TallyLimit:
-    """How much a tally may say: of a cap or budget, in minor units, the largest amount that any version of its plan gives it."""
+    """How much a tally may say: of a cap or budget, in minor units, the largest amount that any version of its plan
+    gives it."""
 
     program_id: str
     name: str

@@ -17,8 +17,8 @@ from services.rewards.wire.events import read_stored_conversion
 
 _NOTHING_COUNTED = f"\t{NULL}\t{NULL}"
 _COPY = (
-    "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, first_reward_id, event, position,"
-    " snapshot) FROM STDIN"
+    "COPY conversion (program_id, conversion_id, amount_minor, record_time, plan_version, first_reward_id, event,"
+    " position, snapshot) FROM STDIN"
 )
 # A row without an event was left by a reversal that came first; the conversion fills it in.
 _MERGE = text("""
@@ -39,8 +39,9 @@ _STORE_POSITIONS = text("""
         CAST(:snapshots AS text[])) AS t (program_id, conversion_id, position, snapshot)
     WHERE conversion.program_id = t.program_id AND conversion.conversion_id = t.conversion_id
 """)
-# The update that never happens locks the rows that are there, in one order with those that are added (PostgreSQL manual,
-# INSERT, "ON CONFLICT Clause"): added first and locked afterwards, they would deadlock with conversions that arrive.
+# The update that never happens locks the rows that are there, in one order with those that are added (PostgreSQL
+# manual, INSERT, "ON CONFLICT Clause"): added first and locked afterwards, they would deadlock with conversions that
+# arrive.
 _EXPECT = text("""
     INSERT INTO conversion (program_id, conversion_id, amount_minor, plan_version)
     SELECT program_id, conversion_id, 0, 0
@@ -113,7 +114,8 @@ async def copy_new(
 async def merge_new(
     conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]]
 ) -> tuple[set[ConversionKey], set[ConversionKey]]:
-    """Adds those conversions that are not there yet; returns their keys, and the keys of those a reversal was waiting for."""
+    """Adds those conversions that are not there yet; returns their keys, and the keys of those a reversal was waiting
+    for."""
     ordered = sorted(rows, key=lambda row: row[0].conversion.key)
     result = await conn.execute(
         _MERGE,

@@ -56,20 +56,24 @@ _INFLOWS = text(f"""
 # What comes back had left before, and so had what expired of a reward that is no more. What was taken back is missing
 # among the inflows already, and so is what was owed for it.
 _OUTFLOW = text(f"""
-    SELECT coalesce(sum(CASE WHEN debit = {AccountKind.AVAILABLE:d} THEN amount_minor ELSE -amount_minor END), 0) FROM transfer
+    SELECT coalesce(sum(CASE WHEN debit = {AccountKind.AVAILABLE:d} THEN amount_minor ELSE -amount_minor END), 0)
+    FROM transfer
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
-        AND ((debit = {AccountKind.AVAILABLE:d} AND kind NOT IN ({TransferKind.REVERSAL:d}, {TransferKind.DEBT_SETTLEMENT:d}))
+        AND ((debit = {AccountKind.AVAILABLE:d}
+            AND kind NOT IN ({TransferKind.REVERSAL:d}, {TransferKind.DEBT_SETTLEMENT:d}))
             OR kind IN ({_COMES_BACK}) OR {_EXPIRED_BEFORE})
 """)
 _EXPIRED = text(f"""
     SELECT program_id, participant_id, asset, transfer_id, amount_minor, reward_id FROM transfer
-    WHERE (program_id, participant_id) IN (SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
+    WHERE (program_id, participant_id) IN (SELECT *
+        FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
         AND (kind = {TransferKind.EXPIRY:d} OR {_EXPIRED_BEFORE})
     ORDER BY transfer_id
 """)
 _RELEASED = text(f"""
     SELECT reward_id, transfer_id FROM transfer
-    WHERE (program_id, participant_id) IN (SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
+    WHERE (program_id, participant_id) IN (SELECT *
+        FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
         AND kind = {TransferKind.RELEASE:d} AND reward_id = ANY (CAST(:reward_ids AS uuid[]))
 """)
 _LOOK_NEXT = text("""
@@ -94,7 +98,8 @@ async def to_look_at(conn: AsyncConnection, program_id: str, asset: str, now: da
 async def next_look(
     conn: AsyncConnection, program_id: str, participant_id: str, asset: str
 ) -> tuple[datetime, datetime | None] | None:
-    """(when to look, until when what expires was told of), locked: what comes back meanwhile asks for another look after this one.
+    """(when to look, until when what expires was told of), locked: what comes back meanwhile asks for another look
+    after this one.
 
     None for a wallet that was never looked at.
     """
@@ -114,13 +119,14 @@ async def flows(
 
 
 async def expired(conn: AsyncConnection, wallets: Collection[Wallet]) -> list[Row[Any]]:
-    """What expired of the wallets' owners, oldest first, and what was taken back of that since, which alone has a reward:
-    program_id, participant_id, asset, transfer_id, amount_minor, reward_id. The wallets are locked."""
+    """What expired of the wallets' owners, oldest first, and what was taken back of that since, which alone has a
+    reward: program_id, participant_id, asset, transfer_id, amount_minor, reward_id. The wallets are locked."""
     return list((await conn.execute(_EXPIRED, _owners(wallets))).all())
 
 
 async def came(conn: AsyncConnection, wallets: Collection[Wallet], reward_ids: Iterable[str]) -> dict[str, datetime]:
-    """When rewards of these wallets, by id, became available: when they were released, and those never held when they were accrued."""
+    """When rewards of these wallets, by id, became available: when they were released, and those never held when they
+    were accrued."""
     times = {each: id_time(UUID(each)) for each in reward_ids}
     rows = await conn.execute(_RELEASED, {**_owners(wallets), "reward_ids": sorted(times)})
     return times | {row.reward_id.hex: id_time(row.transfer_id) for row in rows}

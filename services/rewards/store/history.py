@@ -14,6 +14,7 @@ from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.settle.replay import NetRewards
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store.conversions import read_lines
+from services.rewards.store.waiting import ApprovalState
 from services.rewards.wire.events import read_stored_conversion
 
 ROWS_A_FETCH = 2_000
@@ -21,14 +22,16 @@ _LAST_TEXT = "\U0010ffff"
 
 # A program whose facts had no order when a conversion was settled gave it no position: it stands before all that have
 # one. Reversals always have one.
-_SETTLED_CONVERSIONS = b"""
+_SETTLED_CONVERSIONS = f"""
     SELECT c.conversion_id, c.event, c.plan_version, c.position, c.snapshot,
         w.rule_ids, w.decide_time, w.position,
         r.reversal_ids, r.amounts, r.completes, r.record_times, r.lines, r.positions
     FROM conversion AS c
     LEFT JOIN (
-        SELECT conversion_id, array_agg(rule_id ORDER BY mark) AS rule_ids, min(decide_time) AS decide_time, min(position) AS position
-        FROM hold_wait WHERE program_id = %(program_id)s AND conversion_id > %(after)s AND conversion_id <= %(up_to)s AND approval = 3
+        SELECT conversion_id, array_agg(rule_id ORDER BY mark) AS rule_ids, min(decide_time) AS decide_time,
+            min(position) AS position
+        FROM hold_wait WHERE program_id = %(program_id)s AND conversion_id > %(after)s AND conversion_id <= %(up_to)s
+            AND approval = {ApprovalState.REJECTED:d}
         GROUP BY conversion_id
     ) AS w USING (conversion_id)
     LEFT JOIN (
@@ -44,7 +47,7 @@ _SETTLED_CONVERSIONS = b"""
     WHERE c.program_id = %(program_id)s AND c.event IS NOT NULL AND c.conversion_id > %(after)s
         AND c.conversion_id <= %(up_to)s
     ORDER BY c.position NULLS FIRST, c.record_time
-"""
+""".encode()
 _BOUNDS = text("""
     SELECT conversion_id FROM (
         SELECT conversion_id, row_number() OVER (ORDER BY conversion_id) AS number

@@ -23,7 +23,10 @@ DueHold = tuple[str, str, datetime]
 """(program_id, conversion_id, due_time)."""
 _BEFORE_ALL: DueHold = ("", "", datetime(1, 1, 1, tzinfo=UTC))
 
-REWARD_COLUMNS = "beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor, hold_until, plan_version"
+REWARD_COLUMNS = (
+    "beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor, hold_until,"
+    " plan_version"
+)
 REVISION_COLUMNS = "reward_id, reversal_id, delta_minor, record_time"
 _COPY_REWARDS = f"COPY reward ({REWARD_COLUMNS}) FROM STDIN"
 _COPY_TRANSFERS = (
@@ -44,17 +47,19 @@ _LOCK_HOLDS = text("""
     ORDER BY program_id, conversion_id, due_time FOR UPDATE
 """)
 # Rewards are found by whom they are for: a row for everybody a plan can pay, in the range of the conversion's ids.
-# OFFSET 0 keeps the planner to one look into the index for each of them: it would rather read every reward and join them by
-# hash, for it cannot know how narrow the ranges are.
+# OFFSET 0 keeps the planner to one look into the index for each of them: it would rather read every reward and join
+# them by hash, for it cannot know how narrow the ranges are.
 _REWARDS_OF = text("""
     SELECT r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor,
         r.hold_until, r.plan_version, coalesce(v.delta_minor, 0) AS revised_minor
     FROM unnest(CAST(:people AS text[]), CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
-        CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[])) AS c (participant_id, program_id, conversion_id, first_id, last_id)
+        CAST(:first_ids AS uuid[]), CAST(:last_ids AS uuid[]))
+            AS c (participant_id, program_id, conversion_id, first_id, last_id)
     CROSS JOIN LATERAL (
         SELECT * FROM reward WHERE beneficiary_id = c.participant_id AND program_id = c.program_id
             AND reward_id BETWEEN c.first_id AND c.last_id AND conversion_id = c.conversion_id OFFSET 0) AS r
-    LEFT JOIN LATERAL (SELECT sum(delta_minor)::bigint AS delta_minor FROM reward_revision WHERE reward_id = r.reward_id) AS v ON true
+    LEFT JOIN LATERAL (SELECT sum(delta_minor)::bigint AS delta_minor FROM reward_revision
+        WHERE reward_id = r.reward_id) AS v ON true
     ORDER BY r.reward_id
 """)
 _DUE = text("""
@@ -66,12 +71,14 @@ _DUE = text("""
 _CLAIM = text("""
     SELECT program_id, conversion_id, due_time FROM hold
     WHERE (program_id, conversion_id, due_time) IN (
-        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:due_times AS timestamptz[])))
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
+            CAST(:due_times AS timestamptz[])))
     ORDER BY due_time, program_id, conversion_id FOR UPDATE SKIP LOCKED
 """)
 _END_HOLDS = text("""
     DELETE FROM hold WHERE (program_id, conversion_id, due_time) IN (
-        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:due_times AS timestamptz[])))
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
+            CAST(:due_times AS timestamptz[])))
 """)
 # One statement, so that a delta is never lost between the two tables.
 _ROLL_UP = text("""
@@ -162,7 +169,8 @@ async def load_posted(
 
 
 async def due_holds(conn: AsyncConnection, now: datetime, after: DueHold | None, limit: int) -> list[DueHold]:
-    """Holds that have ended, those first that ended first, from the one `after` on; passes over those another process releases."""
+    """Holds that have ended, those first that ended first, from the one `after` on; passes over those another process
+    releases."""
     program_id, conversion_id, due_time = after or _BEFORE_ALL
     names = {"after_program": program_id, "after_conversion": conversion_id, "after_time": due_time}
     rows = await conn.execute(_DUE, {**names, "now": now, "limit": limit})
@@ -221,8 +229,8 @@ def _reward_lines(rewards: Iterable[Reward]) -> list[str]:
     lines = [
         f"{escape(beneficiary_id)}\t{program_id}\t{reward_id}\t{escape(conversion_id)}\t{rule_id}\t{level}\t{asset}"
         f"\t{amount_minor}\t{NULL if hold_until is None else hold_until.isoformat()}\t{version}\n"
-        for reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor, hold_until, version, _
-        in rewards
+        for reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor, hold_until,
+            version, _ in rewards
     ]  # fmt: skip
     # A line begins with the columns of the index: in their order, neighbouring entries of it are written together.
     lines.sort()

@@ -101,7 +101,8 @@ class PlanShelf:
         return len(self._versions.get(program_id, _NO_PLAN)) if unreadable is None else unreadable[0]
 
     def _keep(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
-        """What is forbidden since a version was published does not stop it; what this server does not understand does."""
+        """What is forbidden since a version was published does not stop it; what this server does not understand
+        does."""
         plans = []
         for row in rows:
             try:
@@ -109,7 +110,10 @@ class PlanShelf:
                     program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time, stored=True
                 )
             except UplineError as error:
-                why = f"version {row.version} of the plan of {program_id!r} says what this server does not understand: {error.message}"
+                why = (
+                    f"version {row.version} of the plan of {program_id!r} says what this server does not understand:"
+                    f" {error.message}"
+                )
                 log.warning("plan cannot be read", program=program_id, error=why)
                 self._unreadable[program_id] = len(rows), why
                 return
@@ -134,7 +138,8 @@ async def lock(conn: AsyncConnection, program_id: str) -> None:
 async def pin_versions(conn: AsyncConnection, program_ids: Collection[str]) -> None:
     """Keeps new versions of the programs out until the transaction ends, and waits for those on their way in.
 
-    Without it, a conversion could be paid by the version before while the next one, in force already, is being committed.
+    Without it, a conversion could be paid by the version before while the next one, in force already, is being
+    committed.
     """
     await conn.execute(_HOLD_STILL, {"program_ids": sorted(program_ids)})
 

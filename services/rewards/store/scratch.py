@@ -29,7 +29,8 @@ _IN_SLICE = "program_id = :program_id AND conversion_id > :after AND conversion_
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """A row that should be there and is not, or is there and should not be; one of the two sides is empty or both differ."""
+    """A row that should be there and is not, or is there and should not be; one of the two sides is empty or both
+    differ."""
 
     program_id: str
     conversion_id: str
@@ -71,7 +72,8 @@ async def drop(conn: AsyncConnection, schema: str) -> None:
 
 
 async def use(conn: AsyncConnection, schema: str) -> None:
-    """Turns to the schema for the rest of the transaction: the statements of the ledger and of tallies write into it."""
+    """Turns to the schema for the rest of the transaction: the statements of the ledger and of tallies write into
+    it."""
     await conn.execute(text(f"SET LOCAL search_path = {schema}, rewards"))
 
 
@@ -121,7 +123,8 @@ async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[RowDi
         ),
         # What was never counted, and what is no longer, are the same.
         "tally": _comparison(
-            "SELECT '' AS conversion_id, name, subject, period, value FROM rewards.tally WHERE program_id = :program_id AND value <> 0",
+            """SELECT '' AS conversion_id, name, subject, period, value FROM rewards.tally
+                WHERE program_id = :program_id AND value <> 0""",
             f"SELECT '' AS conversion_id, name, subject, period, value FROM {schema}.tally WHERE value <> 0",
             "concat_ws(' ', name, subject, period)",
             "conversion_id",

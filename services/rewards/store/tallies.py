@@ -17,11 +17,13 @@ _LOCK = text("""
     SELECT pg_advisory_xact_lock(hashtextextended('tally:' || program_id, 0))
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
-# Columns come and go joined: as arrays or rows, the driver would look at every element by itself. For each period, the index is walked
-# through once for all its subjects. What is found besides is another name of the same people: as good as nothing.
+# Columns come and go joined: as arrays or rows, the driver would look at every element by itself. For each period, the
+# index is walked through once for all its subjects. What is found besides is another name of the same people: as good
+# as nothing.
 _LOAD = b"""
     SELECT t.name, k.period, string_agg(t.subject, E'\\x1e'), string_agg(t.value::text, E'\\x1e')
-    FROM unnest(string_to_array(%(periods)s, E'\\x1d'), string_to_array(%(names)s, E'\\x1d'), string_to_array(%(subjects)s, E'\\x1d'))
+    FROM unnest(string_to_array(%(periods)s, E'\\x1d'), string_to_array(%(names)s, E'\\x1d'),
+        string_to_array(%(subjects)s, E'\\x1d'))
         AS k (period, names, subjects)
     CROSS JOIN LATERAL (
         SELECT name, subject, value FROM tally
@@ -32,8 +34,8 @@ _LOAD = b"""
 _ADD = b"""
     INSERT INTO tally (program_id, name, subject, period, value)
     SELECT %(program_id)s, name, subject, period, value::bigint
-    FROM unnest(string_to_array(%(names)s, E'\\x1e'), string_to_array(%(subjects)s, E'\\x1e'), string_to_array(%(periods)s, E'\\x1e'),
-        string_to_array(%(changes)s, E'\\x1e')) WITH ORDINALITY AS k (name, subject, period, value, number)
+    FROM unnest(string_to_array(%(names)s, E'\\x1e'), string_to_array(%(subjects)s, E'\\x1e'),
+        string_to_array(%(periods)s, E'\\x1e'), string_to_array(%(changes)s, E'\\x1e')) WITH ORDINALITY AS k (name, subject, period, value, number)
     WHERE number > 1
     ON CONFLICT (subject, name, period, program_id) DO UPDATE SET value = tally.value + excluded.value
 """
@@ -64,7 +66,8 @@ async def lock(conn: AsyncConnection, program_ids: Collection[str]) -> None:
 
 
 async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
-    """So many numbers, ascending, higher than all that were drawn behind the same lock before: the program's, or of one conversion its row's."""
+    """So many numbers, ascending, higher than all that were drawn behind the same lock before: the program's, or of one
+    conversion its row's."""
     raw = await psycopg_connection(conn)
     rows = await (await raw.execute(_DRAW, {"count": count})).fetchall()
     return sorted(map(int, rows[0][0].split(",")))

@@ -1,4 +1,5 @@
-"""Holds that wait for more than time. A row stays when its hold is over: a call that is repeated finds what was decided."""
+"""Holds that wait for more than time. A row stays when its hold is over: a call that is repeated finds what was
+decided."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ _FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
 _BEFORE_ALL: WaitingHold = (_FIRST_TIME, "", "", _FIRST_TIME)
 
 _INSERT = text("""
-    INSERT INTO hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest, occurred_at)
+    INSERT INTO hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest,
+        occurred_at)
     SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:marks AS timestamptz[]),
-        CAST(:rule_ids AS text[]), CAST(:buyer_ids AS text[]), CAST(:event_types AS text[]), CAST(:approvals AS smallint[]),
+        CAST(:rule_ids AS text[]), CAST(:buyer_ids AS text[]), CAST(:event_types AS text[]),
+        CAST(:approvals AS smallint[]),
         CAST(:earliests AS timestamptz[]), CAST(:occurred_ats AS timestamptz[]))
 """)
 _INSERT_SIGNALS = text("""
@@ -39,8 +42,9 @@ _INSERT_SIGNALS = text("""
         CAST(:event_types AS text[]), CAST(:target_ids AS text[]), CAST(:occurred_ats AS timestamptz[]),
         CAST(:record_times AS timestamptz[]))
 """)
-# The first of the events that fit, so that it does not matter in which order they were settled. When they happened says whether they
-# fit; when they were recorded, when the hold ends: nothing becomes available, or begins to expire, before it could be known.
+# The first of the events that fit, so that it does not matter in which order they were settled. When they happened says
+# whether they fit; when they were recorded, when the hold ends: nothing becomes available, or begins to expire, before
+# it could be known.
 _MATCH = text("""
     UPDATE hold_wait AS w SET event_time = e.record_time
     FROM (
@@ -48,7 +52,8 @@ _MATCH = text("""
         FROM unnest(CAST(:program_ids AS text[]), CAST(:buyer_ids AS text[])) AS b (program_id, buyer_id)
         JOIN hold_wait AS w ON w.program_id = b.program_id AND w.buyer_id = b.buyer_id
             AND w.event_type <> '' AND w.event_time IS NULL
-        JOIN awaited_event AS e ON e.program_id = w.program_id AND e.buyer_id = w.buyer_id AND e.event_type = w.event_type
+        JOIN awaited_event AS e ON e.program_id = w.program_id AND e.buyer_id = w.buyer_id
+            AND e.event_type = w.event_type
             AND e.conversion_id <> w.conversion_id
             AND (e.target_id = w.conversion_id OR (e.target_id = '' AND e.occurred_at >= w.occurred_at))
         GROUP BY 1, 2, 3
@@ -61,14 +66,17 @@ _IS_ENDED = f"end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR ev
 _ENDED = text(f"""
     SELECT earliest, program_id, conversion_id, mark FROM hold_wait
     WHERE {_IS_ENDED} AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
-        AND (earliest, program_id, conversion_id, mark) > (CAST(:after_time AS timestamptz), CAST(:after_program AS text),
+        AND (earliest, program_id, conversion_id, mark) > (CAST(:after_time AS timestamptz),
+            CAST(:after_program AS text),
             CAST(:after_conversion AS text), CAST(:after_mark AS timestamptz))
     ORDER BY earliest, program_id, conversion_id, mark LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _CLAIM = text(f"""
-    SELECT program_id, conversion_id, mark, rule_id, greatest(earliest, event_time, decide_time) AS moment FROM hold_wait
+    SELECT program_id, conversion_id, mark, rule_id, greatest(earliest, event_time, decide_time) AS moment
+    FROM hold_wait
     WHERE (program_id, conversion_id, mark) IN (
-        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:marks AS timestamptz[])))
+        SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
+            CAST(:marks AS timestamptz[])))
         AND {_IS_ENDED}
     ORDER BY program_id, conversion_id, mark FOR UPDATE SKIP LOCKED
 """)
@@ -90,7 +98,8 @@ _DECIDE = text(f"""
 _PENDING = text(f"""
     SELECT conversion_id, min(earliest) AS earliest FROM hold_wait AS w
     WHERE program_id = :program_id AND end_time IS NULL AND approval = {ApprovalState.PENDING:d}
-    GROUP BY conversion_id HAVING (min(earliest), conversion_id) > (CAST(:after_time AS timestamptz), CAST(:after_id AS text))
+    GROUP BY conversion_id HAVING (min(earliest), conversion_id) > (CAST(:after_time AS timestamptz),
+        CAST(:after_id AS text))
     ORDER BY 2, 1 LIMIT :limit
 """)
 _REFUSED = text(f"""
