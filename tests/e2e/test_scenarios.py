@@ -77,7 +77,7 @@ def play(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Runs the command as a person does."""
     return subprocess.run(
         [sys.executable, "-m", "cli", "scenario", *arguments],
-        env=environment(), capture_output=True, text=True, timeout=300, check=False,
+        env=environment(), capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
 
 
