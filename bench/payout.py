@@ -30,7 +30,7 @@ from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
 from services.rewards.rpc.plans import published_message
 from services.rewards.store import conversions, ledger
-from services.rewards.store.plans import PlanShelf
+from services.rewards.store.plans import PlanCache
 from services.rewards.wire.plans import read_published_plan, stored_bytes
 
 ROUNDS = 7
@@ -54,7 +54,7 @@ async def rewards_deps(servers: Servers, url: str) -> Deps:
     """The dependencies of the commands of rewards; the relay is not run, so that only the payout is measured."""
     database = Database(service_url(url, "rewards"), "rewards")
     stream = await Stream.connect(servers.nats.url, "bench")
-    return Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanShelf())
+    return Deps(database, SystemClock(), Relay(database, stream, REWARDS), PlanCache())
 
 
 async def publish(deps: Deps, request: plan_pb2.PublishPlanRequest) -> None:

@@ -23,7 +23,7 @@ from services.rewards.rpc.redemptions import RedemptionServicer
 from services.rewards.rpc.rewards import RewardServicer
 from services.rewards.rpc.wallets import WalletServicer
 from services.rewards.settings import RewardsSettings
-from services.rewards.store.plans import PlanShelf
+from services.rewards.store.plans import PlanCache
 
 
 class RewardsService(Service[RewardsSettings]):
@@ -43,7 +43,7 @@ class RewardsService(Service[RewardsSettings]):
         provider = provider_of(self.settings)
         if provider is not None:
             self.on_stop(provider.close)
-        plans = PlanShelf()
+        plans = PlanCache()
         self.deps = deps = Deps(self.database, self.clock, relay, plans, provider)
         queries = QueryDeps(self.database, self.clock, plans)
 

@@ -246,9 +246,11 @@ def _add_earnings(event: events_pb2.RewardEvent, earnings: Iterable[tuple[Reward
     for reward, amount_minor, hold_until in earnings:
         # Field by field too: one batch has thousands of earnings.
         earning = add()
-        (
-            earning.reward_id, _, _, earning.rule_id, earning.beneficiary_id, earning.level, earning.asset, _, _, _, _,
-        ) = reward  # fmt: skip
+        earning.reward_id = reward.reward_id
+        earning.rule_id = reward.rule_id
+        earning.beneficiary_id = reward.beneficiary_id
+        earning.level = reward.level
+        earning.asset = reward.asset
         earning.amount_minor = amount_minor
         if hold_until is not None:
             if is_mark(hold_until):

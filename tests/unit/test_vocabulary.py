@@ -10,21 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("services", "chassis", "cli")
-TO_GO = {
-    "attribute _course in services.rewards.commands.rebuild",
-    "attribute _course in services.rewards.queries.simulate",
-    "attribute _reads in services.rewards.domain.settle.counting",
-    "function _kept in services.rewards.store.conversions",
-    "function take in services.rewards.commands.rebuild",
-    "function take in services.rewards.domain.settle.debts",
-    "function take in services.rewards.domain.tally.snapshot",
-    "function take in services.rewards.queries.simulate",
-    "parameter kept in services.rewards.commands.approvals",
-    "parameter kept in services.rewards.commands.counting",
-    "parameter kept in services.rewards.commands.settle",
-    "parameter kept in services.rewards.queries.explain",
-}
-"""Names that break a rule still."""
 
 
 class Name(NamedTuple):
@@ -100,13 +85,13 @@ def page() -> str:
 def test_no_name_of_code_is_a_retired_word(page: str) -> None:
     words = {word for row in table(page, "Retired words") for word in row[0].split(", ")}
     found = retired((each for module, source in modules() for each in names(source, module)), words)
-    assert found - TO_GO == set()
+    assert found == set()
 
 
 def test_a_class_name_means_one_thing(page: str) -> None:
     allowed = {row[0] for row in table(page, "One class name, two services")}
     found = homonyms([each for each in modules() if each[0].startswith("services.")], allowed)
-    assert found - TO_GO == set()
+    assert found == set()
 
 
 @pytest.mark.parametrize(

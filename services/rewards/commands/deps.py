@@ -6,7 +6,7 @@ from chassis.clock import Clock
 from chassis.database import Database
 from chassis.relay import Relay
 from services.rewards.domain.wallet.payout import Provider
-from services.rewards.store.plans import PlanShelf
+from services.rewards.store.plans import PlanCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,6 @@ class Deps:
     database: Database
     clock: Clock
     relay: Relay
-    plans: PlanShelf
+    plans: PlanCache
     provider: Provider | None = None
     """The provider that is sent payouts one by one; None: payouts wait for batches."""

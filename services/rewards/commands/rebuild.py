@@ -17,7 +17,7 @@ from services.rewards.domain.settle.settlement import Revision
 from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store import history, scratch, tallies
 from services.rewards.store.history import SettledConversion, SettledFact, Slice
-from services.rewards.store.plans import PlanShelf
+from services.rewards.store.plans import PlanCache
 from services.rewards.store.scratch import RowDifference
 from services.rewards.store.view import SCHEMA, View, one_view, shared_view
 
@@ -72,7 +72,7 @@ async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], j
         try:
             async with one_view(url) as (conn, view):
                 counted = await history.counts(conn, program_id)
-                counting = (await PlanShelf().load(conn, list(counted))).with_order
+                counting = (await PlanCache().load(conn, list(counted))).with_order
                 tasks = [
                     _Task(view, schema, part, name in counting)
                     for name, count in counted.items()
@@ -97,7 +97,7 @@ async def _parts(conn: AsyncConnection, program_id: str, count: int) -> list[Sli
 async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
     async with shared_view(task.view) as conn:
         await scratch.use(conn, task.schema)
-        versions = (await PlanShelf().load(conn, [task.part.program_id]))[task.part.program_id]
+        versions = (await PlanCache().load(conn, [task.part.program_id]))[task.part.program_id]
         closed = await history.closed_contests(conn, task.part.program_id) if task.counts else []
         rebuilding = _Rebuilding(versions, closed)
         async for fact in history.facts(conn, task.part):

@@ -83,7 +83,7 @@ class Transfer(NamedTuple):
 
 
 Account = tuple[str, str, AccountKind, str]
-"""The key of a balance: program, participant (empty for the program's own accounts), place, asset."""
+"""The key of a balance: program, participant (empty for the program's own accounts), kind of account, asset."""
 
 
 class Reward(NamedTuple):

@@ -8,7 +8,7 @@ from chassis.clock import Clock
 from chassis.database import Database
 from chassis.errors import not_found
 from services.rewards.domain.plan.versions import PlanVersions
-from services.rewards.store.plans import PlanShelf
+from services.rewards.store.plans import PlanCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class QueryDeps:
 
     database: Database
     clock: Clock
-    plans: PlanShelf
+    plans: PlanCache
 
 
 async def require_plans(deps: QueryDeps, conn: AsyncConnection, program_id: str) -> PlanVersions:

@@ -13,7 +13,7 @@ from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.replay import NetRewards, Replay
 from services.rewards.store import history
 from services.rewards.store.history import SettledFact, Slice
-from services.rewards.store.plans import PlanShelf
+from services.rewards.store.plans import PlanCache
 from services.rewards.store.view import View, one_view, shared_view
 from services.rewards.wire.plans import decode_plan
 
@@ -74,7 +74,7 @@ async def simulate(url: str, draft: PlanDraft, begin: Callable[[int], Progress],
     draft.
     """
     async with one_view(url) as (conn, view):
-        versions = (await PlanShelf().load(conn, [draft.program_id]))[draft.program_id]
+        versions = (await PlanCache().load(conn, [draft.program_id]))[draft.program_id]
         if not versions:
             raise not_found("program", draft.program_id)
         currency_code = versions.plans[-1].currency_code

@@ -70,7 +70,7 @@ class ProgramPlans(dict[str, PlanVersions]):
 
 
 @dataclass
-class PlanShelf:
+class PlanCache:
     """Compiled plans, kept by process. Versions are immutable, so only their number needs to be asked for."""
 
     _versions: dict[str, PlanVersions] = field(default_factory=dict)

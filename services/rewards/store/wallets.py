@@ -102,7 +102,7 @@ _TRANSFERS = text("""
     ) AS received
     ORDER BY transfer_id DESC LIMIT :limit
 """)
-_LOOK_AGAIN = text("""
+_CHECK_EXPIRY_AGAIN = text("""
     UPDATE expiring SET check_time = 'epoch'
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
 """)
@@ -156,18 +156,19 @@ async def post(conn: AsyncConnection, moves: Sequence[WalletTransfer], moment: d
             "recipients": [each.recipient_id or None for each in moves],
         },
     )
-    deltas = sorted(changes(moves).items())
+    accounts, deltas = zip(*sorted(changes(moves).items()), strict=True)
+    program_ids, participants, kinds, assets = zip(*accounts, strict=True)
     await conn.execute(
         _INSERT_DELTAS,
         {
-            "program_ids": [account[0] for account, _ in deltas],
-            "participants": [account[1] for account, _ in deltas],
-            "places": [int(account[2]) for account, _ in deltas],
-            "assets": [account[3] for account, _ in deltas],
-            "deltas": [delta for _, delta in deltas],
+            "program_ids": list(program_ids),
+            "participants": list(participants),
+            "places": [int(each) for each in kinds],
+            "assets": list(assets),
+            "deltas": list(deltas),
         },
     )
-    # What comes back is as old as it was: something of it may expire earlier than what was looked at last.
+    # Value that comes back is as old as it was: some of it may expire earlier than the expiry that was looked at last.
     for each in moves:
         if each.credit is AccountKind.AVAILABLE and each.debit in {
             AccountKind.RESERVED,
@@ -175,7 +176,7 @@ async def post(conn: AsyncConnection, moves: Sequence[WalletTransfer], moment: d
             AccountKind.PAID_OUT,
         }:
             await conn.execute(
-                _LOOK_AGAIN,
+                _CHECK_EXPIRY_AGAIN,
                 {"program_id": each.program_id, "participant_id": each.participant_id, "asset": each.asset},
             )
 

@@ -215,7 +215,7 @@ def test_earnings_are_told() -> None:
     assert explain_steps(subject, conversion(), decision, 2, "en") == ["vera earns 10.00 USD by rule task: 20 % of it."]
 
 
-def test_a_refusal_is_told_with_its_reason() -> None:
+def test_a_rejection_is_told_with_its_reason() -> None:
     subject, order = plan(rule("r", share=plan_pb2.Share(percent="50")), rule("b", to=OWNER)), conversion()
     decisions = decide(subject, order)
     assert [each.outcome for each in decisions] == [Outcome.PAID, Outcome.PAID, Outcome.NO_LINK_OWNER]

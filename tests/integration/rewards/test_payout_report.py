@@ -1,4 +1,4 @@
-"""The settlement report ties out with the ledger."""
+"""The payout report ties out with the ledger."""
 
 import csv
 import io

@@ -40,7 +40,7 @@ def limited() -> plan_pb2.Plan:
     )
 
 
-async def test_what_is_refused_gives_its_room_to_the_next(
+async def test_what_is_rejected_gives_its_headroom_to_the_next(
     ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
 ) -> None:
     program = await published(limited())
@@ -61,7 +61,7 @@ async def test_what_is_refused_gives_its_room_to_the_next(
     assert await tallies_of(ledger, program) == counted
     await ledger.settle(message(recorded(program, "c3", 20_000)))
     assert await ledger.wallet(program, "maria") == {"USD": (1_000, 0)}
-    # What is taken back of refused rewards gives no room twice.
+    # A refund of rejected rewards gives no headroom twice.
     await ledger.settle(message(reversed_(program, "c1", "r2", 2_000, minutes_later=2)))
     await ledger.settle(message(reversed_(program, "c2", "r3", 8_000, completes=True, minutes_later=3)))
     assert await tallies_of(ledger, program) == {
@@ -108,7 +108,7 @@ async def test_everybody_is_told_why(
     assert (await ledger.explain(program, "c1")).sentence == "Version 1 of the plan pays 0.07 USD for c1."
 
 
-async def test_what_was_taken_back_before_it_was_refused_stays_taken_back(
+async def test_what_was_taken_back_before_it_was_rejected_stays_taken_back(
     ledger: Ledger, published: Published, moved_clock: ManualClock
 ) -> None:
     program = await published(plan(rule("tenth", hold=BY_PERSON)))
@@ -117,7 +117,7 @@ async def test_what_was_taken_back_before_it_was_refused_stays_taken_back(
     assert (reward.state, reward.rejection_reason) == (reward_pb2.REWARD_STATE_REVERSED, "")
 
 
-async def test_reversals_and_refusals_are_summed_apart(
+async def test_reversals_and_rejections_are_summed_apart(
     ledger: Ledger, published: Published, moved_clock: ManualClock
 ) -> None:
     program = await published(plan(rule("tenth", hold=BY_PERSON), rule("free", "1")))
@@ -137,7 +137,7 @@ async def test_reversals_and_refusals_are_summed_apart(
 
 
 @pytest.mark.parametrize("counting", [False, True])
-async def test_a_rebuild_follows_a_refusal_in_its_order(
+async def test_a_rebuild_follows_a_rejection_in_its_order(
     ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers, counting: bool
 ) -> None:
     """Not by the clock: what was recorded before may be settled after it, and the other way round."""
@@ -161,7 +161,7 @@ async def test_a_rebuild_follows_a_refusal_in_its_order(
     assert ("reward_revision", "c1") in {(each.table, each.conversion_id) for each in different}
 
 
-async def test_words_orders_and_refunds_at_once_leave_no_room_taken(
+async def test_words_orders_and_refunds_at_once_leave_no_headroom_taken(
     ledger: Ledger, published: Published, moved_clock: ManualClock, servers: Servers
 ) -> None:
     made = rich()
@@ -197,11 +197,11 @@ async def test_words_orders_and_refunds_at_once_leave_no_room_taken(
                 WHERE reward_id IN (SELECT reward_id FROM rewards.reward WHERE program_id = %s)""",
             [program],
         )
-        refused, taken = await cursor.fetchone() or (0, 0)
+        rejected, lost_minor = await cursor.fetchone() or (0, 0)
         cursor = await conn.execute("SELECT sum(amount_minor) FROM rewards.reward WHERE program_id = %s", [program])
         (accrued,) = await cursor.fetchone() or (0,)
-    assert refused
+    assert rejected
     used = sum(value for (name, _, _), value in found.items() if name == "budget:all")
-    assert used == accrued + taken
+    assert used == accrued + lost_minor
     assert (await ledger.audit(program)).balanced
     await assert_rebuilt(servers, program)
