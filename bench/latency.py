@@ -56,7 +56,7 @@ async def measure() -> list[Figure]:
                 await load
             memory = [
                 Figure(f"memory_{process.name}", (_resident_mib(process.child.process.pid),), "MiB")
-                for process in stack._processes
+                for process in stack.processes
                 if process.child is not None
             ]
     return [

@@ -87,7 +87,7 @@ def open_servers(choice: StackChoice) -> Iterator[tuple[str, str]]:
         )
     else:
         with start_embedded(choice.state) as stack:
-            yield stack.servers()
+            yield stack.servers.database_url, stack.servers.nats_url
 
 
 @contextmanager

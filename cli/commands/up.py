@@ -88,7 +88,7 @@ def _print_endpoints(stack: "Stack", directory: StateDirectory) -> None:
     rows.add_row("links (HTTP)", stack.layout.redirect_url)
     for name, port in stack.layout.metrics_ports().items():
         rows.add_row(f"metrics of {name}", f"http://{stack.layout.host}:{port}/metrics")
-    for name, url in stack.urls().items():
+    for name, url in stack.servers.urls_without_passwords().items():
         rows.add_row(name, url)
     rows.add_row("state, logs", str(directory.path))
     out.print(rows)

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 
 from cli.bundle.assets import asset_digits, currency_digits
-from cli.bundle.decode import Decoder, WrongValueError, joined
+from cli.bundle.decode import Decoder, joined
 from cli.bundle.names import did_you_mean, enum_prefix, enum_values
 from cli.bundle.problems import Position
 from cli.bundle.program import Bundle, load
+from cli.bundle.scalars import WrongValueError
 from cli.bundle.source import NULL, kind, position_of
 from cli.plan_check import check_plan
 from cli.scenario.hints import hints_of, required_fields, unmarked

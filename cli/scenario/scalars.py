@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli.bundle.decode import WrongValueError, fill_timestamp
+from cli.bundle.scalars import WrongValueError, fill_timestamp
 from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind
 from cli.bundle.spans import HINT, parse_span
 

@@ -41,7 +41,9 @@ def run_stack(start: datetime, keep: Path | None) -> Iterator[ScenarioStack]:
                 stack = Stack(state, ephemeral(ExternalServers()), status.update, test_clock_file=clock.file)
                 stack.start()
             try:
-                yield ScenarioStack(Addresses(**stack.layout.addresses()), clock, *stack.servers())
+                yield ScenarioStack(
+                    Addresses(**stack.layout.addresses()), clock, stack.servers.database_url, stack.servers.nats_url
+                )
             finally:
                 stack.stop()
         finally:

@@ -10,19 +10,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from chassis.embedded.nats import Nats, stream_fault
 from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import StateDirectory
-from chassis.file_clock import CLUSTER_NAME
-from chassis.migrate import migrate, role_name
+from chassis.migrate import migrate
 from cli.stack.broker_care import BrokerCare
 from cli.stack.errors import StackFailed
 from cli.stack.health import health
-from cli.stack.layout import SCALED, SERVICES, Layout
+from cli.stack.layout import SERVICES, Layout
 from cli.stack.logs import LogFollower, ShowLine, rotate
-from cli.stack.services import MAX_DEATHS, ServiceProcess, service_environment
+from cli.stack.servers import StackServers
+from cli.stack.services import MAX_DEATHS, ServiceProcess, service_environment, service_settings
 
 WATCH_SECONDS = 0.2
 SERVING_SECONDS = 90.0
@@ -51,15 +49,9 @@ class Stack:
         self._test_clock_file = test_clock_file
         self._state = state
         self._say = say
-        self._secrets = state.secrets()
-        self._postgres = (
-            None
-            if layout.external.database_url
-            else Postgres(state, {"cluster_name": CLUSTER_NAME} if test_clock_file else {})
-        )
-        self._nats = None if layout.external.nats_url else Nats(state)
+        self.servers = StackServers(state, layout.external, for_tests=test_clock_file is not None)
         self._broker_care = BrokerCare()
-        self._processes: list[ServiceProcess] = []
+        self.processes: list[ServiceProcess] = []
         self._follower = LogFollower(show) if show else None
         self._up = threading.Event()
         self._stop = threading.Event()
@@ -92,17 +84,6 @@ class Stack:
         self._stop.set()
         self._thread.join()
 
-    def urls(self) -> dict[str, str]:
-        """The URLs of the servers beneath, without passwords."""
-        return {
-            "postgresql": make_url(self._database_url()).render_as_string(hide_password=True),
-            "nats": make_url(self._nats_url()).render_as_string(hide_password=True),
-        }
-
-    def servers(self) -> tuple[str, str]:
-        """URLs of PostgreSQL, as its owner, and of NATS; both hold passwords."""
-        return self._database_url(), self._nats_url()
-
     def _raise_failure(self) -> None:
         if self._failure is not None:
             if isinstance(self._failure, StackFailed):
@@ -114,7 +95,7 @@ class Stack:
     def _supervise(self) -> None:
         try:
             self._bring_up()
-            self._state.publish(self.layout.published() | self._published_servers())
+            self._state.publish(self.layout.published() | self.servers.published())
             self._up.set()
             while not self._stop.wait(WATCH_SECONDS):
                 self._watch()
@@ -126,15 +107,15 @@ class Stack:
             self._bring_down()
 
     def _bring_up(self) -> None:
-        if self._postgres:
+        if self.servers.postgres:
             self._say("starting PostgreSQL")
-            self._postgres.start()
+            self.servers.postgres.start()
         self._pause_point()
-        if self._nats:
+        if self.servers.nats:
             self._say("starting NATS")
-            self._nats.start()
+            self.servers.nats.start()
         self._pause_point()
-        for line in migrate(self._database_url(), list(SERVICES), self._role_password()):
+        for line in migrate(self.servers.database_url, list(SERVICES), self.servers.role_password):
             self._say(f"database of {line}")
         self._pause_point()
         self._start_services()
@@ -149,10 +130,20 @@ class Stack:
             if self._follower:
                 self._follower.add(name, log_file)
             keep_open = (self._state.lock_fd,)
-            self._processes.append(ServiceProcess(name, service, log_file, self._environment(name, service), keep_open))
+            self.processes.append(
+                ServiceProcess(
+                    name,
+                    service,
+                    log_file,
+                    service_environment(
+                        service_settings(name, service, self.layout, self.servers, self._test_clock_file)
+                    ),
+                    keep_open,
+                )
+            )
         if self._follower:
             self._follower.start()
-        for process in self._processes:
+        for process in self.processes:
             process.start()
 
     def _await_serving(self) -> None:
@@ -164,7 +155,7 @@ class Stack:
             self._watch_services()
             waiting = {name: address for name, address in waiting.items() if health(address) != "SERVING"}
             if waiting and time.monotonic() > deadline:
-                tails = "\n".join(self._log_tail(each) for each in self._processes if each.service in waiting)
+                tails = "\n".join(self._log_tail(each) for each in self.processes if each.service in waiting)
                 raise StackFailed(
                     f"{', '.join(waiting)} did not become ready in {SERVING_SECONDS:.0f} seconds;"
                     f" the end of the logs:\n{tails}"
@@ -176,12 +167,12 @@ class Stack:
             raise _StopRequested
 
     def _watch(self) -> None:
-        if self._postgres and not self._postgres.running:
-            self._restart_server("PostgreSQL", self._postgres)
-        if self._nats:
-            self._check_broker(self._nats)
-            if not self._nats.running:
-                self._restart_server("NATS", self._nats)
+        if self.servers.postgres and not self.servers.postgres.running:
+            self._restart_server("PostgreSQL", self.servers.postgres)
+        if self.servers.nats:
+            self._check_broker(self.servers.nats)
+            if not self.servers.nats.running:
+                self._restart_server("NATS", self.servers.nats)
                 self._broker_care.note_start()
         self._watch_services()
 
@@ -213,7 +204,7 @@ class Stack:
 
     def _watch_services(self) -> None:
         now = time.monotonic()
-        for process in self._processes:
+        for process in self.processes:
             if process.child is not None and not process.running:
                 self._note_death(process, now)
             elif process.child is None and now >= process.next_start:
@@ -235,64 +226,17 @@ class Stack:
 
     def _bring_down(self) -> None:
         self._say("stopping")
-        alive = [process.child for process in self._processes if process.child is not None]
+        alive = [process.child for process in self.processes if process.child is not None]
         for child in alive:
             if child.running:  # all at once, so that their draining overlaps
                 child.process.terminate()
         for child in alive:
             child.stop()
-        for server in (self._nats, self._postgres):
+        for server in (self.servers.nats, self.servers.postgres):
             if server:
                 server.stop()
         if self._follower:
             self._follower.stop()
-
-    def _database_url(self) -> str:
-        if self._postgres:
-            return self._postgres.url
-        return self.layout.external.database_url
-
-    def _nats_url(self) -> str:
-        return self._nats.url if self._nats else self.layout.external.nats_url
-
-    def _published_servers(self) -> dict[str, object]:
-        """The facts that operators' commands look at; passwords stay in the secrets file."""
-        return {
-            "postgres_port": self._postgres.port if self._postgres else 0,
-            "nats_port": self._nats.port if self._nats else 0,
-            "nats_monitor_url": self._nats.monitor_url if self._nats else self.layout.external.nats_monitor_url,
-        }
-
-    def _role_password(self) -> str:
-        return self.layout.external.role_password or self._secrets.role_password
-
-    def _environment(self, name: str, service: str) -> dict[str, str]:
-        url = make_url(self._database_url()).set(username=role_name(service), password=self._role_password())
-        monitor = self._nats.monitor_url if self._nats else self.layout.external.nats_monitor_url
-        settings = {
-            "UPLINE_DATABASE_URL": url.render_as_string(hide_password=False),
-            "UPLINE_NATS_URL": self._nats_url(),
-            "UPLINE_NATS_MONITOR_URL": monitor,
-            "UPLINE_SECRET": self.layout.external.secret or self._secrets.secret,
-            "UPLINE_HOST": self.layout.host,
-            "UPLINE_PORT": str(self.layout.ports[service]),
-            "UPLINE_REUSE_PORT": str(service in SCALED and self.layout.workers > 1).lower(),
-            "UPLINE_METRICS_PORT": str(self.layout.metrics_ports().get(name, 0)),
-        }
-        if self._test_clock_file:
-            settings["UPLINE_TEST_CLOCK_FILE"] = str(self._test_clock_file)
-        if service == "rewards" and self.layout.external.payout_webhook_url:
-            settings |= {
-                "UPLINE_PAYOUT_WEBHOOK_URL": self.layout.external.payout_webhook_url,
-                "UPLINE_PAYOUT_WEBHOOK_SECRET": self.layout.external.payout_webhook_secret,
-                "UPLINE_PAYOUT_WEBHOOK_METHODS": self.layout.external.payout_webhook_methods,
-            }
-        if service == "attribution":
-            settings |= {
-                "UPLINE_REDIRECT_PORT": str(self.layout.ports["redirect"]),
-                "UPLINE_PUBLIC_URL": self.layout.redirect_url,
-            }
-        return service_environment(settings)
 
 
 class _StopRequested(Exception):

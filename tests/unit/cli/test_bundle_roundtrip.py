@@ -14,8 +14,9 @@ from upline.notify.v1.notify_pb2 import ProgramTexts
 from upline.rewards.v1.plan_pb2 import Plan
 
 from cli.bundle import program
-from cli.bundle.decode import MAX_SPAN_SECONDS, Decoder, fill_duration
+from cli.bundle.decode import Decoder
 from cli.bundle.encode import plain
+from cli.bundle.scalars import MAX_SPAN_SECONDS, fill_duration
 from cli.bundle.source import parse
 from cli.bundle.spans import format_span, parse_span
 
