@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from cli.connection import Where, database
+from cli.connection import StackChoice, open_database
 from tests.e2e.stacks import Up, environment, up, upline
 from tools.check_docs import ROOT, Block, blocks, pages
 
@@ -77,7 +77,7 @@ def _addresses(stack: Up) -> list[str]:
 
 def _query(block: Block, stack: Up) -> str:
     """Rows of the last statement, as the owner of the database sees them."""
-    with database(Where(stack.state)) as url, psycopg.connect(url) as connection:
+    with open_database(StackChoice(stack.state)) as url, psycopg.connect(url) as connection:
         cursor = connection.cursor()
         for statement in block.text.split(";"):
             cursor.execute(statement.encode())
