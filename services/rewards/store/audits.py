@@ -1,4 +1,4 @@
-"""What must hold in the ledger, as queries for what does not."""
+"""The audit: everything that must hold in the ledger, as queries for whatever does not hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MAX_FINDINGS = 100
 AUDIT_TIMEOUT_MS = 15 * 60 * 1000
 """An audit reads every transfer; it may take longer than a request's statement."""
 OVERDUE = timedelta(minutes=10)
-"""What should happen within a second or two, and has not after this long, happens no more by itself."""
+"""Work that should be done within a second or two, and is not after this long, is done no more by itself."""
 MISSING = timedelta(hours=1)
 """A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long
 after."""
@@ -256,7 +256,7 @@ _CONTEST_OVERDUE = text(f"""
     SELECT program_id, contest_id AS subject, format('should have been settled at %s', due_time) AS detail
     FROM contest_due WHERE {_SCOPE} AND due_time < :overdue_since ORDER BY due_time LIMIT {MAX_FINDINGS}
 """)
-# Few owe anything, so each is looked up by himself. A debt is settled within seconds of what last moved in his wallet.
+# Few owe anything, so each is looked up alone. A debt is repaid within seconds of the last movement in the wallet.
 _DEBT_OVERDUE = text(f"""
     WITH owed AS MATERIALIZED (
         SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (

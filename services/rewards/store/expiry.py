@@ -1,4 +1,4 @@
-"""What expires, and whose wallet is to be looked at."""
+"""Transfers that tell what expires, and wallets that are to be scanned for it."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -119,8 +119,9 @@ async def flows(
 
 
 async def expired(conn: AsyncConnection, wallets: Collection[Wallet]) -> list[Row[Any]]:
-    """What expired of the wallets' owners, oldest first, and what was taken back of that since, which alone has a
-    reward: program_id, participant_id, asset, transfer_id, amount_minor, reward_id. The wallets are locked."""
+    """Transfers by which value of the wallets' owners expired, oldest first, and those that took it back since, which
+    alone have a reward: program_id, participant_id, asset, transfer_id, amount_minor, reward_id. The wallets are
+    locked."""
     return list((await conn.execute(_EXPIRED, _owners(wallets))).all())
 
 

@@ -101,8 +101,8 @@ class PlanCache:
         return len(self._versions.get(program_id, _NO_PLAN)) if unreadable is None else unreadable[0]
 
     def _keep(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
-        """What is forbidden since a version was published does not stop it; what this server does not understand
-        does."""
+        """A rule that is forbidden since a version was published does not stop it; one that this server does not
+        understand does."""
         plans = []
         for row in rows:
             try:

@@ -18,7 +18,7 @@ COPIED = ("reward", "reward_revision", "balance_delta", "hold", "transfer")
 COUNTED = ("tally", "contest_score")
 """Tables that the writing of tallies fills, which needs their keys."""
 MAX_DIFFERENCES = 1_000
-"""Of one slice and table; where more differ, the first of them say why."""
+"""The most that are told of one slice and table; where more differ, the first of them say why."""
 
 _DECIDED = (
     "CREATE UNLOGGED TABLE {schema}.decided (program_id text NOT NULL, conversion_id text NOT NULL, snapshot text)",
@@ -36,7 +36,7 @@ class RowDifference:
     conversion_id: str
     table: str
     row: str
-    """What names the row."""
+    """The key of the row."""
     stored: str
     """As stored, JSON; empty for a row that is missing."""
     rebuilt: str

@@ -1,4 +1,4 @@
-"""What programs count. Every change is made behind the program's lock, so what is read there is what stands."""
+"""Tallies of programs. Every change is made under the program's lock, so they stand as they are read there."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -35,7 +35,8 @@ _ADD = b"""
     INSERT INTO tally (program_id, name, subject, period, value)
     SELECT %(program_id)s, name, subject, period, value::bigint
     FROM unnest(string_to_array(%(names)s, E'\\x1e'), string_to_array(%(subjects)s, E'\\x1e'),
-        string_to_array(%(periods)s, E'\\x1e'), string_to_array(%(changes)s, E'\\x1e')) WITH ORDINALITY AS k (name, subject, period, value, number)
+        string_to_array(%(periods)s, E'\\x1e'), string_to_array(%(changes)s, E'\\x1e'))
+        WITH ORDINALITY AS k (name, subject, period, value, number)
     WHERE number > 1
     ON CONFLICT (subject, name, period, program_id) DO UPDATE SET value = tally.value + excluded.value
 """

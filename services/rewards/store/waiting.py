@@ -113,7 +113,7 @@ _REFUSED = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """What a person was asked about a conversion's rewards by one rule."""
+    """The question whether a person approves a conversion's rewards by one rule."""
 
     mark: datetime
     rule_id: str
@@ -124,7 +124,7 @@ class StoredRejection(NamedTuple):
     """A person's no."""
 
     rule_ids: tuple[str, ...] = ()
-    """The rules whose rewards he refused."""
+    """The rules whose rewards the person rejected."""
     reason: str = ""
 
 
@@ -209,7 +209,7 @@ async def end(conn: AsyncConnection, ended: Sequence[EndedHold]) -> None:
 
 
 async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
-    """What persons were asked about a conversion; it stays as it is until the transaction ends."""
+    """The approvals that a conversion's rewards need; they stay as they are until the transaction ends."""
     rows = await conn.execute(_LOCK_FOR_APPROVAL, {"program_id": program_id, "conversion_id": conversion_id})
     return [ApprovalRequest(row.mark, row.rule_id, ApprovalState(row.approval)) for row in rows]
 
@@ -233,7 +233,7 @@ async def decide(
 async def load_rejections(
     conn: AsyncConnection, keys: Collection[ConversionKey]
 ) -> dict[ConversionKey, StoredRejection]:
-    """What a person refused of these conversions."""
+    """The rejections of these conversions' rewards, by conversion."""
     if not keys:
         return {}
     rows = await conn.execute(

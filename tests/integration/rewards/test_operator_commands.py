@@ -129,6 +129,6 @@ async def test_a_leaderboard_tells_the_way_to_the_next_rank(
     ]
     assert told["place"]["to_next_rank"] == 2
     code, text, _ = await upline(servers, "leaderboard", program, "spring", "--of", "b", *targets)
-    assert "b is number 2 of 2 with 1; 2 more and he is one ahead" in text
+    assert "b is number 2 of 2 with 1; 2 more and they are one ahead" in text
     code, text, _ = await upline(servers, "leaderboard", program, "spring", "--of", "c", *targets)
-    assert "c is not ranked; 1 more and he is, with 2 others" in text
+    assert "c is not ranked; 1 more and they are, with 2 others" in text
