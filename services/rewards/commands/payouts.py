@@ -124,7 +124,7 @@ async def create_batch(
 
 
 def provider_methods(deps: Deps, methods: set[str]) -> set[str]:
-    """Those of the methods whose payouts go to the provider, one by one."""
+    """The methods among these whose payouts go to the provider, one by one."""
     return {each for each in methods if deps.provider is not None and deps.provider.takes(each)}
 
 

@@ -27,7 +27,7 @@ class RewardView:
     """The event that it waits for; empty for none, and when it is no longer held."""
     awaits_approval: bool
     rejection_reason: str
-    """Empty if nobody rejected it."""
+    """The reason of the person who rejected the reward; empty if nobody did."""
 
 
 class RevisionView(NamedTuple):

@@ -22,7 +22,7 @@ class Leaderboard(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """One participant's place, and the way to the next."""
+    """The place of one participant in a ranking, and the way to the next."""
 
     rank: int
     """0 for a participant who is not ranked."""
@@ -51,7 +51,7 @@ async def get_leaderboard(
 
 
 async def get_standing(deps: QueryDeps, program_id: str, contest_id: str, participant_id: str) -> Standing:
-    """One participant's place, and the way to the next."""
+    """Reads one participant's place. NOT_FOUND for a contest that no version states."""
     async with deps.database.transaction() as conn:
         await on_one_snapshot(conn)
         contest = (await _require_contest(deps, conn, program_id, contest_id)).contest

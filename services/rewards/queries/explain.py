@@ -21,7 +21,7 @@ from services.rewards.store.waiting import NO_REJECTION
 
 
 class ExplainedReward(NamedTuple):
-    """One reward: how it came about, what was taken back, how what remains comes about."""
+    """One reward with the decisions that explain its first and its present amount."""
 
     reward: RewardView
     plan: Plan
@@ -36,7 +36,7 @@ class ExplainedReward(NamedTuple):
 
 
 class ExplainedConversion(NamedTuple):
-    """One conversion as it stands: what every rule pays, and why it pays nothing where it does not."""
+    """One conversion as it stands, with the decisions of every rule."""
 
     remaining: Conversion
     """The conversion as it is left after its reversals."""

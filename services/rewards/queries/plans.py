@@ -9,7 +9,7 @@ _ABOVE_ALL = 2**31 - 1
 
 
 async def get_plan(deps: QueryDeps, program_id: str, version: int) -> PlanRow:
-    """One version, or the one in force now for 0."""
+    """One version as it is stored; 0 stands for the one in force now."""
     async with deps.database.transaction() as conn:
         versions = await require_plans(deps, conn, program_id)
         if version == 0:

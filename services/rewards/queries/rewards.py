@@ -9,7 +9,7 @@ from services.rewards.store.view import on_one_snapshot
 async def list_beneficiary_rewards(
     deps: QueryDeps, program_id: str, beneficiary_id: str, before: str, limit: int
 ) -> list[RewardView]:
-    """One beneficiary's rewards with ids below `before`, newest first; all where it is empty."""
+    """The rewards of one beneficiary with ids below `before`, or all if it is empty, newest first."""
     async with deps.database.transaction() as conn:
         await require_plans(deps, conn, program_id)
         return await rewards.of_beneficiary(conn, program_id, beneficiary_id, before or rewards.LAST_ID, limit)
@@ -18,7 +18,7 @@ async def list_beneficiary_rewards(
 async def list_conversion_rewards(
     deps: QueryDeps, program_id: str, conversion_id: str, after: str, limit: int = rewards.ALL
 ) -> list[RewardView]:
-    """One conversion's rewards with ids above `after`, in the order of rules and levels; all where it is empty."""
+    """The rewards of one conversion with ids above `after`, or all if it is empty, in the order of rules and levels."""
     async with deps.database.transaction() as conn:
         await require_plans(deps, conn, program_id)
         stored = await conversions.load(conn, program_id, conversion_id)

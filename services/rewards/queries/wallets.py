@@ -35,7 +35,7 @@ async def get_wallet(
 async def list_transfers(
     deps: QueryDeps, program_id: str, participant_id: str, before: str, limit: int
 ) -> list[TransferView]:
-    """A participant's transfers with ids below `before`, newest first; all where it is empty."""
+    """A participant's transfers with ids below `before`, or all if it is empty, newest first."""
     async with deps.database.transaction() as conn:
         await require_plans(deps, conn, program_id)
         return await wallets.transfers(conn, program_id, participant_id, before or wallets.LAST_ID, limit)

@@ -125,13 +125,13 @@ async def score(conn: AsyncConnection, program_id: str, contest: Contest, partic
 
 
 async def ahead_of(conn: AsyncConnection, program_id: str, contest: Contest, score: Score) -> tuple[int, int]:
-    """(how many are ahead of a score, the score right before it); 0 and 0 if nobody is."""
+    """(number of participants ahead of a score, the score right before it); 0 and 0 if nobody is ahead."""
     row = (await conn.execute(_AHEAD, {**_key(program_id, contest), **_place(score)})).one()
     return row.ahead_count, row.next_score or 0
 
 
 async def ranked_count(conn: AsyncConnection, program_id: str, contest: Contest) -> int:
-    """How many participants are ranked."""
+    """The number of participants who are ranked."""
     count: int = (await conn.execute(_COUNT, _key(program_id, contest))).scalar_one()
     return count
 

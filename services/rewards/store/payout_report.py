@@ -10,7 +10,7 @@ from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.wallet.payout_report import AccountChange, TransferTotal
 
 REPORT_TIMEOUT_MS = 5 * 60 * 1000
-"""It reads every transfer of the program."""
+"""The time that a report may take, since it reads every transfer of the program."""
 
 _ACCOUNTS = text("""
     SELECT asset, place,

@@ -66,7 +66,7 @@ _OF_BATCH = text(f"""
 
 
 async def load(conn: AsyncConnection, program_id: str, payout_id: str, *, locked: bool = False) -> Payout | None:
-    """One payout, None if there is none; `locked` until the transaction ends."""
+    """One payout, or None; its row is `locked` until the transaction ends if asked."""
     key = {"program_id": program_id, "payout_id": payout_id}
     row = (await conn.execute(_LOCK if locked else _READ, key)).one_or_none()
     return None if row is None else _payout(row)

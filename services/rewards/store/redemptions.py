@@ -74,7 +74,7 @@ class Operation(NamedTuple):
 async def load(
     conn: AsyncConnection, program_id: str, redemption_id: str, *, locked: bool = False
 ) -> Redemption | None:
-    """One redemption, None if there is none; `locked` until the transaction ends."""
+    """One redemption, or None; its row is `locked` until the transaction ends if asked."""
     key = {"program_id": program_id, "redemption_id": redemption_id}
     row = (await conn.execute(_LOCK if locked else _READ, key)).one_or_none()
     return None if row is None else _redemption(row)

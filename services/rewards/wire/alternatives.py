@@ -1,4 +1,4 @@
-"""For each variable of a condition, values that between them take it through everything it can be.
+"""The alternatives of a condition: values of its variables that between them take it through everything it can be.
 
 A comparison with a constant depends only on which side of the constant a variable stands: so the constants of a
 condition, and the values just beside each, are enough. That holds while a condition is made of such comparisons; one

@@ -44,11 +44,11 @@ class CelCondition:
     asks_for_people: bool
     _expression: cel.Expression
     _is_bare: bool
-    """Whether its variables are numbers, texts, truths and times: the library takes those as they are."""
+    """Whether all variables are numbers, texts, truths or times, which the library takes as they are."""
 
     @property
     def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
-        """For each variable, values that between them take it through everything it can be; None where the condition is
+        """Values of each variable that between them take the condition through everything it can be; None where it is
         too complex for that."""
         return alternatives(self.tree)
 

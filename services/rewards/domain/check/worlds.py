@@ -89,8 +89,8 @@ def is_ever_true(condition: Condition, domains: Domains) -> bool:
 def possible(
     plan: Plan, event_type: str, units: Sequence[RuleLevel], bound: Iterable[Iterable[int]]
 ) -> Iterator[list[frozenset[int]]]:
-    """For each part of the units that has nothing to do with the others, the sets of them that can be paid together,
-    by their positions. `bound`: positions of units that belong to one part for another reason."""
+    """The sets of units that can be paid together, by their positions: a list for each part of the units that has
+    nothing to do with the others. `bound`: positions of units that belong to one part for another reason."""
     read: Alternatives = {}
     conditions = [_UnitConditions.of(plan, event_type, each, read) for each in units]
     checks_left = MAX_CHECKS

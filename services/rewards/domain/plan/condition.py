@@ -33,7 +33,7 @@ class Condition(Protocol):
 
     @property
     def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
-        """For each variable, values that between them take the condition through everything it can be; among them None
+        """Values of each variable that between them take the condition through everything it can be, among them None
         for an entry that a map lacks. None instead of a mapping for a condition that is too complex for that."""
 
     def holds(self, values: Mapping[str, object]) -> bool:

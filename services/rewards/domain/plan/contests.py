@@ -11,13 +11,13 @@ class Prize:
 
     from_rank: int
     to_rank: int
-    """Inclusive."""
+    """The last rank that wins it, included."""
     asset: str
     amount_minor: int
 
 
 class ContestState(Enum):
-    """Where a contest stands."""
+    """The states of a contest."""
 
     SCHEDULED = auto()
     RUNNING = auto()
@@ -52,7 +52,7 @@ class Contest:
     min_score: int
     """The smallest score that is ranked, from 1."""
     close_after: timedelta
-    """How long after the end the ranking becomes final."""
+    """The time from the end until the ranking becomes final."""
     prizes: tuple[Prize, ...]
 
     @property
@@ -61,14 +61,14 @@ class Contest:
         return self.end_time + self.close_after
 
     def state_at(self, moment: datetime) -> ContestState:
-        """Where the contest stands as long as it is not closed."""
+        """The state of the contest at a moment, as long as it is not closed."""
         if moment >= self.end_time:
             return ContestState.ENDED
         return ContestState.RUNNING if moment >= self.start_time else ContestState.SCHEDULED
 
     @property
     def prize_ranks(self) -> int:
-        """How many ranks there are to the last that wins something."""
+        """The number of ranks down to the last that wins something."""
         return max((each.to_rank for each in self.prizes), default=0)
 
     def won_at(self, rank: int) -> list[Prize]:

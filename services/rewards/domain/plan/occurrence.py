@@ -16,5 +16,5 @@ class Occurrence:
     """The time after the buyer's binding within which the conversion occurs (exclusive); None for ever, also if they
     are not bound."""
     after_binding_only: bool = False
-    """With `within_of_binding`: whether what occurred before the binding is left out. Versions that were published
+    """Whether `within_of_binding` leaves out conversions that occurred before the binding. Versions that were published
     before anybody could say so do not leave it out."""

@@ -11,7 +11,7 @@ class AssetBalance(NamedTuple):
 
     asset: str
     digits: int
-    """Decimal places of the asset."""
+    """The decimal places of the asset."""
     held_minor: int
     available_minor: int
     reserved_minor: int
@@ -33,7 +33,7 @@ class TransferView(NamedTuple):
     asset: str
     amount_minor: int
     reward_id: str
-    """Empty if it is about no single reward."""
+    """The reward that it moves; empty if it is about no single reward."""
     cause_id: str
     create_time: datetime
 
