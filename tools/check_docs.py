@@ -3,8 +3,8 @@
 - Every relative link leads to a file or folder of the repository, every anchor to a heading.
 - Every path of the repository that stands in backticks exists; so does every page of docs/ that code mentions.
 - Every `upline` command has a command and options of these names, every `make` command a target.
-- Every example says its language, and is run or checked by tests/docs, or says why it is not: `sh no-run: why`. These
-  are listed by `--not-run`.
+- Every example says its language, and is run or checked by a test, or says why it is not: `sh no-run: why`. These are
+  listed by `--not-run`.
 """
 
 import re
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PLAYED = {"sh", "python", "sql", "yaml", "json", "proto"}
-"""Languages of examples that tests/docs runs or checks."""
+PLAYED = {"sh", "python", "sql", "yaml", "json"}
+"""Languages of examples that tests run (tests/docs) or check (tests/unit/cli/test_docs.py)."""
 SHOWN = {"text"}
 """Languages of what is not run: drawings, output, help."""
 NAMED = (".py", ".md", ".sh", ".toml", ".proto", ".sql")

@@ -1,4 +1,4 @@
-"""docs/reference tells every exit code and every variable of the environment that there is."""
+"""docs/reference tells every exit code, every variable of the environment and every finding of the audit."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from cli import errors
 from cli.__main__ import app
+from services.rewards.store.audits import _CHECKS, FLOW_CHECKS
 
 REFERENCE = Path("docs/reference")
 READERS = ["chassis", "cli", "services", "deploy"]
@@ -29,3 +30,11 @@ def test_every_variable_is_told() -> None:
     read = {name for file in files for name in VARIABLE.findall(file.read_text())}
     assert len(read) > 30
     assert read - set(VARIABLE.findall((REFERENCE / "settings.md").read_text())) == set()
+
+
+def test_every_finding_is_told_with_what_to_do() -> None:
+    page = (REFERENCE / "audit-findings.md").read_text()
+    meaning, _, advice = page.partition("## What to do")
+    for table in (meaning, advice):
+        cells = re.findall(r"^\| (`[A-Z_`, ]+`) \|", table, re.MULTILINE)
+        assert {name for cell in cells for name in re.findall(r"[A-Z_]+", cell)} == FLOW_CHECKS.union(_CHECKS)
