@@ -1,5 +1,5 @@
-"""What rewards does by itself: releases holds, settles contests and debts, sends payouts, takes what expires, rolls balances up, audits,
-makes partitions."""
+"""The work that rewards does by itself: it releases holds, closes contests, repays debts, sends payouts, takes what
+expires, rolls balances up, audits and makes partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -85,6 +85,7 @@ async def _audit(deps: Deps) -> None:
 async def _make_partitions(deps: Deps) -> None:
     moments = [deps.clock.now() + timedelta(days=31 * month) for month in range(MONTHS_AHEAD + 1)]
     for parent, moment in product(PARTITIONED, moments):
-        # Each in a transaction of its own: it keeps everybody from the table, and must not wait for those who hold another.
+        # Each in a transaction of its own: it keeps everybody from the table, and must not wait for those who hold
+        # another.
         async with deps.database.transaction() as conn:
             await conn.execute(_ENSURE_PARTITION, {"parent": parent, "moment": moment})

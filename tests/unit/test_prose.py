@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.check_prose import LONGEST_LINE, all_faults, dirty, faults
+from tools.check_prose import LONGEST_LINE, all_faults, faults
 
 HE, HIS = "h" + "e", "h" + "is"
 LONG = "x " * (LONGEST_LINE // 2) + "y"
@@ -11,8 +11,6 @@ LONG = "x " * (LONGEST_LINE // 2) + "y"
 @pytest.mark.parametrize(
     ("path", "text", "found"),
     [
-        ("services/one.py", f"# {LONG}\n", [("long", 1)]),
-        ("services/one.py", f'"""A module."""\n\nTEXT = "{LONG}"\n', [("long", 3)]),
         ("programs/one.md", f"# One\n\n{LONG}\n", [("long", 3)]),
         ("programs/one.md", f"```sh\n{LONG}\n```\n", [("long", 2)]),
         ("protos/one.proto", f"// {LONG}\n", [("long", 1)]),
@@ -25,18 +23,15 @@ LONG = "x " * (LONGEST_LINE // 2) + "y"
         ("services/one.py", f'raise ValueError(f"{{name}} sends {HIS} own gift")\n', [("pronoun", 1)]),
         ("programs/one.md", f"{HE.title()} buys.\n", [("pronoun", 1)]),
         ("programs/one.yaml", f"- note: a friend of {HIS}\n", [("pronoun", 1)]),
-        ("services/one.py", f'"""A module."""\n\n# {LONG[:-4]}\nWhat = 1\n{HE} = 2\n', []),
-        ("services/one.py", f"# https://example.org/{'x' * LONGEST_LINE}\n", []),
+        ("services/one.py", f'"""A module."""\n\nWhat = 1\n{HE} = 2\n', []),
         ("programs/one.md", f"| {LONG} |\n", []),
         ("programs/one.md", f"```yaml\n{LONG}\n```\nShe says what this history means.\n", []),
         ("programs/one.yaml", f"- {LONG}\n", []),
-        ("services/one/migrations/versions/0001_one.py", f'SQL = "{LONG}"\n', []),
-        ("services/one.py", f'"""A module."""\n\nvalue = 1  # {LONG[:-16]}  # noqa: S105 - why\n', []),
     ],
 )
 def test_it_finds_faults(path: str, text: str, found: list[tuple[str, int]]) -> None:
     assert [(each.rule, each.line) for each in faults(path, text)] == found
 
 
-def test_files_on_the_list_still_break_the_rule_for_which_they_stand_there() -> None:
-    assert dirty() - {f"{each.rule} {each.path}" for each in all_faults()} == set()
+def test_the_project_has_none() -> None:
+    assert all_faults() == []

@@ -26,7 +26,7 @@ async def audit_ledger(deps: Deps, program_id: str) -> Audit:
 
 
 def _limits(plans: Iterable[Plan]) -> list[TallyLimit]:
-    """What caps and budgets may use; one that a later version made smaller may have used more before."""
+    """The limits of caps and budgets; one that a later version made smaller may have used more before."""
     largest: dict[tuple[str, str], int] = {}
     for plan in plans:
         counted: list[Cap | Budget] = [*plan.budgets]

@@ -71,7 +71,7 @@ async def _look_at(
 async def load_expired(
     conn: AsyncConnection, versions: ProgramPlans, clawbacks: Sequence[Clawback]
 ) -> dict[Wallet, ExpiredValue]:
-    """What expired of wallets that something available is taken out of. They are locked."""
+    """The value that expired of wallets out of which clawbacks take something available. They are locked."""
     expiring = {
         (program_id, asset)
         for program_id, plans in versions.items()

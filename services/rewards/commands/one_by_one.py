@@ -9,7 +9,8 @@ Thing = TypeVar("Thing")
 
 
 async def one_by_one(things: Iterable[Thing], work: Callable[[Thing], Awaitable[object]]) -> None:
-    """Works on one after the other. One that fails keeps no other from it: the first error is raised after the last of them."""
+    """Works on one after the other. One that fails keeps no other from it: the first error is raised after the last of
+    them."""
     failures: list[Exception] = []
     for each in things:
         try:

@@ -1,4 +1,5 @@
-"""Rebuilding: every reward, revision and tally is computed again from stored events and compared with the stored one."""
+"""Rebuilding: every reward, revision and tally is computed again from stored events and compared with the stored
+one."""
 
 from collections import deque
 from collections.abc import Callable
@@ -62,7 +63,8 @@ async def rebuild(url: str, program_id: str, begin: Callable[[int], Progress], j
     """Rebuilds one program, or all for an empty id, on one view of the database, and compares row by row.
 
     `url`: of the owner of the database, for a schema is made and removed again. `begin` gets the number of conversions
-    and returns what is told how many of them are done. Nothing that is stored changes, and services may go on meanwhile.
+    and returns what is told how many of them are done. Nothing that is stored changes, and services may go on
+    meanwhile.
     """
     schema = f"rebuild_{uuid4().hex[:12]}"
     owner = Database(url, SCHEMA)

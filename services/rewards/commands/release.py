@@ -51,8 +51,8 @@ async def _release_all(
     after: Callable[[Hold | None], Awaitable[list[Hold]]],
     work: Callable[[Sequence[Hold]], Awaitable[None]],
 ) -> int:
-    """Releases what `after` tells, a transaction for each part. A hold that cannot be released keeps no other from it: the first error is
-    raised after the last of them."""
+    """Releases what `after` tells, a transaction for each part. A hold that cannot be released keeps no other from it:
+    the first error is raised after the last of them."""
     failures: list[Exception] = []
     count = 0
     part = await after(None)
@@ -68,7 +68,8 @@ async def _release_all(
 
 
 async def _release_due(deps: Deps, holds: Sequence[ledger.DueHold]) -> None:
-    """The hold's row is locked first and a reversal locks it too, so a reward is released or taken back from its hold, never both."""
+    """The hold's row is locked first and a reversal locks it too, so a reward is released or taken back from its hold,
+    never both."""
     async with deps.database.transaction() as conn:
         due = await ledger.claim_holds(conn, holds)
         if not due:

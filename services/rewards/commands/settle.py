@@ -58,8 +58,8 @@ async def settle(deps: Deps, facts: FactBatch) -> list[Exception]:
 async def _in_transactions(
     facts: Sequence[Fact], work: Callable[[asyncio.Event, Sequence[Fact]], Awaitable[None]]
 ) -> list[Exception]:
-    """Works on all facts, a transaction for each part. While the database writes one part, the next is decided: that one
-    begins when the one before has its locks, so that the parts of a program that counts take effect in the order in
+    """Works on all facts, a transaction for each part. While the database writes one part, the next is decided: that
+    one begins when the one before has its locks, so that the parts of a program that counts take effect in the order in
     which they came."""
     slots = asyncio.Semaphore(TRANSACTIONS_AT_ONCE)
 
@@ -84,8 +84,8 @@ async def _in_transactions(
 
 
 async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequence[ArrivedConversion]) -> None:
-    """Settles conversions in one transaction. `locked` is set once it has the locks that give them their place among all
-    facts of their programs."""
+    """Settles conversions in one transaction. `locked` is set once it has the locks that give them their place among
+    all facts of their programs."""
     async with deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in arrived}
         await plans.pin_versions(conn, program_ids)
@@ -101,8 +101,8 @@ async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequen
 
 
 class _Settlement:
-    """The settlement of conversions in one transaction. Once they are prepared and the locks are taken, each part of them
-    is decided, claimed, posted and published; while that is written of one part, the next is decided."""
+    """The settlement of conversions in one transaction. Once they are prepared and the locks are taken, each part of
+    them is decided, claimed, posted and published; while that is written of one part, the next is decided."""
 
     def __init__(self, conn: AsyncConnection, versions: ProgramPlans, arrived: Sequence[ArrivedConversion]) -> None:
         self._conn = conn
@@ -173,7 +173,8 @@ class _Settlement:
         positions: Sequence[int],
         running: Mapping[str, RunningTallies],
     ) -> DecidedPart:
-        """Decides conversions one after the other, and lets the writing of those before them go on every few of them."""
+        """Decides conversions one after the other, and lets the writing of those before them go on every few of
+        them."""
         part = DecidedPart()
         for number, ((prepared, conversion), position) in enumerate(zip(counting, positions, strict=True)):
             late = self._late.get(conversion.key, ())

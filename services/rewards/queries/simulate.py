@@ -66,7 +66,8 @@ class Simulation:
 
 
 async def simulate(url: str, draft: PlanDraft, begin: Callable[[int], Progress], jobs: int = 0) -> Simulation:
-    """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before `draft.start`.
+    """Runs the draft over recorded history, as if it had been in force alone, with nothing counted before
+    `draft.start`.
 
     Where it counts something, facts come in the order in which they were settled, and those of a time when nothing was
     counted in the order of recording. `begin` gets the number of conversions and returns what is told how many of them
