@@ -49,7 +49,7 @@ def named_addresses(choice: StackChoice) -> Addresses | None:
 
 @contextmanager
 def open_services(choice: StackChoice) -> Iterator[Addresses]:
-    """Addresses that answer for as long as the context lasts."""
+    """Addresses of the services, which answer for as long as the context lasts."""
     if addresses := named_addresses(choice):
         yield addresses
         return
@@ -93,7 +93,7 @@ def open_servers(choice: StackChoice) -> Iterator[tuple[str, str]]:
 @contextmanager
 def start_embedded(state_path: Path) -> "Iterator[Stack]":
     """A quiet stack of one's own on free ports."""
-    from cli.stack.supervisor import Stack  # and the migrations with it: most commands need neither
+    from cli.stack.supervisor import Stack  # here, as it brings the migrations, which most commands do not need
 
     if ExternalServers.from_environment().database_url:
         # A command that reads would migrate that database, change its passwords and run a second stack beside the

@@ -80,7 +80,7 @@ async def open_letters(database_url: str) -> AsyncIterator[list[ServiceLetter]]:
 
 
 def select_letters(found: Sequence[ServiceLetter], messages: Sequence[str]) -> list[ServiceLetter]:
-    """Those of these ids, in the order of the list. Raises CommandFailed for one that is not there."""
+    """The letters with these ids, in the order of the list. Raises CommandFailed for an id that no letter has."""
     if missing := set(messages) - {each.letter.message_id for each in found}:
         raise CommandFailed(f"no dead letter has the id {', '.join(sorted(missing))}")
     return [each for each in found if each.letter.message_id in messages]

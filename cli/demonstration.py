@@ -33,7 +33,7 @@ PEOPLE = {"olga": "ru", "maria": "en", "vera": "ru"}
 
 
 class Demonstration:
-    """Every step is safe to repeat: ids are the demo's own, so that a second run finds what the first one made."""
+    """The demo. Every step is safe to repeat: ids are its own, so that a second run finds what the first one made."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -42,12 +42,12 @@ def is_expected(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> tuple[list[str], int]:
-    """Lines to print and the exit code."""
+    """An error as lines to print, and the exit code that goes with it."""
     if isinstance(error, grpc.RpcError):
         return _describe_call(error)
     if isinstance(error, CommandFailed):
         return [str(error)], error.code
-    if isinstance(error, UplineError):  # of a command that decides by itself, beneath the services
+    if isinstance(error, UplineError):  # comes from a command that decides by itself, beneath the services
         return [f"  {each.field}: {each.description}" for each in error.violations] or [error.message], REFUSED
     if isinstance(error, BundleError):
         count = len(error.problems)

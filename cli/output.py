@@ -15,21 +15,21 @@ from rich.table import Table
 from cli.bundle.encode import plain
 
 PIPED_WIDTH = 120
-"""Tables need some width where there is no terminal to ask."""
+"""The width of tables where there is no terminal to ask."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line of stdout; messages as their fields, whole numbers as numbers."""
+    """Prints one JSON value on one line; messages as their fields, whole numbers as numbers."""
     ready = plain(value, defaults=True) if isinstance(value, Message) else value
     sys.stdout.write(json.dumps(ready, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def format_amount(minor: int, digits: int, asset: str) -> str:
-    """`1 234.50 points`: minor units as whole ones, grouped by thousands."""
+    """An amount such as `1 234.50 points`: minor units as whole ones, grouped by thousands."""
     sign, rest = "-" if minor < 0 else "", abs(minor)
     whole, part = divmod(rest, 10**digits)
     decimals = f".{part:0{digits}d}" if digits else ""

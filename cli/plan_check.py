@@ -21,14 +21,17 @@ class PlanCheck:
     warnings: tuple[plan_pb2.PlanWarning, ...] = ()
     worst_cases: tuple[plan_pb2.WorstCase, ...] = ()
     digits: dict[str, int] | None = None
-    """Decimal places of the assets."""
+    """The decimal places of each asset."""
 
 
 def check_plan(bundle: Bundle) -> PlanCheck:
     """Reads the plan as the service does. Raises BundleError with every mistake and its line."""
     if bundle.plan is None:
         return PlanCheck(policy_warnings(bundle.program))
-    from services.rewards.wire.warnings import warning_messages, worst_case_messages  # with everything that decides
+    from services.rewards.wire.warnings import (
+        warning_messages,
+        worst_case_messages,
+    )  # here, as they bring everything that decides
 
     plan = _read_plan(bundle, bundle.plan)
     digits = {each.code: each.digits for each in plan.assets}

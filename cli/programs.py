@@ -71,12 +71,12 @@ def _is_in_file(path: str) -> bool:
 
 async def _apply(client: Client, bundle: Bundle) -> ApplyResult:
     if bundle.plan is not None:
-        # First, so that a plan that is refused leaves the rest untouched too.
+        # The check comes first, so that a plan that is refused leaves the rest untouched too.
         check = plan_pb2.ValidatePlanRequest(plan=bundle.plan, currency_code=bundle.program.currency_code)
         await client.plans.ValidatePlan(check, timeout=CALL_SECONDS)
     program = await _apply_program(client, bundle.program)
     texts, texts_version = await _apply_texts(client, bundle)
-    plan, plan_version = await _apply_plan(client, bundle)  # last, for it pays from then on
+    plan, plan_version = await _apply_plan(client, bundle)  # comes last, for it pays from then on
     return ApplyResult(bundle.program.program_id, program, plan, plan_version, texts, texts_version)
 
 
@@ -90,7 +90,7 @@ async def _apply_program(client: Client, wanted: program_pb2.Program) -> str:
         request_id=str(uuid4()), program=wanted, update_mask=FieldMask(paths=UPDATABLE), allow_missing=True
     )
     if found is not None and found.currency_code != wanted.currency_code:
-        request.ClearField("update_mask")  # for the service to say that it cannot change
+        request.ClearField("update_mask")  # so that the service says that it cannot change
     await client.programs.UpdateProgram(request, timeout=CALL_SECONDS)
     return "updated" if found is not None else "created"
 

@@ -69,7 +69,7 @@ def _external(external: ExternalServers) -> BackupDatabase:
 
 @contextmanager
 def _embedded(state: Path) -> Iterator[BackupDatabase]:
-    """PostgreSQL of a state directory, for as long as the context lasts, and nobody but this process there."""
+    """The PostgreSQL of a state directory, for this process alone, for as long as the context lasts."""
     directory = StateDirectory(state)
     try:
         server = Postgres(directory)

@@ -43,7 +43,9 @@ def write_backup(
         return _write(database, out, tools_folder, tell)
     if file is None or file.exists():
         raise CommandFailed(f"{file} exists already: a backup never replaces another; choose another name")
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".part", dir=file.parent)  # for its owner only
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{file.name}.", suffix=".part", dir=file.parent
+    )  # mkstemp lets nobody but the owner read it
     part = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:

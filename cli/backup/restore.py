@@ -86,7 +86,7 @@ def verify_backup(stream: IO[bytes], name: str) -> None:
 
 
 def _load(tools: PostgresTools, url: str, backup: Archive, tell: TellStage) -> None:
-    # In one transaction: whatever goes wrong, nothing is there.
+    # The dump is read in one transaction: whatever goes wrong, nothing is there.
     arguments = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
     tell("restoring")
     with (

@@ -43,7 +43,7 @@ class PostgresTools:
             try:
                 yield process
                 code = process.wait()
-            except BrokenPipeError:  # it has ended already, and says why
+            except BrokenPipeError:  # the program has ended already, and says why
                 code = process.wait()
             finally:
                 if process.poll() is None:
@@ -74,7 +74,7 @@ def find_tools(server_major: int, folder_given: Path | None) -> PostgresTools:
 
 def _known_folders() -> list[Path]:
     folders = []
-    with suppress(RuntimeError):  # a deployment without embedded servers
+    with suppress(RuntimeError):  # raised in a deployment without embedded servers
         folders.append(postgres.binaries())
     if program := shutil.which("pg_dump"):
         folders.append(Path(program).parent)

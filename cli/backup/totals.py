@@ -38,7 +38,7 @@ class Totals:
     tables: dict[str, list[Any]]
     """The number of rows and the digest of each `schema.table`."""
     accounts: list[list[str]]
-    """Program, asset, kind of account, sum in minor units (a sum may have more than 64 bits)."""
+    """The sum on each kind of account: program, asset, kind, minor units (which may have more than 64 bits)."""
 
     @property
     def rows(self) -> int:

@@ -12,7 +12,7 @@ def currency_digits(code: str) -> int:
 
 
 def asset_digits(asset: Asset, currency_code: str) -> int:
-    """Decimal places of an asset's minor unit."""
+    """The decimal places of an asset's minor unit."""
     if asset.kind == ASSET_KIND_MONEY:
         return currency_digits(asset.code)
     return currency_digits(currency_code) if asset.kind == ASSET_KIND_CREDIT else int(asset.minor_digits)

@@ -19,7 +19,7 @@ from cli.bundle.source import NULL, kind, position_of
 EMPTY: dict[int, Any] = {FieldDescriptor.CPPTYPE_STRING: "", FieldDescriptor.CPPTYPE_BOOL: False}
 SET_BY_THE_SERVICE = {"upline.attribution.v1.Program": {"create_time", "update_time"}}
 MAX_DEPTH = 50
-"""No message of the contracts nests this deep; an alias to its own ancestor does."""
+"""A depth that no message of the contracts has; an alias to its own ancestor has it."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Decoder:
     positions: dict[str, Position] = field(default_factory=dict)
 
     def entries(self, node: yaml.MappingNode, path: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-        """Key, key's node and value's node; a key that stands twice is a mistake and is left out the second time."""
+        """Each key with its node and the node of its value; a key that stands twice is a mistake, and left out then."""
         seen: dict[str, Position] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -48,7 +48,7 @@ class Decoder:
         self.problems.append(Problem(position_of(node), path, text))
 
     def message(self, node: yaml.Node, target: Message, path: str, depth: int = 0) -> None:
-        """Fills `target` from `node`."""
+        """Fills the message `target` from `node`."""
         self.positions.setdefault(path, position_of(node))
         if depth > MAX_DEPTH:
             self.note(node, path, "nests too deep")
@@ -112,7 +112,7 @@ class Decoder:
                 self.note(item, here, str(error))
                 items.append(
                     EMPTY.get(known.cpp_type, 0)
-                )  # takes its place, so that the rules count the others rightly
+                )  # stands in for it, so that the rules count the others rightly
 
     def _map(self, node: yaml.Node, target: Message, known: Any, path: str, depth: int) -> None:
         if not isinstance(node, yaml.MappingNode):

@@ -17,20 +17,20 @@ def enum_prefix(enum: EnumDescriptor) -> str:
 
 
 def enum_values(enum: EnumDescriptor) -> dict[str, int]:
-    """Every accepted spelling, upper case: full names and names without the prefix."""
+    """Every accepted spelling of an enum's values, upper case: full names and names without the prefix."""
     prefix = enum_prefix(enum)
     names = {value.name: value.number for value in enum.values}
     return {name.removeprefix(prefix): number for name, number in names.items()} | names
 
 
 def short_name(enum: EnumDescriptor, number: int) -> str | int:
-    """The name without the prefix; the number itself if the enum does not know it."""
+    """The name of an enum value without its prefix; the number itself if the enum does not know it."""
     value = enum.values_by_number.get(number)
     return value.name.removeprefix(enum_prefix(enum)) if value else number
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint, or the list of what is known if it is short, or nothing."""
+    """A hint at the name that was meant, or the list of known names if it is short, or nothing."""
     choices = list(known)
     close = get_close_matches(name, choices, n=1, cutoff=0.6)
     longer = [choice for choice in choices if choice.endswith(f"_{name}")]  # `id` of a rule is its `rule_id`

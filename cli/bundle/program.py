@@ -42,7 +42,7 @@ class Bundle:
         return Problem(nearest(self.positions, path), path, text)
 
     def under(self, program_id: str) -> "Bundle":
-        """The same program under another id."""
+        """A copy of the program under another id."""
         program = Program()
         program.CopyFrom(self.program)
         program.program_id = program_id
@@ -110,7 +110,7 @@ def nearest(positions: dict[str, Position], path: str) -> Position:
 
 
 def encode(bundle: Bundle) -> str:
-    """The file that says the same."""
+    """The text of a file that says the same as the bundle."""
     sections = {name: getattr(bundle, name) for name in SECTIONS}
     values = {name: plain(message) for name, message in sections.items() if message is not None}
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
@@ -118,7 +118,7 @@ def encode(bundle: Bundle) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text so that it comes back as it was, with paragraphs readable."""
+    """A dumper that writes text so that it comes back as it was, with paragraphs readable."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

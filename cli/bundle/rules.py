@@ -10,7 +10,7 @@ from cli.bundle.names import short_name
 
 
 def broken_rules(message: Message) -> list[tuple[str, str]]:
-    """Path inside the message, and what the rule wants."""
+    """The rules that a message breaks: the path inside the message, and the wish of the rule."""
     return [_path_and_wish(each, message.DESCRIPTOR) for each in protovalidate.collect_violations(message)]
 
 

@@ -91,7 +91,7 @@ def _bytes(node: yaml.ScalarNode) -> bytes:
 
 
 def fill_duration(node: yaml.Node, target: Duration) -> None:
-    """Reads `30d` and the like. Raises WrongValueError."""
+    """Reads a duration such as `30d`. Raises WrongValueError."""
     if not isinstance(node, yaml.ScalarNode):
         raise WrongValueError(f"{HINT}, found {kind(node)}")
     try:
@@ -106,7 +106,7 @@ def fill_duration(node: yaml.Node, target: Duration) -> None:
 
 
 def fill_timestamp(node: yaml.Node, target: Timestamp) -> None:
-    """Reads ISO 8601 with a time zone, to the microsecond. Raises WrongValueError."""
+    """Reads a time in ISO 8601 with its zone, to the microsecond. Raises WrongValueError."""
     hint = "expected a time with its zone such as 2026-01-31T09:00:00Z"
     if not isinstance(node, yaml.ScalarNode):
         raise WrongValueError(f"{hint}, found {kind(node)}")

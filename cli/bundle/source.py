@@ -17,7 +17,7 @@ STRING, INTEGER, FLOAT, BOOLEAN, NULL = (
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader of its own, because resolvers are registered on the class."""
+    """A loader for these files alone, because resolvers are registered on the class."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's interface
 

@@ -12,7 +12,7 @@ HINT = "expected a duration such as 30d, 12h, 1d12h or 90s"
 
 
 def parse_span(text: str) -> int:
-    """Nanoseconds. Raises ValueError for anything else, also for fractions of a nanosecond."""
+    """The nanoseconds of a duration. Raises ValueError for other texts, and for fractions of a nanosecond."""
     whole = _WHOLE.fullmatch(text)
     if whole is None:
         raise ValueError(HINT)
@@ -26,7 +26,7 @@ def parse_span(text: str) -> int:
 
 
 def format_span(nanos: int) -> str:
-    """The shortest list of whole units, largest first."""
+    """A duration as the shortest list of whole units, largest first."""
     if nanos == 0:
         return "0s"
     sign, rest, parts = "-" if nanos < 0 else "", abs(nanos), []

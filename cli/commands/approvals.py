@@ -91,7 +91,7 @@ def reject(
 
 
 async def read_digits(client: Client, rewards: list[reward_pb2.Reward]) -> dict[str, int]:
-    """Decimal places of the assets of rewards of one program."""
+    """The decimal places of each asset among rewards of one program."""
     found: dict[str, int] = {}
     for each in rewards:
         if each.asset not in found:
@@ -102,7 +102,7 @@ async def read_digits(client: Client, rewards: list[reward_pb2.Reward]) -> dict[
 
 
 def show_rewards(rewards: list[reward_pb2.Reward], digits: dict[str, int]) -> None:
-    """A table of rewards."""
+    """Prints a table of rewards."""
     rows = make_table("", "conversion", "rule", "to", "amount", "state", "since", "why", right=("amount",))
     for each in rewards:
         rows.add_row(

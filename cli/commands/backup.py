@@ -76,7 +76,7 @@ def restore(
 
     if file != PIPE:
         with Path(file).open("rb") as stream:
-            verify_backup(stream, file)  # before anything is started or changed
+            verify_backup(stream, file)  # this comes before anything is started or changed
     with (
         Path(file).open("rb") if file != PIPE else sys.stdin.buffer as stream,
         open_target(state) as database,

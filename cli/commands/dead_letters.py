@@ -29,7 +29,7 @@ def list_(state: State = DEFAULT_STATE, as_json: Json = False) -> None:
 
     Examples: upline dead-letters list; upline dead-letters list --json
     """
-    from cli.dead_letters import open_letters  # and the drivers of database and broker: most commands need neither
+    from cli.dead_letters import open_letters  # here, as it brings the drivers of database and broker
 
     async def work(url: str) -> "list[ServiceLetter]":
         async with open_letters(url) as found:

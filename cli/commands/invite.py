@@ -127,5 +127,5 @@ async def read_shares(
 
 
 def share_text(share_percent: str) -> str:
-    """The share for people."""
+    """The share of the friend, in words for people."""
     return f"{share_percent} %" if share_percent else "as planned"

@@ -38,7 +38,7 @@ def rebuild(
     """
     if not check:
         raise CommandFailed("say --check: what is stored is compared, never replaced", USAGE)
-    from services.rewards.commands.rebuild import rebuild as run  # and everything that decides with it
+    from services.rewards.commands.rebuild import rebuild as run  # here, as it brings everything that decides
 
     with open_database(StackChoice(state)) as url, make_progress() as bars:
         result = asyncio.run(run(url, program, begin_when_counted(bars, "rebuilding"), jobs))
@@ -50,7 +50,7 @@ def rebuild(
 
 
 def print_rebuild_result(result: "RebuildResult") -> None:
-    """The verdict, and what differs if anything does."""
+    """Prints the verdict, and the differences if there are any."""
     verdict = "every row is the same" if not result.differences else "WHAT IS STORED DIFFERS"
     out.print(
         f"{verdict}: {result.conversions} conversions and {result.reversals} reversals of {result.programs} programs"

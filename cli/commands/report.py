@@ -15,7 +15,7 @@ from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets, read_tim
 from cli.output import err, make_table, out, print_json
 
 REPORT_SECONDS = 300.0
-"""It reads every transfer of the program."""
+"""The deadline of a report, which reads every transfer of the program."""
 
 
 def report(
@@ -59,7 +59,7 @@ def report(
 
 
 def print_report(text: str) -> None:
-    """Two tables for each asset: its accounts, and what moved by kind."""
+    """Prints two tables for each asset: its accounts, and its movements by kind."""
     rows = list(csv.DictReader(io.StringIO(text)))
     for asset in dict.fromkeys(each["asset"] for each in rows):
         accounts = make_table(

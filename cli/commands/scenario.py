@@ -67,7 +67,7 @@ def _play_all(scenario_files: list[ScenarioFile], keep: Path | None, *, as_json:
 async def _play_each(
     stack: ScenarioStack, scenario_files: list[ScenarioFile], bars: Progress, *, as_json: bool
 ) -> list[ScenarioResult]:
-    """One after the other, for they share the clock."""
+    """Plays scenarios one after the other, for they share the clock."""
     uses: Counter[str] = Counter()
     results = []
     async with (
@@ -88,7 +88,7 @@ async def _play_each(
 
 
 def print_scenario_result(result: ScenarioResult) -> None:
-    """A line, and a diff for each difference."""
+    """Prints a line for the scenario, and a diff for each mismatch."""
     verdict = "passed" if result.passed else "DIFFERS"
     computed = f", {result.rebuilt.rewards} rewards computed again" if result.rebuilt else ""
     out.print(f"{result.file}: {verdict}; {result.steps} steps in {result.seconds:.1f} seconds{computed}", markup=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,11 @@ from cli.output import begin_when_counted, format_amount, make_progress, make_ta
 from cli.plan_check import check_plan
 
 if TYPE_CHECKING:
-    from services.rewards.domain.settle.replay import NetRewards
     from services.rewards.queries.simulate import Simulation
+
+
+_NONE = {"paid_rewards": 0, "simulated_rewards": 0, "paid_minor": 0, "simulated_minor": 0}
+"""The sums of a row at first, in the order in which JSON tells them."""
 
 
 def simulate(
@@ -43,13 +47,13 @@ def simulate(
     Examples: upline simulate --plan draft.yaml; upline simulate --plan draft.yaml --from 2026-01-01 --to 2026-04-01
     --json
     """
-    from services.rewards.queries.simulate import PlanDraft  # and everything that decides with it
+    from services.rewards.queries.simulate import PlanDraft  # here, as it brings everything that decides
     from services.rewards.queries.simulate import simulate as run
 
     bundle = load(plan)
     if bundle.plan is None:
         raise CommandFailed(f"{plan} has no plan", USAGE)
-    check_plan(bundle)  # its mistakes are told with their lines, before anything is started
+    check_plan(bundle)  # tells mistakes with their lines, before anything is started
     draft = PlanDraft(
         program or bundle.program.program_id,
         bundle.plan.SerializeToString(),
@@ -69,37 +73,33 @@ def side_by_side(result: "Simulation") -> dict[str, Any]:
     """The amounts paid and simulated, per person, per rule and in total, in minor units."""
     return {
         "conversions": result.conversions,
-        "total": _rows(result, ()),
-        "rules": _rows(result, (("rule", 0),)),
-        "people": _rows(result, (("participant", 1),)),
+        "total": _rows(result, lambda _rule, _participant: {}),
+        "rules": _by_difference(_rows(result, lambda rule, _participant: {"rule": rule})),
+        "people": _by_difference(_rows(result, lambda _rule, participant: {"participant": participant})),
     }
 
 
-def _rows(result: "Simulation", by: tuple[tuple[str, int], ...]) -> list[dict[str, Any]]:
-    paid, simulated = _summed(result.paid, by), _summed(result.simulated, by)
-    rows = []
-    for key in sorted(paid.keys() | simulated.keys()):
-        was, would = paid.get(key, (0, 0)), simulated.get(key, (0, 0))
-        rows.append(
-            {name: key[index] for index, (name, _) in enumerate(by)}
-            | {"asset": key[-1], "digits": result.digits[key[-1]]}
-            | {"paid_rewards": was[0], "simulated_rewards": would[0]}
-            | {"paid_minor": was[1], "simulated_minor": would[1], "difference_minor": would[1] - was[1]}
-        )
-    return sorted(rows, key=lambda row: -abs(row["difference_minor"])) if by else rows
+def _by_difference(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: -abs(row["difference_minor"]))
 
 
-def _summed(side: "NetRewards", by: tuple[tuple[str, int], ...]) -> dict[tuple[str, ...], tuple[int, int]]:
-    sums: dict[tuple[str, ...], tuple[int, int]] = {}
-    for names, (count, minor) in side.items():
-        key = (*(names[index] for _, index in by), names[2])
-        before = sums.get(key, (0, 0))
-        sums[key] = (before[0] + count, before[1] + minor)
-    return sums
+def _rows(result: "Simulation", title_of: Callable[[str, str], dict[str, str]]) -> list[dict[str, Any]]:
+    """A row for each title and asset; `title_of` makes the title from rule and participant."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for side, net_rewards in (("paid", result.paid), ("simulated", result.simulated)):
+        for (rule, participant, asset), (count, minor) in net_rewards.items():
+            title = title_of(rule, participant)
+            row = rows.setdefault(
+                (*title.values(), asset), title | {"asset": asset, "digits": result.digits[asset]} | _NONE
+            )
+            row[f"{side}_rewards"] += count
+            row[f"{side}_minor"] += minor
+    ordered = [rows[key] for key in sorted(rows)]
+    return [row | {"difference_minor": row["simulated_minor"] - row["paid_minor"]} for row in ordered]
 
 
 def print_simulation(told: dict[str, Any], top: int) -> None:
-    """The three views for people; the last line says how much was simulated."""
+    """Prints the three views; the last line says how much was simulated."""
     _print("in total", told["total"], None, len(told["total"]))
     _print("by rule", told["rules"], "rule", len(told["rules"]))
     _print(f"people, of {len(told['people'])} those that differ most", told["people"], "participant", top)

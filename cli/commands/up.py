@@ -50,7 +50,7 @@ def up(
     --redirect-port 9080
     """
     ports = {"attribution": attribution_port, "rewards": rewards_port, "notify": notify_port, "redirect": redirect_port}
-    from cli.stack.supervisor import Stack  # and the migrations with it: other commands start faster without
+    from cli.stack.supervisor import Stack  # here, as it brings the migrations, which other commands do not need
 
     external = ExternalServers.from_environment()
     if missing := external.missing():

@@ -60,7 +60,7 @@ class EnrolmentRow:
 
 
 def read_purchases(file: Path) -> list[PurchaseRow]:
-    """Every row. Raises CommandFailed naming the line and column that is wrong."""
+    """Every row of a purchases file. Raises CommandFailed naming the line and column that is wrong."""
     purchases = []
     with _rows(file, PURCHASE_COLUMNS) as rows:
         for number, row in rows:
@@ -100,7 +100,10 @@ def _minor(line: FileLine, text: str) -> int:
 
 
 def read_sponsors(file: Path) -> list[EnrolmentRow]:
-    """Every row, in the file's order. Raises CommandFailed where a sponsor stands after somebody whom they invited."""
+    """Every row of a sponsors file, in its order.
+
+    Raises CommandFailed where a sponsor stands after somebody whom they invited.
+    """
     enrolments: list[EnrolmentRow] = []
     seen: set[str] = set()
     with _rows(file, SPONSOR_COLUMNS) as rows:

@@ -30,7 +30,7 @@ def earnings(totals: reward_pb2.GetProgramTotalsResponse) -> dict[str, Any]:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """The totals for people; the last line holds the verdict."""
+    """Prints the totals; the last line holds the verdict."""
     digits = currency_digits(result["currency"])
     gross = format_amount(result["gross_minor"], digits, result["currency"])
     out.print(f"{result['orders']} orders of {gross}; {result['recorded_now']} of them recorded by this run")

@@ -17,7 +17,7 @@ from cli.errors import CommandFailed, violations
 from cli.replay.data import EnrolmentRow, FileLine, PurchaseRow
 
 SHOWN = 20
-"""Mistakes that are shown; whoever has more mends these first."""
+"""The number of mistakes that are shown; whoever has more mends these first."""
 
 _COLUMNS = {
     "buyer_id": "buyer",

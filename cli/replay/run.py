@@ -40,8 +40,8 @@ async def replay_purchases(
     """Applies the program and replays the purchases, and takes them back if `parts` says so."""
     policy = bundle.program.policy
     if policy.credit_before_binding == program_pb2.CREDIT_BEFORE_BINDING_NOT_CREDITED:
-        # Only then does it matter; others are enrolled as ever, so that a replay which an earlier version began can be
-        # given again.
+        # Times of binding matter only then; others are enrolled as ever, so that a replay which an earlier version
+        # began can be given again.
         enrolments = bind_by_first_purchase(enrolments, purchases)
     applied = await apply_bundle(client, bundle)
     for line in result_lines(applied):

@@ -44,7 +44,7 @@ class BatchSender:
                 count = await send_batch(part)
             finally:
                 gate.release()
-            total += count  # not across the await above: several of these run at once
+            total += count  # the sum is not read before the await above, for several of these run at once
             self.bars.advance(bar, len(part))
 
         try:
@@ -72,5 +72,5 @@ def tell_by_line(send: Callable[[Sequence[Row]], Awaitable[int]]) -> Callable[[S
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Slices of `size`, the last one shorter."""
+    """The items in slices of `size`, the last one shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -38,7 +38,7 @@ from cli.scenario.shapes.marks import (
 )
 
 _WRONG = object()
-"""Stands for a value whose mistake is noted."""
+"""A stand-in for a value whose mistake is noted."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class ShapeDecoder:
     known: dict[str, dict[str, Position]] = field(default_factory=dict)
     """Names by kind, with where they were made."""
     digits: dict[str, int] = field(default_factory=dict)
-    """Decimal places by asset and currency."""
+    """The decimal places of each asset and currency."""
     assets_of: dict[str, str] = field(default_factory=dict)
     """The asset of each redemption and the like, by its name."""
     applied: dict[str, Bundle] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class ShapeDecoder:
         if "id" in given and "asset" in given:
             self.assets_of[given["id"]] = given["asset"]
         self._check_amounts(shape, given, nodes, path, key)
-        # Also of a shape with mistakes, so that what refers to it is not told for another.
+        # A shape with mistakes makes its names too, so that what refers to it is not told for another mistake.
         for made_kind, name in getattr(shape, "makes", _nothing)(key, given):
             self.known.setdefault(made_kind, {}).setdefault(name, position_of(node))
         if missing or any(each is _WRONG for each in given.values()):

@@ -27,7 +27,7 @@ class ScenarioFile:
     applied: dict[str, Bundle]
     """Other program files that it applies, by their name in it."""
     digits: dict[str, int]
-    """Decimal places by asset and currency."""
+    """The decimal places of each asset and currency."""
     only_asset: str
     """The plan's asset, where it has one only."""
     positions: dict[str, Position] = field(default_factory=dict)
@@ -110,7 +110,7 @@ def _not_one(step: Step) -> str:
 
 
 def _impossible(scenario_file: ScenarioFile) -> list[Problem]:
-    """Amounts that can't be right. A step that is meant to be refused may have them."""
+    """Amounts that cannot be right. A step that is meant to be refused may have them."""
     problems = []
 
     def note(path: str, text: str) -> None:

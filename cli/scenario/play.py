@@ -138,7 +138,7 @@ class Player:
                 raise _StepFailed(Mismatch(path, (f"is refused: {refused.reason}",), ("is done",)))
         self._at_rest = False
         if isinstance(action, Approve) or (isinstance(action, Order) and action.type in self._awaited_event_types()):
-            await self._come_to_rest()  # what is released now by a job must not mix with what the next step does
+            await self._come_to_rest()  # a release by a job must not mix with what the next step does
         elif isinstance(action, RECORDED):
             await self.rest.until_settled()
 
@@ -164,9 +164,9 @@ class Player:
         return [Mismatch("", ("the ledger balances at the end",), found)]
 
     async def _rebuild(self) -> "RebuildResult":
-        from services.rewards.commands.rebuild import rebuild  # and everything that decides with it
+        from services.rewards.commands.rebuild import rebuild  # here, as it brings everything that decides
 
-        # In this process: for so few facts, another one would take longer to start than they take.
+        # One job, in this process: for so few facts, another process would take longer to start than they take.
         return await rebuild(self.database_url, self.program_id, lambda _total: lambda _done: None, jobs=1)
 
 

@@ -30,7 +30,7 @@ _POSTINGS = b"""
 
 @dataclass(frozen=True, slots=True)
 class StackRest:
-    """Tells when a stack is at rest."""
+    """The servers of a stack, watched until it is at rest."""
 
     conn: "psycopg.AsyncConnection[tuple[int, ...]]"
     jetstream: "JetStreamContext"
@@ -68,9 +68,7 @@ class StackRest:
 
     async def _all_is_published(self, owner: str) -> bool:
         """Whether no event of the service waits in its outbox."""
-        cursor = await self.conn.execute(
-            f"SELECT count(*) FROM {owner}.outbox WHERE publish_time IS NULL".encode()  # one of our own schemas
-        )
+        cursor = await self.conn.execute(f"SELECT count(*) FROM {owner}.outbox WHERE publish_time IS NULL".encode())
         row = await cursor.fetchone()
         return row is not None and row[0] == 0
 

@@ -23,9 +23,9 @@ class ScenarioRun:
     program_id: str
     now: datetime
     links: dict[str, str] = field(default_factory=dict)
-    """Link ids by their names in the file."""
+    """The ids of links by their names in the file."""
     click_tokens: dict[str, str] = field(default_factory=dict)
-    """Click tokens by the click's name in the file."""
+    """The tokens of clicks by their names in the file."""
     redemption_assets: dict[str, str] = field(default_factory=dict)
     """The asset of each redemption."""
     numbers: Iterator[int] = field(default_factory=partial(count, 1))
@@ -38,11 +38,11 @@ class ScenarioRun:
         return self.scenario_file.program.program.currency_code
 
     def minor(self, asset: str, amount: Decimal) -> int:
-        """Minor units; the file was checked for decimals that the asset does not have."""
+        """An amount in minor units; the file was checked for decimals that the asset does not have."""
         return int(amount.scaleb(self.scenario_file.digits[asset]))
 
     def whole(self, asset: str, minor: int) -> Decimal:
-        """The amount as people write it."""
+        """An amount of minor units as people write it."""
         digits = self.scenario_file.digits.get(asset, 0)
         return Decimal(minor).scaleb(-digits) if digits else Decimal(minor)
 
@@ -51,7 +51,7 @@ class ScenarioRun:
         return Money(currency_code=self.currency, amount_minor=self.minor(self.currency, amount))
 
     def numbered(self, kind: str) -> str:
-        """A name for what the file gives none."""
+        """A new name for something that the file does not name."""
         return f"{kind}-{next(self.numbers)}"
 
     def request_id(self) -> str:

@@ -29,7 +29,7 @@ class ScenarioStack:
 def run_stack(start: datetime, keep: Path | None) -> Iterator[ScenarioStack]:
     """A stack in a directory of its own, which goes with it unless `keep` names it. Environment variables that name
     servers do not matter. Raises CommandFailed if the directory is in use already."""
-    from cli.stack.supervisor import Stack  # and the migrations with it: checking a file needs neither
+    from cli.stack.supervisor import Stack  # here, as it brings the migrations, which checking a file does not need
 
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise CommandFailed(f"{keep} is not empty: a scenario begins with nothing", USAGE)

@@ -32,7 +32,7 @@ class ExternalServers:
 
     @classmethod
     def from_environment(cls) -> "ExternalServers":
-        """Reads the same `UPLINE_*` variables as the services do."""
+        """The servers that the environment names, by the same `UPLINE_*` variables as the services read."""
         return cls(**{name: os.environ.get(f"UPLINE_{name.upper()}", "") for name in cls.__dataclass_fields__})
 
     def missing(self) -> list[str]:

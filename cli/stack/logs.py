@@ -33,7 +33,7 @@ class LogFollower:
         self._thread = threading.Thread(target=self._run, name="log-follower", daemon=True)
 
     def add(self, name: str, file: Path) -> None:
-        """Follows one more file, from its present end. Before `start`."""
+        """Follows one more file, from its present end. It must be called before `start`."""
         file.touch(mode=0o600)
         stream = file.open("rb")
         stream.seek(0, 2)

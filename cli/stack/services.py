@@ -17,7 +17,7 @@ from cli.stack.servers import StackServers
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
 STEADY_SECONDS = 30.0
-"""A process that lived this long was well: its earlier deaths no longer count."""
+"""The time after which a process was well: its earlier deaths no longer count."""
 MAX_DEATHS = 4
 
 
@@ -36,7 +36,7 @@ class ServiceProcess:
     next_start: float = field(default=0.0)
 
     def start(self) -> None:
-        """Starts it. It dies with this process, and by SIGKILL: whatever it acknowledged is on disk."""
+        """Starts the process. It dies with this one, and by SIGKILL: whatever it acknowledged is on disk."""
         self.began = time.monotonic()
         self.child = Child(
             [sys.executable, "-m", f"services.{self.service}"],

@@ -188,7 +188,8 @@ class Stack:
             broker.stop()
 
     def _restart_server(self, name: str, server: Postgres | Nats) -> None:
-        """Starts it again on the same port. Helper processes of a killed one may need a moment to leave its files."""
+        """Starts a server again on the same port. Helper processes of a killed one may need a moment to leave its
+        files."""
         for attempt in range(1, SERVER_RETRIES + 1):
             self._say(f"{name} is gone; starting it again")
             try:
@@ -228,7 +229,7 @@ class Stack:
         self._say("stopping")
         alive = [process.child for process in self.processes if process.child is not None]
         for child in alive:
-            if child.running:  # all at once, so that their draining overlaps
+            if child.running:  # every child is told at once, so that their draining overlaps
                 child.process.terminate()
         for child in alive:
             child.stop()

@@ -6,7 +6,7 @@ from cli.client import Client
 from cli.output import make_table, out
 
 AUDIT_SECONDS = 300.0
-"""It reads every transfer there is."""
+"""The deadline of an audit, which reads every transfer there is."""
 
 
 async def read_audit(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
@@ -24,7 +24,7 @@ def ledger_balances(found: wallet_pb2.AuditLedgerResponse) -> bool:
 
 
 def print_audit(found: wallet_pb2.AuditLedgerResponse) -> None:
-    """The verdict, and what is wrong if anything is."""
+    """Prints the verdict, and the findings if there are any."""
     read_ = f"{found.transfer_count} transfers, {found.account_count} accounts and {found.reward_count} rewards"
     if not ledger_balances(found):
         verdict = "THE LEDGER DOES NOT BALANCE"

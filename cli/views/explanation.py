@@ -7,7 +7,7 @@ from cli.output import make_table, out
 
 
 def print_derivation(derivation: reward_pb2.Derivation) -> None:
-    """The sentence, then the steps from the exact amount to the one that is paid."""
+    """Prints the sentence, then the steps from the exact amount to the one that is paid."""
     for line in (derivation.sentence, *(f"  {step}" for step in derivation.steps)):
         out.print(line, markup=False)
 
@@ -15,7 +15,7 @@ def print_derivation(derivation: reward_pb2.Derivation) -> None:
 async def read_explanation(
     client: Client, program: str, conversion_id: str, locale: str
 ) -> reward_pb2.ExplainConversionResponse:
-    """The explanation, page after page. NOT_FOUND as long as the conversion is not settled."""
+    """The explanation of a conversion, all its pages. NOT_FOUND as long as the conversion is not settled."""
     request = reward_pb2.ExplainConversionRequest(program_id=program, conversion_id=conversion_id, locale=locale)
     answer: reward_pb2.ExplainConversionResponse = await client.rewards.ExplainConversion(request, timeout=CALL_SECONDS)
     while answer.next_page_token:
@@ -27,7 +27,7 @@ async def read_explanation(
 
 
 def print_explanation(answer: reward_pb2.ExplainConversionResponse) -> None:
-    """The sentence, then a line for every rule and level."""
+    """Prints the sentence, then a line for every rule and level."""
     out.print(answer.sentence, markup=False)
     rows = make_table("", "rule", "level", "who", "outcome", "why", right=("level",))
     for each in answer.derivations:

@@ -7,7 +7,7 @@ from cli.output import format_time, out
 
 
 async def read_inbox(client: Client, program: str, participant: str, limit: int) -> list[notify_pb2.InboxEntry]:
-    """The newest entries, newest first."""
+    """The newest entries of an inbox, newest first."""
     page = await client.inbox.ListInbox(
         notify_pb2.ListInboxRequest(program_id=program, participant_id=participant, page_size=limit),
         timeout=CALL_SECONDS,
@@ -16,7 +16,7 @@ async def read_inbox(client: Client, program: str, participant: str, limit: int)
 
 
 def print_entry(entry: notify_pb2.InboxEntry, indent: str = "") -> None:
-    """The time, the title, and the body beneath."""
+    """Prints the time and title of an entry, and its body beneath."""
     out.print(f"{indent}{format_time(entry.create_time)}  {entry.title}", style="bold", markup=False)
     for line in entry.body.splitlines():
         out.print(f"{indent}  {line}", markup=False)

@@ -10,7 +10,7 @@ STATE_PREFIX = "PAYOUT_STATE_"
 
 
 async def read_digits(client: Client, found: list[payout_pb2.Payout]) -> dict[str, int]:
-    """Decimal places of the assets of payouts of one program."""
+    """The decimal places of each asset of a participant who has one of the payouts."""
     if not found:
         return {}
     request = wallet_pb2.GetWalletRequest(program_id=found[0].program_id, participant_id=found[0].participant_id)
@@ -19,7 +19,7 @@ async def read_digits(client: Client, found: list[payout_pb2.Payout]) -> dict[st
 
 
 def show_payouts(found: list[payout_pb2.Payout], digits: dict[str, int], as_json: bool) -> None:
-    """A table of payouts, or JSON."""
+    """Prints a table of payouts, or JSON."""
     if as_json:
         print_json({"payouts": [plain(each, defaults=True) for each in found]})
         return

@@ -11,7 +11,7 @@ Nodes = list[participant_pb2.TreeNode]
 async def read_tree(
     client: Client, program: str, participant: str, depth: int, limit: int
 ) -> tuple[Nodes, Nodes, bool]:
-    """The nearest 1,000 of the upline, the downline by level, and whether there is more of it."""
+    """The nearest 1,000 of the upline, the downline by level, and whether the downline has more."""
     ancestors = await client.participants.ListUpline(
         participant_pb2.ListUplineRequest(program_id=program, participant_id=participant, page_size=LARGEST_PAGE),
         timeout=CALL_SECONDS,

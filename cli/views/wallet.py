@@ -10,7 +10,7 @@ from cli.output import format_amount, format_time, make_table, out
 async def read_wallet(
     client: Client, program: str, participant: str, transfers: int = 0, at_time: Timestamp | None = None
 ) -> tuple[wallet_pb2.GetWalletResponse, list[wallet_pb2.Transfer]]:
-    """Balances and, if asked for, the latest transfers."""
+    """The balances of a wallet and, if asked for, its latest transfers."""
     balances = await client.wallets.GetWallet(
         wallet_pb2.GetWalletRequest(program_id=program, participant_id=participant, at_time=at_time),
         timeout=CALL_SECONDS,
@@ -25,7 +25,7 @@ async def read_wallet(
 
 
 def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
-    """A table with a line for each participant and asset; what is set aside or owed only where something is."""
+    """Prints a line for each participant and asset; set aside and owed have columns only where something is."""
     columns = {"on hold": "held_minor", "available": "available_minor"}
     for title, field in (("set aside", "reserved_minor"), ("owed", "debt_minor")):
         if any(getattr(each, field) for balances in wallets.values() for each in balances.balances):
@@ -41,7 +41,7 @@ def print_balances(wallets: dict[str, wallet_pb2.GetWalletResponse]) -> None:
 
 
 def print_transfers(balances: wallet_pb2.GetWalletResponse, moved: list[wallet_pb2.Transfer]) -> None:
-    """A table of transfers, newest first."""
+    """Prints a table of transfers, newest first."""
     digits = {each.asset: each.minor_digits for each in balances.balances}
     rows = make_table("transfers", "when", "kind", "amount", "from", "to", "cause", right=("amount",))
     for each in moved:
