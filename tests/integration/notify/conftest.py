@@ -76,7 +76,7 @@ async def broker(servers: Servers) -> AsyncIterator[Stream]:
 
 @pytest.fixture(scope="session")
 def publish(broker: Stream) -> Publish:
-    """Publishes events as one message, under an id of its own: the broker's own deduplication never helps."""
+    """Publishes events as one message, under a new id, so that the broker's own deduplication never helps."""
 
     async def send(*events: events_pb2.RewardEvent) -> None:
         payload = events_pb2.RewardEventBatch(events=events).SerializeToString()
@@ -89,7 +89,7 @@ def publish(broker: Stream) -> Publish:
 
 @pytest.fixture
 def notify_factory(servers: Servers, clock: ManualClock) -> NotifyFactory:
-    """Makes further instances of the service, beside the session's own."""
+    """Makes further instances of the service, beside the one of the session."""
 
     @asynccontextmanager
     async def another() -> AsyncIterator[Running]:
@@ -167,7 +167,7 @@ class Watcher:
         return [(await self._next()).entry for _ in range(count)]
 
     async def leave(self) -> None:
-        """Hangs up."""
+        """Ends the call."""
         self.call.cancel()
         await self._channel.close()
 

@@ -1,4 +1,4 @@
-"""Everyone who earned hears of it, once."""
+"""Delivery: everyone who earned is told, once."""
 
 import asyncio
 from collections.abc import Callable
@@ -113,7 +113,8 @@ async def test_two_instances_race_for_the_same_events(
 
 
 async def test_the_same_commands_at_once_write_once(servers: Servers, new_program_id: NewProgram) -> None:
-    """Not through the broker, which would hardly hand the same message to two workers at the same instant."""
+    """The commands are called directly: the broker would hardly hand the same message to two workers at the same
+    instant."""
     from chassis.clock import SystemClock
     from chassis.database import Database
     from services.notify.commands.deliver import deliver

@@ -1,4 +1,4 @@
-"""Pages, unread counts and marks."""
+"""The pages of an inbox, its unread counts and its marks."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Live inboxes: nothing missed, nothing twice."""
+"""Live inboxes miss nothing and tell nothing twice."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which failures of the database pass by themselves."""
+"""The failures of the database that pass by themselves, and those that do not."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""Whatever is wrong, what is told of it fits into the metadata that clients read by default."""
+"""Errors fit into the metadata that clients read by default, whatever is wrong."""
 
 from base64 import b64encode
 from urllib.parse import quote
@@ -19,7 +19,7 @@ TEXTS = st.builds(
 
 
 def metadata_bytes(error: UplineError) -> int:
-    """How much of a client's bound an error takes."""
+    """The bytes that an error takes of a client's bound."""
     status = error.to_status()
     entries = {
         "content-type": "application/grpc",
@@ -31,7 +31,7 @@ def metadata_bytes(error: UplineError) -> int:
 
 
 def bad_request(error: UplineError) -> error_details_pb2.BadRequest:
-    """The fields that it names."""
+    """The fields that an error names."""
     told = error_details_pb2.BadRequest()
     assert error.to_status().details[1].Unpack(told)
     return told

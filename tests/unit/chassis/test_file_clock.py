@@ -12,7 +12,7 @@ from chassis.settings import ServiceSettings
 
 MOMENT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LONG_SECONDS = 100.0
-"""A test that waited for it would hang."""
+"""A pause so long that a test which waited for it would hang."""
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_a_round_wakes_every_job_and_is_over_when_the_last_has_worked(cloc
 
 
 async def test_a_long_pause_ends_with_the_round_that_moves_the_clock_past_it(clock_file: ClockFile) -> None:
-    """Until then, the job has nothing to do in a round: it is not waited for."""
+    """The job has nothing to do in earlier rounds: they do not wait for it."""
     clock = FileClock(clock_file.file, "rewards")
     hour, runs = timedelta(hours=1), 0
 

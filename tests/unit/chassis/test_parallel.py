@@ -23,7 +23,7 @@ async def squared(task: int, progress: Progress) -> tuple[int, int]:
 
 
 async def failing(task: int, progress: Progress) -> None:
-    """Fails at 2."""
+    """Fails at task 2."""
     progress(1)
     if task == 2:
         raise ValueError("two")
@@ -83,7 +83,7 @@ def compute(files: list[str]) -> None:
 
 
 def awaited(file: Path) -> str:
-    """The text that is written to the file, as soon as it is."""
+    """The text of a file, as soon as it is written."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not (file.exists() and file.read_text()):
         assert time.monotonic() < deadline

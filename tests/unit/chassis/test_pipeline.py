@@ -28,7 +28,7 @@ class Bench:
                 await asyncio.sleep(0)
 
     async def write(self, part: int) -> None:
-        """Writes one."""
+        """Writes one number."""
         self.begun.append(part)
         await self.allowed.wait()
         if part == self._broken:

@@ -1,4 +1,4 @@
-"""Moments on the wire."""
+"""Moments and spans between the wire and Python."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""Which texts are accepted, and what they say."""
+"""The texts that are accepted, and what they say."""
 
 import dataclasses
 
