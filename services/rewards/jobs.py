@@ -1,5 +1,5 @@
-"""The work that rewards does by itself: it releases holds, closes contests, repays debts, sends payouts, takes what
-expires, rolls balances up, audits and makes partitions."""
+"""The jobs that rewards does by itself: it releases holds, closes contests, repays debts, sends payouts, expires value,
+rolls balances up, audits, and makes partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ RETRY_SECONDS = 60.0
 
 PARTITIONED = ("reward", "transfer")
 
-_ENSURE_PARTITION = text("SELECT ensure_partition(:parent, :moment)")
+_ENSURE_PARTITION = text("SELECT ensure_partition(:parent, :time)")
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +41,9 @@ async def run(deps: Deps) -> None:
     """Runs every job until cancelled. Any number of processes may: what must happen once is locked in the database."""
     await run_all(
         _repeat(deps, "release holds", RELEASE_SECONDS, lambda: _drain(deps, release_due_holds)),
-        _repeat(deps, "release what waited", RELEASE_SECONDS, lambda: _drain(deps, release_ended_waits)),
-        _repeat(deps, "settle contests", CONTEST_SECONDS, lambda: _drain(deps, close_due_contests)),
-        _repeat(deps, "settle debts", DEBT_SECONDS, lambda: _drain(deps, repay_debts)),
+        _repeat(deps, "release waiting holds", RELEASE_SECONDS, lambda: _drain(deps, release_ended_waits)),
+        _repeat(deps, "close contests", CONTEST_SECONDS, lambda: _drain(deps, close_due_contests)),
+        _repeat(deps, "repay debts", DEBT_SECONDS, lambda: _drain(deps, repay_debts)),
         _repeat(deps, "expire", EXPIRY_SECONDS, lambda: _drain(deps, expire)),
         _repeat(deps, "send payouts", PAYOUT_SECONDS, lambda: _drain(deps, send_payouts)),
         _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
@@ -83,9 +83,8 @@ async def _audit(deps: Deps) -> None:
 
 
 async def _make_partitions(deps: Deps) -> None:
-    moments = [deps.clock.now() + timedelta(days=31 * month) for month in range(MONTHS_AHEAD + 1)]
-    for parent, moment in product(PARTITIONED, moments):
-        # Each in a transaction of its own: it keeps everybody from the table, and must not wait for those who hold
-        # another.
+    times = [deps.clock.now() + timedelta(days=31 * month) for month in range(MONTHS_AHEAD + 1)]
+    for parent, time in product(PARTITIONED, times):
+        # Each has a transaction of its own: it keeps everybody from its table, and must not wait for those of another.
         async with deps.database.transaction() as conn:
-            await conn.execute(_ENSURE_PARTITION, {"parent": parent, "moment": moment})
+            await conn.execute(_ENSURE_PARTITION, {"parent": parent, "time": time})

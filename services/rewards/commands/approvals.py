@@ -15,6 +15,7 @@ from services.rewards.domain.settle.settlement import reject_rewards
 from services.rewards.domain.settle.waiting import EndedHold, Rejection
 from services.rewards.store import conversions, ledger, plans, tallies, waiting
 from services.rewards.store.conversions import StoredConversion
+from services.rewards.store.ledger import DueHold
 from services.rewards.store.waiting import ApprovalRequest, ApprovalState
 
 
@@ -90,5 +91,5 @@ async def _post_rejection(
 
 async def _end_holds(conn: AsyncConnection, rejection: Rejection, pending: Sequence[ApprovalRequest]) -> None:
     program_id, conversion_id, moment = rejection.program_id, rejection.conversion_id, rejection.time
-    await ledger.end_holds(conn, [(program_id, conversion_id, each.mark) for each in pending])
+    await ledger.end_holds(conn, [DueHold(program_id, conversion_id, each.mark) for each in pending])
     await waiting.end(conn, [EndedHold(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])

@@ -1,4 +1,4 @@
-"""The auditor: recomputes every balance from the transfers, and every reward, and says what differs."""
+"""The auditor: it recomputes every balance from the transfers, and every reward, and finds the differences."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -26,7 +26,7 @@ async def audit_ledger(deps: Deps, program_id: str) -> Audit:
 
 
 def _limits(plans: Iterable[Plan]) -> list[TallyLimit]:
-    """The limits of caps and budgets; one that a later version made smaller may have used more before."""
+    """The limits of caps and budgets; one that a later version made smaller may have been used more before."""
     largest: dict[tuple[str, str], int] = {}
     for plan in plans:
         counted: list[Cap | Budget] = [*plan.budgets]

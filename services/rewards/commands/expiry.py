@@ -1,4 +1,4 @@
-"""Expiry: what nobody used in time goes, oldest first, after a warning."""
+"""Expiry: value that nobody used in time goes, oldest first, after a warning."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -24,11 +24,11 @@ WALLETS_A_ROUND = 200
 
 
 async def expire(deps: Deps) -> int:
-    """Takes what has expired, and tells of what soon will; returns how many wallets were looked at."""
+    """Scans wallets: takes value that has expired, and warns of value that soon will; returns how many were scanned."""
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         versions = await deps.plans.load(conn, await expiry.programs(conn))
-    wallets_to_look_at: list[tuple[str, str, Asset, timedelta]] = []
+    due: list[tuple[str, str, Asset, timedelta]] = []
     for program_id, plans in versions.items():
         plan = plans.in_force(now)
         for asset in plan.assets if plan else ():
@@ -36,22 +36,20 @@ async def expire(deps: Deps) -> int:
             if span is None:
                 continue
             async with deps.database.transaction() as conn:
-                people = await expiry.to_look_at(conn, program_id, asset.code, now, WALLETS_A_ROUND)
-            wallets_to_look_at += [(program_id, participant_id, asset, span) for participant_id in people]
+                people = await expiry.due_scans(conn, program_id, asset.code, now, WALLETS_A_ROUND)
+            due += [(program_id, participant_id, asset, span) for participant_id in people]
     try:
-        await one_by_one(wallets_to_look_at, lambda each: _look_at(deps, now, *each))
+        await one_by_one(due, lambda each: _scan(deps, now, *each))
     finally:
         deps.relay.wake()
-    return len(wallets_to_look_at)
+    return len(due)
 
 
-async def _look_at(
-    deps: Deps, now: datetime, program_id: str, participant_id: str, asset: Asset, span: timedelta
-) -> None:
-    """`now`: when the terms were looked at that say `span`. What expires by them is dated by it."""
+async def _scan(deps: Deps, now: datetime, program_id: str, participant_id: str, asset: Asset, span: timedelta) -> None:
+    """Scans one wallet. `now`: when the terms were read that say `span`; it dates what expires by them."""
     async with deps.database.transaction() as conn:
         await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
-        known = await expiry.next_look(conn, program_id, participant_id, asset.code)
+        known = await expiry.lock_scan(conn, program_id, participant_id, asset.code)
         if known is not None and known[0] > now:
             return  # another process was here
         inflows, outflow = await expiry.flows(conn, program_id, participant_id, asset.code)
@@ -65,13 +63,13 @@ async def _look_at(
         if found.warned_time is not None:
             fact = events.expiring(program_id, participant_id, found.warned_minor, found.warned_time, asset)
             await outbox.append(conn, events.messages([fact]))
-        await expiry.look_next(conn, program_id, participant_id, asset.code, found.check_time, found.warned_until)
+        await expiry.schedule_scan(conn, program_id, participant_id, asset.code, found.check_time, found.warned_until)
 
 
 async def load_expired(
     conn: AsyncConnection, versions: ProgramPlans, clawbacks: Sequence[Clawback]
 ) -> dict[Wallet, ExpiredValue]:
-    """The value that expired of wallets out of which clawbacks take something available. They are locked."""
+    """The expired value of wallets that something available is taken out of. They are locked."""
     expiring = {
         (program_id, asset)
         for program_id, plans in versions.items()
@@ -85,25 +83,25 @@ async def load_expired(
             touched.setdefault((each.program_id, each.participant_id, each.asset), []).append(each.reward_id)
     if not touched:
         return {}
-    gone: dict[Wallet, list[ExpiredPart]] = {}
-    taken: dict[Wallet, list[tuple[str, int]]] = {}
-    for row in await expiry.expired(conn, touched):
+    parts: dict[Wallet, list[ExpiredPart]] = {}
+    withdrawn: dict[Wallet, list[tuple[str, int]]] = {}
+    for row in await expiry.expired_transfers(conn, touched):
         wallet = (row.program_id, row.participant_id, row.asset)
         if wallet not in touched:
             continue
         if row.reward_id is not None:
-            taken.setdefault(wallet, []).append((row.reward_id.hex, row.amount_minor))
+            withdrawn.setdefault(wallet, []).append((row.reward_id.hex, row.amount_minor))
             continue
-        moment = id_time(row.transfer_id)
-        plan = versions[row.program_id].in_force(moment)
+        time = id_time(row.transfer_id)
+        plan = versions[row.program_id].in_force(time)
         if plan is not None and (span := _span(plan, row.asset)) is not None:
-            gone.setdefault(wallet, []).append(ExpiredPart(moment - span, row.amount_minor))
-    if not gone:
+            parts.setdefault(wallet, []).append(ExpiredPart(time - span, row.amount_minor))
+    if not parts:
         return {}
-    rewards = {reward_id for wallet in gone for reward_id in touched[wallet]}
-    rewards |= {reward_id for each in taken.values() for reward_id, _ in each}
-    came = await expiry.came(conn, gone, rewards)
-    return {wallet: ExpiredValue(each, came, taken.get(wallet, ())) for wallet, each in gone.items()}
+    rewards = {reward_id for wallet in parts for reward_id in touched[wallet]}
+    rewards |= {reward_id for each in withdrawn.values() for reward_id, _ in each}
+    came = await expiry.available_times(conn, parts, rewards)
+    return {wallet: ExpiredValue(each, came, withdrawn.get(wallet, ())) for wallet, each in parts.items()}
 
 
 def _span(plan: Plan, asset: str) -> timedelta | None:

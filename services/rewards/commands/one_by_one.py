@@ -1,4 +1,4 @@
-"""Work on several things: those at fault keep no others from it."""
+"""Work on several things, of which those at fault keep no others from it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
@@ -9,8 +9,7 @@ Thing = TypeVar("Thing")
 
 
 async def one_by_one(things: Iterable[Thing], work: Callable[[Thing], Awaitable[object]]) -> None:
-    """Works on one after the other. One that fails keeps no other from it: the first error is raised after the last of
-    them."""
+    """Works on one after the other. One that fails keeps no other from it: the first error is raised after the last."""
     failures: list[Exception] = []
     for each in things:
         try:
@@ -22,7 +21,7 @@ async def one_by_one(things: Iterable[Thing], work: Callable[[Thing], Awaitable[
 
 
 async def isolating(things: Sequence[Thing], work: Callable[[Sequence[Thing]], Awaitable[None]]) -> list[Exception]:
-    """Works on all at once; where that fails for a reason of theirs, on each half, down to those at fault.
+    """Works on all at once; where that fails by a fault of some, on each half, down to those at fault.
 
     Returns the errors of these. Raises what may succeed later, for then all of them have to come again.
     """

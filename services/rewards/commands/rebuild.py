@@ -1,5 +1,4 @@
-"""Rebuilding: every reward, revision and tally is computed again from stored events and compared with the stored
-one."""
+"""Rebuilding: all rewards, revisions and tallies are computed again from stored events and compared."""
 
 from collections import deque
 from collections.abc import Callable

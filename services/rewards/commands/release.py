@@ -1,6 +1,7 @@
 """Holds that end, and balances that catch up with their deltas."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -11,18 +12,20 @@ from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.ledger import Reward, Transfer
 from services.rewards.domain.settle.settlement import PostedReward, release, release_ended
 from services.rewards.store import conversions, ledger, waiting
+from services.rewards.store.ledger import DueHold
+from services.rewards.store.waiting import WaitingHold
 
 HOLDS_A_TRANSACTION = 500
 DELTAS_A_TRANSACTION = 20_000
 
-Hold = TypeVar("Hold", ledger.DueHold, waiting.WaitingHold)
+Hold = TypeVar("Hold", DueHold, WaitingHold)
 
 
 async def release_due_holds(deps: Deps) -> int:
     """Releases holds whose time has come; returns how many there were."""
     now = deps.clock.now()
 
-    async def after(last: ledger.DueHold | None) -> list[ledger.DueHold]:
+    async def after(last: DueHold | None) -> list[DueHold]:
         async with deps.database.transaction() as conn:
             return await ledger.due_holds(conn, now, last, HOLDS_A_TRANSACTION)
 
@@ -33,7 +36,7 @@ async def release_ended_waits(deps: Deps) -> int:
     """Releases holds for which everything has happened; returns how many there were."""
     now = deps.clock.now()
 
-    async def after(last: waiting.WaitingHold | None) -> list[waiting.WaitingHold]:
+    async def after(last: WaitingHold | None) -> list[WaitingHold]:
         async with deps.database.transaction() as conn:
             return await waiting.ended_holds(conn, now, last, HOLDS_A_TRANSACTION)
 
@@ -51,8 +54,10 @@ async def _release_all(
     after: Callable[[Hold | None], Awaitable[list[Hold]]],
     work: Callable[[Sequence[Hold]], Awaitable[None]],
 ) -> int:
-    """Releases what `after` tells, a transaction for each part. A hold that cannot be released keeps no other from it:
-    the first error is raised after the last of them."""
+    """Releases parts of holds, a transaction for each, until no part comes `after` the last hold of the one before.
+
+    A hold that cannot be released keeps no other from it: the first error is raised after the last of them.
+    """
     failures: list[Exception] = []
     count = 0
     part = await after(None)
@@ -67,60 +72,59 @@ async def _release_all(
     return count
 
 
-async def _release_due(deps: Deps, holds: Sequence[ledger.DueHold]) -> None:
-    """The hold's row is locked first and a reversal locks it too, so a reward is released or taken back from its hold,
-    never both."""
+async def _release_due(deps: Deps, holds: Sequence[DueHold]) -> None:
+    """Releases holds in one transaction. A hold's row is locked first, and a reversal locks it too, so a reward is
+    released or taken back from its hold, never both."""
     async with deps.database.transaction() as conn:
         due = await ledger.claim_holds(conn, holds)
         if not due:
             return
-        kept = await conversions.load_many(conn, {(program_id, conversion_id) for program_id, conversion_id, _ in due})
-        posted = await ledger.load_posted(conn, [each.conversion for each in kept.values()], set(due))
-        versions = await deps.plans.load(conn, {program_id for program_id, _, _ in due})
+        stored = await conversions.load_many(conn, {each.key for each in due})
+        posted = await ledger.load_posted(conn, [each.conversion for each in stored.values()], set(due))
+        versions = await deps.plans.load(conn, {each.program_id for each in due})
         transfers: list[Transfer] = []
         facts = []
-        for program_id, conversion_id, due_time in due:
-            each = kept[program_id, conversion_id]
-            moved = release(program_id, conversion_id, due_time, _due(posted[each.conversion.key], due_time))
-            if moved:
-                transfers += moved
-                rewards = {one.reward.reward_id: one.reward for one in posted[each.conversion.key]}
-                assets = versions[program_id].version(each.plan_version).assets
-                facts.append(events.released(each.conversion, due_time, _paired(rewards, moved), assets))
+        for each in due:
+            paid, rewards = stored[each.key], posted[each.key]
+            moves = release(each.program_id, each.conversion_id, each.due_time, _held_until(each.due_time, rewards))
+            if moves:
+                transfers += moves
+                assets = versions[each.program_id].version(paid.plan_version).assets
+                facts.append(events.released(paid.conversion, each.due_time, _pairs(rewards, moves), assets))
         await ledger.post(conn, [], transfers, [])
         await ledger.end_holds(conn, due)
         await outbox.append(conn, events.messages(facts))
 
 
-async def _release_ended(deps: Deps, holds: Sequence[waiting.WaitingHold]) -> None:
+async def _release_ended(deps: Deps, holds: Sequence[WaitingHold]) -> None:
     async with deps.database.transaction() as conn:
         ended = await waiting.claim(conn, holds)
         if not ended:
             return
-        kept = await conversions.load_many(conn, {(each.program_id, each.conversion_id) for each in ended})
-        held = await ledger.lock_holds(conn, [each.conversion for each in kept.values()])
-        posted = await ledger.load_posted(conn, [each.conversion for each in kept.values()], held)
+        stored = await conversions.load_many(conn, {each.key for each in ended})
+        held = await ledger.lock_holds(conn, [each.conversion for each in stored.values()])
+        posted = await ledger.load_posted(conn, [each.conversion for each in stored.values()], held)
         versions = await deps.plans.load(conn, {each.program_id for each in ended})
         transfers: list[Transfer] = []
         facts = []
         for each in ended:
-            of = kept[each.program_id, each.conversion_id]
-            rewards = posted[of.conversion.key]
-            moved = release_ended(each, _due(rewards, each.mark))
-            if moved:
-                transfers += moved
-                by_id = {one.reward.reward_id: one.reward for one in rewards}
-                assets = versions[each.program_id].version(of.plan_version).assets
-                facts.append(events.released(of.conversion, each.time, _paired(by_id, moved), assets))
+            paid, rewards = stored[each.key], posted[each.key]
+            moves = release_ended(each, _held_until(each.mark, rewards))
+            if moves:
+                transfers += moves
+                assets = versions[each.program_id].version(paid.plan_version).assets
+                facts.append(events.released(paid.conversion, each.time, _pairs(rewards, moves), assets))
         await ledger.post(conn, [], transfers, [])
-        await ledger.end_holds(conn, [(each.program_id, each.conversion_id, each.mark) for each in ended])
+        await ledger.end_holds(conn, [DueHold(each.program_id, each.conversion_id, each.mark) for each in ended])
         await waiting.end(conn, ended)
         await outbox.append(conn, events.messages(facts))
 
 
-def _due(posted: list[PostedReward], due_time: object) -> list[PostedReward]:
+def _held_until(due_time: datetime, posted: list[PostedReward]) -> list[PostedReward]:
     return [each for each in posted if each.reward.hold_until == due_time]
 
 
-def _paired(rewards: dict[str, Reward], transfers: tuple[Transfer, ...]) -> list[tuple[Reward, Transfer]]:
+def _pairs(posted: list[PostedReward], transfers: tuple[Transfer, ...]) -> list[tuple[Reward, Transfer]]:
+    """Transfers with the rewards that they are about."""
+    rewards = {each.reward.reward_id: each.reward for each in posted}
     return [(rewards[each.reward_id], each) for each in transfers]

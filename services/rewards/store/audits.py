@@ -1,4 +1,4 @@
-"""The audit: everything that must hold in the ledger, as queries for whatever does not hold."""
+"""The checks of an audit: queries for everything in the ledger that contradicts itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,9 @@ MAX_FINDINGS = 100
 AUDIT_TIMEOUT_MS = 15 * 60 * 1000
 """An audit reads every transfer; it may take longer than a request's statement."""
 OVERDUE = timedelta(minutes=10)
-"""Work that should be done within a second or two, and is not after this long, is done no more by itself."""
+"""Work that is done within a second or two, and is not done after this long, is not done by itself any more."""
 MISSING = timedelta(hours=1)
-"""A conversion's event leaves before those of its reversals; it may be delivered after them, but not that long
-after."""
+"""The event of a conversion leaves before those of its reversals; it may be delivered later, but not so much later."""
 
 FLOW_CHECKS = frozenset(
     {
@@ -256,7 +255,7 @@ _CONTEST_OVERDUE = text(f"""
     SELECT program_id, contest_id AS subject, format('should have been settled at %s', due_time) AS detail
     FROM contest_due WHERE {_SCOPE} AND due_time < :overdue_since ORDER BY due_time LIMIT {MAX_FINDINGS}
 """)
-# Few owe anything, so each is looked up alone. A debt is repaid within seconds of the last movement in the wallet.
+# Few owe anything, so each is looked up alone. A debt is repaid within seconds of the last movement of its wallet.
 _DEBT_OVERDUE = text(f"""
     WITH owed AS MATERIALIZED (
         SELECT program_id, participant_id, asset, sum(amount_minor) AS amount_minor FROM (
@@ -382,7 +381,7 @@ _COUNTS = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """Something that does not hold."""
+    """Something that a check found to be wrong."""
 
     check: str
     program_id: str
@@ -408,8 +407,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class TallyLimit:
-    """How much a tally may say: of a cap or budget, in minor units, the largest amount that any version of its plan
-    gives it."""
+    """The largest amount that any version of a plan gives to a cap or budget, whose tally must not exceed it."""
 
     program_id: str
     name: str

@@ -85,7 +85,7 @@ _LOAD_REVERSALS = text("""
 
 @dataclass(frozen=True, slots=True)
 class StoredConversion:
-    """A conversion as kept, with the version that pays it (0: none)."""
+    """A conversion as stored, with the number of the version that pays it; 0 where none was in force."""
 
     conversion: Conversion
     plan_version: int
@@ -114,8 +114,8 @@ async def copy_new(
 async def merge_new(
     conn: AsyncConnection, rows: Sequence[tuple[ArrivedConversion, int]]
 ) -> tuple[set[ConversionKey], set[ConversionKey]]:
-    """Adds those conversions that are not there yet; returns their keys, and the keys of those a reversal was waiting
-    for."""
+    """Adds those conversions that are not there yet; returns their keys, and the keys of those that a reversal
+    awaited."""
     ordered = sorted(rows, key=lambda row: row[0].conversion.key)
     result = await conn.execute(
         _MERGE,
@@ -137,7 +137,7 @@ async def merge_new(
 
 
 async def store_positions(conn: AsyncConnection, counted: Mapping[ConversionKey, CountedPosition]) -> None:
-    """Stores when and with which tallies conversions were settled that were just added."""
+    """Stores the positions and snapshots of conversions that were just added."""
     ordered = sorted(counted)
     await conn.execute(
         _STORE_POSITIONS,
@@ -153,7 +153,7 @@ async def store_positions(conn: AsyncConnection, counted: Mapping[ConversionKey,
 async def lock_expected(
     conn: AsyncConnection, keys: Iterable[ConversionKey]
 ) -> dict[ConversionKey, StoredConversion | None]:
-    """Locks conversions, leaving a place for those that have not arrived: None for these."""
+    """Locks conversions, leaving a row for those that have not arrived: None for these."""
     ordered = sorted(set(keys))
     parameters = {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]}
     await conn.execute(_EXPECT, parameters)
@@ -177,7 +177,7 @@ async def load_of_reward(conn: AsyncConnection, program_id: str, reward_id: str)
 
 
 async def load_many(conn: AsyncConnection, keys: Iterable[ConversionKey]) -> dict[ConversionKey, StoredConversion]:
-    """Those of the conversions that have arrived."""
+    """The conversions that have arrived among those with these keys."""
     ordered = sorted(set(keys))
     rows = await conn.execute(
         _READ_MANY,
@@ -232,7 +232,7 @@ async def load_reversals(conn: AsyncConnection, keys: Iterable[ConversionKey]) -
 
 
 def read_lines(text: str | None) -> tuple[tuple[str, int], ...]:
-    """The lines that a reversal takes back, as stored."""
+    """The lines of a reversal, from the text in which they are stored."""
     return tuple((line_id, minor) for line_id, minor in json.loads(text)) if text else ()
 
 

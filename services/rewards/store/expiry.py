@@ -1,4 +1,4 @@
-"""Transfers that tell what expires, and wallets that are to be scanned for it."""
+"""Value that expires, and the wallets that are to be scanned for it."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ from services.rewards.domain.settle.debts import Wallet
 from services.rewards.store.numbers import numbers
 
 _PROGRAMS = text("SELECT DISTINCT program_id FROM plan_version")
-_TO_LOOK_AT = text(f"""
+_DUE_SCANS = text(f"""
     SELECT participant_id FROM expiring WHERE program_id = :program_id AND asset = :asset AND check_time <= :now
     UNION
     SELECT participant_id FROM (
@@ -28,7 +28,7 @@ _TO_LOOK_AT = text(f"""
         WHERE e.program_id = :program_id AND e.asset = :asset AND e.participant_id = b.participant_id)
     LIMIT :limit
 """)
-_NEXT_LOOK = text("""
+_LOCK_SCAN = text("""
     SELECT check_time, warned_until FROM expiring
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset FOR UPDATE
 """)
@@ -53,8 +53,8 @@ _INFLOWS = text(f"""
         GROUP BY reward_id
     ) AS t USING (reward_id) ORDER BY transfer_id
 """)
-# What comes back had left before, and so had what expired of a reward that is no more. What was taken back is missing
-# among the inflows already, and so is what was owed for it.
+# Value that comes back had left before, and so had the expired part of a reward that is no more. Value that was taken
+# back is missing among the inflows already, and so is the debt for it.
 _OUTFLOW = text(f"""
     SELECT coalesce(sum(CASE WHEN debit = {AccountKind.AVAILABLE:d} THEN amount_minor ELSE -amount_minor END), 0)
     FROM transfer
@@ -76,7 +76,7 @@ _RELEASED = text(f"""
         FROM unnest(CAST(:program_ids AS text[]), CAST(:participants AS text[])))
         AND kind = {TransferKind.RELEASE:d} AND reward_id = ANY (CAST(:reward_ids AS uuid[]))
 """)
-_LOOK_NEXT = text("""
+_SCHEDULE_SCAN = text("""
     INSERT INTO expiring (program_id, participant_id, asset, check_time, warned_until)
     VALUES (:program_id, :participant_id, :asset, :check_time, :warned_until)
     ON CONFLICT (program_id, participant_id, asset) DO UPDATE
@@ -89,45 +89,45 @@ async def programs(conn: AsyncConnection) -> list[str]:
     return [row.program_id for row in await conn.execute(_PROGRAMS)]
 
 
-async def to_look_at(conn: AsyncConnection, program_id: str, asset: str, now: datetime, limit: int) -> list[str]:
-    """Participants whose time to be looked at has come, or who were never looked at."""
+async def due_scans(conn: AsyncConnection, program_id: str, asset: str, now: datetime, limit: int) -> list[str]:
+    """Participants whose wallets are due to be scanned, or were never scanned."""
     parameters = {"program_id": program_id, "asset": asset, "now": now, "limit": limit}
-    return [row.participant_id for row in await conn.execute(_TO_LOOK_AT, parameters)]
+    return [row.participant_id for row in await conn.execute(_DUE_SCANS, parameters)]
 
 
-async def next_look(
+async def lock_scan(
     conn: AsyncConnection, program_id: str, participant_id: str, asset: str
 ) -> tuple[datetime, datetime | None] | None:
-    """(when to look, until when what expires was told of), locked: what comes back meanwhile asks for another look
-    after this one.
+    """When the next scan of a wallet is due, and until when its owner was warned; None for one that was never scanned.
 
-    None for a wallet that was never looked at.
+    The row is locked: value that comes back meanwhile asks for another scan after this one.
     """
     key = {"program_id": program_id, "participant_id": participant_id, "asset": asset}
-    row = (await conn.execute(_NEXT_LOOK, key)).one_or_none()
+    row = (await conn.execute(_LOCK_SCAN, key)).one_or_none()
     return None if row is None else (row.check_time, row.warned_until)
 
 
 async def flows(
     conn: AsyncConnection, program_id: str, participant_id: str, asset: str
 ) -> tuple[list[tuple[datetime, int]], int]:
-    """(what became available and when, oldest first; what left). The wallet is locked."""
+    """The inflows of a wallet with their times, oldest first, and its outflow. The wallet is locked."""
     key = {"program_id": program_id, "participant_id": participant_id, "asset": asset}
     inflows = [(id_time(row.transfer_id), row.amount_minor) for row in await conn.execute(_INFLOWS, key)]
     outflow = int((await conn.execute(_OUTFLOW, key)).scalar_one())  # a sum may be beyond int64
     return inflows, outflow
 
 
-async def expired(conn: AsyncConnection, wallets: Collection[Wallet]) -> list[Row[Any]]:
-    """Transfers by which value of the wallets' owners expired, oldest first, and those that took it back since, which
-    alone have a reward: program_id, participant_id, asset, transfer_id, amount_minor, reward_id. The wallets are
-    locked."""
+async def expired_transfers(conn: AsyncConnection, wallets: Collection[Wallet]) -> list[Row[Any]]:
+    """The transfers by which value of the wallets' owners expired, oldest first, and those that took it back since,
+    which alone have a reward. The wallets are locked."""
     return list((await conn.execute(_EXPIRED, _owners(wallets))).all())
 
 
-async def came(conn: AsyncConnection, wallets: Collection[Wallet], reward_ids: Iterable[str]) -> dict[str, datetime]:
-    """When rewards of these wallets, by id, became available: when they were released, and those never held when they
-    were accrued."""
+async def available_times(
+    conn: AsyncConnection, wallets: Collection[Wallet], reward_ids: Iterable[str]
+) -> dict[str, datetime]:
+    """When rewards of these wallets became available, by id: when they were released, or accrued if they were never
+    held."""
     times = {each: id_time(UUID(each)) for each in reward_ids}
     rows = await conn.execute(_RELEASED, {**_owners(wallets), "reward_ids": sorted(times)})
     return times | {row.reward_id.hex: id_time(row.transfer_id) for row in rows}
@@ -138,7 +138,7 @@ def _owners(wallets: Collection[Wallet]) -> dict[str, list[str]]:
     return {"program_ids": [each[0] for each in owners], "participants": [each[1] for each in owners]}
 
 
-async def look_next(
+async def schedule_scan(
     conn: AsyncConnection,
     program_id: str,
     participant_id: str,
@@ -146,9 +146,9 @@ async def look_next(
     check_time: datetime,
     warned_until: datetime | None,
 ) -> None:
-    """Notes when to look at a wallet again."""
+    """Stores when a wallet is to be scanned again."""
     await conn.execute(
-        _LOOK_NEXT,
+        _SCHEDULE_SCAN,
         {
             "program_id": program_id,
             "participant_id": participant_id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,9 +20,21 @@ from services.rewards.domain.settle.settlement import (
 
 MAX_DELTA_MINOR = 2**63 - 1
 
-DueHold = tuple[str, str, datetime]
-"""(program_id, conversion_id, due_time)."""
-_BEFORE_ALL: DueHold = ("", "", datetime(1, 1, 1, tzinfo=UTC))
+
+class DueHold(NamedTuple):
+    """A hold with the time at which it ends."""
+
+    program_id: str
+    conversion_id: str
+    due_time: datetime
+
+    @property
+    def key(self) -> ConversionKey:
+        """The conversion whose rewards are held."""
+        return self.program_id, self.conversion_id
+
+
+_BEFORE_ALL = DueHold("", "", datetime(1, 1, 1, tzinfo=UTC))
 
 REWARD_COLUMNS = (
     "beneficiary_id, program_id, reward_id, conversion_id, rule_id, level, asset, amount_minor, hold_until,"
@@ -129,30 +142,30 @@ async def post(
         )
 
 
-async def lock_holds(conn: AsyncConnection, conversions: Iterable[Conversion]) -> set[tuple[str, str, datetime]]:
-    """Locks the holds of conversions: as long as they are locked, what is held stays held."""
+async def lock_holds(conn: AsyncConnection, conversions: Iterable[Conversion]) -> set[DueHold]:
+    """Locks the holds of conversions: as long as they are locked, held rewards stay held."""
     ordered = sorted({each.key for each in conversions})
     rows = await conn.execute(
         _LOCK_HOLDS,
         {"program_ids": [each[0] for each in ordered], "conversion_ids": [each[1] for each in ordered]},
     )
-    return {(row.program_id, row.conversion_id, row.due_time) for row in rows}
+    return {DueHold(row.program_id, row.conversion_id, row.due_time) for row in rows}
 
 
 async def load_posted(
-    conn: AsyncConnection, conversions: Sequence[Conversion], held: set[tuple[str, str, datetime]]
+    conn: AsyncConnection, conversions: Sequence[Conversion], held: set[DueHold]
 ) -> dict[ConversionKey, list[PostedReward]]:
     """The rewards of conversions as they stand, in the order of rules and levels. `held`: holds that have not ended."""
     times = {each.key: each.record_time for each in conversions}
-    places = [(person, each, reward_prefix(each)) for each in conversions for person in each.people]
+    ranges = [(person, each, reward_prefix(each)) for each in conversions for person in each.people]
     rows = await conn.execute(
         _REWARDS_OF,
         {
-            "people": [person for person, _, _ in places],
-            "program_ids": [each.program_id for _, each, _ in places],
-            "conversion_ids": [each.conversion_id for _, each, _ in places],
-            "first_ids": [prefix + FIRST_POSITION for _, _, prefix in places],
-            "last_ids": [prefix + LAST_POSITION for _, _, prefix in places],
+            "people": [person for person, _, _ in ranges],
+            "program_ids": [each.program_id for _, each, _ in ranges],
+            "conversion_ids": [each.conversion_id for _, each, _ in ranges],
+            "first_ids": [prefix + FIRST_POSITION for _, _, prefix in ranges],
+            "last_ids": [prefix + LAST_POSITION for _, _, prefix in ranges],
         },
     )
     found: dict[ConversionKey, list[PostedReward]] = {key: [] for key in times}
@@ -162,25 +175,29 @@ async def load_posted(
             PostedReward(
                 reward_of(row, times[key]),
                 row.amount_minor + row.revised_minor,
-                AccountKind.HELD if (*key, row.hold_until) in held else AccountKind.AVAILABLE,
+                AccountKind.HELD if DueHold(*key, row.hold_until) in held else AccountKind.AVAILABLE,
             )
         )
     return found
 
 
 async def due_holds(conn: AsyncConnection, now: datetime, after: DueHold | None, limit: int) -> list[DueHold]:
-    """Holds that have ended, those first that ended first, from the one `after` on; passes over those another process
+    """Holds that have ended, the oldest first, from the one `after` on; passes over those that another process
     releases."""
-    program_id, conversion_id, due_time = after or _BEFORE_ALL
-    names = {"after_program": program_id, "after_conversion": conversion_id, "after_time": due_time}
+    after = after or _BEFORE_ALL
+    names = {
+        "after_program": after.program_id,
+        "after_conversion": after.conversion_id,
+        "after_time": after.due_time,
+    }
     rows = await conn.execute(_DUE, {**names, "now": now, "limit": limit})
-    return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
+    return [DueHold(row.program_id, row.conversion_id, row.due_time) for row in rows]
 
 
 async def claim_holds(conn: AsyncConnection, holds: Sequence[DueHold]) -> list[DueHold]:
-    """Locks those of the holds that have not ended meanwhile; passes over those another process releases."""
+    """Locks those of the holds that have not ended meanwhile; passes over those that another process releases."""
     rows = await conn.execute(_CLAIM, _columns(holds))
-    return [(row.program_id, row.conversion_id, row.due_time) for row in rows]
+    return [DueHold(row.program_id, row.conversion_id, row.due_time) for row in rows]
 
 
 async def end_holds(conn: AsyncConnection, holds: Sequence[DueHold]) -> None:
@@ -189,7 +206,7 @@ async def end_holds(conn: AsyncConnection, holds: Sequence[DueHold]) -> None:
 
 
 async def roll_up(conn: AsyncConnection, limit: int) -> int:
-    """Adds pending deltas to balances; returns how many. 0 also while another process does it."""
+    """Adds pending deltas to balances; returns how many. Returns 0, too, while another process does it."""
     if not (await conn.execute(_TRY_ROLL_UP_LOCK)).scalar_one():
         return 0
     count: int = (await conn.execute(_ROLL_UP, {"limit": limit})).scalar_one()
@@ -197,7 +214,7 @@ async def roll_up(conn: AsyncConnection, limit: int) -> int:
 
 
 def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
-    """The reward in a row of table reward."""
+    """The reward in a row of the table of rewards."""
     return Reward(
         row.reward_id.hex,
         row.program_id,
@@ -215,9 +232,9 @@ def reward_of(row: Row[tuple[object, ...]], cause_time: datetime) -> Reward:
 
 def _columns(holds: Sequence[DueHold]) -> dict[str, list[object]]:
     return {
-        "program_ids": [each[0] for each in holds],
-        "conversion_ids": [each[1] for each in holds],
-        "due_times": [each[2] for each in holds],
+        "program_ids": [each.program_id for each in holds],
+        "conversion_ids": [each.conversion_id for each in holds],
+        "due_times": [each.due_time for each in holds],
     }
 
 
@@ -227,11 +244,11 @@ def _by_participant(transfer: Transfer) -> tuple[str, str, str]:
 
 def _reward_lines(rewards: Iterable[Reward]) -> list[str]:
     lines = [
-        f"{escape(beneficiary_id)}\t{program_id}\t{reward_id}\t{escape(conversion_id)}\t{rule_id}\t{level}\t{asset}"
-        f"\t{amount_minor}\t{NULL if hold_until is None else hold_until.isoformat()}\t{version}\n"
-        for reward_id, program_id, conversion_id, rule_id, beneficiary_id, level, asset, amount_minor, hold_until,
-            version, _ in rewards
-    ]  # fmt: skip
+        f"{escape(each.beneficiary_id)}\t{each.program_id}\t{each.reward_id}\t{escape(each.conversion_id)}"
+        f"\t{each.rule_id}\t{each.level}\t{each.asset}\t{each.amount_minor}"
+        f"\t{NULL if each.hold_until is None else each.hold_until.isoformat()}\t{each.plan_version}\n"
+        for each in rewards
+    ]
     # A line begins with the columns of the index: in their order, neighbouring entries of it are written together.
     lines.sort()
     return lines
@@ -239,24 +256,24 @@ def _reward_lines(rewards: Iterable[Reward]) -> list[str]:
 
 def _delta_lines(changes: dict[Account, int]) -> list[str]:
     return sorted(
-        f"{escape(participant_id)}\t{program_id}\t{place:d}\t{asset}\t{part}\n"
-        for (program_id, participant_id, place, asset), delta in changes.items()
+        f"{escape(participant_id)}\t{program_id}\t{account_kind:d}\t{asset}\t{part}\n"
+        for (program_id, participant_id, account_kind, asset), delta in changes.items()
         for part in ((delta,) if -MAX_DELTA_MINOR <= delta <= MAX_DELTA_MINOR else _parts(delta))
     )
 
 
 def _parts(delta: int) -> Iterator[int]:
-    """A sum that no column holds, as several that do: what is added to a balance may come in any number of rows."""
+    """A sum that no column holds, as several that do: changes of a balance may come in any number of rows."""
     sign = -1 if delta < 0 else 1
     for start in range(0, abs(delta), MAX_DELTA_MINOR):
         yield sign * min(abs(delta) - start, MAX_DELTA_MINOR)
 
 
 def _transfer_line(transfer: Transfer) -> str:
-    transfer_id, program_id, kind, participant_id, debit, credit, asset, amount_minor, reward_id, cause_id = transfer
     return (
-        f"{transfer_id}\t{program_id}\t{kind:d}\t{escape(participant_id)}\t{debit:d}\t{credit:d}\t{asset}"
-        f"\t{amount_minor}\t{reward_id}\t{escape(cause_id)}\n"
+        f"{transfer.transfer_id}\t{transfer.program_id}\t{transfer.kind:d}\t{escape(transfer.participant_id)}"
+        f"\t{transfer.debit:d}\t{transfer.credit:d}\t{transfer.asset}\t{transfer.amount_minor}"
+        f"\t{transfer.reward_id}\t{escape(transfer.cause_id)}\n"
     )
 
 

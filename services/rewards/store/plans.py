@@ -29,7 +29,7 @@ _INSERT = text("""
     VALUES (:program_id, :version, :currency_code, :plan, :effective_time, :create_time)
 """)
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('plan:' || :program_id, 0))")
-_HOLD_STILL = text("""
+_PIN_VERSIONS = text("""
     SELECT pg_advisory_xact_lock_shared(hashtextextended('plan:' || program_id, 0))
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
@@ -75,7 +75,7 @@ class PlanCache:
 
     _versions: dict[str, PlanVersions] = field(default_factory=dict)
     _unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """(how many versions there were, what is wrong with one of them), by program."""
+    """The number of versions of programs with one that cannot be read, and why it cannot, by program."""
 
     async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> ProgramPlans:
         """Every version of each program, in ascending order; none for programs without a plan."""
@@ -89,20 +89,20 @@ class PlanCache:
                 rows[row.program_id].append(row)
             for program_id, found in rows.items():
                 if len(found) > self._known(program_id):  # another task may have seen more meanwhile
-                    self._keep(program_id, found)
+                    self._compile(program_id, found)
         unreadable = {each: self._unreadable[each][1] for each in program_ids if each in self._unreadable}
         return ProgramPlans(
             {each: self._versions.get(each, _NO_PLAN) for each in program_ids if each not in unreadable}, unreadable
         )
 
     def _known(self, program_id: str) -> int:
-        """How many of its versions were looked at."""
+        """How many versions of a program were read."""
         unreadable = self._unreadable.get(program_id)
         return len(self._versions.get(program_id, _NO_PLAN)) if unreadable is None else unreadable[0]
 
-    def _keep(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
-        """A rule that is forbidden since a version was published does not stop it; one that this server does not
-        understand does."""
+    def _compile(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
+        """Compiles the versions. A rule that came after a version was published does not stop it; content that this
+        server does not understand does."""
         plans = []
         for row in rows:
             try:
@@ -141,7 +141,7 @@ async def pin_versions(conn: AsyncConnection, program_ids: Collection[str]) -> N
     Without it, a conversion could be paid by the version before while the next one, in force already, is being
     committed.
     """
-    await conn.execute(_HOLD_STILL, {"program_ids": sorted(program_ids)})
+    await conn.execute(_PIN_VERSIONS, {"program_ids": sorted(program_ids)})
 
 
 async def insert(conn: AsyncConnection, row: PlanRow) -> None:

@@ -18,7 +18,7 @@ COPIED = ("reward", "reward_revision", "balance_delta", "hold", "transfer")
 COUNTED = ("tally", "contest_score")
 """Tables that the writing of tallies fills, which needs their keys."""
 MAX_DIFFERENCES = 1_000
-"""The most that are told of one slice and table; where more differ, the first of them say why."""
+"""The most differences that are told of one slice and table; where there are more, the first of them say why."""
 
 _DECIDED = (
     "CREATE UNLOGGED TABLE {schema}.decided (program_id text NOT NULL, conversion_id text NOT NULL, snapshot text)",
@@ -29,8 +29,7 @@ _IN_SLICE = "program_id = :program_id AND conversion_id > :after AND conversion_
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """A row that should be there and is not, or is there and should not be; one of the two sides is empty or both
-    differ."""
+    """A row that is missing, or is one too many, or differs."""
 
     program_id: str
     conversion_id: str
@@ -38,13 +37,13 @@ class RowDifference:
     row: str
     """The key of the row."""
     stored: str
-    """As stored, JSON; empty for a row that is missing."""
+    """The stored row as JSON; empty for one that is missing."""
     rebuilt: str
-    """As computed, JSON; empty for a row too many."""
+    """The computed row as JSON; empty for a stored row that is one too many."""
 
 
 def _comparison(stored: str, rebuilt: str, key: str, conversion_id: str) -> str:
-    """Full rows on both sides, matched by `key`, wherever they are not the same."""
+    """A statement that finds rows that are not the same on both sides, matched by `key`."""
     return f"""
         SELECT coalesce(s.{conversion_id}, b.{conversion_id}, '') AS conversion_id, coalesce(s.key, b.key) AS key,
             s.line AS stored, b.line AS rebuilt
@@ -72,8 +71,7 @@ async def drop(conn: AsyncConnection, schema: str) -> None:
 
 
 async def use(conn: AsyncConnection, schema: str) -> None:
-    """Turns to the schema for the rest of the transaction: the statements of the ledger and of tallies write into
-    it."""
+    """Turns to the schema for the rest of the transaction: statements of the ledger and of tallies write into it."""
     await conn.execute(text(f"SET LOCAL search_path = {schema}, rewards"))
 
 
@@ -96,7 +94,7 @@ async def write(
 
 
 async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[RowDifference]:
-    """Every row of the slice that is not stored as it was computed. In the transaction that computed it."""
+    """Every row of the slice that is not stored as it was computed, in the transaction that computed it."""
     for name in COPIED[:2]:
         await conn.execute(text(f"ANALYZE {schema}.{name}"))
     parameters = {"program_id": part.program_id, "after": part.after, "up_to": part.up_to}
@@ -121,7 +119,7 @@ async def compare(conn: AsyncConnection, schema: str, part: Slice) -> list[RowDi
             "conversion_id",
             "conversion_id",
         ),
-        # What was never counted, and what is no longer, are the same.
+        # A tally that was never counted is the same as one that is back at 0.
         "tally": _comparison(
             """SELECT '' AS conversion_id, name, subject, period, value FROM rewards.tally
                 WHERE program_id = :program_id AND value <> 0""",

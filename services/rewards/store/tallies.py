@@ -1,4 +1,4 @@
-"""Tallies of programs. Every change is made under the program's lock, so they stand as they are read there."""
+"""The tallies of programs. Every change is made behind the program's lock, so nothing that is read there is stale."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -67,15 +67,15 @@ async def lock(conn: AsyncConnection, program_ids: Collection[str]) -> None:
 
 
 async def draw_positions(conn: AsyncConnection, count: int) -> list[int]:
-    """So many numbers, ascending, higher than all that were drawn behind the same lock before: the program's, or of one
-    conversion its row's."""
+    """So many numbers, ascending, higher than all that were drawn before behind the same lock: that of the program, or
+    that of a conversion's row."""
     raw = await psycopg_connection(conn)
     rows = await (await raw.execute(_DRAW, {"count": count})).fetchall()
     return sorted(map(int, rows[0][0].split(",")))
 
 
 async def load(conn: AsyncConnection, program_id: str, keys: Collection[TallyKey]) -> dict[TallyKey, int]:
-    """Those of a program's tallies that were ever counted; others may be among them. `keys` may name one twice."""
+    """The tallies with these keys that the program ever counted; others may be among them. A key may come twice."""
     found: dict[TallyKey, int] = {}
     by_period: defaultdict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     for name, subject, period in keys:
@@ -101,8 +101,7 @@ async def add(
     changes: Mapping[TallyKey, int],
     reached: Mapping[TallyKey, EffectTime],
 ) -> None:
-    """Adds to a program's tallies. `reached`: of the scores among them, when the last fact that changed them took
-    effect."""
+    """Adds to a program's tallies. `reached`: when the last fact took effect that changed each score among them."""
     try:
         await _add(conn, program_id, changes, reached)
     except Exception as error:

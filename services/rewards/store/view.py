@@ -44,7 +44,7 @@ async def one_view(url: str) -> AsyncIterator[tuple[AsyncConnection, View]]:
 
 @asynccontextmanager
 async def shared_view(view: View) -> AsyncIterator[AsyncConnection]:
-    """A transaction of its own with the same view."""
+    """A transaction that shares the view of another one."""
     async with _unhurried(view.url) as conn:
         await conn.execute(text(f"SET TRANSACTION SNAPSHOT '{view.snapshot_id}'"))
         yield conn

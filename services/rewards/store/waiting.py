@@ -1,5 +1,4 @@
-"""Holds that wait for more than time. A row stays when its hold is over: a call that is repeated finds what was
-decided."""
+"""Holds that wait for more than time. A row stays when its hold is over: a repeated call finds the decision there."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,17 @@ class ApprovalState(IntEnum):
     REJECTED = 3
 
 
-WaitingHold = tuple[datetime, str, str, datetime]
-"""(earliest, program_id, conversion_id, mark)."""
+class WaitingHold(NamedTuple):
+    """A hold that waits, or waited, for more than time."""
+
+    earliest: datetime
+    program_id: str
+    conversion_id: str
+    mark: datetime
+
+
 _FIRST_TIME = datetime(1, 1, 1, tzinfo=UTC)
-_BEFORE_ALL: WaitingHold = (_FIRST_TIME, "", "", _FIRST_TIME)
+_BEFORE_ALL = WaitingHold(_FIRST_TIME, "", "", _FIRST_TIME)
 
 _INSERT = text("""
     INSERT INTO hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest,
@@ -72,7 +78,7 @@ _ENDED = text(f"""
     ORDER BY earliest, program_id, conversion_id, mark LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _CLAIM = text(f"""
-    SELECT program_id, conversion_id, mark, rule_id, greatest(earliest, event_time, decide_time) AS moment
+    SELECT program_id, conversion_id, mark, rule_id, greatest(earliest, event_time, decide_time) AS time
     FROM hold_wait
     WHERE (program_id, conversion_id, mark) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
@@ -81,9 +87,9 @@ _CLAIM = text(f"""
     ORDER BY program_id, conversion_id, mark FOR UPDATE SKIP LOCKED
 """)
 _END = text("""
-    UPDATE hold_wait AS w SET end_time = e.moment
+    UPDATE hold_wait AS w SET end_time = e.time
     FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]), CAST(:marks AS timestamptz[]),
-        CAST(:moments AS timestamptz[])) AS e (program_id, conversion_id, mark, moment)
+        CAST(:times AS timestamptz[])) AS e (program_id, conversion_id, mark, time)
     WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
 """)
 _LOCK_FOR_APPROVAL = text(f"""
@@ -102,7 +108,7 @@ _PENDING = text(f"""
         CAST(:after_id AS text))
     ORDER BY 2, 1 LIMIT :limit
 """)
-_REFUSED = text(f"""
+_REJECTIONS = text(f"""
     SELECT program_id, conversion_id, array_agg(rule_id) AS rule_ids, min(reason) AS reason FROM hold_wait
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
@@ -113,7 +119,7 @@ _REFUSED = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """The question whether a person approves a conversion's rewards by one rule."""
+    """A person is asked to approve a conversion's rewards by one rule."""
 
     mark: datetime
     rule_id: str
@@ -121,7 +127,7 @@ class ApprovalRequest:
 
 
 class StoredRejection(NamedTuple):
-    """A person's no."""
+    """A person's no to rewards of a conversion, as stored."""
 
     rule_ids: tuple[str, ...] = ()
     """The rules whose rewards the person rejected."""
@@ -132,7 +138,7 @@ NO_REJECTION = StoredRejection()
 
 
 async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[Signal]) -> None:
-    """Adds holds that wait and events that are waited for, and brings together what belongs together.
+    """Adds holds that wait and events that are waited for, and matches them.
 
     The caller holds the programs' lock: of a hold and its event, the one that comes second finds the other.
     """
@@ -175,24 +181,31 @@ async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[S
 
 
 async def ended_holds(conn: AsyncConnection, now: datetime, after: WaitingHold | None, limit: int) -> list[WaitingHold]:
-    """Holds for which everything has happened, from the one `after` on; passes over those another process releases."""
-    earliest, program_id, conversion_id, mark = after or _BEFORE_ALL
-    names = {"after_program": program_id, "after_conversion": conversion_id, "after_mark": mark}
-    rows = await conn.execute(_ENDED, {**names, "after_time": earliest, "now": now, "limit": limit})
-    return [(row.earliest, row.program_id, row.conversion_id, row.mark) for row in rows]
+    """Holds for which everything has happened, from the one `after` on; passes over those that another process
+    releases."""
+    after = after or _BEFORE_ALL
+    names = {
+        "after_time": after.earliest,
+        "after_program": after.program_id,
+        "after_conversion": after.conversion_id,
+        "after_mark": after.mark,
+    }
+    rows = await conn.execute(_ENDED, {**names, "now": now, "limit": limit})
+    return [WaitingHold(row.earliest, row.program_id, row.conversion_id, row.mark) for row in rows]
 
 
 async def claim(conn: AsyncConnection, holds: Sequence[WaitingHold]) -> list[EndedHold]:
-    """Locks those of the holds that nobody released meanwhile; passes over those another process releases."""
+    """Locks those of the holds that nobody released meanwhile; passes over those that another process
+    releases."""
     rows = await conn.execute(
         _CLAIM,
         {
-            "program_ids": [each[1] for each in holds],
-            "conversion_ids": [each[2] for each in holds],
-            "marks": [each[3] for each in holds],
+            "program_ids": [each.program_id for each in holds],
+            "conversion_ids": [each.conversion_id for each in holds],
+            "marks": [each.mark for each in holds],
         },
     )
-    return [EndedHold(row.program_id, row.conversion_id, row.mark, row.rule_id, row.moment) for row in rows]
+    return [EndedHold(row.program_id, row.conversion_id, row.mark, row.rule_id, row.time) for row in rows]
 
 
 async def end(conn: AsyncConnection, ended: Sequence[EndedHold]) -> None:
@@ -203,13 +216,13 @@ async def end(conn: AsyncConnection, ended: Sequence[EndedHold]) -> None:
             "program_ids": [each.program_id for each in ended],
             "conversion_ids": [each.conversion_id for each in ended],
             "marks": [each.mark for each in ended],
-            "moments": [each.time for each in ended],
+            "times": [each.time for each in ended],
         },
     )
 
 
 async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
-    """The approvals that a conversion's rewards need; they stay as they are until the transaction ends."""
+    """The approvals that a conversion needs or needed; they stay as they are until the transaction ends."""
     rows = await conn.execute(_LOCK_FOR_APPROVAL, {"program_id": program_id, "conversion_id": conversion_id})
     return [ApprovalRequest(row.mark, row.rule_id, ApprovalState(row.approval)) for row in rows]
 
@@ -223,7 +236,7 @@ async def decide(
     reason: str = "",
     position: int | None = None,
 ) -> None:
-    """Writes what a person said about all that waits for approval. `position`: of a refusal."""
+    """Writes a person's decision about all rewards of a conversion that wait for approval. `position`: that of a no."""
     names = {"program_id": program_id, "conversion_id": conversion_id}
     await conn.execute(
         _DECIDE, {**names, "approval": int(approval), "reason": reason, "now": now, "position": position}
@@ -233,11 +246,11 @@ async def decide(
 async def load_rejections(
     conn: AsyncConnection, keys: Collection[ConversionKey]
 ) -> dict[ConversionKey, StoredRejection]:
-    """The rejections of these conversions' rewards, by conversion."""
+    """The rejections of these conversions."""
     if not keys:
         return {}
     rows = await conn.execute(
-        _REFUSED, {"program_ids": [each[0] for each in keys], "conversion_ids": [each[1] for each in keys]}
+        _REJECTIONS, {"program_ids": [each[0] for each in keys], "conversion_ids": [each[1] for each in keys]}
     )
     return {(row.program_id, row.conversion_id): StoredRejection(tuple(row.rule_ids), row.reason) for row in rows}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from services.rewards.domain.conversion import Conversion
+from services.rewards.domain.conversion import Conversion, ConversionKey
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan.plan import Plan, Rule
 
@@ -56,6 +56,11 @@ class EndedHold(NamedTuple):
     mark: datetime
     rule_id: str
     time: datetime
+
+    @property
+    def key(self) -> ConversionKey:
+        """The conversion whose rewards were held."""
+        return self.program_id, self.conversion_id
 
 
 class Rejection(NamedTuple):
