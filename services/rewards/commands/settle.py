@@ -89,7 +89,8 @@ async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequen
     async with deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in arrived}
         await plans.pin_versions(conn, program_ids)
-        settlement = _Settlement(conn, await deps.plans.load(conn, program_ids), arrived)
+        settlement = _Settlement(conn, await deps.plans.load(conn, program_ids))
+        settlement.prepare(arrived)
         await settlement.lock()
         locked.set()
         try:
@@ -102,9 +103,9 @@ async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequen
 
 class _Settlement:
     """The settlement of conversions in one transaction. Once they are prepared and the locks are taken, each part of
-    them is decided, claimed, posted and published; while that is written of one part, the next is decided."""
+    them is decided, claimed, counted, posted and published; while one part is written, the next is decided."""
 
-    def __init__(self, conn: AsyncConnection, versions: ProgramPlans, arrived: Sequence[ArrivedConversion]) -> None:
+    def __init__(self, conn: AsyncConnection, versions: ProgramPlans) -> None:
         self._conn = conn
         self._versions = versions
         self._ordered = versions.with_order
@@ -115,21 +116,21 @@ class _Settlement:
         """Reversals that came before their conversions: they take effect on tallies with them, on the ledger later."""
         self._is_claimed = False
         """Whether the conversions were claimed together before; else each part is claimed when it is written."""
-        for each in arrived:
-            self._prepare(each)
 
-    def _prepare(self, arrived: ArrivedConversion) -> None:
-        conversion = arrived.conversion
-        plan = self._versions[conversion.program_id].in_force(conversion.terms_time)
-        self._rows[conversion.key] = arrived, 0 if plan is None else plan.version
-        if conversion.program_id in self._ordered:
-            self._pending.counting.append((None if plan is None else prepare(plan, conversion), conversion))
-        else:
-            self._pending.plain.append((plan, conversion))
+    def prepare(self, arrived: Sequence[ArrivedConversion]) -> None:
+        """Finds the versions that pay conversions, and everything that can be known before the locks are taken."""
+        for each in arrived:
+            conversion = each.conversion
+            plan = self._versions[conversion.program_id].in_force(conversion.terms_time)
+            self._rows[conversion.key] = each, 0 if plan is None else plan.version
+            if conversion.program_id in self._ordered:
+                self._pending.counting.append((None if plan is None else prepare(plan, conversion), conversion))
+            else:
+                self._pending.plain.append((plan, conversion))
 
     async def lock(self) -> None:
         """Takes the locks of programs whose facts have an order, or whose holds wait for events."""
-        if locks := self._ordered | {each for each, plans in self._versions.items() if plans.awaited_events}:
+        if locks := self._ordered | {each for each, found in self._versions.items() if found.awaited_events}:
             await tallies.lock(self._conn, locks)
 
     async def settle_all(self) -> None:
@@ -151,9 +152,8 @@ class _Settlement:
         accruals: list[Accrual] = []
         counting, running, positions = pending.counting, dict[str, RunningTallies](), list[int]()
         if counting:  # loaded before the first part: while one is written, nothing else may use the connection
-            running = await effects.load_running(
-                self._conn, self._ordered, [each for each, _ in counting if each is not None]
-            )
+            prepared = [each for each, _ in counting if each is not None]
+            running = await effects.load_running(self._conn, self._ordered, prepared)
             positions = await tallies.draw_positions(self._conn, len(counting))
         async with Pipeline(self._write, PARTS_AHEAD) as pipeline:
             if pending.plain:
@@ -173,8 +173,7 @@ class _Settlement:
         positions: Sequence[int],
         running: Mapping[str, RunningTallies],
     ) -> DecidedPart:
-        """Decides conversions one after the other, and lets the writing of those before them go on every few of
-        them."""
+        """Decides conversions one after the other; every few of them, lets the writing of those before go on."""
         part = DecidedPart()
         for number, ((prepared, conversion), position) in enumerate(zip(counting, positions, strict=True)):
             late = self._late.get(conversion.key, ())
@@ -203,7 +202,7 @@ class _Settlement:
 
     async def _keep_waiting(self, accruals: Sequence[Accrual], pending: PendingConversions) -> None:
         """Writes which rewards wait for more than time, and what they wait for."""
-        awaited = {program_id: plans.awaited_events for program_id, plans in self._versions.items() if plans.waits}
+        awaited = {each: found.awaited_events for each, found in self._versions.items() if found.waits}
         if not awaited:
             return
         held = [
