@@ -14,11 +14,9 @@ from services.attribution.wire.clicks import PlainClicks, SealedClick, SealedCli
 
 async def record_click(deps: ClickDeps, click: SealedClick) -> None:
     """Records one click."""
-    visit = click.visit
-    key = (visit.program_id, visit.link_id)
-    if deps.links.peek(key) is None:
-        await _require_links(deps, [key], "click")
-    await keep_click(deps, click)
+    if deps.links.peek(click.link) is None:
+        await _require_links(deps, [click.link], "click")
+    await deps.intake.record(click.frame, 1)
 
 
 async def keep_click(deps: ClickDeps, click: SealedClick) -> None:
@@ -39,19 +37,22 @@ async def record_clicks(deps: ClickDeps, clicks: PlainClicks | SealedClicks) -> 
 def token_of(deps: ClickDeps, click: SealedClick, now_ms: int) -> str:
     """The token of one click; empty for a click that is no visit: previews are shared with their links, and must not
     credit anybody. That there is a token does not say that the click is on disk, or that its link exists."""
-    return "" if click.kind else _sign(deps, click.visit, now_ms)
+    if click.kind:
+        return ""
+    return _sign(deps.click_token_key, now_ms * 1000, (*click.link, click.click_id, click.clicked_at_us))
 
 
 def tokens_of(deps: ClickDeps, clicks: PlainClicks | SealedClicks, now_ms: int) -> list[str]:
     """The tokens of many clicks, each as `token_of` gives it."""
-    return ["" if visit is None else _sign(deps, visit, now_ms) for visit in clicks.visits()]
+    key, now_us = deps.click_token_key, now_ms * 1000
+    return ["" if visit is None else _sign(key, now_us, visit) for visit in clicks.visits()]
 
 
-def _sign(deps: ClickDeps, visit: Visit, now_ms: int) -> str:
+def _sign(key: bytes, now_us: int, visit: Visit) -> str:
     """A token with the time of its click, which is now at the latest: the clock of an edge may be an hour ahead, and
     its tokens would come too late for whatever is bought meanwhile."""
     program_id, link_id, click_id, clicked_at_us = visit
-    return sign_parts(deps.click_token_key, program_id, link_id, click_id, min(clicked_at_us, now_ms * 1000))
+    return sign_parts(key, program_id, link_id, click_id, min(clicked_at_us, now_us))
 
 
 async def _append(intake: Intake, parts: Sequence[tuple[bytes, int]]) -> None:

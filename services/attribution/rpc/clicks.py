@@ -71,7 +71,7 @@ class ClickServicer:
         click = self.sealer.read_click(request, now_ms)
         await record_click(self.deps, click)
         return click_pb2.RecordClickResponse(
-            click_id=click.visit.click_id, click_token=token_of(self.deps, click, now_ms), kind=click.kind
+            click_id=click.click_id, click_token=token_of(self.deps, click, now_ms), kind=click.kind
         )
 
     async def RecordClicks(

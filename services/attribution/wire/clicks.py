@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import repeat
 from struct import Struct
 from typing import NamedTuple
 
@@ -64,23 +65,19 @@ _TIME_RULE = f"must lie between {MAX_AGE.days} days ago and an hour from now"
 _ZERO_RULE = "must not contain a zero character"
 
 
-class Visit(NamedTuple):
-    """The parts of a click that its token states."""
-
-    program_id: str
-    link_id: str
-    click_id: bytes
-    clicked_at_us: int
+Visit = tuple[str, str, bytes, int]
+"""The parts of a click that its token states: program, link, click id, and its time in microseconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedClick:
+class SealedClick(NamedTuple):
     """One click as it is stored."""
 
     frame: bytes
     """The serialised ClickBatch that has it."""
-    visit: Visit
+    link: LinkKey
+    click_id: bytes
     kind: ClickKind.ValueType
+    clicked_at_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ class SealedClicks:
     def visits(self) -> Iterator[Visit | None]:
         """Each click in their order; None for one that is no visit."""
         for click in self.clicks:
-            yield None if click.kind else _visit(click)
+            yield None if click.kind else (click.program_id, click.link_id, click.click_id, clicked_at_us(click))
 
     def parts(self, max_clicks: int) -> list[tuple[bytes, int]]:
         """ClickBatches of at most that many clicks, and how many each has."""
@@ -146,8 +143,8 @@ class PlainClicks:
 
     def visits(self) -> Iterator[Visit]:
         """Each click as a visit, in their order: plain clicks are nothing else."""
-        for click_id, link_id in zip(self.click_ids, self.link_ids, strict=True):
-            yield Visit(self.program_id, link_id.decode(), click_id, id_time_us(click_id))
+        times_us = map(id_time_us, self.click_ids)
+        return zip(repeat(self.program_id), map(bytes.decode, self.link_ids), self.click_ids, times_us, strict=False)
 
     def parts(self, max_clicks: int) -> list[tuple[bytes, int]]:
         """ClickBatches of at most that many clicks, and how many each has."""
@@ -400,11 +397,8 @@ def sealed_click(request: RecordClickRequest) -> SealedClick:
     """The click of a request once it is sealed."""
     click = request.click
     # A request with one click and a batch with one click are the same bytes.
-    return SealedClick(request.SerializeToString(), _visit(click), click.kind)
-
-
-def _visit(click: Click) -> Visit:
-    return Visit(click.program_id, click.link_id, click.click_id, clicked_at_us(click))
+    link = (click.program_id, click.link_id)
+    return SealedClick(request.SerializeToString(), link, click.click_id, click.kind, clicked_at_us(click))
 
 
 def clicked_at_us(click: Click) -> int:
