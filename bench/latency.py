@@ -18,7 +18,7 @@ from upline.type.v1 import asset_pb2, money_pb2
 from bench.figures import Figure, percentile
 from chassis.embedded.state import StateDirectory
 from cli.client import Addresses, Client
-from cli.stack.layout import ExternalServers, ephemeral
+from cli.stack.layout import ExternalServers, ephemeral_layout
 from cli.stack.supervisor import Stack
 
 PROGRAM = "bench"
@@ -72,7 +72,7 @@ async def measure() -> list[Figure]:
 def _run_stack() -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="upline-bench-"))
     state = StateDirectory(folder)
-    stack = Stack(state, ephemeral(ExternalServers()), lambda _: None)
+    stack = Stack(state, ephemeral_layout(ExternalServers()), lambda _: None)
     try:
         stack.start()
         yield stack

@@ -13,7 +13,7 @@ from chassis.embedded.state import StateDirectory, running_stack
 from cli.client import Addresses, Client
 from cli.errors import USAGE, CommandFailed
 from cli.output import err
-from cli.stack.layout import SERVICES, ExternalServers, ephemeral
+from cli.stack.layout import SERVICES, ExternalServers, ephemeral_layout
 
 if TYPE_CHECKING:
     from cli.stack.supervisor import Stack
@@ -111,7 +111,7 @@ def start_embedded(state_path: Path) -> "Iterator[Stack]":
             markup=False,
         )
         with err.status("starting the stack") as status:
-            stack = Stack(state, ephemeral(ExternalServers()), status.update)
+            stack = Stack(state, ephemeral_layout(ExternalServers()), status.update)
             stack.start()
         try:
             yield stack

@@ -19,7 +19,7 @@ from chassis.ids import new_id
 from chassis.stream import Message, Stream
 from chassis.times import to_timestamp
 from chassis.topology import CLICKS, CONVERSIONS, REWARDS
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.errors import NOT_REACHED, CommandFailed
 from cli.stack.layout import SERVICES
 
@@ -49,8 +49,8 @@ class ServiceLetter(NamedTuple):
             "attempts": self.letter.attempts,
             "error": self.letter.error,
             "payload_bytes": len(self.letter.payload),
-            "create_time": plain(to_timestamp(self.letter.create_time)),
-            "park_time": plain(to_timestamp(self.letter.park_time)),
+            "create_time": plain_values(to_timestamp(self.letter.create_time)),
+            "park_time": plain_values(to_timestamp(self.letter.park_time)),
         }
 
     def content(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class ServiceLetter(NamedTuple):
         kind = _TYPES.get(self.letter.subject)
         try:
             if kind is not None:
-                return {"content": plain(kind.FromString(self.letter.payload))}
+                return {"content": plain_values(kind.FromString(self.letter.payload))}
         except DecodeError:
             pass
         return {"payload_base64": base64.b64encode(self.letter.payload).decode()}

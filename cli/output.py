@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 
 PIPED_WIDTH = 120
 """The width of tables where there is no terminal to ask."""
@@ -23,7 +23,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def print_json(value: Any) -> None:
     """Prints one JSON value on one line; messages as their fields, whole numbers as numbers."""
-    ready = plain(value, defaults=True) if isinstance(value, Message) else value
+    ready = plain_values(value, defaults=True) if isinstance(value, Message) else value
     sys.stdout.write(json.dumps(ready, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 

@@ -8,7 +8,7 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.errors import UplineError
 from cli.bundle.problems import BundleError
-from cli.bundle.program import Bundle, nearest
+from cli.bundle.program import Bundle, nearest_position
 
 if TYPE_CHECKING:
     from services.rewards.domain.plan.plan import Plan
@@ -68,7 +68,7 @@ def warning_lines(bundle: Bundle, warnings: tuple[plan_pb2.PlanWarning, ...]) ->
     """Warnings with their places, as mistakes are told."""
     lines = []
     for each in warnings:
-        position = nearest(bundle.positions, each.field)
+        position = nearest_position(bundle.positions, each.field)
         lines.append(f"{bundle.file}:{position.line}:{position.column}: warning: {each.message} [{each.code}]")
     return lines
 

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cli.bundle.names import FILE_NAMES, did_you_mean
 from cli.bundle.problems import Position, Problem
 from cli.bundle.scalars import WrongValueError, fill_duration, fill_timestamp, read_scalar
-from cli.bundle.source import NULL, kind, position_of
+from cli.bundle.source import NULL, kind_of, position_of
 
 EMPTY: dict[int, Any] = {FieldDescriptor.CPPTYPE_STRING: "", FieldDescriptor.CPPTYPE_BOOL: False}
 SET_BY_THE_SERVICE = {"upline.attribution.v1.Program": {"create_time", "update_time"}}
@@ -38,7 +38,7 @@ class Decoder:
                 continue
             key = key_node.value
             if key in seen:
-                self.note(key_node, joined(path, key), f"stands twice; first on line {seen[key].line}")
+                self.note(key_node, join_path(path, key), f"stands twice; first on line {seen[key].line}")
                 continue
             seen[key] = position_of(key_node)
             yield key, key_node, value_node
@@ -56,7 +56,7 @@ class Decoder:
             self._well_known(node, target, path)
         elif not isinstance(node, yaml.MappingNode):
             empty = " (an empty one is written {})" if node.tag == NULL else ""
-            self.note(node, path, f"expected a mapping{empty}, found {kind(node)}")
+            self.note(node, path, f"expected a mapping{empty}, found {kind_of(node)}")
         else:
             self._fields(node, target, path, depth)
 
@@ -66,7 +66,7 @@ class Decoder:
         renamed = FILE_NAMES.get(descriptor.full_name, {})
         chosen: dict[str, str] = {}
         for key, key_node, value_node in self.entries(node, path):
-            here = joined(path, key)
+            here = join_path(path, key)
             known = descriptor.fields_by_name.get(key)
             if known is None:
                 offered = [name for name in descriptor.fields_by_name if name not in read_only | renamed.keys()]
@@ -97,7 +97,7 @@ class Decoder:
 
     def _list(self, node: yaml.Node, target: Message, known: Any, path: str, depth: int) -> None:
         if not isinstance(node, yaml.SequenceNode):
-            self.note(node, path, f"expected a list, found {kind(node)}")
+            self.note(node, path, f"expected a list, found {kind_of(node)}")
             return
         items = getattr(target, known.name)
         for index, item in enumerate(node.value):
@@ -116,7 +116,7 @@ class Decoder:
 
     def _map(self, node: yaml.Node, target: Message, known: Any, path: str, depth: int) -> None:
         if not isinstance(node, yaml.MappingNode):
-            self.note(node, path, f"expected a mapping, found {kind(node)}")
+            self.note(node, path, f"expected a mapping, found {kind_of(node)}")
             return
         key_field, value_field = (known.message_type.fields_by_name[name] for name in ("key", "value"))
         entries = getattr(target, known.name)
@@ -153,6 +153,6 @@ class Decoder:
             self.note(node, path, str(error))
 
 
-def joined(path: str, name: str) -> str:
+def join_path(path: str, name: str) -> str:
     """The path of a field of the message at `path`."""
     return f"{path}.{name}" if path else name

@@ -14,7 +14,7 @@ from cli.bundle.names import FILE_NAMES, short_name
 from cli.bundle.spans import format_span
 
 
-def plain(message: Message, *, defaults: bool = False) -> Any:
+def plain_values(message: Message, *, defaults: bool = False) -> Any:
     """The message as dicts, lists and scalars; with `defaults`, unset fields too (but no absent messages)."""
     if isinstance(message, Duration):
         return format_span(message.seconds * 10**9 + message.nanos)
@@ -41,7 +41,7 @@ def _field(message: Message, known: Any, defaults: bool) -> Any:
 
 def _one(value: Any, known: Any, defaults: bool) -> Any:
     if known.message_type is not None:
-        return plain(value, defaults=defaults)
+        return plain_values(value, defaults=defaults)
     if known.enum_type is not None:
         return short_name(known.enum_type, value)
     if known.type == FieldDescriptor.TYPE_BYTES:

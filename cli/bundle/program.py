@@ -12,7 +12,7 @@ from upline.notify.v1.notify_pb2 import ProgramTexts
 from upline.rewards.v1.plan_pb2 import Plan
 
 from cli.bundle.decode import Decoder
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.bundle.names import did_you_mean
 from cli.bundle.problems import BundleError, Position, Problem
 from cli.bundle.rules import broken_rules
@@ -39,7 +39,7 @@ class Bundle:
 
     def problem(self, path: str, text: str) -> Problem:
         """A mistake at a field, or at the nearest thing around it that the file does have."""
-        return Problem(nearest(self.positions, path), path, text)
+        return Problem(nearest_position(self.positions, path), path, text)
 
     def under(self, program_id: str) -> "Bundle":
         """A copy of the program under another id."""
@@ -71,14 +71,14 @@ def decode(content: bytes, name: str) -> Bundle:
     for section, message in found.items():
         for path, text in broken_rules(message):
             whole = f"{section}.{path}" if path else section
-            if not _follows(whole, wrong, decoder.positions):
-                decoder.problems.append(Problem(nearest(decoder.positions, whole), whole, text))
+            if not _only_follows(whole, wrong, decoder.positions):
+                decoder.problems.append(Problem(nearest_position(decoder.positions, whole), whole, text))
     if decoder.problems:
         raise BundleError(name, decoder.problems)
     return Bundle(name, positions=decoder.positions, **found)  # type: ignore[arg-type]
 
 
-def _follows(path: str, wrong: set[str], positions: dict[str, Position]) -> bool:
+def _only_follows(path: str, wrong: set[str], positions: dict[str, Position]) -> bool:
     """Whether a broken rule only follows from a mistake that is told already: at the same path, inside it, or in a
     misspelt neighbour."""
     inside = (f"{path}.", f"{path}[")
@@ -102,7 +102,7 @@ def _sections(root: yaml.MappingNode, decoder: Decoder) -> dict[str, Message]:
     return found
 
 
-def nearest(positions: dict[str, Position], path: str) -> Position:
+def nearest_position(positions: dict[str, Position], path: str) -> Position:
     """The place of a path, or of the closest one around it that is known."""
     while path not in positions and path:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
@@ -112,7 +112,7 @@ def nearest(positions: dict[str, Position], path: str) -> Position:
 def encode(bundle: Bundle) -> str:
     """The text of a file that says the same as the bundle."""
     sections = {name: getattr(bundle, name) for name in SECTIONS}
-    values = {name: plain(message) for name, message in sections.items() if message is not None}
+    values = {name: plain_values(message) for name, message in sections.items() if message is not None}
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.bundle.names import did_you_mean, enum_prefix, enum_values
-from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind
+from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind_of
 from cli.bundle.spans import HINT, parse_span
 
 RANGES = {
@@ -31,7 +31,7 @@ class WrongValueError(Exception):
 def read_scalar(node: yaml.Node, known: Any) -> Any:
     """The value of a scalar field. Raises WrongValueError."""
     if not isinstance(node, yaml.ScalarNode):
-        raise WrongValueError(f"expected {_wanted(known)}, found {kind(node)}")
+        raise WrongValueError(f"expected {_wanted(known)}, found {kind_of(node)}")
     if node.tag == NULL:
         raise WrongValueError(f"has no value; expected {_wanted(known)}")
     if known.enum_type is not None:
@@ -42,19 +42,19 @@ def read_scalar(node: yaml.Node, known: Any) -> Any:
         return _string(node)
     if known.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         if node.tag != BOOLEAN:
-            raise WrongValueError(f"expected true or false, found {kind(node)}")
+            raise WrongValueError(f"expected true or false, found {kind_of(node)}")
         return node.value.lower() == "true"
     if known.cpp_type in RANGES:
         return _integer(node, *RANGES[known.cpp_type])
     if node.tag not in (INTEGER, FLOAT):
-        raise WrongValueError(f"expected a number, found {kind(node)}")
+        raise WrongValueError(f"expected a number, found {kind_of(node)}")
     return float(node.value)
 
 
 def _string(node: yaml.ScalarNode) -> str:
     # A number keeps its spelling: `percent: 2.50` is the exact decimal "2.50", never a float.
     if node.tag not in (STRING, INTEGER, FLOAT):
-        raise WrongValueError(f"expected text, found {kind(node)}; put it in quotes if it is meant")
+        raise WrongValueError(f"expected text, found {kind_of(node)}; put it in quotes if it is meant")
     if any("\ud800" <= each <= "\udfff" for each in node.value):
         raise WrongValueError("holds half of a surrogate pair, which is no character")
     value: str = node.value
@@ -63,7 +63,7 @@ def _string(node: yaml.ScalarNode) -> str:
 
 def _integer(node: yaml.ScalarNode, smallest: int, largest: int) -> int:
     if node.tag != INTEGER:
-        raise WrongValueError(f"expected a whole number, found {kind(node)}")
+        raise WrongValueError(f"expected a whole number, found {kind_of(node)}")
     if len(node.value) > 20 or not smallest <= int(node.value) <= largest:
         raise WrongValueError(f"must lie between {smallest} and {largest}")
     return int(node.value)
@@ -93,7 +93,7 @@ def _bytes(node: yaml.ScalarNode) -> bytes:
 def fill_duration(node: yaml.Node, target: Duration) -> None:
     """Reads a duration such as `30d`. Raises WrongValueError."""
     if not isinstance(node, yaml.ScalarNode):
-        raise WrongValueError(f"{HINT}, found {kind(node)}")
+        raise WrongValueError(f"{HINT}, found {kind_of(node)}")
     try:
         nanos = parse_span(node.value)
     except ValueError as error:
@@ -109,7 +109,7 @@ def fill_timestamp(node: yaml.Node, target: Timestamp) -> None:
     """Reads a time in ISO 8601 with its zone, to the microsecond. Raises WrongValueError."""
     hint = "expected a time with its zone such as 2026-01-31T09:00:00Z"
     if not isinstance(node, yaml.ScalarNode):
-        raise WrongValueError(f"{hint}, found {kind(node)}")
+        raise WrongValueError(f"{hint}, found {kind_of(node)}")
     try:
         moment = datetime.fromisoformat(node.value)
     except ValueError as error:

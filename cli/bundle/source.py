@@ -5,7 +5,6 @@ are booleans, and a time stays text until the field it stands in says that it is
 """
 
 import re
-from pathlib import Path
 
 import yaml
 
@@ -33,11 +32,6 @@ _Loader.add_implicit_resolver(NULL, re.compile(r"^(?:~|null|Null|NULL|)$"), ["~"
 def position_of(node: yaml.Node) -> Position:
     """The position at which a node begins."""
     return Position(node.start_mark.line + 1, node.start_mark.column + 1)
-
-
-def read(file: Path, name: str) -> yaml.MappingNode:
-    """The root of a file. Raises BundleError if it is not one YAML mapping, OSError if it cannot be read."""
-    return parse(file.read_bytes(), name)
 
 
 INDENTATION_HINTS = {
@@ -74,7 +68,7 @@ def parse(content: bytes, name: str, otherwise: str = NO_PROGRAM) -> yaml.Mappin
     return root
 
 
-def kind(node: yaml.Node) -> str:
+def kind_of(node: yaml.Node) -> str:
     """The kind of a node, in words for people."""
     if isinstance(node, yaml.MappingNode):
         return "a mapping"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from upline.rewards.v1 import approval_pb2, reward_pb2, wallet_pb2
 
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.client import CALL_SECONDS, Client
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ProgramId, State, Targets
@@ -39,7 +39,10 @@ def list_(
     page, digits = run_with_client(StackChoice(state, tuple(target)), work)
     if as_json:
         print_json(
-            {"approvals": [plain(each, defaults=True) for each in page.approvals], "more": bool(page.next_page_token)}
+            {
+                "approvals": [plain_values(each, defaults=True) for each in page.approvals],
+                "more": bool(page.next_page_token),
+            }
         )
         return
     show_rewards([reward for each in page.approvals for reward in each.rewards], digits)
@@ -119,6 +122,6 @@ def show_rewards(rewards: list[reward_pb2.Reward], digits: dict[str, int]) -> No
 
 def _tell(rewards: list[reward_pb2.Reward], digits: dict[str, int], as_json: bool) -> None:
     if as_json:
-        print_json({"rewards": [plain(each, defaults=True) for each in rewards]})
+        print_json({"rewards": [plain_values(each, defaults=True) for each in rewards]})
     else:
         show_rewards(rewards, digits)

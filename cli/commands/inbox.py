@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from upline.notify.v1 import notify_pb2
 
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.client import Client
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
@@ -53,6 +53,6 @@ def inbox(
 
 def _print(entry: notify_pb2.InboxEntry, as_json: bool) -> None:
     if as_json:
-        print_json(plain(entry, defaults=True))
+        print_json(plain_values(entry, defaults=True))
     else:
         print_entry(entry)

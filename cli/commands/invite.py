@@ -6,7 +6,7 @@ from uuid import uuid4
 import typer
 from upline.attribution.v1 import link_pb2
 
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.client import CALL_SECONDS, LARGEST_PAGE, Client
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
@@ -89,8 +89,8 @@ def links(
     if as_json:
         print_json(
             {
-                "codes": [plain(each, defaults=True) for each in codes],
-                "links": [plain(each, defaults=True) for each in made],
+                "codes": [plain_values(each, defaults=True) for each in codes],
+                "links": [plain_values(each, defaults=True) for each in made],
             }
         )
         return

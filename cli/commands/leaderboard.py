@@ -31,10 +31,12 @@ def leaderboard(
         StackChoice(state, tuple(target)), lambda client: read_leaderboard(client, program, contest, participant, top)
     )
     if as_json:
-        from cli.bundle.encode import plain
+        from cli.bundle.encode import plain_values
 
-        values = plain(board, defaults=True)
-        print_json(values if place is None else values | {"of": participant, "place": plain(place, defaults=True)})
+        values = plain_values(board, defaults=True)
+        print_json(
+            values if place is None else values | {"of": participant, "place": plain_values(place, defaults=True)}
+        )
         return
     name = contest_pb2.ContestState.Name(board.state).removeprefix("CONTEST_STATE_").lower()
     rows = make_table(f"{contest} is {name}", "rank", "participant", "score", "since", right=("rank", "score"))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets
 from cli.output import out, print_json
@@ -30,8 +30,8 @@ def tree(
     if as_json:
         values = {"participant_id": participant, "truncated": more}
         lists = {
-            "upline": [plain(each, defaults=True) for each in upline],
-            "downline": [plain(each, defaults=True) for each in downline],
+            "upline": [plain_values(each, defaults=True) for each in upline],
+            "downline": [plain_values(each, defaults=True) for each in downline],
         }
         print_json(values | lists)
         return

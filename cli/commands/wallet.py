@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chassis.times import to_timestamp
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, ParticipantId, ProgramId, State, Targets, read_time
 from cli.output import print_json
@@ -33,7 +33,9 @@ def wallet(
         lambda client: read_wallet(client, program, participant, transfers, moment_of),
     )
     if as_json:
-        print_json(plain(balances, defaults=True) | {"transfers": [plain(each, defaults=True) for each in moved]})
+        print_json(
+            plain_values(balances, defaults=True) | {"transfers": [plain_values(each, defaults=True) for each in moved]}
+        )
         return
     print_balances({participant: balances})
     if moved:

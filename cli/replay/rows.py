@@ -63,12 +63,12 @@ def enrolment_draft(enrolment: EnrolmentRow) -> ParticipantDraft:
 def refuse_mistakes(currency_code: str, enrolments: Sequence[EnrolmentRow], purchases: Sequence[PurchaseRow]) -> None:
     """Raises CommandFailed with every line that the services would refuse, before anything is sent to them."""
     mistakes = [
-        *_broken(enrolments, enrolment_draft),
-        *_broken(purchases, purchase_draft),
-        *_negative(purchases),
-        *_foreign(currency_code, purchases),
-        *_ahead(purchases),
-        *_contradicting(purchases),
+        *_broken_rows(enrolments, enrolment_draft),
+        *_broken_rows(purchases, purchase_draft),
+        *_negative_amounts(purchases),
+        *_foreign_currencies(currency_code, purchases),
+        *_future_times(purchases),
+        *_contradictions(purchases),
     ]
     if mistakes:
         raise CommandFailed(_mistake_lines(mistakes) + "\nnothing was changed")
@@ -83,13 +83,13 @@ def refusal_by_line(error: grpc.RpcError, rows: Sequence[Row]) -> CommandFailed 
     return CommandFailed(_mistake_lines(mistakes)) if mistakes else None
 
 
-def _broken(rows: Sequence[Row], draft: Callable[[Row], Message]) -> Iterator[RowMistake]:
+def _broken_rows(rows: Sequence[Row], draft: Callable[[Row], Message]) -> Iterator[RowMistake]:
     for row in rows:
         for path, text in broken_rules(draft(row)):
             yield RowMistake(row.line, _column(path), text)
 
 
-def _negative(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
+def _negative_amounts(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     for each in purchases:
         if each.amount_minor < 0:
             yield RowMistake(
@@ -99,13 +99,13 @@ def _negative(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
             )
 
 
-def _foreign(currency_code: str, purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
+def _foreign_currencies(currency_code: str, purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     for each in purchases:
         if each.currency != currency_code:
             yield RowMistake(each.line, "currency", f"the program counts in {currency_code}, found {each.currency!r}")
 
 
-def _ahead(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
+def _future_times(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     from services.attribution.domain.conversion import MAX_AHEAD
 
     latest = datetime.now(UTC) + MAX_AHEAD
@@ -114,7 +114,7 @@ def _ahead(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
             yield RowMistake(each.line, "occurred_at", f"{each.occurred_at.isoformat()} lies in the future")
 
 
-def _contradicting(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
+def _contradictions(purchases: Sequence[PurchaseRow]) -> Iterator[RowMistake]:
     seen: dict[str, PurchaseRow] = {}
     for each in purchases:
         first = seen.setdefault(each.conversion_id, each)

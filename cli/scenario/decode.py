@@ -13,26 +13,26 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 
 from cli.bundle.assets import asset_digits, currency_digits
-from cli.bundle.decode import Decoder, joined
+from cli.bundle.decode import Decoder, join_path
 from cli.bundle.names import did_you_mean, enum_prefix, enum_values
 from cli.bundle.problems import Position
 from cli.bundle.program import Bundle, load
 from cli.bundle.scalars import WrongValueError
-from cli.bundle.source import NULL, kind, position_of
+from cli.bundle.source import NULL, kind_of, position_of
 from cli.plan_check import check_plan
-from cli.scenario.hints import hints_of, required_fields, unmarked
+from cli.scenario.hints import hints_of, required_fields, split_marks
 from cli.scenario.scalars import read_moment, read_scalar
 from cli.scenario.shapes.marks import (
     ASSET,
     CONTEST,
     RULE,
+    AnyName,
     InAsset,
     InAssetOf,
     InCurrency,
     InKey,
-    Makes,
-    Meets,
-    Names,
+    KnownName,
+    NewName,
     OneOf,
     ProgramFile,
 )
@@ -66,7 +66,7 @@ class ShapeDecoder:
     def value(self, node: yaml.Node, hint: Any, path: str, key: str = "") -> Any:
         """The value of a node; _WRONG with the mistake noted. `key` is the name under which it stands in a mapping."""
         self.decoder.positions.setdefault(path, position_of(node))
-        base, marks = unmarked(hint)
+        base, marks = split_marks(hint)
         if get_origin(base) in (Union, types.UnionType):
             return self._choice(node, get_args(base), path, key, marks)
         if is_dataclass(base) and isinstance(base, type):
@@ -109,12 +109,12 @@ class ShapeDecoder:
             nodes[short] = node
             given[short] = self.value(node, hints[short], path)
         elif not isinstance(node, yaml.MappingNode):
-            empty = " (an empty one is written {})" if kind(node) == "nothing" else ""
-            self.decoder.note(node, path, f"expected a mapping{empty}, found {kind(node)}")
+            empty = " (an empty one is written {})" if kind_of(node) == "nothing" else ""
+            self.decoder.note(node, path, f"expected a mapping{empty}, found {kind_of(node)}")
             return _WRONG
         else:
             for name, key_node, value_node in self.decoder.entries(node, path):
-                here = joined(path, name)
+                here = join_path(path, name)
                 if name not in hints:
                     self.decoder.note(key_node, here, f"unknown field{did_you_mean(name, hints)}")
                     continue
@@ -123,12 +123,12 @@ class ShapeDecoder:
                 given[name] = self.value(value_node, hints[name], here)
         missing = [name for name in required_fields(shape) if name not in given]
         for name in missing:
-            self.decoder.note(node, joined(path, name), "is missing")
+            self.decoder.note(node, join_path(path, name), "is missing")
         if "id" in given and "asset" in given:
             self.assets_of[given["id"]] = given["asset"]
         self._check_amounts(shape, given, nodes, path, key)
         # A shape with mistakes makes its names too, so that what refers to it is not told for another mistake.
-        for made_kind, name in getattr(shape, "makes", _nothing)(key, given):
+        for made_kind, name in getattr(shape, "new_names", _nothing)(key, given):
             self.known.setdefault(made_kind, {}).setdefault(name, position_of(node))
         if missing or any(each is _WRONG for each in given.values()):
             return _WRONG
@@ -136,7 +136,7 @@ class ShapeDecoder:
 
     def _mapping(self, node: yaml.Node, key_hint: Any, value_hint: Any, path: str) -> Any:
         if not isinstance(node, yaml.MappingNode):
-            self.decoder.note(node, path, f"expected a mapping, found {kind(node)}")
+            self.decoder.note(node, path, f"expected a mapping, found {kind_of(node)}")
             return _WRONG
         made, wrong = {}, False
         for name, key_node, value_node in self.decoder.entries(node, path):
@@ -144,25 +144,25 @@ class ShapeDecoder:
             key = self.value(key_node, key_hint, here)
             value = self.value(value_node, value_hint, here, name)
             if not wrong and isinstance(value, Decimal):
-                self._check_decimals(value_node, value, unmarked(value_hint)[1], {}, name, here)
+                self._check_decimals(value_node, value, split_marks(value_hint)[1], {}, name, here)
             wrong = wrong or key is _WRONG or value is _WRONG
             made[name] = value
         return _WRONG if wrong else made
 
     def _list(self, node: yaml.Node, hint: Any, path: str) -> Any:
         if not isinstance(node, yaml.SequenceNode):
-            self.decoder.note(node, path, f"expected a list, found {kind(node)}")
+            self.decoder.note(node, path, f"expected a list, found {kind_of(node)}")
             return _WRONG
         items = [self.value(item, hint, f"{path}[{index}]") for index, item in enumerate(node.value)]
         return _WRONG if any(each is _WRONG for each in items) else tuple(items)
 
     def _hold_against(self, marks: tuple[Any, ...], text: Any, node: yaml.Node) -> None:
         for mark in marks:
-            if isinstance(mark, Names) and text:
+            if isinstance(mark, KnownName) and text:
                 self._require(mark.kind, text)
-            elif isinstance(mark, (Makes, Meets)):
+            elif isinstance(mark, (NewName, AnyName)):
                 names = self.known.setdefault(mark.kind, {})
-                if isinstance(mark, Makes) and text in names:
+                if isinstance(mark, NewName) and text in names:
                     raise WrongValueError(f"there is a {mark.kind} {text} already, on line {names[text].line}")
                 if not text:
                     raise WrongValueError("must not be empty")
@@ -204,8 +204,8 @@ class ShapeDecoder:
     ) -> None:
         for name, value in given.items():
             if isinstance(value, Decimal):
-                marks = unmarked(hints_of(shape)[name])[1]
-                self._check_decimals(nodes[name], value, marks, given, key, joined(path, name))
+                marks = split_marks(hints_of(shape)[name])[1]
+                self._check_decimals(nodes[name], value, marks, given, key, join_path(path, name))
 
     def _check_decimals(
         self, node: yaml.Node, value: Decimal, marks: tuple[Any, ...], beside: dict[str, Any], key: str, path: str

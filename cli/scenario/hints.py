@@ -6,7 +6,7 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 
-def unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+def split_marks(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """A type without its marks and without "or nothing", and the marks."""
     marks: tuple[Any, ...] = ()
     while True:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from cli.bundle.problems import BundleError, Position, Problem
-from cli.bundle.program import Bundle, nearest
+from cli.bundle.program import Bundle, nearest_position
 from cli.bundle.source import parse, position_of
 from cli.scenario.decode import ShapeDecoder, load_sound_program
 from cli.scenario.shapes.events import Order
@@ -34,7 +34,7 @@ class ScenarioFile:
 
     def position(self, path: str) -> Position:
         """The position of a path, or of the nearest thing around it."""
-        return nearest(self.positions, path)
+        return nearest_position(self.positions, path)
 
     def moment(self, when: timedelta | datetime) -> datetime:
         """The moment that the file means."""
@@ -59,8 +59,8 @@ def read_scenario_file(file: Path) -> ScenarioFile:
             shape_decoder.only_asset(),
             shape_decoder.decoder.positions,
         )
-        problems += _out_of_place(scenario_file)
-        problems += _impossible(scenario_file) if not problems else []
+        problems += _order_problems(scenario_file)
+        problems += _amount_problems(scenario_file) if not problems else []
         if not problems:
             return scenario_file
     raise BundleError(name, problems)
@@ -78,13 +78,13 @@ def _program(root: yaml.MappingNode, file: Path, name: str) -> Bundle:
     raise BundleError(name, [Problem(position_of(root), "program", "is missing: the program file, beside this one")])
 
 
-def _out_of_place(scenario_file: ScenarioFile) -> list[Problem]:
+def _order_problems(scenario_file: ScenarioFile) -> list[Problem]:
     """Steps that do nothing or too much, and times that go back."""
     problems = []
     now = scenario_file.scenario.start
     for index, step in enumerate(scenario_file.scenario.steps):
         path = f"steps[{index}]"
-        if text := _not_one(step):
+        if text := _action_problem(step):
             problems.append(Problem(scenario_file.position(path), path, text))
         if step.at is not None:
             moment = scenario_file.moment(step.at)
@@ -100,7 +100,7 @@ def _out_of_place(scenario_file: ScenarioFile) -> list[Problem]:
     return problems
 
 
-def _not_one(step: Step) -> str:
+def _action_problem(step: Step) -> str:
     given = list(step.actions())
     if len(given) == 1 or (not given and step.at is not None):
         return ""
@@ -109,7 +109,7 @@ def _not_one(step: Step) -> str:
     return f"one of these must be given: {', '.join(ACTIONS)}"
 
 
-def _impossible(scenario_file: ScenarioFile) -> list[Problem]:
+def _amount_problems(scenario_file: ScenarioFile) -> list[Problem]:
     """Amounts that cannot be right. A step that is meant to be refused may have them."""
     problems = []
 

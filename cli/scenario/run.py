@@ -37,20 +37,20 @@ class ScenarioRun:
         """The program's currency."""
         return self.scenario_file.program.program.currency_code
 
-    def minor(self, asset: str, amount: Decimal) -> int:
+    def to_minor(self, asset: str, amount: Decimal) -> int:
         """An amount in minor units; the file was checked for decimals that the asset does not have."""
         return int(amount.scaleb(self.scenario_file.digits[asset]))
 
-    def whole(self, asset: str, minor: int) -> Decimal:
+    def to_whole(self, asset: str, minor: int) -> Decimal:
         """An amount of minor units as people write it."""
         digits = self.scenario_file.digits.get(asset, 0)
         return Decimal(minor).scaleb(-digits) if digits else Decimal(minor)
 
     def money(self, amount: Decimal) -> Money:
         """An amount in the program's currency."""
-        return Money(currency_code=self.currency, amount_minor=self.minor(self.currency, amount))
+        return Money(currency_code=self.currency, amount_minor=self.to_minor(self.currency, amount))
 
-    def numbered(self, kind: str) -> str:
+    def new_name(self, kind: str) -> str:
         """A new name for something that the file does not name."""
         return f"{kind}-{next(self.numbers)}"
 

@@ -10,7 +10,7 @@ import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.bundle.scalars import WrongValueError, fill_timestamp
-from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind
+from cli.bundle.source import BOOLEAN, FLOAT, INTEGER, NULL, STRING, kind_of
 from cli.bundle.spans import HINT, parse_span
 
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
@@ -20,7 +20,7 @@ def read_scalar(node: yaml.Node, wanted: Any) -> Any:
     """The value of a scalar of the type that is wanted. Raises WrongValueError."""
     names: dict[Any, str] = {bool: "true or false", int: "a whole number", Decimal: "an amount such as 12.50"}
     if not isinstance(node, yaml.ScalarNode) or node.tag == NULL:
-        raise WrongValueError(f"expected {names.get(wanted, 'text')}, found {kind(node)}")
+        raise WrongValueError(f"expected {names.get(wanted, 'text')}, found {kind_of(node)}")
     if get_origin(wanted) is Literal:
         if node.value not in get_args(wanted):
             raise WrongValueError(f'"{node.value}" is not one of {", ".join(filter(None, get_args(wanted)))}')
@@ -31,19 +31,19 @@ def read_scalar(node: yaml.Node, wanted: Any) -> Any:
 def _text(node: yaml.ScalarNode) -> str:
     # A number keeps its spelling, as in program files.
     if node.tag not in (STRING, INTEGER, FLOAT):
-        raise WrongValueError(f"expected text, found {kind(node)}; put it in quotes if it is meant")
+        raise WrongValueError(f"expected text, found {kind_of(node)}; put it in quotes if it is meant")
     return str(node.value)
 
 
 def _boolean(node: yaml.ScalarNode) -> bool:
     if node.tag != BOOLEAN:
-        raise WrongValueError(f"expected true or false, found {kind(node)}")
+        raise WrongValueError(f"expected true or false, found {kind_of(node)}")
     return bool(node.value.lower() == "true")
 
 
 def _integer(node: yaml.ScalarNode) -> int:
     if node.tag != INTEGER or len(node.value) > 18:
-        raise WrongValueError(f"expected a whole number, found {kind(node)}")
+        raise WrongValueError(f"expected a whole number, found {kind_of(node)}")
     return int(node.value)
 
 
@@ -67,7 +67,7 @@ _SCALARS: dict[Any, Callable[[yaml.ScalarNode], Any]] = {
 def read_moment(node: yaml.Node) -> timedelta | datetime:
     """`+3d`, counted from the scenario's start, or a time with its zone. Raises WrongValueError."""
     if not isinstance(node, yaml.ScalarNode):
-        raise WrongValueError(f"expected +3d or a time, found {kind(node)}")
+        raise WrongValueError(f"expected +3d or a time, found {kind_of(node)}")
     if "T" in node.value and "-" in node.value:
         return _time(node)
     try:

@@ -12,7 +12,7 @@ from chassis.file_clock import ClockFile
 from cli.client import Addresses
 from cli.errors import USAGE, CommandFailed
 from cli.output import err
-from cli.stack.layout import ExternalServers, ephemeral
+from cli.stack.layout import ExternalServers, ephemeral_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def run_stack(start: datetime, keep: Path | None) -> Iterator[ScenarioStack]:
         clock = ClockFile(state.path / "clock", start)
         try:
             with err.status("starting a stack of the scenario's own") as status:
-                stack = Stack(state, ephemeral(ExternalServers()), status.update, test_clock_file=clock.file)
+                stack = Stack(state, ephemeral_layout(ExternalServers()), status.update, test_clock_file=clock.file)
                 stack.start()
             try:
                 yield ScenarioStack(

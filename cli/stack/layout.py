@@ -106,7 +106,7 @@ class Layout:
         }
 
 
-def ephemeral(external: ExternalServers) -> Layout:
+def ephemeral_layout(external: ExternalServers) -> Layout:
     """The layout of a stack that must not be in anybody's way: every port is a free one."""
     return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external).resolve()
 

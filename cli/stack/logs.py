@@ -12,7 +12,7 @@ ShowLine = Callable[[str, str], None]
 """A function that takes the name of a process and one of its lines."""
 
 
-def rotate(file: Path) -> None:
+def rotate_log(file: Path) -> None:
     """Puts a log that has grown large aside; the one put aside before goes."""
     if file.exists() and file.stat().st_size > MAX_LOG_BYTES:
         file.replace(file.with_suffix(".log.1"))

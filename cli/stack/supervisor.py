@@ -18,7 +18,7 @@ from cli.stack.broker_care import BrokerCare
 from cli.stack.errors import StackFailed
 from cli.stack.health import health
 from cli.stack.layout import SERVICES, Layout
-from cli.stack.logs import LogFollower, ShowLine, rotate
+from cli.stack.logs import LogFollower, ShowLine, rotate_log
 from cli.stack.servers import StackServers
 from cli.stack.services import MAX_DEATHS, ServiceProcess, service_environment, service_settings
 
@@ -126,7 +126,7 @@ class Stack:
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, service in self.layout.processes():
             log_file = folder / f"{name}.log"
-            rotate(log_file)
+            rotate_log(log_file)
             if self._follower:
                 self._follower.add(name, log_file)
             keep_open = (self._state.lock_fd,)

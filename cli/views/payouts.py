@@ -2,7 +2,7 @@
 
 from upline.rewards.v1 import payout_pb2, wallet_pb2
 
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.client import CALL_SECONDS, Client
 from cli.output import format_amount, format_time, make_table, out, print_json
 
@@ -21,7 +21,7 @@ async def read_digits(client: Client, found: list[payout_pb2.Payout]) -> dict[st
 def show_payouts(found: list[payout_pb2.Payout], digits: dict[str, int], as_json: bool) -> None:
     """Prints a table of payouts, or JSON."""
     if as_json:
-        print_json({"payouts": [plain(each, defaults=True) for each in found]})
+        print_json({"payouts": [plain_values(each, defaults=True) for each in found]})
         return
     rows = make_table(
         "", "payout", "participant", "amount", "fee", "method", "state", "asked", "why", right=("amount", "fee")

@@ -28,7 +28,7 @@ async def _order(run: ScenarioRun, action: Order) -> None:
             line_id=line.id,
             sku=line.sku,
             category=line.category,
-            amount_minor=run.minor(run.currency, line.amount),
+            amount_minor=run.to_minor(run.currency, line.amount),
             attributes=line.attributes,
         )
     amount = action.amount
@@ -37,7 +37,7 @@ async def _order(run: ScenarioRun, action: Order) -> None:
     if amount is not None:
         draft.amount.CopyFrom(run.money(amount))
     if action.margin is not None:
-        draft.margin_minor = run.minor(run.currency, action.margin)
+        draft.margin_minor = run.to_minor(run.currency, action.margin)
     if action.new_customer is not None:
         draft.new_customer = action.new_customer
     await run.client.conversions.RecordConversion(
@@ -47,13 +47,13 @@ async def _order(run: ScenarioRun, action: Order) -> None:
 
 async def _refund(run: ScenarioRun, action: RefundOrder) -> None:
     draft = conversion_pb2.ReversalDraft(
-        reversal_id=action.id or run.numbered("refund"),
+        reversal_id=action.id or run.new_name("refund"),
         conversion_id=action.of,
         reason=action.reason,
         occurred_at=to_timestamp(run.now),
     )
     for line_id, amount in action.lines.items():
-        draft.lines.lines.add(line_id=line_id, amount_minor=run.minor(run.currency, amount))
+        draft.lines.lines.add(line_id=line_id, amount_minor=run.to_minor(run.currency, amount))
     if action.amount is not None:
         draft.amount.CopyFrom(run.money(action.amount))
     elif not action.lines:

@@ -42,7 +42,7 @@ async def _ask_payout(run: ScenarioRun, action: AskPayout) -> None:
             payout_id=action.id,
             participant_id=action.by,
             asset=action.asset,
-            amount_minor=run.minor(action.asset, action.amount),
+            amount_minor=run.to_minor(action.asset, action.amount),
             method=action.method,
             destination=action.destination,
         ),
@@ -74,14 +74,14 @@ async def _report_payout(run: ScenarioRun, action: ReportPayout) -> None:
     told = {"outcome": payout_pb2.PAYOUT_OUTCOME_PAID, "provider_reference": action.reference}
     if action.failed is not None:
         told |= {"outcome": payout_pb2.PAYOUT_OUTCOME_FAILED, "reason": action.failed}
-    await _answer(run, action.payout, **told)
+    await _report_answer(run, action.payout, **told)
 
 
 async def _bounce_payout(run: ScenarioRun, action: BouncePayout) -> None:
-    await _answer(run, action.payout, outcome=payout_pb2.PAYOUT_OUTCOME_BOUNCED, reason=action.reason)
+    await _report_answer(run, action.payout, outcome=payout_pb2.PAYOUT_OUTCOME_BOUNCED, reason=action.reason)
 
 
-async def _answer(run: ScenarioRun, payout: str, **told: Any) -> None:
+async def _report_answer(run: ScenarioRun, payout: str, **told: Any) -> None:
     """Reports what the provider said of the last handing over."""
     named = payout_pb2.GetPayoutRequest(program_id=run.program_id, payout_id=payout)
     handed_over = (await run.client.payouts.GetPayout(named, timeout=CALL_SECONDS)).payout.attempts

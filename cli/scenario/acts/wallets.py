@@ -18,7 +18,7 @@ async def _redeem(run: ScenarioRun, action: Redeem) -> None:
             redemption_id=action.id,
             participant_id=action.by,
             asset=action.asset,
-            amount_minor=run.minor(action.asset, action.amount),
+            amount_minor=run.to_minor(action.asset, action.amount),
             order_id=action.order,
             order_amount=run.money(action.of),
         ),
@@ -41,7 +41,7 @@ def _extent(run: ScenarioRun, action: Capture | GiveBack) -> dict[str, Any]:
     """The part of a redemption that a step means: all of it where it names no amount."""
     if action.amount is None:
         return {"whole": True}
-    return {"amount_minor": run.minor(run.redemption_assets[action.redemption], action.amount)}
+    return {"amount_minor": run.to_minor(run.redemption_assets[action.redemption], action.amount)}
 
 
 async def _void(run: ScenarioRun, action: Void) -> None:
@@ -56,7 +56,7 @@ async def _give_back(run: ScenarioRun, action: GiveBack) -> None:
         redemption_pb2.RefundRedemptionRequest(
             program_id=run.program_id,
             redemption_id=action.redemption,
-            refund_id=run.numbered("refund"),
+            refund_id=run.new_name("refund"),
             **_extent(run, action),
         ),
         timeout=CALL_SECONDS,
@@ -67,7 +67,7 @@ async def _buy(run: ScenarioRun, action: Buy) -> None:
     await run.client.redemptions.PurchaseItem(
         redemption_pb2.PurchaseItemRequest(
             program_id=run.program_id,
-            purchase_id=run.numbered("purchase"),
+            purchase_id=run.new_name("purchase"),
             participant_id=action.by,
             sku=action.sku,
             quantity=action.quantity,
@@ -80,10 +80,10 @@ async def _exchange(run: ScenarioRun, action: Exchange) -> None:
     await run.client.redemptions.ExchangeAsset(
         redemption_pb2.ExchangeAssetRequest(
             program_id=run.program_id,
-            exchange_id=run.numbered("exchange"),
+            exchange_id=run.new_name("exchange"),
             participant_id=action.by,
             asset=action.asset,
-            amount_minor=run.minor(action.asset, action.amount),
+            amount_minor=run.to_minor(action.asset, action.amount),
             into=action.into,
         ),
         timeout=CALL_SECONDS,
@@ -94,11 +94,11 @@ async def _gift(run: ScenarioRun, action: Gift) -> None:
     await run.client.redemptions.GiveAsset(
         redemption_pb2.GiveAssetRequest(
             program_id=run.program_id,
-            gift_id=run.numbered("gift"),
+            gift_id=run.new_name("gift"),
             participant_id=action.by,
             recipient_id=action.to,
             asset=action.asset,
-            amount_minor=run.minor(action.asset, action.amount),
+            amount_minor=run.to_minor(action.asset, action.amount),
         ),
         timeout=CALL_SECONDS,
     )

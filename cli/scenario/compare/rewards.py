@@ -66,8 +66,8 @@ def _reward_facts(run: ScenarioRun, reward: reward_pb2.Reward) -> dict[str, Any]
         "rule": reward.rule_id,
         "level": reward.level,
         "to": reward.beneficiary_id,
-        "amount": run.whole(reward.asset, reward.net_minor),
-        "first": run.whole(reward.asset, reward.amount_minor),
+        "amount": run.to_whole(reward.asset, reward.net_minor),
+        "first": run.to_whole(reward.asset, reward.amount_minor),
         "asset": reward.asset,
         "state": short_name(reward_pb2.RewardState.DESCRIPTOR, reward.state),
         "held_until": to_datetime(reward.hold_until) if reward.HasField("hold_until") else "",
@@ -106,9 +106,9 @@ async def compare_totals(run: ScenarioRun, wanted: dict[str, ExpectedTotal], pat
         there = totals.get(asset, reward_pb2.AssetTotals())
         pairs = [
             ("rewards", each.rewards, there.reward_count),
-            ("accrued", each.accrued, run.whole(asset, there.accrued_minor)),
-            ("reversed", each.reversed, run.whole(asset, there.reversed_minor)),
-            ("rejected", each.rejected, run.whole(asset, there.rejected_minor)),
+            ("accrued", each.accrued, run.to_whole(asset, there.accrued_minor)),
+            ("reversed", each.reversed, run.to_whole(asset, there.reversed_minor)),
+            ("rejected", each.rejected, run.to_whole(asset, there.rejected_minor)),
             ("earners", each.earners, there.earner_count),
         ]
         mismatches += mismatches_of(f"{path}[{asset}]", pairs)

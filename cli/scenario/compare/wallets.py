@@ -21,7 +21,7 @@ async def compare_wallet(run: ScenarioRun, person: str, assets: dict[str, Expect
     for asset in [*assets, *(each for each in there if each not in assets)]:
         wanted, balance = assets.get(asset, ExpectedWallet()), there.get(asset, wallet_pb2.Balance())
         pairs = [
-            (place, getattr(wanted, place), run.whole(asset, getattr(balance, f"{place}_minor"))) for place in PLACES
+            (place, getattr(wanted, place), run.to_whole(asset, getattr(balance, f"{place}_minor"))) for place in PLACES
         ]
         mismatches += mismatches_of(f"{path}[{asset}]", pairs)
     return mismatches
@@ -39,10 +39,10 @@ async def compare_redemption(
     state = short_name(redemption_pb2.RedemptionState.DESCRIPTOR, there.state)
     pairs = [
         ("state", wanted.state.upper() or None, state),
-        ("authorized", wanted.authorized, run.whole(there.asset, there.authorized_minor)),
-        ("captured", wanted.captured, run.whole(there.asset, there.captured_minor)),
-        ("refunded", wanted.refunded, run.whole(there.asset, there.refunded_minor)),
-        ("worth", wanted.worth, run.whole(run.currency, there.worth_minor)),
+        ("authorized", wanted.authorized, run.to_whole(there.asset, there.authorized_minor)),
+        ("captured", wanted.captured, run.to_whole(there.asset, there.captured_minor)),
+        ("refunded", wanted.refunded, run.to_whole(there.asset, there.refunded_minor)),
+        ("worth", wanted.worth, run.to_whole(run.currency, there.worth_minor)),
     ]
     return mismatches_of(path, pairs)
 
@@ -55,8 +55,8 @@ async def compare_payout(run: ScenarioRun, payout: str, wanted: ExpectedPayout, 
     there = answer.payout
     pairs = [
         ("state", wanted.state.upper() or None, short_name(payout_pb2.PayoutState.DESCRIPTOR, there.state)),
-        ("amount", wanted.amount, run.whole(there.asset, there.amount_minor)),
-        ("fee", wanted.fee, run.whole(there.asset, there.fee_minor)),
+        ("amount", wanted.amount, run.to_whole(there.asset, there.amount_minor)),
+        ("fee", wanted.fee, run.to_whole(there.asset, there.fee_minor)),
         ("attempts", wanted.attempts, there.attempts),
         ("reason", wanted.reason, there.reason),
     ]

@@ -7,12 +7,12 @@ from cli.scenario.shapes.marks import (
     CLICK,
     EVENT,
     PERSON,
+    AnyName,
     Attributes,
     Event,
-    Makes,
-    Meets,
+    KnownName,
     Money,
-    Names,
+    NewName,
     ProgramFile,
     When,
 )
@@ -33,8 +33,8 @@ class OrderLine:
 class Order:
     """An event of a buyer's: an order unless `type` says otherwise."""
 
-    id: Annotated[str, Makes(EVENT)]
-    buyer: Annotated[str, Meets(PERSON)]
+    id: Annotated[str, NewName(EVENT)]
+    buyer: Annotated[str, AnyName(PERSON)]
     type: str = "order"
     amount: Money | None = None
     """The amount; left out, it is the sum of the lines, or the event is without value."""
@@ -43,7 +43,7 @@ class Order:
     attributes: Attributes = field(default_factory=dict)
     code: str = ""
     """The code that the buyer typed; it need not exist."""
-    click: Annotated[str, Names(CLICK)] = ""
+    click: Annotated[str, KnownName(CLICK)] = ""
     visitor: str = ""
     new_customer: bool | None = None
     occurred: When | None = None

@@ -12,21 +12,21 @@ PERSON, LINK, CODE, CLICK, EVENT, ASSET, REDEMPTION, PAYOUT, CONTEST, RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Makes:
+class NewName:
     """A name that begins here and must be new."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class KnownName:
     """A name that something before it in the file must have made."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
-class Meets:
+class AnyName:
     """A name that may be known or new."""
 
     kind: str
@@ -69,16 +69,16 @@ class ProgramFile:
     """The name of a program file, beside the scenario."""
 
 
-Person = Annotated[str, Names(PERSON)]
-NewPerson = Annotated[str, Makes(PERSON)]
-Event = Annotated[str, Names(EVENT)]
-Asset = Annotated[str, Names(ASSET)]
-Link = Annotated[str, Names(LINK)]
-Code = Annotated[str, Names(CODE)]
-Redemption = Annotated[str, Names(REDEMPTION)]
-Payout = Annotated[str, Names(PAYOUT)]
-Contest = Annotated[str, Names(CONTEST)]
-Rule = Annotated[str, Names(RULE)]
+Person = Annotated[str, KnownName(PERSON)]
+NewPerson = Annotated[str, NewName(PERSON)]
+Event = Annotated[str, KnownName(EVENT)]
+Asset = Annotated[str, KnownName(ASSET)]
+Link = Annotated[str, KnownName(LINK)]
+Code = Annotated[str, KnownName(CODE)]
+Redemption = Annotated[str, KnownName(REDEMPTION)]
+Payout = Annotated[str, KnownName(PAYOUT)]
+Contest = Annotated[str, KnownName(CONTEST)]
+Rule = Annotated[str, KnownName(RULE)]
 Money = Annotated[Decimal, InCurrency()]
 Amount = Annotated[Decimal, InAsset()]
 KeyAmount = Annotated[Decimal, InKey()]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from cli.scenario.shapes.marks import PAYOUT, Amount, Asset, Event, Makes, Payout, Person
+from cli.scenario.shapes.marks import PAYOUT, Amount, Asset, Event, NewName, Payout, Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Reject:
 class AskPayout:
     """A person asks for a payout."""
 
-    id: Annotated[str, Makes(PAYOUT)]
+    id: Annotated[str, NewName(PAYOUT)]
     by: Person
     asset: Asset
     amount: Amount

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from cli.scenario.shapes.marks import CLICK, CODE, EVENT, LINK, Attributes, Code, Link, Makes, NewPerson, Person
+from cli.scenario.shapes.marks import CLICK, CODE, EVENT, LINK, Attributes, Code, Link, NewName, NewPerson, Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Newcomer:
     """Records an event of type sign_up, named `sign_up:` and the person."""
 
     @staticmethod
-    def makes(key: str, given: dict[str, Any]) -> list[tuple[str, str]]:
+    def new_names(key: str, given: dict[str, Any]) -> list[tuple[str, str]]:
         """The names that somebody brings along: `key` is their own, or stands in `given`."""
         return [(EVENT, f"sign_up:{key or given.get('person', '')}")] if given.get("sign_up") is True else []
 
@@ -54,7 +54,7 @@ class SetAttributes:
 class MakeLink:
     """A person makes a link."""
 
-    id: Annotated[str, Makes(LINK)]
+    id: Annotated[str, NewName(LINK)]
     owner: Person
     to: str
     channel: str = ""
@@ -67,7 +67,7 @@ class MakeLink:
 class MakeCode:
     """A person makes a code."""
 
-    code: Annotated[str, Makes(CODE)]
+    code: Annotated[str, NewName(CODE)]
     owner: Person
     channel: str = ""
     share_percent: str = ""
@@ -87,6 +87,6 @@ class ShareInvitation:
 class Click:
     """A visitor follows a link."""
 
-    id: Annotated[str, Makes(CLICK)]
+    id: Annotated[str, NewName(CLICK)]
     link: Link
     visitor: str = ""

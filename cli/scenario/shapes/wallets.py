@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from cli.scenario.shapes.marks import REDEMPTION, Amount, Asset, InAssetOf, Makes, Money, Person, Redemption
+from cli.scenario.shapes.marks import REDEMPTION, Amount, Asset, InAssetOf, Money, NewName, Person, Redemption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redeem:
     """Something earned is set aside to pay for a part of an order."""
 
-    id: Annotated[str, Makes(REDEMPTION)]
+    id: Annotated[str, NewName(REDEMPTION)]
     by: Person
     asset: Asset
     amount: Amount

@@ -15,7 +15,7 @@ from upline.rewards.v1.plan_pb2 import Plan
 
 from cli.bundle import program
 from cli.bundle.decode import Decoder
-from cli.bundle.encode import plain
+from cli.bundle.encode import plain_values
 from cli.bundle.scalars import MAX_SPAN_SECONDS, fill_duration
 from cli.bundle.source import parse
 from cli.bundle.spans import format_span, parse_span
@@ -32,7 +32,7 @@ NANOS = st.integers(-MAX_SPAN_SECONDS * 10**9, MAX_SPAN_SECONDS * 10**9)
 
 def same(message: Message) -> None:
     """Writes, reads and compares."""
-    text = yaml.dump({"it": plain(message)}, Dumper=program._Dumper, allow_unicode=True)
+    text = yaml.dump({"it": plain_values(message)}, Dumper=program._Dumper, allow_unicode=True)
     root = parse(text.encode(), "test")
     again, decoder = type(message)(), Decoder()
     decoder.message(root.value[0][1], again, "it")
@@ -70,9 +70,9 @@ def test_plans(rules: list[tuple[str, list[int], int]]) -> None:
 def test_the_bound_of_a_tier_has_one_name_in_files() -> None:
     answered = Plan()
     tier = answered.rules.add().tiers.tiers.add(bound=10, percent="5")
-    assert plain(answered)["rules"][0]["tiers"]["tiers"] == [{"from": 10, "percent": "5"}]
+    assert plain_values(answered)["rules"][0]["tiers"]["tiers"] == [{"from": 10, "percent": "5"}]
     setattr(tier, "from", 10)
-    assert plain(answered)["rules"][0]["tiers"]["tiers"] == [{"from": 10, "percent": "5"}]
+    assert plain_values(answered)["rules"][0]["tiers"]["tiers"] == [{"from": 10, "percent": "5"}]
     tier.ClearField("bound")
     same(answered)
 
