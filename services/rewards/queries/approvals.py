@@ -11,8 +11,9 @@ from services.rewards.store import conversions, rewards, waiting
 from services.rewards.store.view import on_one_snapshot
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
-_MIN_REWARD_BYTES = 32
-"""The length of a reward's id, so that a page has fewer rewards than bytes divided by it."""
+_MIN_REWARD_BYTES = 64
+"""The length of the shortest reward in an answer: 32 characters are its id. A page has no more than its bytes divided by
+this."""
 
 
 class PendingConversion(NamedTuple):

@@ -211,6 +211,21 @@ async def test_rules_of_one_conversion_wait_for_different_things(
     assert (await ledger.audit(program)).balanced
 
 
+async def test_no_approval_is_lost_between_pages_that_rewards_fill(
+    ledger: Ledger, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = await published(held(approval=True))
+    await ledger.settle(message(*(recorded(program, f"c{number}", 1000) for number in range(5))))
+    monkeypatch.setattr(
+        "services.rewards.queries.approvals.MAX_PAGE_BYTES", 64
+    )  # less than the rewards of one conversion
+    request = approval_pb2.ListPendingApprovalsRequest(program_id=program)
+    page = await approvals(ledger).ListPendingApprovals(request, timeout=DEADLINE_SECONDS)
+    assert [each.conversion_id for each in page.approvals] == ["c0"]
+    assert page.next_page_token
+    assert await pending(ledger, program) == [f"c{n}" for n in range(5)]
+
+
 async def test_an_approval_is_given_once(ledger: Ledger, published: Published, moved_clock: ManualClock) -> None:
     program = await published(held(approval=True))
     orders = [recorded(program, f"c{number}", 1000) for number in range(5)]
