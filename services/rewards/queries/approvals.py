@@ -12,8 +12,8 @@ from services.rewards.store.view import on_one_snapshot
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 _MIN_REWARD_BYTES = 64
-"""The length of the shortest reward in an answer: 32 characters are its id. A page has no more than its bytes divided by
-this."""
+"""The length of the shortest reward in an answer, half of which is its id: a page of so many bytes has no more rewards
+than fit by this."""
 
 
 class PendingConversion(NamedTuple):
