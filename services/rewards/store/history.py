@@ -109,7 +109,7 @@ class SettledFact:
 
     settled: SettledConversion
     change: Reversal | Rejection | None
-    """None for the conversion itself."""
+    """The later change; None where the fact is the conversion itself."""
     position: int | None
     """The fact's position among the facts of its program; None where their order made no difference."""
 

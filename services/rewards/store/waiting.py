@@ -14,7 +14,7 @@ from services.rewards.domain.settle.waiting import EndedHold, Signal, Wait
 
 
 class ApprovalState(IntEnum):
-    """Where a person's approval stands. The numbers are stored."""
+    """The state of a person's approval. The numbers are stored."""
 
     NOT_NEEDED = 0
     PENDING = 1

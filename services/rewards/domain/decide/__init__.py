@@ -1,1 +1,1 @@
-"""Who is owed what for one conversion: from its facts and a plan to decisions, each with every step on the way."""
+"""Deciding: a plan and the facts of one conversion become decisions, each with every step on the way."""

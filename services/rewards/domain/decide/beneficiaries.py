@@ -1,4 +1,4 @@
-"""Who takes which level of a rule."""
+"""Beneficiaries: the people who take the levels of a rule."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -23,7 +23,7 @@ class Beneficiary(NamedTuple):
     """Its index in the rule's levels."""
     level: LevelAmount
     person: str
-    """Empty where there is nobody."""
+    """The participant; empty where nobody takes the level."""
     distance: int
     """How many levels above the buyer the person stands."""
     unpaid: Outcome | None = None

@@ -91,7 +91,7 @@ class EarningsStep(NamedTuple):
     rule_id: str
     earner_id: str
     amount_minor: int
-    """In minor units of `asset`."""
+    """The amount that the earner earned, in minor units of `asset`."""
     asset: str
     digits: int
     percent: Fraction | None
@@ -131,7 +131,7 @@ class ShareStep(NamedTuple):
     percent: Fraction
     whole_minor: int
     beneficiary_id: str
-    """Who earned the reward."""
+    """The participant who earned the reward."""
 
 
 class RejectionStep(NamedTuple):

@@ -109,7 +109,7 @@ def _used(plan: Plan, inputs: Inputs, decisions: Iterable[Decision]) -> list[Tal
 
 
 def _earner(decision: Decision) -> str:
-    """Who earned the reward that a share is a part of."""
+    """The participant who earned the reward that a share is a part of."""
     return next(each.beneficiary_id for each in decision.steps if isinstance(each, ShareStep))
 
 

@@ -48,7 +48,7 @@ class Inputs:
 
     @cached_property
     def link_owner_id(self) -> str:
-        """Who owns the link or code that led to the conversion; empty for nobody, and where it is the buyer."""
+        """The owner of the link or code that led to the conversion; empty for nobody, and where it is the buyer."""
         owner_id = self.details.link_owner_id
         return "" if owner_id == self.conversion.buyer_id else owner_id
 
@@ -147,7 +147,7 @@ def _attributes_of(inputs: Inputs, participant_id: str, _level: int) -> Mapping[
 
 
 class _Variables(NamedTuple):
-    """Where the variables of a condition come from, each by its name."""
+    """The variables of a condition by their names, each with the source of its value."""
 
     of_conversion: tuple[tuple[str, Callable[[Inputs], object]], ...]
     counters: tuple[tuple[str, str], ...]

@@ -1,4 +1,4 @@
-"""From decisions to postings: what a new conversion, a reversal or the end of a hold moves."""
+"""Postings: the rewards and transfers of a new conversion, a reversal or the end of a hold, made of decisions."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -47,7 +47,7 @@ class Revision:
 
     reward: Reward
     reversal_id: str
-    """Empty for a rejection."""
+    """The reversal; empty where a person rejected the reward."""
     delta_minor: int
     record_time: datetime
 
