@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -38,6 +40,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SERVICES = ["attribution", "rewards", "notify"]
 ROLE_PASSWORD = "suite-role-password"
 SECRET = "0123456789abcdef0123456789abcdef"
+LEFT_OUT = "left_out"
+"""The key under which a test process tells what it left out to the one that tells the end."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,6 +51,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+        if hasattr(config, "workeroutput"):
+            config.workeroutput[LEFT_OUT] = [item.nodeid for item in left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Counts as deselected what test processes left out; each leaves out the same, so the first one is asked."""
+    if node.gateway.id == "gw0" and (left_out := getattr(node, "workeroutput", {}).get(LEFT_OUT)):
+        node.config.hook.pytest_deselected(items=[SimpleNamespace(nodeid=each) for each in left_out])
 
 
 def _needs(item: pytest.Item, name: str) -> bool:
