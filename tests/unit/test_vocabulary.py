@@ -38,8 +38,10 @@ def names(source: str, module: str) -> Iterator[Name]:
             case ast.ClassDef(name=name):
                 yield Name(name, "class", module)
                 for each in node.body:
-                    if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-                        yield Name(each.target.id, "attribute", module)
+                    targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
+                    for target in targets:
+                        if isinstance(target, ast.Name):
+                            yield Name(target.id, "attribute", module)
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield Name(name, "function", module)
             case ast.arg(arg=name):
@@ -90,8 +92,9 @@ def test_no_name_of_code_is_a_retired_word(page: str) -> None:
 
 def test_a_class_name_means_one_thing(page: str) -> None:
     allowed = {row[0] for row in table(page, "One class name, two services")}
-    found = homonyms([each for each in modules() if each[0].startswith("services.")], allowed)
-    assert found == set()
+    sources = [each for each in modules() if each[0].startswith("services.")]
+    assert homonyms(sources, allowed) == set()
+    assert {each.split()[1] for each in homonyms(sources, set())} == allowed, "a name of the table stands only once"
 
 
 @pytest.mark.parametrize(
@@ -105,6 +108,7 @@ def test_a_class_name_means_one_thing(page: str) -> None:
         "def f(*, Heard=1): ...",
         "def f(**Heard): ...",
         "class Rules:\n    Heard: int",
+        "class Rules:\n    Heard = 1",
         "class Rules:\n    def __init__(self):\n        self.Heard = 1",
         "f = lambda Heard: 1",
     ],

@@ -56,7 +56,7 @@ _COUNT = text(f"SELECT count(*) FROM contest_score WHERE {_OF_CONTEST}")
 
 
 async def closed(conn: AsyncConnection, program_ids: Collection[str]) -> list[tuple[str, str]]:
-    """(program, contest) of those whose ranking is final."""
+    """Contests whose ranking is final, as (program_id, contest_id)."""
     rows = await conn.execute(_CLOSED, {"program_ids": list(program_ids)})
     return [(row.program_id, row.contest_id) for row in rows]
 
@@ -80,7 +80,7 @@ async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Cont
 
 
 async def due(conn: AsyncConnection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """(program, contest) of those to be closed, the longest overdue first."""
+    """Contests to be closed, the longest overdue first, as (program_id, contest_id)."""
     return [(row.program_id, row.contest_id) for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
 
 
@@ -125,7 +125,7 @@ async def score(conn: AsyncConnection, program_id: str, contest: Contest, partic
 
 
 async def ahead_of(conn: AsyncConnection, program_id: str, contest: Contest, score: Score) -> tuple[int, int]:
-    """(number of participants ahead of a score, the score right before it); 0 and 0 if nobody is ahead."""
+    """The number of participants ahead of a score, and the score right before it; 0 and 0 if nobody is ahead."""
     row = (await conn.execute(_AHEAD, {**_key(program_id, contest), **_place(score)})).one()
     return row.ahead_count, row.next_score or 0
 

@@ -182,7 +182,7 @@ async def post(conn: AsyncConnection, moves: Sequence[WalletTransfer], moment: d
 
 
 async def debtors(conn: AsyncConnection, limit: int) -> list[tuple[str, str]]:
-    """(program, participant) of wallets that owe something of what they have available."""
+    """Wallets that owe something beside what they have available, as (program_id, participant_id)."""
     return [(row.program_id, row.participant_id) for row in await conn.execute(_DEBTORS, {"limit": limit})]
 
 
