@@ -13,7 +13,7 @@ from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.debts import ExpiredPart, ExpiredValue, Wallet
+from services.rewards.domain.settle.debts import ExpiredPart, ExpiredValue, PocketKey
 from services.rewards.domain.settle.settlement import Clawback
 from services.rewards.domain.wallet.expiry import scan_wallet
 from services.rewards.domain.wallet.wallet import WalletTransfer
@@ -68,7 +68,7 @@ async def _scan(deps: Deps, now: datetime, program_id: str, participant_id: str,
 
 async def load_expired(
     conn: AsyncConnection, versions: ProgramPlans, clawbacks: Sequence[Clawback]
-) -> dict[Wallet, ExpiredValue]:
+) -> dict[PocketKey, ExpiredValue]:
     """The expired value of wallets that something available is taken out of. They are locked."""
     expiring = {
         (program_id, asset)
@@ -77,31 +77,31 @@ async def load_expired(
         for asset in plan.terms.assets
         if _span(plan, asset) is not None
     }
-    touched: dict[Wallet, list[str]] = {}
+    touched: dict[PocketKey, list[str]] = {}
     for each in (transfer for clawback in clawbacks for transfer in clawback.transfers if expiring):
         if each.debit is AccountKind.AVAILABLE and (each.program_id, each.asset) in expiring:
             touched.setdefault((each.program_id, each.participant_id, each.asset), []).append(each.reward_id)
     if not touched:
         return {}
-    parts: dict[Wallet, list[ExpiredPart]] = {}
-    withdrawn: dict[Wallet, list[tuple[str, int]]] = {}
+    parts: dict[PocketKey, list[ExpiredPart]] = {}
+    withdrawn: dict[PocketKey, list[tuple[str, int]]] = {}
     for row in await expiry.expired_transfers(conn, touched):
-        wallet = (row.program_id, row.participant_id, row.asset)
-        if wallet not in touched:
+        key = (row.program_id, row.participant_id, row.asset)
+        if key not in touched:
             continue
         if row.reward_id is not None:
-            withdrawn.setdefault(wallet, []).append((row.reward_id.hex, row.amount_minor))
+            withdrawn.setdefault(key, []).append((row.reward_id.hex, row.amount_minor))
             continue
         time = id_time(row.transfer_id)
         plan = versions[row.program_id].in_force(time)
         if plan is not None and (span := _span(plan, row.asset)) is not None:
-            parts.setdefault(wallet, []).append(ExpiredPart(time - span, row.amount_minor))
+            parts.setdefault(key, []).append(ExpiredPart(time - span, row.amount_minor))
     if not parts:
         return {}
-    rewards = {reward_id for wallet in parts for reward_id in touched[wallet]}
+    rewards = {reward_id for key in parts for reward_id in touched[key]}
     rewards |= {reward_id for each in withdrawn.values() for reward_id, _ in each}
     came = await expiry.available_times(conn, parts, rewards)
-    return {wallet: ExpiredValue(each, came, withdrawn.get(wallet, ())) for wallet, each in parts.items()}
+    return {key: ExpiredValue(each, came, withdrawn.get(key, ())) for key, each in parts.items()}
 
 
 def _span(plan: Plan, asset: str) -> timedelta | None:

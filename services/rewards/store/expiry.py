@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import id_time
 from services.rewards.domain.ledger import AccountKind, TransferKind
-from services.rewards.domain.settle.debts import Wallet
+from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.store.numbers import numbers
 
 _PROGRAMS = text("SELECT DISTINCT program_id FROM plan_version")
@@ -117,24 +117,24 @@ async def flows(
     return inflows, outflow
 
 
-async def expired_transfers(conn: AsyncConnection, wallets: Collection[Wallet]) -> list[Row[Any]]:
-    """The transfers by which value of the wallets' owners expired, oldest first, and those that took it back since,
+async def expired_transfers(conn: AsyncConnection, pockets: Collection[PocketKey]) -> list[Row[Any]]:
+    """The transfers by which value of the pockets' owners expired, oldest first, and those that took it back since,
     which alone have a reward. The wallets are locked."""
-    return list((await conn.execute(_EXPIRED, _owners(wallets))).all())
+    return list((await conn.execute(_EXPIRED, _owners(pockets))).all())
 
 
 async def available_times(
-    conn: AsyncConnection, wallets: Collection[Wallet], reward_ids: Iterable[str]
+    conn: AsyncConnection, pockets: Collection[PocketKey], reward_ids: Iterable[str]
 ) -> dict[str, datetime]:
-    """When rewards of these wallets became available, by id: when they were released, or accrued if they were never
+    """When rewards of these pockets became available, by id: when they were released, or accrued if they were never
     held."""
     times = {each: id_time(UUID(each)) for each in reward_ids}
-    rows = await conn.execute(_RELEASED, {**_owners(wallets), "reward_ids": sorted(times)})
+    rows = await conn.execute(_RELEASED, {**_owners(pockets), "reward_ids": sorted(times)})
     return times | {row.reward_id.hex: id_time(row.transfer_id) for row in rows}
 
 
-def _owners(wallets: Collection[Wallet]) -> dict[str, list[str]]:
-    owners = sorted({(program_id, participant_id) for program_id, participant_id, _ in wallets})
+def _owners(pockets: Collection[PocketKey]) -> dict[str, list[str]]:
+    owners = sorted({(program_id, participant_id) for program_id, participant_id, _ in pockets})
     return {"program_ids": [each[0] for each in owners], "participants": [each[1] for each in owners]}
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from services.rewards.domain.ledger import AccountKind, Transfer
 from services.rewards.domain.settle.settlement import Clawback, sibling_transfer_id
 
-Wallet = tuple[str, str, str]
-"""(program, participant, asset)."""
+PocketKey = tuple[str, str, str]
+"""(program, participant, asset): what tells a pocket of a wallet from all others."""
 
 
 class ExpiredPart(NamedTuple):
@@ -59,7 +59,7 @@ def debited_wallets(clawbacks: Iterable[Clawback]) -> set[tuple[str, str]]:
 
 
 def with_debts(
-    clawbacks: Iterable[Clawback], available: Mapping[Wallet, int], expired: Mapping[Wallet, ExpiredValue]
+    clawbacks: Iterable[Clawback], available: Mapping[PocketKey, int], expired: Mapping[PocketKey, ExpiredValue]
 ) -> list[Clawback]:
     """The clawbacks in their order, where value that expired comes from EXPIRED, and value that was used from DEBT: the
     participant owes it."""
@@ -67,16 +67,18 @@ def with_debts(
     return [replace(each, transfers=tuple(_split(each, left, expired))) for each in clawbacks]
 
 
-def _split(clawback: Clawback, left: dict[Wallet, int], expired: Mapping[Wallet, ExpiredValue]) -> Iterable[Transfer]:
+def _split(
+    clawback: Clawback, left: dict[PocketKey, int], expired: Mapping[PocketKey, ExpiredValue]
+) -> Iterable[Transfer]:
     for each in clawback.transfers:
         if each.debit is not AccountKind.AVAILABLE:
             yield each
             continue
-        wallet = (each.program_id, each.participant_id, each.asset)
-        expired_minor = expired[wallet].withdraw(each.reward_id, each.amount_minor) if wallet in expired else 0
-        available_minor = min(max(left.get(wallet, 0), 0), each.amount_minor - expired_minor)
+        key = (each.program_id, each.participant_id, each.asset)
+        expired_minor = expired[key].withdraw(each.reward_id, each.amount_minor) if key in expired else 0
+        available_minor = min(max(left.get(key, 0), 0), each.amount_minor - expired_minor)
         debt_minor = each.amount_minor - expired_minor - available_minor
-        left[wallet] = left.get(wallet, 0) - available_minor
+        left[key] = left.get(key, 0) - available_minor
         if available_minor:
             yield each._replace(amount_minor=available_minor)
         for account_kind, amount_minor in ((AccountKind.EXPIRED, expired_minor), (AccountKind.DEBT, debt_minor)):
