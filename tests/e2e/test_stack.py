@@ -141,7 +141,9 @@ def test_nothing_is_started_on_an_external_database_by_accident(tmp_path: Path) 
 def test_a_service_that_keeps_dying_is_given_up_with_the_reason(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cli", "up", "--state", str(tmp_path / "state"), *ANY_PORTS]
     settings = environment() | {"UPLINE_SECRET": "too-short"}
-    failed = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=READY_SECONDS, check=False)
+    # A service is started four times before it is given up, with pauses that grow.
+    patience = 4 * READY_SECONDS
+    failed = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=patience, check=False)
     assert failed.returncode == 1
     assert "giving up" in failed.stderr
     assert "UPLINE_SECRET: Value should have at least 32" in failed.stderr
