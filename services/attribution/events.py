@@ -33,7 +33,7 @@ def upline_members(members: Mapping[int, UplineMember]) -> dict[int, events_pb2.
 
 def conversion_recorded(
     program: Program,
-    decided: AttributedConversion,
+    attributed: AttributedConversion,
     conversion: Conversion,
     members: Mapping[int, events_pb2.UplineMember],
     record_time: datetime,
@@ -45,17 +45,17 @@ def conversion_recorded(
     recorded = event.recorded
     recorded.conversion.CopyFrom(conversion_message(program.program_id, program.currency_code, conversion))
     recorded.conversion.attribution.ClearField("losers")
-    if decided.buyer_attributes:
-        recorded.buyer_attributes.update(decided.buyer_attributes)
-    if decided.bound_at is not None:
-        recorded.bind_time.CopyFrom(to_timestamp(decided.bound_at))
-    recorded.upline.extend([members[key] for key in decided.upline])
-    recorded.share_percent = decided.share_percent
-    if (touch := decided.attribution.touch) is not None:
+    if attributed.buyer_attributes:
+        recorded.buyer_attributes.update(attributed.buyer_attributes)
+    if attributed.bound_at is not None:
+        recorded.bind_time.CopyFrom(to_timestamp(attributed.bound_at))
+    recorded.upline.extend([members[key] for key in attributed.upline])
+    recorded.share_percent = attributed.share_percent
+    if (touch := attributed.attribution.touch) is not None:
         recorded.link_owner_id = touch.referrer_id
         recorded.link_share_percent = touch.share_percent
         if all(member.participant_id != touch.referrer_id for member in recorded.upline):
-            recorded.link_owner_attributes.update(decided.link_owner_attributes)
+            recorded.link_owner_attributes.update(attributed.link_owner_attributes)
     return event
 
 

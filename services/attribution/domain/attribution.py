@@ -257,7 +257,7 @@ def _own_flaw(policy: Policy, buyer: Buyer, converted_at: datetime, candidate: C
         # What came after a conversion did not lead to it, however late the conversion is reported.
         if candidate.touched_at > converted_at + CLOCK_TOLERANCE:
             return Reason.TOUCH_TOO_LATE
-        if not policy.counts(candidate.touched_at, converted_at):
+        if not policy.is_in_window(candidate.touched_at, converted_at):
             return Reason.WINDOW_PASSED
     return None
 

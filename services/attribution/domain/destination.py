@@ -112,14 +112,14 @@ def with_parameters(url: str, utm: Utm, click_token: str, visitor_query: str = "
     """
     before, hash_sign, fragment = url.partition("#")
     page, _, query = before.partition("?")
-    kept = [pair for pair in query.split("&") if _name(pair) != TOKEN_PARAMETER] if query else []
-    names = {_name(pair) for pair in kept}
+    own = [pair for pair in query.split("&") if _name(pair) != TOKEN_PARAMETER] if query else []
+    names = {_name(pair) for pair in own}
     brought = _brought(visitor_query, names | {TOKEN_PARAMETER, CONSENT_PARAMETER})
     names.update(map(_name, brought))
     added = [(name, value) for name, value in utm.parameters() if name not in names]
     if click_token:
         added.append((TOKEN_PARAMETER, click_token))
-    pairs = kept + brought + [f"{name}={quote_plus(value)}" for name, value in added]
+    pairs = own + brought + [f"{name}={quote_plus(value)}" for name, value in added]
     return f"{page}?{'&'.join(pairs)}{hash_sign}{fragment}" if pairs else f"{page}{hash_sign}{fragment}"
 
 

@@ -70,8 +70,8 @@ class Policy:
     """Who is credited for what occurred before the binding. UNSPECIFIED credits the sponsor, as it was before anybody
     could say."""
 
-    def counts(self, touched_at: datetime, converted_at: datetime) -> bool:
-        """Whether a touch is young enough: the window is half open."""
+    def is_in_window(self, touched_at: datetime, converted_at: datetime) -> bool:
+        """Whether a touch is young enough for a conversion: the window is half open."""
         return converted_at - touched_at < self.window
 
 

@@ -84,7 +84,7 @@ class LinkServicer:
     async def GetQrCode(self, request: link_pb2.GetQrCodeRequest, _context: Context) -> link_pb2.GetQrCodeResponse:
         if request.WhichOneof("target") == "link_id":
             link = await get_link(self.queries, request.program_id, request.link_id)
-            content = self.address.of(link.program_id, link.link_id)
+            content = self.address.url_of(link.program_id, link.link_id)
         else:
             content = (await get_code(self.queries, request.program_id, request.code)).code
         as_svg = request.format == link_pb2.QR_FORMAT_SVG

@@ -17,7 +17,7 @@ class LinkAddress:
     public_url: str
     """The redirect's URL, without a slash at its end."""
 
-    def of(self, program_id: str, link_id: str) -> str:
+    def url_of(self, program_id: str, link_id: str) -> str:
         """The address of a link, for sharing it."""
         return f"{self.public_url}/r/{program_id}/{link_id}"
 
@@ -67,7 +67,7 @@ def link_message(link: Link, address: LinkAddress) -> link_pb2.Link:
         utm=link_pb2.Utm(
             source=utm.source, medium=utm.medium, campaign=utm.campaign, term=utm.term, content=utm.content
         ),
-        url=address.of(link.program_id, link.link_id),
+        url=address.url_of(link.program_id, link.link_id),
         create_time=to_timestamp(link.create_time),
         share_percent=link.share_percent,
     )

@@ -321,6 +321,34 @@ def test_a_code_of_somebody_below_credits_nobody_whether_bound_for_life_or_not()
         assert converted[1].attribution.reason is Reason.CYCLE
 
 
+def test_a_batch_binds_somebody_enrolled_before_once() -> None:
+    model = Model()
+    model.add("anna")
+    model.add("boris")
+    model.add("clara")
+    orders = [Call(purchase("anna", "1"), (code_of("boris"),)), Call(purchase("anna", "2"), (code_of("clara"),))]
+    first, second = model.carry_out(orders)
+    assert (first[1].attribution.reason, second[1].attribution.reason) == (Reason.CODE, Reason.BOUND)
+    assert second[1].bound_at == NOW
+    assert second[2] == ["boris"]
+
+
+def test_who_ordered_earlier_in_a_batch_is_not_new() -> None:
+    model = Model(replace(POLICY, binding=Binding.PER_CONVERSION, bindable=Bindable.NEW_ONLY))
+    model.add("boris")
+    orders = [Call(purchase("anna", number), (code_of("boris"),)) for number in ("1", "2")]
+    reasons = [each.attribution.reason for _, each, _ in model.carry_out(orders)]
+    assert reasons == [Reason.CODE, Reason.NOT_NEW]
+
+
+def test_the_upline_of_a_conversion_is_its_referrer_and_the_nearest_above() -> None:
+    model = Model()
+    for number in range(100):
+        model.add(f"line-{number}", f"line-{number - 1}" if number else "")
+    ((_, _, line),) = model.carry_out([Call(purchase("new"), (code_of("line-99"),))])
+    assert line == [f"line-{number}" for number in range(99, 99 - PATH_LEVELS, -1)]
+
+
 def test_a_sign_up_that_is_recorded_already_is_not_recorded_again() -> None:
     model = Model()
     batch = model.admissions(["anna"], recorded_sign_ups=["sign_up:anna"])

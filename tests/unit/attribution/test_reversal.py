@@ -46,28 +46,28 @@ def test_spread_by_largest_remainder() -> None:
 @settings(deadline=None)
 @given(data=st.data(), rests=RESTS)
 def test_any_split_of_refunds_ends_at_zero(data: st.DataObject, rests: dict[str, int]) -> None:
-    left = RemainingAmounts(sum(rests.values()), rests)
-    taken = []
-    while not left.is_reversed:
+    remaining = RemainingAmounts(sum(rests.values()), rests)
+    reversed_parts = []
+    while not remaining.is_reversed:
         kind = data.draw(st.sampled_from(["whole", "amount", "lines"]))
-        there = [line_id for line_id, amount in left.lines.items() if amount]
-        if kind == "whole" or left.amount_minor == 0:
+        there = [line_id for line_id, amount in remaining.lines.items() if amount]
+        if kind == "whole" or remaining.amount_minor == 0:
             extent: WholeExtent | AmountExtent | LinesExtent = WholeExtent()
         elif kind == "amount":
-            extent = AmountExtent(data.draw(st.integers(1, left.amount_minor)))
+            extent = AmountExtent(data.draw(st.integers(1, remaining.amount_minor)))
         else:
             line_id = data.draw(st.sampled_from(there))
-            extent = LinesExtent({line_id: data.draw(st.integers(1, left.lines[line_id]))})
-        taken.append(reversed_amounts(left, extent))
-        left = remaining_after(left, taken[-1])
-        assert sum(left.lines.values()) == left.amount_minor
-    assert left.amount_minor == 0
-    assert [each.completes for each in taken] == [False] * (len(taken) - 1) + [True]
-    assert sum(each.amount_minor for each in taken) == sum(rests.values())
+            extent = LinesExtent({line_id: data.draw(st.integers(1, remaining.lines[line_id]))})
+        reversed_parts.append(reversed_amounts(remaining, extent))
+        remaining = remaining_after(remaining, reversed_parts[-1])
+        assert sum(remaining.lines.values()) == remaining.amount_minor
+    assert remaining.amount_minor == 0
+    assert [each.completes for each in reversed_parts] == [False] * (len(reversed_parts) - 1) + [True]
+    assert sum(each.amount_minor for each in reversed_parts) == sum(rests.values())
 
 
 @pytest.mark.parametrize(
-    ("left", "extent", "field"),
+    ("remaining", "extent", "field"),
     [
         (RemainingAmounts(5, {}), AmountExtent(6), "amount.amount_minor"),
         (RemainingAmounts(0, {}), AmountExtent(1), "amount.amount_minor"),
@@ -78,34 +78,34 @@ def test_any_split_of_refunds_ends_at_zero(data: st.DataObject, rests: dict[str,
     ],
 )
 def test_more_than_is_there(
-    left: RemainingAmounts, extent: WholeExtent | AmountExtent | LinesExtent, field: str
+    remaining: RemainingAmounts, extent: WholeExtent | AmountExtent | LinesExtent, field: str
 ) -> None:
     with pytest.raises(ReversalError) as caught:
-        reversed_amounts(left, extent)
+        reversed_amounts(remaining, extent)
     assert caught.value.field_path == field
 
 
 def test_an_event_without_value_is_taken_back_whole_once() -> None:
-    left = RemainingAmounts(0, {})
-    taken = reversed_amounts(left, WholeExtent())
-    assert taken == ReversedAmounts(0, {}, True)
-    assert reverse_what_remains(remaining_after(left, taken), WholeExtent()) is None
+    remaining = RemainingAmounts(0, {})
+    reversed_parts = reversed_amounts(remaining, WholeExtent())
+    assert reversed_parts == ReversedAmounts(0, {}, True)
+    assert reverse_what_remains(remaining_after(remaining, reversed_parts), WholeExtent()) is None
 
 
 def test_early_reversals_are_cut_to_what_there_is() -> None:
-    left = RemainingAmounts(10, {"a": 6, "b": 4})
-    assert reverse_what_remains(left, AmountExtent(11)) == ReversedAmounts(10, {"a": 6, "b": 4}, True)
-    assert reverse_what_remains(left, LinesExtent({"a": 7, "z": 3})) == ReversedAmounts(6, {"a": 6}, False)
-    assert reverse_what_remains(left, LinesExtent({"z": 3})) is None
+    remaining = RemainingAmounts(10, {"a": 6, "b": 4})
+    assert reverse_what_remains(remaining, AmountExtent(11)) == ReversedAmounts(10, {"a": 6, "b": 4}, True)
+    assert reverse_what_remains(remaining, LinesExtent({"a": 7, "z": 3})) == ReversedAmounts(6, {"a": 6}, False)
+    assert reverse_what_remains(remaining, LinesExtent({"z": 3})) is None
     assert reverse_what_remains(RemainingAmounts(0, {}), AmountExtent(1)) is None
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 100), max_size=6), st.integers(0, 200))
 def test_early_amounts_never_take_more_than_the_whole(amounts: list[int], total: int) -> None:
-    def step(left: RemainingAmounts, amount: int) -> RemainingAmounts:
-        taken = reverse_what_remains(left, AmountExtent(amount))
-        return remaining_after(left, taken) if taken else left
+    def step(remaining: RemainingAmounts, amount: int) -> RemainingAmounts:
+        reversed_parts = reverse_what_remains(remaining, AmountExtent(amount))
+        return remaining_after(remaining, reversed_parts) if reversed_parts else remaining
 
-    left = reduce(step, amounts, RemainingAmounts(total, {}))
-    assert left.amount_minor == max(total - sum(amounts), 0)
+    remaining = reduce(step, amounts, RemainingAmounts(total, {}))
+    assert remaining.amount_minor == max(total - sum(amounts), 0)
