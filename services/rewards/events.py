@@ -12,8 +12,10 @@ from chassis.topology import REWARDS
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import Reward, Transfer
 from services.rewards.domain.plan.asset import Asset
-from services.rewards.domain.settle.settlement import Accrual, Clawback, conversion_cause
-from services.rewards.domain.settle.waiting import is_mark
+from services.rewards.domain.settle.accrual import Accrual
+from services.rewards.domain.settle.clawback import Clawback
+from services.rewards.domain.settle.holds import is_mark
+from services.rewards.domain.settle.ids import conversion_cause
 from services.rewards.domain.wallet.payout import Payout, PayoutState
 from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.wire.assets import asset_message

@@ -11,12 +11,11 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.effects import write_released_headroom
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.versions import PlanVersions
-from services.rewards.domain.settle.settlement import reject_rewards
-from services.rewards.domain.settle.waiting import EndedHold, Rejection
-from services.rewards.store import conversions, ledger, plans, tallies, waiting
+from services.rewards.domain.settle.holds import EndedHold, Rejection, reject_rewards
+from services.rewards.store import conversions, holds, ledger, plans, tallies
 from services.rewards.store.conversions import StoredConversion
+from services.rewards.store.holds import ApprovalRequest, ApprovalState
 from services.rewards.store.ledger import DueHold
-from services.rewards.store.waiting import ApprovalRequest, ApprovalState
 
 
 async def approve(deps: Deps, program_id: str, conversion_id: str) -> None:
@@ -28,7 +27,7 @@ async def approve(deps: Deps, program_id: str, conversion_id: str) -> None:
         requests = await _require_requests(conn, program_id, conversion_id)
         if any(each.approval is ApprovalState.REJECTED for each in requests):
             raise failed_precondition("REJECTED", "its rewards were rejected", "conversion_id")
-        await waiting.decide(conn, program_id, conversion_id, ApprovalState.APPROVED, deps.clock.now())
+        await holds.decide(conn, program_id, conversion_id, ApprovalState.APPROVED, deps.clock.now())
 
 
 async def reject(deps: Deps, program_id: str, conversion_id: str, reason: str) -> None:
@@ -64,7 +63,7 @@ async def _require_versions(deps: Deps, conn: AsyncConnection, program_id: str) 
 
 
 async def _require_requests(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
-    requests = await waiting.lock_for_approval(conn, program_id, conversion_id)
+    requests = await holds.lock_for_approval(conn, program_id, conversion_id)
     if not requests:
         raise failed_precondition("NOTHING_WAITS", "none of its rewards waits for approval", "conversion_id")
     return requests
@@ -78,7 +77,7 @@ async def _post_rejection(
     key = conversion.key
     earlier = (await conversions.load_reversals(conn, [key]))[key]
     position = await write_released_headroom(conn, plan, stored, earlier, rejection)
-    await waiting.decide(conn, *key, ApprovalState.REJECTED, now, reason, position)
+    await holds.decide(conn, *key, ApprovalState.REJECTED, now, reason, position)
     held = await ledger.lock_holds(conn, [conversion])
     posted = (await ledger.load_posted(conn, [conversion], held))[key]
     revisions, transfers = reject_rewards(rejection, posted)
@@ -92,4 +91,4 @@ async def _post_rejection(
 async def _end_holds(conn: AsyncConnection, rejection: Rejection, pending: Sequence[ApprovalRequest]) -> None:
     program_id, conversion_id, moment = rejection.program_id, rejection.conversion_id, rejection.time
     await ledger.end_holds(conn, [DueHold(program_id, conversion_id, each.mark) for each in pending])
-    await waiting.end(conn, [EndedHold(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])
+    await holds.end(conn, [EndedHold(program_id, conversion_id, each.mark, each.rule_id, moment) for each in pending])

@@ -11,8 +11,8 @@ from services.rewards.commands import effects
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import load_expired
 from services.rewards.domain.conversion import ConversionKey, Reversal
+from services.rewards.domain.settle.clawback import Clawback, claw_back, revised
 from services.rewards.domain.settle.debts import debited_wallets, with_debts
-from services.rewards.domain.settle.settlement import Clawback, claw_back, revised
 from services.rewards.store import conversions, ledger, plans, tallies, wallets
 from services.rewards.store.conversions import StoredConversion
 from services.rewards.store.plans import ProgramPlans

@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.rewards.domain.conversion import ConversionKey, Reversal, ReversalKey
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.counting import PreparedConversion, prepare, release_headroom, reverse_effects
-from services.rewards.domain.settle.waiting import Rejection
+from services.rewards.domain.settle.holds import Rejection
 from services.rewards.domain.tally.running import RunningTallies, TallyChanges
 from services.rewards.domain.tally.tallies import TallyKey
-from services.rewards.store import contests, tallies, waiting
+from services.rewards.store import contests, holds, tallies
 from services.rewards.store.conversions import StoredConversion
+from services.rewards.store.holds import NO_REJECTION
 from services.rewards.store.plans import ProgramPlans
-from services.rewards.store.waiting import NO_REJECTION
 
 
 async def load_running(
@@ -56,7 +56,7 @@ async def reverse_stored_effects(
     if not paid:
         return
     running = await load_running(conn, programs, [prepare(plan, each.conversion) for plan, each in paid])
-    rejections = await waiting.load_rejections(conn, [each.conversion.key for plan, each in paid if plan.waits])
+    rejections = await holds.load_rejections(conn, [each.conversion.key for plan, each in paid if plan.waits])
     for plan, each in paid:
         known = reversals[each.conversion.key]
         later = [(one, new[one.key]) for one in known if one.key in new]

@@ -13,8 +13,8 @@ from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.clawback import Clawback
 from services.rewards.domain.settle.debts import ExpiredPart, ExpiredValue, PocketKey
-from services.rewards.domain.settle.settlement import Clawback
 from services.rewards.domain.wallet.expiry import scan_wallet
 from services.rewards.domain.wallet.wallet import WalletTransfer
 from services.rewards.store import expiry, wallets

@@ -12,9 +12,9 @@ from chassis.parallel import Progress, in_processes
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.versions import PlanVersions
+from services.rewards.domain.settle.clawback import Revision
+from services.rewards.domain.settle.holds import Rejection
 from services.rewards.domain.settle.replay import Replay
-from services.rewards.domain.settle.settlement import Revision
-from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store import history, scratch, tallies
 from services.rewards.store.history import SettledConversion, SettledFact, Slice
 from services.rewards.store.plans import PlanCache

@@ -10,10 +10,11 @@ from services.rewards import events
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.ledger import Reward, Transfer
-from services.rewards.domain.settle.settlement import PostedReward, release, release_ended
-from services.rewards.store import conversions, ledger, waiting
+from services.rewards.domain.settle.clawback import PostedReward
+from services.rewards.domain.settle.holds import release, release_ended
+from services.rewards.store import conversions, holds, ledger
+from services.rewards.store.holds import WaitingHold
 from services.rewards.store.ledger import DueHold
-from services.rewards.store.waiting import WaitingHold
 
 HOLDS_A_TRANSACTION = 500
 DELTAS_A_TRANSACTION = 20_000
@@ -38,7 +39,7 @@ async def release_ended_waits(deps: Deps) -> int:
 
     async def after(last: WaitingHold | None) -> list[WaitingHold]:
         async with deps.database.transaction() as conn:
-            return await waiting.ended_holds(conn, now, last, HOLDS_A_TRANSACTION)
+            return await holds.ended_holds(conn, now, last, HOLDS_A_TRANSACTION)
 
     return await _release_all(deps, after, partial(_release_ended, deps))
 
@@ -96,9 +97,9 @@ async def _release_due(deps: Deps, holds: Sequence[DueHold]) -> None:
         await outbox.append(conn, events.messages(facts))
 
 
-async def _release_ended(deps: Deps, holds: Sequence[WaitingHold]) -> None:
+async def _release_ended(deps: Deps, waiting: Sequence[WaitingHold]) -> None:
     async with deps.database.transaction() as conn:
-        ended = await waiting.claim(conn, holds)
+        ended = await holds.claim(conn, waiting)
         if not ended:
             return
         stored = await conversions.load_many(conn, {each.key for each in ended})
@@ -116,7 +117,7 @@ async def _release_ended(deps: Deps, holds: Sequence[WaitingHold]) -> None:
                 facts.append(events.released(paid.conversion, each.time, _pairs(rewards, moves), assets))
         await ledger.post(conn, [], transfers, [])
         await ledger.end_holds(conn, [DueHold(each.program_id, each.conversion_id, each.mark) for each in ended])
-        await waiting.end(conn, ended)
+        await holds.end(conn, ended)
         await outbox.append(conn, events.messages(facts))
 
 

@@ -17,6 +17,7 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, FactBatch, Reversal
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.accrual import Accrual
 from services.rewards.domain.settle.counting import (
     DecidedPart,
     PendingConversions,
@@ -24,10 +25,9 @@ from services.rewards.domain.settle.counting import (
     decide_plain,
     prepare,
 )
-from services.rewards.domain.settle.settlement import Accrual
-from services.rewards.domain.settle.waiting import signal_of, waits_of
+from services.rewards.domain.settle.holds import signal_of, waits_of
 from services.rewards.domain.tally.running import RunningTallies
-from services.rewards.store import conversions, ledger, plans, tallies, waiting
+from services.rewards.store import conversions, holds, ledger, plans, tallies
 from services.rewards.store.plans import ProgramPlans
 
 FACTS_A_TRANSACTION = 1_000
@@ -214,7 +214,7 @@ class _Settlement:
         signals = [
             signal_of(each) for each in pending.conversions if each.event_type in awaited.get(each.program_id, ())
         ]
-        await waiting.keep(self._conn, held, signals)
+        await holds.keep(self._conn, held, signals)
 
     def _plan_of(self, accrual: Accrual) -> Plan:
         """The version that pays an accrual, which has rewards."""

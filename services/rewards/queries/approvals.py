@@ -7,7 +7,7 @@ from typing import NamedTuple
 from chassis.pages import MAX_PAGE_BYTES
 from services.rewards.domain.reward import RewardView
 from services.rewards.queries.deps import QueryDeps, require_plans
-from services.rewards.store import conversions, rewards, waiting
+from services.rewards.store import conversions, holds, rewards
 from services.rewards.store.view import on_one_snapshot
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ async def list_pending(deps: QueryDeps, program_id: str, after: tuple[datetime, 
     async with deps.database.transaction() as conn:
         await on_one_snapshot(conn)
         await require_plans(deps, conn, program_id)
-        waiting_keys = await waiting.pending(conn, program_id, after or (_BEFORE_ALL, ""), limit + 1)
+        waiting_keys = await holds.pending(conn, program_id, after or (_BEFORE_ALL, ""), limit + 1)
         stored = await conversions.load_many(conn, {key for _, key in waiting_keys[:limit]})
         pending: list[PendingConversion] = []
         left = MAX_PAGE_BYTES // _MIN_REWARD_BYTES

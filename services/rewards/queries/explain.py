@@ -14,10 +14,10 @@ from services.rewards.domain.explain.decision import rejected_decision
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.reward import RevisionView, RewardView
 from services.rewards.queries.deps import QueryDeps, require_plans
-from services.rewards.store import conversions, rewards, waiting
+from services.rewards.store import conversions, holds, rewards
 from services.rewards.store.conversions import StoredConversion
+from services.rewards.store.holds import NO_REJECTION
 from services.rewards.store.view import on_one_snapshot
-from services.rewards.store.waiting import NO_REJECTION
 
 
 class ExplainedReward(NamedTuple):
@@ -79,7 +79,7 @@ async def explain_conversion(deps: QueryDeps, program_id: str, conversion_id: st
             raise not_found("conversion", conversion_id)
         remaining = await _remaining(conn, stored)
         key = stored.conversion.key
-        rejection = (await waiting.load_rejections(conn, [key])).get(key, NO_REJECTION)
+        rejection = (await holds.load_rejections(conn, [key])).get(key, NO_REJECTION)
     if not stored.plan_version:
         return ExplainedConversion(remaining, 0, None, (), ())
     plan = versions.version(stored.plan_version)

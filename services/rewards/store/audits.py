@@ -11,8 +11,8 @@ from chassis.ids import least_id
 from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind, TransferKind
 from services.rewards.domain.wallet.payout import PayoutState
 from services.rewards.domain.wallet.redemption import RedemptionState
+from services.rewards.store.holds import WAITS_FOR_NOBODY
 from services.rewards.store.numbers import number_rows, numbers
-from services.rewards.store.waiting import WAITS_FOR_NOBODY
 
 MAX_FINDINGS = 100
 AUDIT_TIMEOUT_MS = 15 * 60 * 1000

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.copying import NULL, copy_lines, escape, escape_once
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, Reversal, ReversalKey
 from services.rewards.domain.settle.counting import CountedPosition
-from services.rewards.domain.settle.settlement import FIRST_POSITION, first_reward_id, reward_prefix
+from services.rewards.domain.settle.ids import FIRST_POSITION, first_reward_id, reward_prefix
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot, from_json
 from services.rewards.wire.events import read_stored_conversion
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from services.rewards.domain.conversion import Conversion, Reversal
+from services.rewards.domain.settle.holds import Rejection
 from services.rewards.domain.settle.replay import NetRewards
-from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.store.conversions import read_lines
-from services.rewards.store.waiting import ApprovalState
+from services.rewards.store.holds import ApprovalState
 from services.rewards.wire.events import read_stored_conversion
 
 ROWS_A_FETCH = 2_000

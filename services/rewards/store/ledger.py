@@ -10,13 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.copying import NULL, copy_lines, escape
 from services.rewards.domain.conversion import Conversion, ConversionKey
 from services.rewards.domain.ledger import Account, AccountKind, Reward, Transfer, deltas
-from services.rewards.domain.settle.settlement import (
-    FIRST_POSITION,
-    LAST_POSITION,
-    PostedReward,
-    Revision,
-    reward_prefix,
-)
+from services.rewards.domain.settle.clawback import PostedReward, Revision
+from services.rewards.domain.settle.ids import FIRST_POSITION, LAST_POSITION, reward_prefix
 
 MAX_DELTA_MINOR = 2**63 - 1
 

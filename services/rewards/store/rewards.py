@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.reward import AssetTotals, ProgramTotals, RevisionView, RewardView
-from services.rewards.domain.settle.settlement import FIRST_POSITION, LAST_POSITION, reward_prefix
-from services.rewards.domain.settle.waiting import is_mark
+from services.rewards.domain.settle.holds import is_mark
+from services.rewards.domain.settle.ids import FIRST_POSITION, LAST_POSITION, reward_prefix
+from services.rewards.store.holds import ApprovalState
 from services.rewards.store.numbers import numbers
-from services.rewards.store.waiting import ApprovalState
 
 _REWARD_COLUMNS = """
     r.reward_id, r.program_id, r.conversion_id, r.rule_id, r.beneficiary_id, r.level, r.asset, r.amount_minor,

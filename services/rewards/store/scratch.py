@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.copying import NULL, copy_lines, escape
 from services.rewards.domain.ledger import Reward
-from services.rewards.domain.settle.settlement import Revision
+from services.rewards.domain.settle.clawback import Revision
 from services.rewards.store import ledger
 from services.rewards.store.history import Slice
 

@@ -16,7 +16,7 @@ from services.rewards.domain.explain.words import LOCALES
 from services.rewards.domain.plan.plan import Base, Plan
 from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.domain.reward import RevisionView
-from services.rewards.domain.settle.settlement import hold_end
+from services.rewards.domain.settle.holds import hold_end
 from services.rewards.wire.currencies import currency_digits
 
 _LARGEST_INT64 = 2**63 - 1

@@ -1,7 +1,6 @@
 """Rules: from the contract to the plan, with every mistake named by rule and field."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from fractions import Fraction
 
 from upline.rewards.v1 import plan_pb2
@@ -10,6 +9,7 @@ from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.audience import Audience, Role
 from services.rewards.domain.plan.condition import Condition
+from services.rewards.domain.plan.hold import Hold
 from services.rewards.domain.plan.limits import Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.plan import Rule
@@ -70,8 +70,6 @@ class RuleReader:
             base=amounts.base,
             asset=asset,
             hold=self._hold(),
-            until_event=message.hold.until_event,
-            approval=message.hold.approval,
             to=to,
             when=self._when(),
             lines=amounts.shared.lines if amounts.shared else self._condition(message.lines, Scope.LINE, "lines"),
@@ -139,13 +137,16 @@ class RuleReader:
         if message.group:
             self._forbid("group", "is not for the base EARNINGS, which is decided after groups")
 
-    def _hold(self) -> timedelta | None:
-        hold = self._message.hold
-        if hold.HasField("duration"):
-            return self._plan.span(hold.duration, f"{self._path}.hold.duration", MAX_HOLD_DAYS)
-        if self._message.HasField("hold") and not hold.until_event and not hold.approval:
+    def _hold(self) -> Hold | None:
+        if not self._message.HasField("hold"):
+            return None
+        stated = self._message.hold
+        if stated.HasField("duration"):
+            duration = self._plan.span(stated.duration, f"{self._path}.hold.duration", MAX_HOLD_DAYS)
+            return Hold(duration, stated.until_event, stated.approval)
+        if not stated.until_event and not stated.approval:
             self._forbid("hold", "says nothing: give a duration, an event or approval")
-        return None
+        return Hold(None, stated.until_event, stated.approval)
 
     def _occurrence(self) -> Occurrence | None:
         if not self._message.HasField("occurrence"):

@@ -5,7 +5,7 @@ from upline.rewards.v1 import plan_pb2
 from services.rewards.domain.decide.decision import EarningsStep, Outcome
 from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details
-from services.rewards.domain.settle.settlement import accrue
+from services.rewards.domain.settle.accrual import accrue
 from tests.unit.rewards.plans import (
     buyer,
     conversion,

@@ -18,14 +18,9 @@ from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, AccountKind, Reward
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.rounding import Rounding, rounder
 from services.rewards.domain.plan.versions import PlanVersions
-from services.rewards.domain.settle.settlement import (
-    PostedReward,
-    accrue,
-    claw_back,
-    first_reward_id,
-    id_prefix,
-    position,
-)
+from services.rewards.domain.settle.accrual import accrue
+from services.rewards.domain.settle.clawback import PostedReward, claw_back
+from services.rewards.domain.settle.ids import first_reward_id, id_prefix, position
 from tests.unit.rewards.plans import (
     MOMENT,
     buyer,

@@ -10,6 +10,7 @@ from upline.type.v1 import asset_pb2
 
 from chassis.errors import UplineError
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
+from services.rewards.domain.plan.hold import Hold
 from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR
 from services.rewards.wire.plans import as_answered, as_stored, read_plan
 from tests.unit.rewards.plans import buyer, counter, fixed, percent, plan, points, rule, tiers, upline, usd
@@ -108,7 +109,7 @@ def test_a_rate_that_could_leave_int64_is_refused() -> None:
 
 def test_a_hold_is_read() -> None:
     read = plan(rule(hold=plan_pb2.Hold(duration=Duration(seconds=86_400))))
-    assert read.rules[0].hold == timedelta(days=1)
+    assert read.rules[0].hold == Hold(timedelta(days=1))
 
 
 def test_a_plan_that_does_nothing_is_refused() -> None:

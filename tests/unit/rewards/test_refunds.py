@@ -15,7 +15,9 @@ from services.rewards.domain.decide.pay import pay
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.ledger import AccountKind, deltas
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.settlement import PostedReward, accrue, claw_back, position
+from services.rewards.domain.settle.accrual import accrue
+from services.rewards.domain.settle.clawback import PostedReward, claw_back
+from services.rewards.domain.settle.ids import position
 from services.rewards.domain.tally.snapshot import Snapshot
 from tests.unit.rewards.plans import (
     MOMENT,

@@ -13,9 +13,9 @@ from upline.rewards.v1 import plan_pb2
 
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.clawback import Revision
+from services.rewards.domain.settle.holds import Rejection
 from services.rewards.domain.settle.replay import Replay
-from services.rewards.domain.settle.settlement import Revision
-from services.rewards.domain.settle.waiting import Rejection
 from services.rewards.domain.tally.snapshot import from_json
 from services.rewards.domain.tally.tallies import TallyKey
 from services.rewards.wire.plans import read_plan
@@ -110,12 +110,12 @@ class Told:
 
     conversion: Conversion
     reversal: Reversal | None = None
-    is_refusal: bool = False
+    is_rejection: bool = False
 
     @property
     def is_new(self) -> bool:
         """Whether it is the conversion itself."""
-        return self.reversal is None and not self.is_refusal
+        return self.reversal is None and not self.is_rejection
 
 
 @st.composite
@@ -162,7 +162,7 @@ def histories(draw: st.DrawFn, *, whole: bool = False) -> list[Told]:
                 )
             )
         if chance.random() < 0.4:
-            lane.insert(chance.randint(1, len(lane)), Told(made, is_refusal=True))
+            lane.insert(chance.randint(1, len(lane)), Told(made, is_rejection=True))
         lanes.append(lane)
     mixed = []
     while lanes:
@@ -184,7 +184,7 @@ class Books:
 
     def take(self, told: Told) -> None:
         """Settles one fact."""
-        if told.is_refusal:
+        if told.is_rejection:
             self._revise(self.replay.reject(told.conversion, self._rejection(told.conversion)))
         elif told.reversal is None:
             accrual, snapshot = self.replay.decide(self.plan, told.conversion, 0, to_be_revised=True)
@@ -197,7 +197,7 @@ class Books:
             self._revise(self.replay.take_back(told.conversion, told.reversal, 0))
 
     def _rejection(self, order: Conversion) -> Rejection:
-        rule_ids = tuple(each.rule_id for each in self.plan.rules if each.approval)
+        rule_ids = tuple(each.rule_id for each in self.plan.rules if each.hold and each.hold.approval)
         return Rejection("shop", order.conversion_id, rule_ids, order.record_time + timedelta(minutes=5))
 
     def _revise(self, revisions: Iterable[Revision]) -> None:
@@ -288,7 +288,7 @@ def _renamed(told: Told) -> Told:
         upline=tuple(each.upper() for each in made.upline),
     )
     if told.reversal is None:
-        return Told(other, is_refusal=told.is_refusal)
+        return Told(other, is_rejection=told.is_rejection)
     reversal = replace(told.reversal, reversal_id=f"x{told.reversal.reversal_id}", conversion_id=other.conversion_id)
     return Told(other, reversal)
 
@@ -334,14 +334,14 @@ def test_a_refusal_gives_back_the_room_and_leaves_what_is_counted(
     """Caps and budgets are used by what is left of rewards only; all else is as if nobody had said no."""
     books, nobody_said_no = Books(plan), Books(plan)
     order = chance.choice(history).conversion
-    told = Told(order, is_refusal=True)
-    facts = [each for each in history if each.conversion is order and not each.is_refusal]
+    told = Told(order, is_rejection=True)
+    facts = [each for each in history if each.conversion is order and not each.is_rejection]
     facts.insert(chance.randint(1, len(facts)), told)
     for each in facts:
         books.take(each)
         if each is not told:
             nobody_said_no.take(each)
-    refused = {each.rule_id for each in plan.rules if each.approval}
+    refused = {each.rule_id for each in plan.rules if each.hold and each.hold.approval}
     for reward_id, (_, _) in books.owners.items():
         rule = plan.rules[int(reward_id[28:30], 16)]
         expected = 0 if rule.rule_id in refused else nobody_said_no.net[reward_id]

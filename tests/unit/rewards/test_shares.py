@@ -11,7 +11,7 @@ from services.rewards.domain.decide.decision import Outcome
 from services.rewards.domain.decide.evaluation import decide
 from services.rewards.domain.details import Details
 from services.rewards.domain.plan.shares import split
-from services.rewards.domain.settle.settlement import accrue
+from services.rewards.domain.settle.accrual import accrue
 from tests.unit.rewards.plans import conversion, detailed, paid, percent, plan, rule, upline
 
 CHOSEN = plan_pb2.Share(chosen=plan_pb2.ChosenShare(min_percent="0", max_percent="100", default_percent="0"))

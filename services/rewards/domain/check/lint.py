@@ -174,7 +174,7 @@ def _overlap(one: Audience, other: Audience) -> bool:
 def _is_free(plan: Plan, rule: Rule) -> bool:
     """Whether a fixed amount can be had again and again for nothing."""
     is_fixed = rule.table is None and all(each.percent is None for each in rule.levels)
-    if not is_fixed or rule.base is Base.EARNINGS or rule.approval or rule.until_event:
+    if not is_fixed or rule.base is Base.EARNINGS or rule.waits:
         return False
     if rule.tiers is not None and rule.tiers.mode is TierMode.BONUS:
         is_fixed = plan.counters[rule.tiers.counter_id].measure is not Measure.VOLUME

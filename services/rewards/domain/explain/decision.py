@@ -17,7 +17,7 @@ from services.rewards.domain.explain.words import WORDS
 from services.rewards.domain.plan.amounts import Base
 from services.rewards.domain.plan.audience import BUYER_LEVEL, Role
 from services.rewards.domain.plan.plan import Plan, Rule
-from services.rewards.domain.settle.settlement import hold_end
+from services.rewards.domain.settle.holds import hold_end
 
 _REASONS: Final = (
     ({Outcome.REVERSED}, "all_reversed"),
@@ -132,9 +132,11 @@ def _how(decision: Decision) -> str:
 def _hold(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:
     until = hold_end(rule, conversion)
     sentences = words["hold"].format(until=f"{until:%Y-%m-%d %H:%M} UTC") if until is not None else ""
-    if rule.until_event:
-        sentences += words["hold_event"].format(event=rule.until_event)
-    return sentences + words["hold_approval"] if rule.approval else sentences
+    if rule.hold is None:
+        return sentences
+    if rule.hold.until_event:
+        sentences += words["hold_event"].format(event=rule.hold.until_event)
+    return sentences + words["hold_approval"] if rule.hold.approval else sentences
 
 
 def _which(rule: Rule, conversion: Conversion, words: dict[str, str]) -> str:

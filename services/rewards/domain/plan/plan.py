@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
 
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
@@ -13,6 +13,7 @@ from services.rewards.domain.plan.audience import BUYER_LEVEL, Audience, Role
 from services.rewards.domain.plan.condition import Condition, counters_in
 from services.rewards.domain.plan.contests import Contest
 from services.rewards.domain.plan.counters import Counter, Measure
+from services.rewards.domain.plan.hold import Hold
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.occurrence import Occurrence
 from services.rewards.domain.plan.qualification import Qualification
@@ -43,11 +44,8 @@ class Rule:
     """The levels that are paid; with tiers of mode BONUS, each has an amount of 0."""
     base: Base
     asset: Asset
-    hold: timedelta | None
-    until_event: str = ""
-    """The later event that ends the hold; empty for none."""
-    approval: bool = False
-    """Whether a person ends the hold."""
+    hold: Hold | None
+    """The conditions for its rewards to become available; None where they are at once."""
     to: Audience = Audience(Role.UPLINE)  # noqa: RUF009  a tuple: immutable
     when: Condition | None = None
     lines: Condition | None = None
@@ -98,7 +96,7 @@ class Rule:
     @property
     def waits(self) -> bool:
         """Whether the rule's hold needs more than time."""
-        return bool(self.until_event) or self.approval
+        return self.hold is not None and self.hold.waits
 
     def minor_per_minor_of(self, source: "Rule") -> Fraction:
         """Minor units of the rule's asset for one minor unit of the asset of another rule."""
@@ -191,7 +189,7 @@ class Plan:
     def has_order(self) -> bool:
         """Whether it matters in which order facts are settled, because the plan counts something or a person may reject
         rewards between two refunds."""
-        return self.is_stateful or any(rule.approval for rule in self.rules)
+        return self.is_stateful or any(rule.hold is not None and rule.hold.approval for rule in self.rules)
 
     @property
     def waits(self) -> bool:

@@ -55,4 +55,6 @@ class PlanVersions:
     @property
     def awaited_events(self) -> frozenset[str]:
         """The event types that holds of any version wait for."""
-        return frozenset(rule.until_event for plan in self.plans for rule in plan.rules if rule.until_event)
+        return frozenset(
+            rule.hold.until_event for plan in self.plans for rule in plan.rules if rule.hold and rule.hold.until_event
+        )

@@ -11,8 +11,8 @@ from services.rewards.domain.decide.inputs import Inputs
 from services.rewards.domain.decide.needed_tallies import tally_keys_of
 from services.rewards.domain.decide.pay import owed
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.settle.settlement import Accrual, accrue, post
-from services.rewards.domain.settle.waiting import Rejection
+from services.rewards.domain.settle.accrual import Accrual, accrue, post
+from services.rewards.domain.settle.holds import Rejection
 from services.rewards.domain.tally.running import RunningTallies, TallyChanges
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 from services.rewards.domain.tally.tallies import TallyKey

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.rewards.domain.ledger import AccountKind, Transfer
-from services.rewards.domain.settle.settlement import Clawback, sibling_transfer_id
+from services.rewards.domain.settle.clawback import Clawback
+from services.rewards.domain.settle.ids import sibling_transfer_id
 
 PocketKey = tuple[str, str, str]
 """(program, participant, asset): what tells a pocket of a wallet from all others."""

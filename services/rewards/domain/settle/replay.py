@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from services.rewards.domain.conversion import Conversion, Reversal
 from services.rewards.domain.ledger import AccountKind
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.settle.accrual import Accrual
+from services.rewards.domain.settle.clawback import PostedReward, Revision, claw_back, revised
 from services.rewards.domain.settle.counting import prepare, release_headroom, reverse_effects
-from services.rewards.domain.settle.settlement import (
-    Accrual,
-    PostedReward,
-    Revision,
-    claw_back,
-    reject_rewards,
-    revised,
-)
-from services.rewards.domain.settle.waiting import Rejection
+from services.rewards.domain.settle.holds import Rejection, reject_rewards
 from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.domain.tally.snapshot import EMPTY, Snapshot
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import ConversionKey
-from services.rewards.domain.settle.waiting import EndedHold, Signal, Wait
+from services.rewards.domain.settle.holds import EndedHold, Signal, Wait
 
 
 class ApprovalState(IntEnum):
