@@ -60,6 +60,10 @@ class Scope(Enum):
     """A participant's counters, and the amount that they ask to be paid out."""
 
 
+WITH_COUNTERS: Final = frozenset({Scope.PERSON, Scope.GATE})
+"""The scopes whose variables are the plan's own: its counters. Those of the others are the same for every plan."""
+
+
 def variables_of(counter_ids: Iterable[str]) -> Mapping[Scope, Mapping[str, cel.Type]]:
     """The variables of a plan with these counters, by scope."""
     counters = {f"{COUNTERS_PREFIX}{each}": cel.Type.INT for each in counter_ids}

@@ -2,13 +2,16 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from cel_expr_python import cel
 
 from chassis.errors import UplineError
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import OTHER_TEXT, ConditionError
-from services.rewards.wire.conditions import Compiler, InvalidConditionError
+from services.rewards.wire import conditions
+from services.rewards.wire.conditions import ENVIRONMENTS, Compiler, InvalidConditionError
 from services.rewards.wire.problems import Problems
 from services.rewards.wire.variables import Scope
 
@@ -51,6 +54,29 @@ def holds(text: str, scope: Scope = Scope.PERSON, **values: object) -> bool:
 def test_what_is_true_holds(text: str) -> None:
     assert holds(text) is True
     assert holds(f"!({text})" if "//" not in text else "counters.sales < 2") is False
+
+
+def test_plans_share_what_compiles_their_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, new = [0], cel.NewEnv
+
+    def counted(**arguments: Any) -> cel.Env:
+        made[0] += 1
+        return new(**arguments)
+
+    monkeypatch.setattr(cel, "NewEnv", counted)
+    plans = [Compiler(counter_ids) for counter_ids in ((), ("shared_a",), ("shared_a", "shared_b")) for _ in range(50)]
+    for each in plans:
+        each.compile("event.amount_minor > 5", Scope.PERSON)
+        each.compile("level > 5", Scope.PERSON)
+        each.compile("line.sku == 'a'", Scope.LINE)
+    assert made[0] <= 5  # of the conversion, of lines, and of a person with each set of counters
+
+
+def test_environments_are_bounded() -> None:
+    for number in range(2 * ENVIRONMENTS):
+        Compiler([f"bounded_{number}"]).compile("level > 5", Scope.PERSON)
+    kept = conditions._environment.cache_info()
+    assert kept.currsize <= ENVIRONMENTS
 
 
 def test_lines_are_asked_one_by_one() -> None:
