@@ -54,8 +54,10 @@ async def serve(service: Service[Any]) -> None:
     try:
         await _ended_before(stopping, service.run())
     finally:
-        await service.leave()
-        await service.stop()
+        try:
+            await service.leave()
+        finally:
+            await service.stop()
 
 
 async def _ended_before(stopping: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

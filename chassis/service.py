@@ -88,6 +88,7 @@ class Service(ABC, Generic[Settings]):
         )
         await self.compose()
         await self.server.start()
+        self.on_stop(self.server.stop)
 
     async def run(self) -> None:
         """Answers, and works, until cancelled; raises if it cannot go on."""
@@ -100,6 +101,6 @@ class Service(ABC, Generic[Settings]):
             farewell()
 
     async def stop(self) -> None:
-        """Lets calls in flight end, and closes whatever was opened, the last first."""
-        await self.server.stop()
+        """Lets calls in flight end, and closes whatever was opened, the last first, also where one of them fails to
+        close."""
         await self._opened.aclose()

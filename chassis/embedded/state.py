@@ -27,6 +27,8 @@ FIRST_FREE_PORT = 10_000
 """Below it stand most ports that servers are known by."""
 SYSTEMS_OWN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 """Linux says here which ports it gives to connections, and to servers that ask for any."""
+FEWEST_PORTS = 100
+"""Where the system leaves fewer ports than these below its own, as where it leaves none, its own are taken."""
 PORT_TRIES = 1_000
 """The most ports that are tried: so many neighbours that are taken mean that something else is wrong."""
 
@@ -137,14 +139,14 @@ def free_port() -> int:
 
 @cache
 def _ports() -> Iterator[int]:
-    """The ports below the system's own, round and round from any of them on; where there are none, 0, which stands for
-    any of the system's."""
+    """The ports below the system's own, round and round from any of them on; where there are few or none, 0, which
+    stands for any of the system's."""
     try:
         end = int(SYSTEMS_OWN_PORTS.read_text().split()[0])
     except OSError:
         end = 0
     size = end - FIRST_FREE_PORT
-    if size <= 0:
+    if size < FEWEST_PORTS:
         return repeat(0)
     start = secrets.randbelow(size)
     return (FIRST_FREE_PORT + (start + number) % size for number in count())

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 async def write_clicks(deps: WriterDeps, clicks: ClickRows) -> None:
     """Writes each click once, however often it comes."""
-    await deps.partitions.ensure_seen(clicks.days)
+    await deps.partitions.ensure_unseen(clicks.days)
     try:
         async with deps.database.transaction() as conn:
             await copy_clicks(conn, clicks.rows)

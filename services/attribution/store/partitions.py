@@ -16,7 +16,7 @@ class ClickPartitions:
     _seen: set[int] = field(default_factory=set)
     """Days, counted from 1970, whose partition was there when this process last looked."""
 
-    async def ensure_seen(self, days: AbstractSet[int]) -> None:
+    async def ensure_unseen(self, days: AbstractSet[int]) -> None:
         """Makes the partitions of those days that this process has not seen."""
         if unseen := days - self._seen:
             await self.ensure(unseen)

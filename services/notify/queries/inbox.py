@@ -31,15 +31,15 @@ async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: i
 
 async def watch_inbox(
     deps: QueryDeps, inbox: Inbox, after: UUID | None
-) -> AsyncGenerator[Sequence[RenderedEntry], None]:
+) -> AsyncGenerator[Sequence[RenderedEntry] | None, None]:
     """Yields portions of entries as they are written, until the caller leaves; before them those written since entry
     `after`.
 
-    The first portion is empty: it says that the watch has begun.
+    The first portion is None: it says that the watch has begun.
     """
     with deps.watches.watch(inbox) as watch:
         await watch.begun()
-        yield []
+        yield None
         if after is not None:
             async for portion in deps.watches.earlier(watch, after):
                 yield await deps.words.render(portion)

@@ -60,7 +60,8 @@ class InboxServicer:
         inbox = Inbox(request.program_id, request.participant_id)
         async with aclosing(watch_inbox(self.queries, inbox, after)) as portions:
             async for portion in portions:
-                if not portion:
+                if portion is None:
                     yield notify_pb2.WatchInboxResponse()
+                    continue
                 for rendered in portion:
                     yield notify_pb2.WatchInboxResponse(entry=entry_message(rendered))

@@ -23,15 +23,15 @@ async def settle_reversals(deps: Deps, locked: asyncio.Event, reversals: Sequenc
     facts of their programs."""
     async with deps.database.transaction() as conn:
         program_ids = {each.program_id for each in reversals}
-        # A version that begins to count may not come in between: its conversions' effects are reversed behind the lock.
+        # No version may come in between: neither one that begins to count, whose conversions' effects are reversed
+        # behind the lock, nor one that pays what another worker settles meanwhile.
         await plans.pin_versions(conn, program_ids)
-        if ordered := (await deps.plans.load(conn, program_ids)).with_order:
+        versions = await deps.plans.load(conn, program_ids)
+        if ordered := versions.with_order:
             await tallies.lock(conn, ordered)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         stored = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
         locked.set()
-        # Read behind the lock: a conversion that another worker settled meanwhile may be paid by a new version.
-        versions = await deps.plans.load(conn, program_ids)
         positions = await tallies.draw_positions(conn, len(reversals))
         by_key = {each.key: position for each, position in zip(reversals, positions, strict=True)}
         added = await conversions.insert_reversals(conn, reversals, by_key)

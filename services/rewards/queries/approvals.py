@@ -11,17 +11,16 @@ from services.rewards.store import conversions, holds, rewards
 from services.rewards.store.view import on_one_snapshot
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
-_MIN_REWARD_BYTES = 64
-"""The length of the shortest reward in an answer, half of which is its id: a page of so many bytes has no more rewards
-than fit by this."""
+_MIN_REWARD_BYTES = 150
+"""The length of a short reward in an answer: no more rewards are read than a page of such ones holds."""
 
 
 class PendingConversion(NamedTuple):
     """A conversion with rewards that wait for approval."""
 
     conversion_id: str
-    wait_time: datetime
-    """The time since when the oldest of them waits."""
+    earliest: datetime
+    """The first of the times before which their holds cannot end, whatever anybody says."""
     rewards: Sequence[RewardView]
 
 

@@ -41,7 +41,7 @@ class ApprovalServicer:
         token = ""
         if len(approvals) < len(page.conversions) or page.has_more:
             last = page.conversions[len(approvals) - 1]
-            token = self.pager.token(request, [last.wait_time.isoformat(), last.conversion_id])
+            token = self.pager.token(request, [last.earliest.isoformat(), last.conversion_id])
         return approval_pb2.ListPendingApprovalsResponse(
             approvals=[each for each in approvals if each.rewards], next_page_token=token
         )

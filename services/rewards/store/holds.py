@@ -181,7 +181,7 @@ async def keep(conn: AsyncConnection, waits: Sequence[Wait], signals: Sequence[S
 
 
 async def ended_holds(conn: AsyncConnection, now: datetime, after: WaitingHold | None, limit: int) -> list[WaitingHold]:
-    """Holds for which everything has happened, from the one `after` on; passes over those that another process
+    """Holds for which everything has happened, after the one `after`; passes over those that another process
     releases."""
     after = after or _BEFORE_ALL
     names = {

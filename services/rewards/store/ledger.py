@@ -177,7 +177,7 @@ async def load_posted(
 
 
 async def due_holds(conn: AsyncConnection, now: datetime, after: DueHold | None, limit: int) -> list[DueHold]:
-    """Holds that have ended, the oldest first, from the one `after` on; passes over those that another process
+    """Holds that have ended, the oldest first, after the one `after`; passes over those that another process
     releases."""
     after = after or _BEFORE_ALL
     names = {

@@ -81,12 +81,15 @@ class DecidedPart:
         position: int,
         late: Sequence[Reversal],
     ) -> None:
-        """Decides the next conversion; `prepared` is None where no plan was in force.
+        """Decides the next conversion; `prepared` is None where no plan was in force, `running` where its program has
+        no tallies, which only such a conversion may do without.
 
         `late`: reversals that came before the conversion. They take effect on tallies with it.
         """
         snapshot = None
-        if prepared is not None and running is not None:
+        if prepared is not None:
+            if running is None:
+                raise RuntimeError(f"the tallies of program {conversion.program_id!r} were not loaded")
             accrual, snapshot = prepared.decide(running, position)
             self.accruals.append(accrual)
             if late:
