@@ -4,6 +4,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -16,14 +19,59 @@ LOCK_TIMEOUT_MS = 5_000
 """A longer wait for a lock is a fault that the caller is told, rather than a pile of waiting calls."""
 STATEMENT_TIMEOUT_MS = 60_000
 IDLE_TRANSACTION_TIMEOUT_MS = 60_000
-POOL_SIZE = 10
-POOL_WAIT_SECONDS = 10.0
+
+
+class Work(StrEnum):
+    """The classes of work of a process. Each has connections of its own, so that none waits behind another: whatever
+    callers ask for, events are settled and published, and health is told."""
+
+    CALLS = "calls"
+    """Everything that callers wait for, except for clicks."""
+    CLICKS = "clicks"
+    """The look-up of links, for clicks that are recorded and visitors that are led on."""
+    CONSUMING = "consuming"
+    """Working on the events of streams: settling, telling, writing clicks, and setting messages aside."""
+    RELAY = "relay"
+    """Publishing the outbox."""
+    JOBS = "jobs"
+    """The work that a service does by itself."""
+    PROBES = "probes"
+    """Looking whether the database is right, of which health tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The connections that a class of work has in each process."""
+
+    connections: int
+    """The most that are open; they are opened when they are first needed."""
+    wait_seconds: float
+    """The time for which work waits for one of them."""
+
+
+SHARES = MappingProxyType(
+    {
+        # Whoever holds a connection of calls for long waits for a lock, and that wait ends in the same time.
+        Work.CALLS: Share(10, LOCK_TIMEOUT_MS / 1000),
+        Work.CLICKS: Share(2, LOCK_TIMEOUT_MS / 1000),
+        # Settling has two transactions at once: one is decided while the other is written.
+        Work.CONSUMING: Share(2, 30.0),
+        Work.RELAY: Share(1, 30.0),
+        # The audit has one for as long as it takes; two are left for all the others, which take turns.
+        Work.JOBS: Share(3, 30.0),
+        # Below the time in which a probe has to succeed, so that it can tell what was wrong.
+        Work.PROBES: Share(1, 5.0),
+    }
+)
+"""The connections of each class of work. What they come to for a number of processes is told in
+docs/guides/operate.md."""
 
 
 class Database:
-    """One service's connections; every statement sees the service's own schema first."""
+    """The connections of one class of work of a service; every statement sees the service's own schema first."""
 
-    def __init__(self, url: str, schema: str) -> None:
+    def __init__(self, url: str, schema: str, work: Work = Work.CALLS) -> None:
+        share = SHARES[work]
         options = (
             f"-c search_path={schema} -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS}"
             f" -c statement_timeout={STATEMENT_TIMEOUT_MS}"
@@ -31,12 +79,12 @@ class Database:
         )
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),
-            pool_size=POOL_SIZE,
+            pool_size=share.connections,
             max_overflow=0,
-            pool_timeout=POOL_WAIT_SECONDS,
+            pool_timeout=share.wait_seconds,
             pool_pre_ping=True,
             hide_parameters=True,  # an error's text goes into logs, and parameters hold what people have told
-            connect_args={"options": options, "application_name": f"upline-{schema}", "connect_timeout": 10},
+            connect_args={"options": options, "application_name": f"upline-{schema}-{work}", "connect_timeout": 10},
         )
 
     @asynccontextmanager
@@ -136,6 +184,11 @@ def is_unprepared(error: BaseException) -> bool:
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return _NO_ENTRY.search(str(error)) is not None
     return isinstance(error, _NOT_PREPARED)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether all connections of a class of work were in use for as long as work waits for one."""
+    return isinstance(error, PoolTimeout)
 
 
 _NOT_THE_WORK = (

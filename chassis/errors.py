@@ -49,12 +49,15 @@ class UplineError(Exception):
     """One sentence for people."""
     violations: tuple[FieldViolation, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    retry_seconds: float = 0.0
+    """The time after which the same call may be answered, told as `RetryInfo`; 0: nothing is known of that."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
 
     def to_status(self) -> status_pb2.Status:
-        """The error as it goes over the wire, with `ErrorInfo` and, where fields are at fault, `BadRequest`."""
+        """The error as it goes over the wire: with `ErrorInfo`, `BadRequest` where fields are at fault, and `RetryInfo`
+        where it is known when to come again."""
         metadata = {name: _cut(value, MAX_METADATA_BYTES) for name, value in self.metadata.items()}
         violations = list(_first_violations(self.violations))
         if len(violations) < len(self.violations):
@@ -62,6 +65,10 @@ class UplineError(Exception):
         details = [_packed(error_details_pb2.ErrorInfo(reason=self.reason, domain=ERROR_DOMAIN, metadata=metadata))]
         if violations:
             details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+        if self.retry_seconds:
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromMilliseconds(round(self.retry_seconds * 1000))
+            details.append(_packed(retry))
         return status_pb2.Status(code=self.code, message=_cut(self.message, MAX_MESSAGE_BYTES), details=details)
 
 
@@ -98,7 +105,9 @@ class MigrationRefused(RuntimeError):
     """The database does not let `upline migrate` do what is necessary."""
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _packed(
+    message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed
@@ -135,9 +144,9 @@ def failed_precondition(reason: str, message: str, field_path: str = "") -> Upli
     return UplineError(code_pb2.FAILED_PRECONDITION, reason, message, violations)
 
 
-def unavailable(reason: str, message: str) -> UplineError:
-    """UNAVAILABLE: try the same again shortly."""
-    return UplineError(code_pb2.UNAVAILABLE, reason, message)
+def unavailable(reason: str, message: str, retry_seconds: float = 0.0) -> UplineError:
+    """UNAVAILABLE: try the same again shortly, or after so long."""
+    return UplineError(code_pb2.UNAVAILABLE, reason, message, retry_seconds=retry_seconds)
 
 
 def grpc_code(code: int) -> grpc.StatusCode:

@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from chassis.database import is_beyond_int64, is_transient, is_unprepared, is_unstorable_text
+from chassis.database import is_beyond_int64, is_busy, is_transient, is_unprepared, is_unstorable_text
 from chassis.draining import Calls
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.patterns import describe
@@ -30,6 +30,9 @@ Behavior = Callable[[Any, Any], Any]
 Validate = Callable[[ProtoMessage], None]
 """Raises an error if something is wrong with a request."""
 Context = grpc.aio.ServicerContext[Any, Any]
+BUSY_RETRY_SECONDS = 1.0
+"""The time after which a call that found all connections in use is asked to come again: most calls take milliseconds,
+so by then many have ended."""
 
 log = structlog.get_logger(__name__)
 
@@ -162,6 +165,14 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
                 "DATABASE_NOT_READY",
                 "the database behind this server is not prepared for it, as after a restore; nothing was changed."
                 " Its operator runs `upline migrate`, then the same call is answered",
+            )
+        elif is_busy(error):
+            log.warning("all connections for calls are in use", method=method.full_name)
+            error = unavailable(
+                "DATABASE_BUSY",
+                "this server had no connection to its database left for the call; nothing was changed, and the same"
+                " call is safe to repeat",
+                BUSY_RETRY_SECONDS,
             )
         elif is_transient(error):
             log.warning("unavailable", method=method.full_name, error=error)

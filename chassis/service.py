@@ -7,14 +7,14 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from chassis import telemetry
 from chassis.clock import Clock
-from chassis.database import Database
+from chassis.database import Database, Work
 from chassis.migrate import assert_migrated
 from chassis.pages import Pager
 from chassis.readiness import Probe
@@ -40,7 +40,10 @@ class Service(ABC, Generic[Settings]):
     tried_streams: ClassVar[tuple[StreamSpec, ...]] = ()
     """The streams of which readiness tries whether they store what is published."""
 
+    databases: Mapping[Work, Database]
+    """The connections of each class of work."""
     database: Database
+    """Those of calls."""
     stream: Stream
     server: Server
     pager: Pager
@@ -71,18 +74,21 @@ class Service(ABC, Generic[Settings]):
     async def start(self) -> None:
         """Looks for the broker, composes the service and begins to answer."""
         telemetry.configure(self.settings, self.name)
-        self.database = Database(self.settings.database_url, self.name)
-        self.on_stop(self.database.close)
+        self.databases = {work: Database(self.settings.database_url, self.name, work) for work in Work}
+        for each in self.databases.values():
+            self.on_stop(each.close)
+        self.database = self.databases[Work.CALLS]
         self.stream = await Stream.open(
             self.settings.nats_url, f"upline-{self.name}", self.settings.nats_monitor_url, self.streams
         )
         self.on_stop(self.stream.close)
         self.pager = Pager(derive_key(self.settings.secret, "page-token"))
+        probing = self.databases[Work.PROBES]
         self.server = Server(
             self.settings,
             [
-                Probe("database", self.database.ready),
-                Probe("migrations", partial(assert_migrated, self.database, self.name)),
+                Probe("database", probing.ready),
+                Probe("migrations", partial(assert_migrated, probing, self.name)),
             ],
             Probe("broker", partial(self.stream.ready, self.tried_streams)),
         )

@@ -32,6 +32,7 @@ PACKAGES = {
 }
 TYPES = {number: name.removeprefix("TYPE_").lower() for name, number in FieldDescriptorProto.Type.items()}
 FROM_ANY_CALL = {
+    "DATABASE_BUSY": "All connections that the server has for calls were in use; `RetryInfo` says when to come again.",
     "DATABASE_NOT_READY": "The database is not prepared for this server, as after a restore: its operator migrates it.",
     "DEADLINE_REQUIRED": "Every call but a stream states how long it waits: set a timeout on the call.",
     "INTERNAL": "A defect of Upline, which its log tells of; the call may have been carried out.",
@@ -268,8 +269,9 @@ def errors_page() -> str:
     lines = [
         HEADER + "# Errors\n",
         "A call that fails has a `google.rpc.Status` with an `ErrorInfo`: its `reason` is stable and for programs, its",
-        "`domain` is `upline`. Where fields are at fault, a `BadRequest` names each and says what to write. The",
-        "message is for people and may change. [Integrate](../guides/integrate.md) says what to do with each code.\n",
+        "`domain` is `upline`. Where fields are at fault, a `BadRequest` names each and says what to write. Where it",
+        "is known when to come again, a `RetryInfo` tells. The message is for people and may change.",
+        "[Integrate](../guides/integrate.md) says what to do with each code.\n",
         "## From any call\n",
         "| reason | code | meaning |",
         "|---|---|---|",

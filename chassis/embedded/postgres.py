@@ -20,7 +20,7 @@ DATABASE = "upline"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a socket's path may not exceed 107 bytes, a state directory's may
-    "max_connections": "200",
+    "max_connections": "300",
     "shared_buffers": "256MB",
     "wal_compression": "on",
     "max_wal_size": "2GB",

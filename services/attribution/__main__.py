@@ -6,6 +6,7 @@ from functools import partial
 from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
+from chassis.database import Work
 from chassis.dead_letters import DeadLetters
 from chassis.relay import Relay
 from chassis.secrets import derive_key
@@ -46,13 +47,13 @@ class AttributionService(Service[AttributionSettings]):
     async def compose(self) -> None:
         """Serves people and conversions, takes clicks in, leads visitors on, and writes clicks."""
         click_token_key = derive_key(self.settings.secret, "click-token")
-        relay = Relay(self.database, self.stream, CONVERSIONS)
+        relay = Relay(self.databases[Work.RELAY], self.stream, CONVERSIONS)
         self.on_run(relay.run)
         deps = Deps(self.database, self.clock, relay, click_token_key)
         queries = QueryDeps(self.database)
         intake = Intake(partial(publish_batch, self.stream), lambda: self.stream.connected)
         self.on_stop(intake.drain)
-        click_deps = ClickDeps(self.clock, LinkCache(self.database), intake, click_token_key)
+        click_deps = ClickDeps(self.clock, LinkCache(self.databases[Work.CLICKS]), intake, click_token_key)
         sealer = Sealer(derive_key(self.settings.secret, "click-hash"))
         address = await self._lead_on(click_deps, sealer)
         add, pager = self.server.add, self.pager
@@ -82,11 +83,13 @@ class AttributionService(Service[AttributionSettings]):
         return LinkAddress(settings.public_url.rstrip("/") or f"http://{settings.host}:{self.redirect_port}")
 
     def _write_clicks(self) -> None:
-        deps = WriterDeps(self.database, self.clock, ClickPartitions(self.database))
+        # The partitions that a batch misses are made where it is written: what one makes, the other has seen.
+        consuming = self.databases[Work.CONSUMING]
+        deps = WriterDeps(consuming, self.clock, ClickPartitions(consuming))
         retention = timedelta(days=self.settings.click_retention_days)
         self.on_run(partial(jobs.look_after_partitions, deps, retention))
         handle = ClickBatches(deps).handle
-        consumer = Consumer(self.stream, CLICKS, CONSUMER, handle, DeadLetters(self.database), FETCH_MESSAGES)
+        consumer = Consumer(self.stream, CLICKS, CONSUMER, handle, DeadLetters(consuming), FETCH_MESSAGES)
         self.on_run(consumer.run)
 
 

@@ -1,11 +1,13 @@
 """The notify service: everyone who earned is told."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
+from chassis.database import Work
 from chassis.dead_letters import DeadLetters
 from chassis.service import Service
 from chassis.settings import ServiceSettings
@@ -45,11 +47,13 @@ class NotifyService(Service[NotifySettings]):
         self.server.add(PreferenceServicer(deps, queries))
         self.server.add(InboxServicer(deps, queries, self.pager))
 
-        events = RewardEvents(deps)
-        consumer = Consumer(self.stream, REWARDS, CONSUMER, events.handle, DeadLetters(self.database), FETCH_MESSAGES)
+        consuming = self.databases[Work.CONSUMING]
+        events = RewardEvents(replace(deps, database=consuming))
+        consumer = Consumer(self.stream, REWARDS, CONSUMER, events.handle, DeadLetters(consuming), FETCH_MESSAGES)
         self.on_run(consumer.run)
         if days := self.settings.notify_retention_days:
-            self.on_run(partial(jobs.forget_daily, deps, timedelta(days=days)))
+            forgetting = replace(deps, database=self.databases[Work.JOBS])
+            self.on_run(partial(jobs.forget_daily, forgetting, timedelta(days=days)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The rewards service: decides what conversions pay, and keeps the ledger."""
 
+from dataclasses import replace
 from functools import partial
 
 from chassis import process
 from chassis.clock import Clock
 from chassis.consumer import Consumer
+from chassis.database import Work
 from chassis.dead_letters import DeadLetters
 from chassis.relay import Relay
 from chassis.service import Service
@@ -38,7 +40,7 @@ class RewardsService(Service[RewardsSettings]):
 
     async def compose(self) -> None:
         """Serves plans, ledger and payouts, and settles the events of attribution."""
-        relay = Relay(self.database, self.stream, REWARDS)
+        relay = Relay(self.databases[Work.RELAY], self.stream, REWARDS)
         self.on_run(relay.run)
         provider = provider_of(self.settings)
         if provider is not None:
@@ -56,12 +58,11 @@ class RewardsService(Service[RewardsSettings]):
         add(ContestServicer(queries, self.pager))
         add(PayoutServicer(deps, queries, self.pager))
 
-        events = ConversionEvents(deps)
-        consumer = Consumer(
-            self.stream, CONVERSIONS, CONSUMER, events.handle, DeadLetters(self.database), FETCH_MESSAGES
-        )
+        consuming = self.databases[Work.CONSUMING]
+        events = ConversionEvents(replace(deps, database=consuming))
+        consumer = Consumer(self.stream, CONVERSIONS, CONSUMER, events.handle, DeadLetters(consuming), FETCH_MESSAGES)
         self.on_run(consumer.run)
-        self.on_run(partial(jobs.run, deps))
+        self.on_run(partial(jobs.run, replace(deps, database=self.databases[Work.JOBS])))
 
 
 if __name__ == "__main__":
