@@ -2,14 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from nats.aio.msg import Msg
 
 from chassis.database import is_transient
-from chassis.dead_letters import DeadLetters
+from chassis.dead_letters import DeadLetters, message_name
+from chassis.migrate import assert_migrated
 from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
 from chassis.stream import Stream
 from chassis.topology import StreamSpec
@@ -18,17 +21,30 @@ HEARTBEAT_SECONDS = 5.0
 """The time between two requests to the broker for more time: a third of what it gives,
 `chassis.stream.ACK_WAIT_SECONDS`."""
 FETCH_MESSAGES = 256
-RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0)
-"""The pauses before a failed message is delivered again; a plain nak comes back within 10 ms and spins."""
+RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0, 60.0)
+"""The pauses before a failed message is delivered again, the last one from then on; a plain nak comes back within 10 ms
+and spins. What fails `chassis.dead_letters.MAX_ATTEMPTS` times has been tried for ten minutes."""
 
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+
+class SomeFailedError(Exception):
+    """Some of several messages could not be handled, and all the others were."""
+
+    def __init__(self, failures: Mapping[int, Exception]) -> None:
+        """`failures`: the error of each message that failed, by its place among all."""
+        super().__init__(str(next(iter(failures.values()))))
+        self.failures = failures
 
 
 @dataclass
 class Consumer:
     """Reads one durable consumer in batches; any number of processes may read the same one.
 
-    `handle` commits what the payloads say in one transaction, and must be safe to call twice with the same payloads.
+    `handle` commits what the payloads say, and must be safe to call twice with the same payloads. Where it knows which
+    of them failed, it handles the others and raises SomeFailedError.
     """
 
     stream: Stream
@@ -67,9 +83,28 @@ class Consumer:
     async def _work_on(self, messages: list[Msg]) -> None:
         heartbeat = asyncio.create_task(_ask_for_time(messages))
         try:
-            await self._handle_all(messages)
+            fresh, failed_before = await self._by_history(messages)
+            for each in (fresh, failed_before):
+                if each:
+                    await self._handle(each)
         finally:
             heartbeat.cancel()
+
+    async def _by_history(self, messages: list[Msg]) -> tuple[list[Msg], list[Msg]]:
+        """The messages that never failed, and those that did: these come last, and take nobody with them."""
+        again = [each for each in messages if (each.metadata.num_delivered or 1) > 1]
+        if not again:
+            return messages, []
+        try:
+            attempts = await self._once_able(partial(self.dead_letters.attempts, self.durable, again))
+        except Exception as error:  # then they take others with them, who are found again by trying each alone
+            log.warning("cannot tell which messages failed before", consumer=self.durable, error=error)
+            return messages, []
+        failed = {message_name(each) for each in again} & attempts.keys()
+        return (
+            [each for each in messages if message_name(each) not in failed],
+            [each for each in messages if message_name(each) in failed],
+        )
 
     async def _hand_back(self, pull: Pull | None, messages: list[Msg]) -> None:
         try:
@@ -90,30 +125,52 @@ class Consumer:
             log.warning("cannot create stream", stream=self.spec.name, error=error)
             await asyncio.sleep(RETRY_SECONDS[1])
 
-    async def _handle_all(self, messages: list[Msg]) -> None:
-        """Handles all messages at once. Where that fails for a reason of their own, each is handled alone, so that one
-        bad message harms only itself."""
-        try:
-            await self.handle([each.data for each in messages])
-        except Exception as error:
-            if is_transient(error):
-                log.warning("batch failed, will retry", consumer=self.durable, error=error)
-                for message in messages:
-                    await self._nak(message)
-                return
-            for message in messages:
-                await self._handle_one(message)
-            return
-        await self._acknowledge(messages)
+    async def _handle(self, messages: list[Msg]) -> None:
+        """Handles messages. Those that fail keep no other from being handled and acknowledged at once."""
+        failures = await self._failures(messages)
+        await self._acknowledge([each for place, each in enumerate(messages) if place not in failures])
+        for place, error in failures.items():
+            if not await self._give_up(messages[place], error):
+                await self._nak(messages[place])
 
-    async def _handle_one(self, message: Msg) -> None:
+    async def _failures(self, messages: list[Msg]) -> Mapping[int, Exception]:
+        """Handles messages together, and where it is not known which of them failed, each one alone. Returns the errors
+        of those that failed, by their places."""
         try:
-            await self.handle([message.data])
+            await self._once_able(lambda: self.handle([each.data for each in messages]))
+        except SomeFailedError as error:
+            return error.failures
         except Exception as error:
-            if is_transient(error) or not await self._give_up(message, error):
-                await self._nak(message)
-            return
-        await self._acknowledge([message])
+            if len(messages) == 1:
+                return {0: error}
+            alone = [await self._failures([each]) for each in messages]
+            return {place: failed[0] for place, failed in enumerate(alone) if failed}
+        return {}
+
+    async def _once_able(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Does the work. Where it fails because the database is away, is not migrated or takes no writes, it is no
+        fault of a message: the work waits for the database, in hand, and is done again."""
+        tries = 0
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if not _may_pass(error) or await self._is_able():
+                    raise
+                log.warning("the database is away, will retry", consumer=self.durable, error=error)
+            await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 2)])
+            tries += 1
+
+    async def _is_able(self) -> bool:
+        """Whether the database does what any message needs."""
+        database = self.dead_letters.database
+        try:
+            await self.dead_letters.require_writable()
+            await assert_migrated(database, database.schema)
+        except Exception as error:
+            log.warning("the database is not able", consumer=self.durable, error=error)
+            return False
+        return True
 
     async def _give_up(self, message: Msg, error: Exception) -> bool:
         """Counts a failure; says whether it was the last one allowed, so that the message is set aside."""
@@ -154,3 +211,8 @@ async def _ask_for_time(messages: list[Msg]) -> None:
                     await message.in_progress()
         except Exception as error:  # they may come again, which costs work and changes nothing
             log.warning("cannot ask for more time", error=error)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the error, or one of its parts, may be that of a database which is away."""
+    return any(map(is_transient, error.failures.values() if isinstance(error, SomeFailedError) else [error]))

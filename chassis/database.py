@@ -71,6 +71,7 @@ class Database:
     """The connections of one class of work of a service; every statement sees the service's own schema first."""
 
     def __init__(self, url: str, schema: str, work: Work = Work.CALLS) -> None:
+        self.schema = schema
         share = SHARES[work]
         options = (
             f"-c search_path={schema} -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS}"

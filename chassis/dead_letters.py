@@ -1,6 +1,6 @@
 """Messages that fail for a reason of their own: counted, and after some tries set aside for a person."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +10,9 @@ from sqlalchemy import text
 from chassis.database import Database
 from chassis.faults import describe_with_kind
 
-MAX_ATTEMPTS = 5
-"""Tries before a message is set aside: enough for a deployment to be rolled back under it."""
+MAX_ATTEMPTS = 15
+"""Tries before a message is set aside. With the pauses between them (`chassis.consumer.RETRY_SECONDS`) they take ten
+minutes: enough for a deployment to be rolled back under it, and for whatever it waits for to pass."""
 MAX_ERROR_CHARS = 2_000
 """The characters of an error that are kept: more than a person reads, where a list of problems can be longer."""
 
@@ -27,6 +28,10 @@ _PARKED = text("""
     SELECT consumer, message_id, subject, payload, error, attempts, create_time, park_time FROM dead_letter
     WHERE park_time IS NOT NULL ORDER BY park_time, message_id
 """)
+_ATTEMPTS = text("""
+    SELECT message_id, attempts FROM dead_letter WHERE consumer = :consumer AND message_id = ANY (:message_ids)
+""")
+_WRITE_NOTHING = text("UPDATE dead_letter SET attempts = attempts WHERE false")
 _TAKE = text("""
     DELETE FROM dead_letter WHERE consumer = :consumer AND message_id = :message_id AND park_time IS NOT NULL
 """)
@@ -73,6 +78,17 @@ class DeadLetters:
             if attempts >= MAX_ATTEMPTS:
                 await conn.execute(_PARK, key)
         return attempts >= MAX_ATTEMPTS
+
+    async def attempts(self, consumer: str, messages: Sequence[Msg]) -> dict[str, int]:
+        """How often each of the messages has failed, by its name; those that never did are missing."""
+        names = {"consumer": consumer, "message_ids": [message_name(each) for each in messages]}
+        async with self.database.transaction() as conn:
+            return {row.message_id: row.attempts for row in await conn.execute(_ATTEMPTS, names)}
+
+    async def require_writable(self) -> None:
+        """Raises if the database does not answer, or takes no writes, as one that is failing over."""
+        async with self.database.transaction() as conn:
+            await conn.execute(_WRITE_NOTHING)
 
     async def parked(self) -> list[DeadLetter]:
         """The messages that wait for a person, the oldest first."""

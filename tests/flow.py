@@ -16,7 +16,7 @@ from tests.running import DEADLINE_SECONDS
 
 POLL_SECONDS = 0.05
 DRAIN_SECONDS = 60.0
-"""Longer than all tries of a message that fails, which another test may have left in a stream."""
+"""Longer than the pause before a message is tried again that failed in another test."""
 
 Value = TypeVar("Value")
 

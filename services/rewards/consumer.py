@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chassis.consumer import SomeFailedError
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
+from services.rewards.domain.conversion import ArrivedConversion, Reversal
 from services.rewards.wire.events import read_facts
 
 CONSUMER = "rewards"
@@ -19,9 +21,25 @@ class ConversionEvents:
     deps: Deps
 
     async def handle(self, payloads: Sequence[bytes]) -> None:
-        """Settles the facts that the messages tell. Raises after that if one cannot be read or settled, so that its
-        message is set aside."""
+        """Settles the facts that the messages tell. Raises SomeFailedError after that if one cannot be read or
+        settled."""
         facts, unreadable = read_facts(payloads)
-        failures = [*unreadable, *await settle(self.deps, facts)]
-        if failures:
-            raise failures[0]
+        failed = await settle(self.deps, facts)
+        if unreadable or failed:
+            raise SomeFailedError(unreadable | _by_place(payloads, failed))
+
+
+def _by_place(
+    payloads: Sequence[bytes], failed: Sequence[tuple[ArrivedConversion | Reversal, Exception]]
+) -> dict[int, Exception]:
+    """The places of the messages that tell failed facts, with the first error of each. Messages are read once more to
+    find them, rather than to note of every fact where it stood."""
+    errors: dict[tuple[type, tuple[str, str]], Exception] = {(type(fact), fact.key): error for fact, error in failed}
+    found: dict[int, Exception] = {}
+    for place, payload in enumerate(payloads if errors else ()):
+        facts, _ = read_facts([payload])
+        told: list[ArrivedConversion | Reversal] = [*facts.conversions, *facts.reversals]
+        for fact in told:
+            if error := errors.get((type(fact), fact.key)):
+                found.setdefault(place, error)
+    return found

@@ -1,7 +1,7 @@
 """A message that no try mends is set aside after its tries, blocks nobody, and the audit tells of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 import psycopg
@@ -40,6 +40,10 @@ class Stumbling:
             self._stumbled = True
             raise psycopg.OperationalError("the server closed the connection")
         return await self._dead_letters.give_up(consumer, message, error)
+
+    async def attempts(self, consumer: str, messages: Sequence[Msg]) -> dict[str, int]:
+        """How often each message has failed."""
+        return await self._dead_letters.attempts(consumer, messages)
 
 
 @pytest_asyncio.fixture

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 from chassis import outbox
@@ -63,7 +64,7 @@ async def _release_all(
     count = 0
     part = await after(None)
     while part:
-        failures += await isolating(part, work)
+        failures += [error for _, error in await isolating(deps.database, part, attrgetter("program_id"), work)]
         count += len(part)
         part = await after(part[-1])
     if count:

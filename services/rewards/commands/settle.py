@@ -9,6 +9,7 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
+from chassis.database import is_transient
 from chassis.pipeline import Pipeline
 from services.rewards import events
 from services.rewards.commands import effects
@@ -46,41 +47,66 @@ CONVERSIONS_A_TURN = 8
 Fact = TypeVar("Fact", ArrivedConversion, Reversal)
 
 
-async def settle(deps: Deps, facts: FactBatch) -> list[Exception]:
-    """Settles facts. One that cannot be settled keeps no other from it: returns the errors of these. Raises what may
-    succeed later, for then all of them have to come again."""
-    failures = await _in_transactions(facts.conversions, partial(_settle_conversions, deps))
-    failures += await _in_transactions(facts.reversals, partial(settle_reversals, deps))
+async def settle(deps: Deps, facts: FactBatch) -> list[tuple[ArrivedConversion | Reversal, Exception]]:
+    """Settles facts. One that cannot be settled, now or ever, keeps no other from it: returns these with their errors.
+    Raises only if the database does not answer, for then all of them have to come again."""
+    conversions = await _in_transactions(deps, facts.conversions, _settle_conversions)
+    reversals = await _in_transactions(deps, facts.reversals, settle_reversals)
     deps.relay.wake()
-    return failures
+    return [*conversions, *reversals]
 
 
 async def _in_transactions(
-    facts: Sequence[Fact], work: Callable[[asyncio.Event, Sequence[Fact]], Awaitable[None]]
-) -> list[Exception]:
+    deps: Deps, facts: Sequence[Fact], work: Callable[[Deps, asyncio.Event, Sequence[Fact]], Awaitable[None]]
+) -> list[tuple[Fact, Exception]]:
     """Works on all facts, a transaction for each part. While the database writes one part, the next is decided: that
     one begins when the one before has its locks, so that the parts of a program that counts take effect in the order in
     which they came."""
     slots = asyncio.Semaphore(TRANSACTIONS_AT_ONCE)
 
-    async def one(part: Sequence[Fact], before: asyncio.Event, locked: asyncio.Event) -> list[Exception]:
+    async def one(part: Sequence[Fact], before: asyncio.Event, locked: asyncio.Event) -> list[tuple[Fact, Exception]]:
         await before.wait()
         async with slots:
             try:
-                return await isolating(part, partial(work, locked))
+                return await _isolating_programs(deps, part, partial(work, deps, locked))
             finally:
                 locked.set()
 
     parts = [facts[start : start + FACTS_A_TRANSACTION] for start in range(0, len(facts), FACTS_A_TRANSACTION)]
     locks = [asyncio.Event() for _ in range(len(parts) + 1)]
     locks[0].set()
-    failures: list[Exception] = []
+    failures: list[tuple[Fact, Exception]] = []
     # Every part comes to its end before an error is raised: none may go on behind the caller's back.
     for outcome in await asyncio.gather(*map(one, parts, locks, locks[1:]), return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
         failures += outcome
     return failures
+
+
+async def _isolating_programs(
+    deps: Deps, facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]
+) -> list[tuple[Fact, Exception]]:
+    """Works on facts, but for those of programs whose facts waited in vain a moment ago, as for a lock. They would wait
+    again, and everything that came with them."""
+    resting, now = deps.resting_programs, asyncio.get_running_loop().time()
+    skipped: list[tuple[Fact, Exception]] = [
+        (each, error) for each in facts if (error := resting.error_of(each.program_id, now)) is not None
+    ]
+    awake = [each for each in facts if resting.error_of(each.program_id, now) is None] if skipped else facts
+    failures: list[tuple[Fact, Exception]] = []
+    if awake:
+        failures = await isolating(deps.database, awake, _program_of, work)
+    waited = {each.program_id: error for each, error in failures if is_transient(error)}
+    for program_id in {each.program_id for each in awake} - waited.keys():
+        resting.worked(program_id)
+    for program_id, error in waited.items():
+        resting.failed(program_id, error, asyncio.get_running_loop().time())
+    return skipped + failures
+
+
+def _program_of(fact: Fact) -> str:
+    return fact.program_id
 
 
 async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequence[ArrivedConversion]) -> None:

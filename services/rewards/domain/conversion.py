@@ -129,6 +129,16 @@ class ArrivedConversion:
     conversion: Conversion
     event: bytes
 
+    @property
+    def key(self) -> ConversionKey:
+        """The conversion's name among all conversions."""
+        return self.conversion.key
+
+    @property
+    def program_id(self) -> str:
+        """The program that the conversion belongs to."""
+        return self.conversion.program_id
+
 
 @dataclass(frozen=True, slots=True)
 class FactBatch:

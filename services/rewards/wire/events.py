@@ -3,10 +3,19 @@
 from collections.abc import Sequence
 from functools import partial
 
+from google.protobuf.message import DecodeError
 from upline.attribution.v1 import conversion_pb2, events_pb2
 
 from chassis.times import to_datetime
-from services.rewards.domain.conversion import ArrivedConversion, CallPlace, Conversion, FactBatch, Reversal
+from services.rewards.domain.conversion import (
+    ArrivedConversion,
+    CallPlace,
+    Conversion,
+    ConversionKey,
+    FactBatch,
+    Reversal,
+    ReversalKey,
+)
 from services.rewards.domain.details import Details, Line
 
 _REASONS = conversion_pb2.AttributionReason.DESCRIPTOR
@@ -16,29 +25,33 @@ class UnknownFactError(ValueError):
     """A fact of a kind that this version does not know; it is set aside until a version comes that does."""
 
 
-def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, list[ValueError]]:
+def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, dict[int, Exception]]:
     """Decodes messages of stream CONVERSIONS; a fact that stands in them twice comes once.
 
-    The errors say why other facts cannot be read. Raises google.protobuf.message.DecodeError for what is no message.
+    The errors say why a message, by its place among all, or the first of its facts at fault, cannot be read.
     """
-    conversions: dict[tuple[str, str], ArrivedConversion] = {}
-    reversals: dict[tuple[str, str], Reversal] = {}
-    unreadable: list[ValueError] = []
-    for payload in payloads:
-        for event in events_pb2.ConversionEventBatch.FromString(payload).events:
+    conversions: dict[ConversionKey, ArrivedConversion] = {}
+    reversals: dict[ReversalKey, Reversal] = {}
+    unreadable: dict[int, Exception] = {}
+    for place, payload in enumerate(payloads):
+        try:
+            batch = events_pb2.ConversionEventBatch.FromString(payload)
+        except DecodeError as error:
+            unreadable[place] = error
+            continue
+        for event in batch.events:
             try:
                 kind = event.WhichOneof("fact")
                 if kind == "recorded":
                     conversion = read_conversion(event.recorded)
-                    key = (conversion.program_id, conversion.conversion_id)
-                    conversions[key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
+                    conversions[conversion.key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
                 elif kind == "reversed":
                     reversal = read_reversal(event.reversed)
-                    reversals[reversal.program_id, reversal.reversal_id] = reversal
+                    reversals[reversal.key] = reversal
                 else:
-                    unreadable.append(UnknownFactError(f"event {event.event_id!r} tells nothing this version knows"))
+                    raise UnknownFactError(f"event {event.event_id!r} tells nothing this version knows")
             except ValueError as error:
-                unreadable.append(error)
+                unreadable.setdefault(place, error)
     facts = FactBatch(
         sorted(conversions.values(), key=lambda each: each.conversion.turn),
         sorted(reversals.values(), key=lambda each: each.turn),

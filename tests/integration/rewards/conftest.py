@@ -12,6 +12,7 @@ from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_grpc, wallet_pb2, wallet_pb2_grpc
 from upline.type.v1 import asset_pb2, money_pb2
 
+from chassis.consumer import SomeFailedError
 from chassis.times import to_timestamp
 from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
@@ -142,8 +143,11 @@ class Ledger:
         return (await self.plans.PublishPlan(request, timeout=DEADLINE_SECONDS)).plan_version
 
     async def settle(self, *payloads: bytes) -> None:
-        """Settles stream messages, as the consumer does."""
-        await ConversionEvents(self.rewards.service.deps).handle(payloads)
+        """Settles stream messages, as the consumer does. Raises the first error of those that fail."""
+        try:
+            await ConversionEvents(self.rewards.service.deps).handle(payloads)
+        except SomeFailedError as error:
+            raise next(iter(error.failures.values())) from None
 
     async def wallet(self, program_id: str, participant_id: str) -> dict[str, tuple[int, int]]:
         """(held, available) by asset."""
