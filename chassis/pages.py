@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import invalid
 
@@ -23,6 +25,45 @@ _MAC_BYTES = 12
 
 Item = TypeVar("Item")
 ItemMessage = TypeVar("ItemMessage", bound=ProtoMessage)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion(Generic[Item]):
+    """The first items of a list, as many as an answer holds and one more."""
+
+    items: Sequence[Item]
+    listed_count: int
+    """How many items the list has, with those that were left where they are."""
+
+    @classmethod
+    def whole(cls, items: Sequence[Item]) -> "Portion[Item]":
+        """A list without anything left out: its items are so short that as many as a page may have fit."""
+        return cls(items, len(items))
+
+
+def within_budget(listing: str, row_bytes: str, order: str) -> TextClause:
+    """A statement for the first rows of `listing`, up to and with the one by which an answer is full.
+
+    The rows behind them are measured and counted only: PostgreSQL knows how long a value is without reading it where
+    it is a `text` or `bytea`. So a page takes as much memory here as the answer does, however long the rows are.
+    `row_bytes` is the length of a row's long values, in SQL; `order` is that of the listing, by its columns.
+    """
+    return text(f"""
+        SELECT * FROM (
+            SELECT listing.*, count(*) OVER () AS listed_count,
+                sum({row_bytes}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) - ({row_bytes}) AS bytes_before
+            FROM ({listing}) AS listing
+        ) AS measured
+        WHERE bytes_before <= {MAX_PAGE_BYTES} ORDER BY {order}
+    """)
+
+
+async def read_portion(
+    conn: AsyncConnection, statement: TextClause, parameters: dict[str, Any], read: Callable[[Row[Any]], Item]
+) -> Portion[Item]:
+    """The rows that a statement made by `within_budget` finds."""
+    rows = (await conn.execute(statement, parameters)).all()
+    return Portion([read(row) for row in rows], rows[0].listed_count if rows else 0)
 
 
 @dataclass(slots=True)
@@ -81,21 +122,21 @@ class Pager:
     def page(
         self,
         request: ProtoMessage,
-        found: Sequence[Item],
+        found: Portion[Item],
         size: int,
         write: Callable[[Item], ItemMessage],
         position: Callable[[Item], list[Any]],
     ) -> tuple[list[ItemMessage], str]:
-        """The messages of the next page, and the token for what comes after it. `found` has one item more than `size`
-        if there is more."""
-        messages = fitting(write(each) for each in found[:size])
+        """The messages of the next page, and the token for what comes after it. `found` lists one item more than
+        `size` if there is more."""
+        messages = fitting(write(each) for each in found.items[:size])
         return messages, self.next_token(request, found, len(messages), position)
 
     def next_token(
-        self, request: ProtoMessage, found: Sequence[Item], count: int, position: Callable[[Item], list[Any]]
+        self, request: ProtoMessage, found: Portion[Item], count: int, position: Callable[[Item], list[Any]]
     ) -> str:
         """The token for whatever comes after the first `count` of `found`; empty if nothing does."""
-        return self.token(request, position(found[count - 1])) if len(found) > count else ""
+        return self.token(request, position(found.items[count - 1])) if found.listed_count > count else ""
 
     def _mac(self, request: ProtoMessage, body: bytes) -> bytes:
         query = type(request)()

@@ -77,10 +77,20 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
+class Referee:
+    """A participant as somebody else's referee: who they are and how they are bound."""
+
+    key: int
+    """The name by which the store knows them."""
+    participant_id: str
+    bond: Bond
+
+
+@dataclass(frozen=True, slots=True)
 class Referral:
     """A referee and what they bought."""
 
-    referee: Participant
+    referee: Referee
     purchases: Purchases
     recent_conversions: list[Conversion]
     """Their latest conversions, the newest first."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chassis.errors import not_found
+from chassis.pages import Portion
 from services.attribution.domain.conversion import Conversion
 from services.attribution.domain.reversal import Reversal
 from services.attribution.queries.deps import QueryDeps
@@ -18,8 +19,8 @@ class ConversionHistory:
     currency_code: str
     """The program's."""
     conversion: Conversion
-    reversals: list[Reversal]
-    """All its reversals, in the order in which they were recorded."""
+    reversals: Portion[Reversal]
+    """Its reversals, in the order in which they were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class ConversionPage:
 
     currency_code: str
     """The program's."""
-    conversions: list[Conversion]
+    conversions: Portion[Conversion]
 
 
 async def get_conversion(deps: QueryDeps, program_id: str, conversion_id: str) -> ConversionHistory:

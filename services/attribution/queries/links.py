@@ -1,5 +1,6 @@
 """Reading links, codes and shares."""
 
+from chassis.pages import Portion
 from services.attribution.domain.links import Code, Link, ResolvedCode, ShareCounts
 from services.attribution.queries.deps import QueryDeps
 from services.attribution.store import links as link_store
@@ -16,7 +17,7 @@ async def get_link(deps: QueryDeps, program_id: str, link_id: str) -> Link:
 
 async def list_links(
     deps: QueryDeps, program_id: str, participant_id: str, after: int, limit: int
-) -> list[tuple[int, Link]]:
+) -> Portion[tuple[int, Link]]:
     """A participant's links behind number `after`, each with its number."""
     async with deps.database.transaction() as conn:
         await load_program(conn, program_id)

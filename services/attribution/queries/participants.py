@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.attribution.domain.conversion import Purchases
+from chassis.pages import Portion
+from services.attribution.domain.conversion import Conversion, Purchases
 from services.attribution.domain.participant import Participant, Referral, TreeNode
 from services.attribution.queries.deps import QueryDeps
 from services.attribution.store import participants as participant_store
@@ -46,7 +47,7 @@ class DownlinePosition:
 class DownlinePage:
     """A part of a downline."""
 
-    nodes: list[TreeNode]
+    nodes: Portion[TreeNode]
     """The descendants found: one more than was asked for, if there are more."""
     begin: DownlinePosition
     """The position after which this page begins."""
@@ -61,19 +62,19 @@ class DownlinePage:
         """Where the next page begins if this one ends with `last`."""
         # What was found on the way is above the last node of a whole page; the last one of a page that ended
         # earlier may stand on that level or above it.
-        is_whole = len(self.nodes) > self.size and last is self.nodes[self.size - 1]
+        is_whole = len(self.nodes.items) > self.size and last is self.nodes.items[self.size - 1]
         if is_whole or last.level > self.top:
             return DownlinePosition(self.anchors, self.top, last.level, last.key)
         return DownlinePosition(self.begin.anchors, self.begin.top, last.level, last.key)
 
 
 @dataclass(frozen=True, slots=True)
-class RefereePage:
+class ReferralPage:
     """Some of the people whom a participant brought."""
 
     currency_code: str
     """The program's."""
-    referees: list[Participant]
+    referrals: Portion[Referral]
 
 
 async def get_participant(deps: QueryDeps, program_id: str, participant_id: str) -> Participant:
@@ -85,15 +86,14 @@ async def get_participant(deps: QueryDeps, program_id: str, participant_id: str)
 
 async def list_upline(
     deps: QueryDeps, program_id: str, participant_id: str, after: UplinePosition | None, limit: int
-) -> list[TreeNode]:
+) -> Portion[TreeNode]:
     """Ancestors, nearest first; deep pages cost no more than the first, for they go on from their position."""
     async with deps.database.transaction() as conn:
         await load_program(conn, program_id)
         person = await load_participant(conn, program_id, participant_id)
         start = after or UplinePosition(person.key, 0)
         path = (await walk_up(conn, [start.key], limit)).paths[start.key]
-        nodes = await load_nodes(conn, {key: level for level, key in enumerate(path, start=start.level + 1)})
-    return [nodes[key] for key in path]
+        return await load_nodes(conn, {key: level for level, key in enumerate(path, start=start.level + 1)})
 
 
 async def list_downline(
@@ -106,34 +106,39 @@ async def list_downline(
         begin = after or DownlinePosition([person.key], 0, 1, 0)
         found, anchors, top = await _descend(conn, begin, max_level, size + 1)
         nodes = await load_nodes(conn, {key: level for level, key in found})
-    return DownlinePage([nodes[key] for _, key in found], begin, anchors, top, size)
+    return DownlinePage(nodes, begin, anchors, top, size)
 
 
-async def list_referees(
+async def list_referrals(
     deps: QueryDeps, program_id: str, participant_id: str, after: tuple[datetime, int], limit: int
-) -> RefereePage:
-    """People bound to a participant after (time, key), in the order of their bonds."""
+) -> ReferralPage:
+    """People bound to a participant after (time, key), in the order of their bonds, each with what they bought."""
     async with deps.database.transaction() as conn:
         program = await load_program(conn, program_id)
         person = await load_participant(conn, program_id, participant_id)
-        referees = await participant_store.list_referrals(conn, person.key, after, limit)
-    return RefereePage(program.currency_code, referees)
-
-
-async def load_referrals(deps: QueryDeps, program_id: str, referees: Sequence[Participant]) -> list[Referral]:
-    """The referees, each with what they bought."""
-    ids = [each.participant_id for each in referees]
-    async with deps.database.transaction() as conn:
-        purchases = await load_purchases(conn, program_id, ids)
-        recent = await load_recent(conn, program_id, ids, RECENT_CONVERSIONS)
-    return [
-        Referral(
-            each,
-            purchases.get(each.participant_id, Purchases(0, 0)),
-            recent.get(each.participant_id, []),
-        )
-        for each in referees
+        found = await participant_store.list_referrals(conn, person.key, after, limit)
+        ids = [each.participant_id for each in found]
+        recent = _whole_buyers(ids, await load_recent(conn, program_id, ids, RECENT_CONVERSIONS))
+        purchases = await load_purchases(conn, program_id, list(recent))
+    referrals = [
+        Referral(each, purchases.get(each.participant_id, Purchases(0, 0)), recent[each.participant_id])
+        for each in found
+        if each.participant_id in recent
     ]
+    return ReferralPage(program.currency_code, Portion(referrals, len(found)))
+
+
+def _whole_buyers(buyer_ids: Sequence[str], read: Portion[tuple[str, Conversion]]) -> dict[str, list[Conversion]]:
+    """The conversions by buyer, of those buyers alone who have all of theirs: where an answer is full, it is the last
+    one who may lack some. The first has what there is, or nobody would come past them."""
+    whole_count = len(buyer_ids)
+    if read.listed_count > len(read.items):
+        whole_count = max(1, buyer_ids.index(read.items[-1][0]))
+    found: dict[str, list[Conversion]] = {each: [] for each in buyer_ids[:whole_count]}
+    for buyer_id, conversion in read.items:
+        if buyer_id in found:
+            found[buyer_id].append(conversion)
+    return found
 
 
 async def _descend(

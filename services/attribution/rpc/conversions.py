@@ -5,19 +5,14 @@ from dataclasses import dataclass
 from upline.attribution.v1 import conversion_pb2
 
 from chassis.handlers import Context
-from chassis.pages import DEFAULT_PAGE_SIZE, Filling, Pager, fitting, page_size
+from chassis.pages import Pager, fitting, page_size
 from services.attribution.commands.conversions import record_conversion, record_conversions
 from services.attribution.commands.deps import Deps
 from services.attribution.commands.reversals import reverse_conversions
-from services.attribution.domain.conversion import Conversion
 from services.attribution.queries.conversions import get_conversion, list_conversions
 from services.attribution.queries.deps import QueryDeps
 from services.attribution.wire.conversions import conversion_message, read_conversion
 from services.attribution.wire.reversals import read_reversal, reversal_message
-
-CONVERSIONS_AT_ONCE = DEFAULT_PAGE_SIZE + 1
-"""The number of conversions that are read together: a page ends at 2 MB, which few may fill, so not all that it might
-have are read first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +71,10 @@ class ConversionServicer:
     ) -> conversion_pb2.GetConversionResponse:
         history = await get_conversion(self.queries, request.program_id, request.conversion_id)
         message = conversion_message(request.program_id, history.currency_code, history.conversion)
-        message.reversals.extend(fitting(reversal_message(request.program_id, each) for each in history.reversals))
-        message.reversal_count = len(history.reversals)
+        message.reversals.extend(
+            fitting(reversal_message(request.program_id, each) for each in history.reversals.items)
+        )
+        message.reversal_count = history.reversals.listed_count
         return conversion_pb2.GetConversionResponse(conversion=message)
 
     async def ListConversions(
@@ -85,29 +82,19 @@ class ConversionServicer:
     ) -> conversion_pb2.ListConversionsResponse:
         position = self.pager.position(request, request.page_token)
         size = page_size(request.page_size)
-        after = position[0] if position else 0
-        filling: Filling[conversion_pb2.Conversion] = Filling()
-        found: list[Conversion] = []
-        has_room = True
-        while has_room and len(found) <= size:
-            limit = min(CONVERSIONS_AT_ONCE, size + 1 - len(found))
-            page = await list_conversions(
-                self.queries,
-                request.program_id,
-                request.buyer_id,
-                after,
-                limit,
-                unattributed_only=request.unattributed_only,
-            )
-            has_room = filling.fill(
-                conversion_message(request.program_id, page.currency_code, each)
-                for each in page.conversions[: size - len(found)]
-            )
-            found += page.conversions
-            if len(page.conversions) < limit:
-                break
-            after = found[-1].key
-        return conversion_pb2.ListConversionsResponse(
-            conversions=filling.messages,
-            next_page_token=self.pager.next_token(request, found, len(filling.messages), lambda last: [last.key]),
+        page = await list_conversions(
+            self.queries,
+            request.program_id,
+            request.buyer_id,
+            position[0] if position else 0,
+            size + 1,
+            unattributed_only=request.unattributed_only,
         )
+        conversions, token = self.pager.page(
+            request,
+            page.conversions,
+            size,
+            lambda each: conversion_message(request.program_id, page.currency_code, each),
+            lambda last: [last.key],
+        )
+        return conversion_pb2.ListConversionsResponse(conversions=conversions, next_page_token=token)

@@ -7,7 +7,7 @@ from upline.attribution.v1 import link_pb2
 
 from chassis.handlers import Context
 from chassis.idempotency import call_of
-from chassis.pages import MAX_PAGE_SIZE, Pager, page_size
+from chassis.pages import MAX_PAGE_SIZE, Pager, Portion, page_size
 from services.attribution.commands.deps import Deps
 from services.attribution.commands.links import create_code, create_link, record_share
 from services.attribution.domain.links import Code, Link
@@ -68,7 +68,9 @@ class LinkServicer:
         size = page_size(request.page_size)
         after = position[0] if position else 0
         found = await list_codes(self.queries, request.program_id, request.participant_id, after, size + 1)
-        codes, token = self.pager.page(request, found, size, lambda each: code_message(each[1]), lambda last: [last[0]])
+        codes, token = self.pager.page(
+            request, Portion.whole(found), size, lambda each: code_message(each[1]), lambda last: [last[0]]
+        )
         return link_pb2.ListCodesResponse(codes=codes, next_page_token=token)
 
     async def ResolveCode(

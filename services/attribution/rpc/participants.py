@@ -8,7 +8,7 @@ from upline.attribution.v1 import participant_pb2
 
 from chassis.handlers import Context
 from chassis.idempotency import call_of
-from chassis.pages import Filling, Pager, page_size
+from chassis.pages import Pager, page_size
 from services.attribution.commands.deps import Deps
 from services.attribution.commands.participants import (
     EnrolmentResult,
@@ -17,7 +17,7 @@ from services.attribution.commands.participants import (
     enroll_participants,
     update_participant,
 )
-from services.attribution.domain.participant import Participant
+from services.attribution.domain.participant import Participant, Referral
 from services.attribution.domain.tree import PATH_LEVELS
 from services.attribution.queries.deps import QueryDeps
 from services.attribution.queries.participants import (
@@ -25,9 +25,8 @@ from services.attribution.queries.participants import (
     UplinePosition,
     get_participant,
     list_downline,
-    list_referees,
+    list_referrals,
     list_upline,
-    load_referrals,
 )
 from services.attribution.wire.conversions import read_past
 from services.attribution.wire.participants import (
@@ -39,9 +38,6 @@ from services.attribution.wire.participants import (
 )
 from services.attribution.wire.storable import require_storable_map
 
-REFERRALS_AT_ONCE = 50
-"""The number of referees whose purchases are read together: a page ends at 2 MB, so not all that it might have are read
-first."""
 MAX_LEVEL = 2**31 - 1
 _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), 0)
 
@@ -144,21 +140,18 @@ class ParticipantServicer:
         position = self.pager.position(request, request.page_token)
         size = page_size(request.page_size)
         after = (datetime.fromisoformat(position[0]), position[1]) if position else _BEFORE_ALL
-        page = await list_referees(self.queries, request.program_id, request.participant_id, after, size + 1)
-        filling: Filling[participant_pb2.Referral] = Filling()
-        for start in range(0, min(size, len(page.referees)), REFERRALS_AT_ONCE):
-            some = page.referees[start : min(start + REFERRALS_AT_ONCE, size)]
-            referrals = await load_referrals(self.queries, request.program_id, some)
-            if not filling.fill(referral_message(request.program_id, page.currency_code, each) for each in referrals):
-                break
-        return participant_pb2.ListReferralsResponse(
-            referrals=filling.messages,
-            next_page_token=self.pager.next_token(request, page.referees, len(filling.messages), _bond_position),
+        page = await list_referrals(self.queries, request.program_id, request.participant_id, after, size + 1)
+        referrals, token = self.pager.page(
+            request,
+            page.referrals,
+            size,
+            lambda each: referral_message(request.program_id, page.currency_code, each),
+            _bond_position,
         )
+        return participant_pb2.ListReferralsResponse(referrals=referrals, next_page_token=token)
 
 
-def _bond_position(referee: Participant) -> list[Any]:
+def _bond_position(referral: Referral) -> list[Any]:
     """Where a referee stands among those of a sponsor."""
-    if referee.bond is None:
-        raise ValueError(f"{referee.participant_id!r} is listed as a referee and is bound to nobody")
+    referee = referral.referee
     return [referee.bond.bound_at.isoformat(), referee.key]

@@ -7,6 +7,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
+from chassis.pages import Portion, read_portion, within_budget
 from services.attribution.domain.attribution import Attribution, Reason
 from services.attribution.domain.conversion import Conversion, ConversionDraft, Purchases
 from services.attribution.wire.conversions import pack_losers, unpack_losers
@@ -37,21 +38,25 @@ _LIST = f"""
 """
 _ONLY_BUYER = "AND buyer_id = :buyer_id"
 _ONLY_UNATTRIBUTED = "AND referrer_id = ''"
+_ROW_BYTES = "octet_length(draft) + coalesce(octet_length(losers), 0)"
 _TOTALS = text("""
     SELECT buyer_id, count(*) FILTER (WHERE NOT reversed) AS conversion_count,
         sum(amount_minor) - sum(reversed_minor) AS amount_minor
     FROM conversion WHERE program_id = :program_id AND buyer_id = ANY(CAST(:buyer_ids AS text[]))
     GROUP BY buyer_id
 """)
-_RECENT = text(f"""
-    SELECT recent.* FROM unnest(CAST(:buyer_ids AS text[])) AS wanted (buyer_id)
+_RECENT = within_budget(
+    f"""
+    SELECT wanted.place, recent.* FROM unnest(CAST(:buyer_ids AS text[])) WITH ORDINALITY AS wanted (buyer_id, place)
     CROSS JOIN LATERAL (
         SELECT {_COLUMNS} FROM conversion
         WHERE program_id = :program_id AND conversion.buyer_id = wanted.buyer_id
         ORDER BY conversion_key DESC LIMIT :limit
     ) AS recent
-    ORDER BY recent.buyer_id, recent.conversion_key DESC
-""")
+    """,
+    _ROW_BYTES,
+    "place, conversion_key DESC",
+)
 _NEW_KEYS = text("SELECT nextval('conversion_key_seq') FROM generate_series(1, :count)")
 _COPY = """
     COPY conversion (conversion_key, program_id, conversion_id, body_hash, event_type, buyer_id, amount_minor,
@@ -100,15 +105,17 @@ async def find_earlier_buyers(conn: AsyncConnection, program_id: str, buyer_ids:
 
 async def list_conversions(
     conn: AsyncConnection, program_id: str, buyer_id: str, unattributed_only: bool, after: int, limit: int
-) -> list[Conversion]:
+) -> Portion[Conversion]:
     """Conversions after key `after` in the order of recording; `buyer_id` is empty for everybody's."""
     if "\x00" in buyer_id:
-        return []
+        return Portion.whole([])
     only = " ".join([_ONLY_BUYER] * bool(buyer_id) + [_ONLY_UNATTRIBUTED] * unattributed_only)
     values: dict[str, Any] = {"program_id": program_id, "after": after, "limit": limit}
     if buyer_id:
         values["buyer_id"] = buyer_id
-    return [_conversion(row) for row in await conn.execute(text(_LIST.format(only=only)), values)]
+    return await read_portion(
+        conn, within_budget(_LIST.format(only=only), _ROW_BYTES, "conversion_key"), values, _conversion
+    )
 
 
 async def load_purchases(conn: AsyncConnection, program_id: str, buyer_ids: Collection[str]) -> dict[str, Purchases]:
@@ -118,14 +125,11 @@ async def load_purchases(conn: AsyncConnection, program_id: str, buyer_ids: Coll
 
 
 async def load_recent(
-    conn: AsyncConnection, program_id: str, buyer_ids: Collection[str], limit: int
-) -> dict[str, list[Conversion]]:
-    """The latest conversions by buyer, newest first, at most `limit` each."""
-    found: dict[str, list[Conversion]] = {}
+    conn: AsyncConnection, program_id: str, buyer_ids: Sequence[str], limit: int
+) -> Portion[tuple[str, Conversion]]:
+    """The latest conversions of the buyers in turn, each with its buyer, newest first, at most `limit` each."""
     wanted = {"program_id": program_id, "buyer_ids": list(buyer_ids), "limit": limit}
-    for row in await conn.execute(_RECENT, wanted):
-        found.setdefault(row.buyer_id, []).append(_conversion(row))
-    return found
+    return await read_portion(conn, _RECENT, wanted, lambda row: (row.buyer_id, _conversion(row)))
 
 
 async def new_keys(conn: AsyncConnection, count: int) -> list[int]:

@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import not_found
+from chassis.pages import Portion, read_portion, within_budget
 from services.attribution.domain.codes import is_code, is_link_id, normalise
 from services.attribution.domain.destination import Utm, leads_to
 from services.attribution.domain.links import Code, Link, LinkKey, ShareCounts, ShareRecord
@@ -29,11 +30,15 @@ _INSERT_CODE = text(f"""
 """)
 _LINK = text(f"SELECT {_LINK_COLUMNS} FROM link WHERE program_id = :program_id AND link_id = :link_id")
 _CODE = text(f"SELECT {_CODE_COLUMNS} FROM code WHERE program_id = :program_id AND code = :code")
-_LINKS = text(f"""
+_LINKS = within_budget(
+    f"""
     SELECT link_number, {_LINK_COLUMNS} FROM link
     WHERE program_id = :program_id AND participant_id = :participant_id AND link_number > :after
     ORDER BY link_number LIMIT :limit
-""")
+    """,
+    "octet_length(concat(destination_url, utm_source, utm_medium, utm_campaign, utm_term, utm_content))",
+    "link_number",
+)
 _CODES = text(f"""
     SELECT code_number, {_CODE_COLUMNS} FROM code
     WHERE program_id = :program_id AND participant_id = :participant_id AND code_number > :after
@@ -198,12 +203,10 @@ async def load_owner(conn: AsyncConnection, code: Code) -> tuple[dict[str, str],
 
 async def list_links(
     conn: AsyncConnection, program_id: str, participant_id: str, after: int, limit: int
-) -> list[tuple[int, Link]]:
+) -> Portion[tuple[int, Link]]:
     """A participant's links behind number `after`, with their numbers."""
-    rows = await conn.execute(
-        _LINKS, {"program_id": program_id, "participant_id": participant_id, "after": after, "limit": limit}
-    )
-    return [(row.link_number, _link(row)) for row in rows]
+    wanted = {"program_id": program_id, "participant_id": participant_id, "after": after, "limit": limit}
+    return await read_portion(conn, _LINKS, wanted, lambda row: (row.link_number, _link(row)))
 
 
 async def list_codes(

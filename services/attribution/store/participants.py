@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import psycopg_connection
 from chassis.errors import not_found
 from services.attribution.domain.attribution import BindSource, Bond, Reason
-from services.attribution.domain.participant import Adoption, Enrolment, NewBond, Participant
+from services.attribution.domain.participant import Adoption, Enrolment, NewBond, Participant, Referee
 from services.attribution.store.tree import array_literal
 
-_COLUMNS = """person.participant_key, person.participant_id, person.attributes, person.draft_hash,
-    sponsor.participant_id AS sponsor_id, person.bind_time, person.bind_source, person.bind_link_id, person.bind_code,
-    person.bind_channel, person.bind_campaign, person.bind_share_percent, person.unbound_reason, person.create_time"""
+_BOND_COLUMNS = """person.participant_key, person.participant_id, sponsor.participant_id AS sponsor_id,
+    person.bind_time, person.bind_source, person.bind_link_id, person.bind_code, person.bind_channel,
+    person.bind_campaign, person.bind_share_percent"""
+_COLUMNS = f"{_BOND_COLUMNS}, person.attributes, person.draft_hash, person.unbound_reason, person.create_time"
 _FROM = "FROM participant AS person LEFT JOIN participant AS sponsor ON sponsor.participant_key = person.sponsor_key"
 _KEY = text(
     "SELECT participant_key FROM participant WHERE program_id = :program_id AND participant_id = :participant_id"
@@ -26,7 +27,7 @@ _LOAD = text(f"""
     WHERE person.program_id = :program_id AND person.participant_id = ANY(CAST(:participant_ids AS text[]))
 """)
 _REFERRALS = text(f"""
-    SELECT {_COLUMNS} {_FROM}
+    SELECT {_BOND_COLUMNS} {_FROM}
     WHERE person.sponsor_key = :sponsor_key
       AND (person.bind_time, person.participant_key) > (CAST(:after_time AS timestamptz), CAST(:after_key AS bigint))
     ORDER BY person.bind_time, person.participant_key LIMIT :limit
@@ -87,12 +88,12 @@ async def load_participants(
 
 async def list_referrals(
     conn: AsyncConnection, sponsor_key: int, after: tuple[datetime, int], limit: int
-) -> list[Participant]:
+) -> list[Referee]:
     """Direct referees bound after (time, key), in the order of their binds."""
     rows = await conn.execute(
         _REFERRALS, {"sponsor_key": sponsor_key, "after_time": after[0], "after_key": after[1], "limit": limit}
     )
-    return [_participant(row) for row in rows]
+    return [Referee(row.participant_key, row.participant_id, _bond(row)) for row in rows]
 
 
 async def new_keys(conn: AsyncConnection, count: int) -> list[int]:
@@ -190,20 +191,22 @@ def _binding_values(binding: NewBond) -> tuple[Any, ...]:
 
 
 def _participant(row: Row[Any]) -> Participant:
-    bond = None
-    if row.sponsor_id is not None:
-        bond = Bond(
-            row.sponsor_id,
-            row.bind_time,
-            BindSource(row.bind_source),
-            row.bind_link_id,
-            row.bind_code,
-            row.bind_channel,
-            row.bind_campaign,
-            row.bind_share_percent,
-        )
+    bond = None if row.sponsor_id is None else _bond(row)
     draft_hash = None if row.draft_hash is None else bytes(row.draft_hash)
     unbound_reason = Reason(row.unbound_reason) if row.unbound_reason else None
     return Participant(
         row.participant_key, row.participant_id, row.attributes, draft_hash, bond, unbound_reason, row.create_time
+    )
+
+
+def _bond(row: Row[Any]) -> Bond:
+    return Bond(
+        row.sponsor_id,
+        row.bind_time,
+        BindSource(row.bind_source),
+        row.bind_link_id,
+        row.bind_code,
+        row.bind_channel,
+        row.bind_campaign,
+        row.bind_share_percent,
     )

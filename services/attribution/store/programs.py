@@ -6,6 +6,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import not_found
+from chassis.pages import Portion, read_portion, within_budget
 from services.attribution.domain.policy import (
     Bindable,
     Binding,
@@ -20,7 +21,11 @@ _COLUMNS = """program_id, title, currency_code, touch, touch_window, binding, bi
     default_sponsor_id, credit_before_binding, allowed_hosts, create_time, update_time, visitor_cookie"""
 _READ = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id")
 _LOCK = text(f"SELECT {_COLUMNS} FROM program WHERE program_id = :program_id FOR NO KEY UPDATE")
-_LIST = text(f"SELECT {_COLUMNS} FROM program WHERE program_id > :after ORDER BY program_id LIMIT :limit")
+_LIST = within_budget(
+    f"SELECT {_COLUMNS} FROM program WHERE program_id > :after ORDER BY program_id LIMIT :limit",
+    "octet_length(array_to_string(allowed_hosts, ' '))",
+    "program_id",
+)
 _INSERT = text(f"""
     INSERT INTO program ({_COLUMNS}) VALUES (:program_id, :title, :currency_code, :touch, :touch_window, :binding,
         :bindable, :enroll_buyers, :default_sponsor_id, :credit_before_binding, :allowed_hosts, :create_time,
@@ -58,9 +63,9 @@ async def lock_program(conn: AsyncConnection, program_id: str) -> Program | None
     return None if row is None else _program(row)
 
 
-async def list_programs(conn: AsyncConnection, after: str, limit: int) -> list[Program]:
+async def list_programs(conn: AsyncConnection, after: str, limit: int) -> Portion[Program]:
     """Programs whose id is greater than `after`, by id."""
-    return [_program(row) for row in await conn.execute(_LIST, {"after": after, "limit": limit})]
+    return await read_portion(conn, _LIST, {"after": after, "limit": limit}, _program)
 
 
 async def insert_program(conn: AsyncConnection, program: Program) -> bool:

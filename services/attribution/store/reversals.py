@@ -8,6 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
+from chassis.pages import Portion, read_portion, within_budget
 from services.attribution.domain.reversal import Reversal, ReversedAmounts
 
 _COLUMNS = """reversal_key, reversal_id, conversion_id, body_hash, draft, amount_minor, lines, completes, pending,
@@ -21,10 +22,11 @@ _OF_CONVERSIONS = text(f"""
     WHERE program_id = :program_id AND conversion_id = ANY(CAST(:conversion_ids AS text[])) AND pending = :pending
     ORDER BY reversal_key
 """)
-_OF_CONVERSION = text(f"""
-    SELECT {_COLUMNS} FROM reversal
-    WHERE program_id = :program_id AND conversion_id = :conversion_id ORDER BY reversal_key
-""")
+_OF_CONVERSION = within_budget(
+    f"SELECT {_COLUMNS} FROM reversal WHERE program_id = :program_id AND conversion_id = :conversion_id",
+    "octet_length(draft) + octet_length(CAST(lines AS text))",
+    "reversal_key",
+)
 _NEW_KEYS = text("SELECT nextval('reversal_key_seq') FROM generate_series(1, :count)")
 _COPY = """
     COPY reversal (reversal_key, program_id, reversal_id, conversion_id, body_hash, draft, amount_minor, lines,
@@ -51,10 +53,10 @@ async def load_reversals_of(
     return [_reversal(row) for row in await conn.execute(_OF_CONVERSIONS, wanted)]
 
 
-async def list_reversals(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[Reversal]:
-    """All reversals of one conversion in the order of recording."""
+async def list_reversals(conn: AsyncConnection, program_id: str, conversion_id: str) -> Portion[Reversal]:
+    """The first reversals of one conversion in the order of recording."""
     wanted = {"program_id": program_id, "conversion_id": conversion_id}
-    return [_reversal(row) for row in await conn.execute(_OF_CONVERSION, wanted)]
+    return await read_portion(conn, _OF_CONVERSION, wanted, _reversal)
 
 
 async def new_keys(conn: AsyncConnection, count: int) -> list[int]:

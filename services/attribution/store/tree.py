@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.pages import Portion, read_portion, within_budget
 from services.attribution.domain.conversion import UplineMember
 from services.attribution.domain.participant import TreeNode
 from services.attribution.domain.tree import PATH_LEVELS
@@ -70,12 +71,17 @@ _MEMBERS = text("""
     SELECT participant_key, participant_id, attributes FROM participant
     WHERE participant_key = ANY(CAST(:keys AS bigint[]))
 """)
-_NODES = text("""
-    SELECT node.participant_key, node.participant_id, node.attributes,
+_NODES = within_budget(
+    """
+    SELECT wanted.place, node.participant_key, node.participant_id, node.attributes,
         coalesce(sponsor.participant_id, '') AS sponsor_id
-    FROM participant AS node LEFT JOIN participant AS sponsor ON sponsor.participant_key = node.sponsor_key
-    WHERE node.participant_key = ANY(CAST(:keys AS bigint[]))
-""")
+    FROM unnest(CAST(:keys AS bigint[])) WITH ORDINALITY AS wanted (key, place)
+    JOIN participant AS node ON node.participant_key = wanted.key
+    LEFT JOIN participant AS sponsor ON sponsor.participant_key = node.sponsor_key
+    """,
+    "octet_length(CAST(attributes AS text))",
+    "place",
+)
 _DOWN = text("""
     WITH RECURSIVE down (participant_key, level) AS (
         SELECT key, CAST(:top AS integer) FROM unnest(CAST(:keys AS bigint[])) AS start (key)
@@ -152,17 +158,16 @@ async def load_members(conn: AsyncConnection, keys: Collection[int]) -> dict[int
     return {key: UplineMember(participant_id, attributes) for key, participant_id, attributes in rows}
 
 
-async def load_nodes(conn: AsyncConnection, levels: Mapping[int, int]) -> dict[int, TreeNode]:
-    """Nodes by key; `levels` maps the keys to their levels."""
-    if not levels:
-        return {}
-    rows = await conn.execute(_NODES, {"keys": sorted(levels)})
-    return {
-        row.participant_key: TreeNode(
+async def load_nodes(conn: AsyncConnection, levels: Mapping[int, int]) -> Portion[TreeNode]:
+    """The first nodes; `levels` maps their keys, in the order of the answer, to their levels."""
+    return await read_portion(
+        conn,
+        _NODES,
+        {"keys": list(levels)},
+        lambda row: TreeNode(
             row.participant_key, row.participant_id, row.sponsor_id, row.attributes, levels[row.participant_key]
-        )
-        for row in rows
-    }
+        ),
+    )
 
 
 async def walk_down(

@@ -92,7 +92,7 @@ def referral_message(program_id: str, currency_code: str, referral: Referral) ->
         )
     return participant_pb2.Referral(
         participant_id=referee.participant_id,
-        binding=bond_message(referee.bond) if referee.bond else None,
+        binding=bond_message(referee.bond),
         conversion_count=purchases.conversion_count,
         amount=money_pb2.Money(currency_code=currency_code, amount_minor=purchases.amount_minor),
         recent_conversions=[

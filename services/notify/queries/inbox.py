@@ -1,9 +1,10 @@
 """Reading an inbox: a page of it, or its entries as they are written."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from chassis.pages import Portion
 from services.notify.domain.inbox import Entry, Inbox, RenderedEntry
 from services.notify.queries.deps import QueryDeps
 from services.notify.store import entries as entry_store
@@ -13,10 +14,10 @@ from services.notify.store import entries as entry_store
 class InboxPage:
     """A part of an inbox, newest entries first."""
 
-    found: Sequence[Entry]
+    found: Portion[Entry]
     """The entries of the page, and one more if there are more."""
-    rendered: Sequence[RenderedEntry]
-    """The entries of the page in words."""
+    rendered: Iterator[RenderedEntry]
+    """The entries of the page in words, each made when it is asked for."""
     unread_count: int
     """How many entries of the whole inbox are unread."""
 
@@ -26,22 +27,21 @@ async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: i
     async with deps.database.transaction() as conn:
         found = await entry_store.page(conn, inbox, before, size + 1, unread_only=unread_only)
         unread_count = await entry_store.unread_count(conn, inbox)
-    return InboxPage(found, await deps.words.render(found[:size]), unread_count)
+    return InboxPage(found, await deps.words.render(found.items[:size]), unread_count)
 
 
-async def watch_inbox(
-    deps: QueryDeps, inbox: Inbox, after: UUID | None
-) -> AsyncGenerator[Sequence[RenderedEntry] | None, None]:
-    """Yields portions of entries as they are written, until the caller leaves; before them those written since entry
-    `after`.
+async def watch_inbox(deps: QueryDeps, inbox: Inbox, after: UUID | None) -> AsyncGenerator[RenderedEntry | None, None]:
+    """Yields entries as they are written, until the caller leaves; before them those written since entry `after`.
 
-    The first portion is None: it says that the watch has begun.
+    The first one is None: it says that the watch has begun.
     """
     with deps.watches.watch(inbox) as watch:
         await watch.begun()
         yield None
         if after is not None:
             async for portion in deps.watches.earlier(watch, after):
-                yield await deps.words.render(portion)
+                for each in await deps.words.render(portion):
+                    yield each
         async for portion in watch.live():
-            yield await deps.words.render(portion)
+            for each in await deps.words.render(portion):
+                yield each

@@ -1,7 +1,7 @@
 """Entries in words, by the texts under which each was written, compiled once."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chassis.database import Database
 from services.notify.domain.inbox import Entry, RenderedEntry
@@ -19,11 +19,11 @@ class Words:
         self._database = database
         self._compiled: OrderedDict[tuple[str, int], CompiledTexts] = OrderedDict()
 
-    async def render(self, entries: Sequence[Entry]) -> list[RenderedEntry]:
-        """The entries in their readers' languages, in the same order."""
+    async def render(self, entries: Sequence[Entry]) -> Iterator[RenderedEntry]:
+        """The entries in their readers' languages, in the same order, each made when it is asked for."""
         wanted = {(each.inbox.program_id, each.texts_version) for each in entries if each.texts_version}
         texts = await self._texts(wanted)
-        return [texts.get((each.inbox.program_id, each.texts_version), BUILT_IN_TEXTS).render(each) for each in entries]
+        return (texts.get((each.inbox.program_id, each.texts_version), BUILT_IN_TEXTS).render(each) for each in entries)
 
     async def _texts(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], CompiledTexts]:
         found = {key: self._compiled[key] for key in wanted if key in self._compiled}

@@ -58,10 +58,6 @@ class InboxServicer:
     ) -> AsyncIterator[notify_pb2.WatchInboxResponse]:
         after = read_entry_id(request.after_entry_id, "after_entry_id") if request.after_entry_id else None
         inbox = Inbox(request.program_id, request.participant_id)
-        async with aclosing(watch_inbox(self.queries, inbox, after)) as portions:
-            async for portion in portions:
-                if portion is None:
-                    yield notify_pb2.WatchInboxResponse()
-                    continue
-                for rendered in portion:
-                    yield notify_pb2.WatchInboxResponse(entry=entry_message(rendered))
+        async with aclosing(watch_inbox(self.queries, inbox, after)) as entries:
+            async for rendered in entries:
+                yield notify_pb2.WatchInboxResponse(entry=entry_message(rendered) if rendered else None)

@@ -10,6 +10,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.copying import NULL, copy_lines, escape_once
+from chassis.pages import Portion, read_portion, within_budget
 from services.notify.domain.cause import Amount, Asset, Kind, Notice
 from services.notify.domain.inbox import Entry, Inbox
 
@@ -30,8 +31,9 @@ _PAGE = f"""
       {{unread}}
     ORDER BY entry_id DESC LIMIT :limit
 """
-_PAGE_OF_ALL = text(_PAGE.format(unread=""))
-_PAGE_OF_UNREAD = text(_PAGE.format(unread="AND NOT read"))
+_ROW_BYTES = "octet_length(concat(assets, amounts, reason))"
+_PAGE_OF_ALL = within_budget(_PAGE.format(unread=""), _ROW_BYTES, "entry_id DESC")
+_PAGE_OF_UNREAD = within_budget(_PAGE.format(unread="AND NOT read"), _ROW_BYTES, "entry_id DESC")
 _UNREAD_COUNT = text("""
     SELECT count(*) FROM inbox_entry WHERE program_id = :program_id AND participant_id = :participant_id AND NOT read
 """)
@@ -79,13 +81,10 @@ def _json_escaped(asset: str) -> str:
 
 async def page(
     conn: AsyncConnection, inbox: Inbox, before: UUID | None, limit: int, *, unread_only: bool
-) -> list[Entry]:
+) -> Portion[Entry]:
     """Entries older than `before`, newest first."""
-    return await read(
-        conn,
-        _PAGE_OF_UNREAD if unread_only else _PAGE_OF_ALL,
-        {**_key(inbox), "before": before, "limit": limit},
-    )
+    statement = _PAGE_OF_UNREAD if unread_only else _PAGE_OF_ALL
+    return await read_portion(conn, statement, {**_key(inbox), "before": before, "limit": limit}, _entry)
 
 
 async def unread_count(conn: AsyncConnection, inbox: Inbox) -> int:

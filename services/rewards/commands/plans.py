@@ -36,7 +36,7 @@ async def publish_plan(deps: Deps, call: Call[PublishedPlan, Answer], plan: Plan
 async def _publish(deps: Deps, conn: AsyncConnection, plan: Plan, content: bytes) -> PlanRow:
     await plans.lock(conn, plan.program_id)
     now, effective_time = deps.clock.now(), plan.effective_time
-    newest = next(iter(await plans.load_rows(conn, plan.program_id, _NEWEST, 1)), None)
+    newest = next(iter((await plans.load_rows(conn, plan.program_id, _NEWEST, 1)).items), None)
     if newest is not None:
         if newest.currency_code != plan.currency_code:
             raise invalid(

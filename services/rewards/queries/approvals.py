@@ -33,19 +33,21 @@ class PendingPage(NamedTuple):
 
 
 async def list_pending(deps: QueryDeps, program_id: str, after: tuple[datetime, str] | None, limit: int) -> PendingPage:
-    """At most `limit` conversions that follow `after` (time, conversion); fewer where their rewards fill a page."""
+    """At most `limit` conversions that follow `after` (time, conversion); fewer where their rewards fill a page, or
+    they are long themselves."""
     async with deps.database.transaction() as conn:
         await on_one_snapshot(conn)
         await require_plans(deps, conn, program_id)
         waiting_keys = await holds.pending(conn, program_id, after or (_BEFORE_ALL, ""), limit + 1)
-        stored = await conversions.load_many(conn, {key for _, key in waiting_keys[:limit]})
+        wait_times = {key: moment for moment, key in waiting_keys[:limit]}
+        stored = await conversions.load_in_turn(conn, list(wait_times))
         pending: list[PendingConversion] = []
         left = MAX_PAGE_BYTES // _MIN_REWARD_BYTES
-        for moment, key in waiting_keys[:limit]:
+        for conversion in [each.conversion for each in stored.items]:
             if left < 0:
                 break
-            views = await rewards.of_conversion(conn, stored[key].conversion, rewards.FIRST_ID, rewards.ALL)
+            views = await rewards.of_conversion(conn, conversion, rewards.FIRST_ID, rewards.ALL)
             awaiting = [each for each in views if each.awaits_approval and each.net_minor]
-            pending.append(PendingConversion(key[1], moment, awaiting))
+            pending.append(PendingConversion(conversion.conversion_id, wait_times[conversion.key], awaiting))
             left -= len(awaiting)
     return PendingPage(pending, len(waiting_keys) > len(pending))

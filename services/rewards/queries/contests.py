@@ -44,7 +44,7 @@ async def get_leaderboard(
     """The best, or the best of those behind `after`."""
     async with deps.database.transaction() as conn:
         stated = await _require_contest(deps, conn, program_id, contest_id)
-        row = (await plans.load_rows(conn, program_id, stated.version + 1, 1))[0]
+        row = (await plans.load_rows(conn, program_id, stated.version + 1, 1)).items[0]
         scores = await contests.ranking(conn, program_id, stated.contest, limit, after)
     state = ContestState.CLOSED if stated.is_closed else stated.contest.state_at(deps.clock.now())
     return Leaderboard(row.plan, state, scores)

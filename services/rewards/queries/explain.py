@@ -47,6 +47,11 @@ class ExplainedConversion(NamedTuple):
     silent: Sequence[Decision]
     """The decisions of rules that do not listen to the conversion's event type."""
 
+    @property
+    def all_decisions(self) -> Sequence[Decision]:
+        """The decisions of every rule."""
+        return [*self.decisions, *self.silent]
+
 
 async def explain_reward(deps: QueryDeps, program_id: str, reward_id: str) -> ExplainedReward:
     """Decides one reward's conversion again, whole and as it is left. NOT_FOUND for a reward that is not there."""

@@ -1,6 +1,7 @@
 """Plan versions as they are stored."""
 
 from chassis.errors import not_found
+from chassis.pages import Portion
 from services.rewards.queries.deps import QueryDeps, require_plans
 from services.rewards.store import plans
 from services.rewards.store.plans import PlanRow
@@ -19,10 +20,10 @@ async def get_plan(deps: QueryDeps, program_id: str, version: int) -> PlanRow:
             version = plan.version
         if version > len(versions):
             raise not_found("plan", f"{program_id} version {version}")
-        return (await plans.load_rows(conn, program_id, version + 1, 1))[0]
+        return (await plans.load_rows(conn, program_id, version + 1, 1)).items[0]
 
 
-async def list_plans(deps: QueryDeps, program_id: str, below: int | None, limit: int) -> list[PlanRow]:
+async def list_plans(deps: QueryDeps, program_id: str, below: int | None, limit: int) -> Portion[PlanRow]:
     """The versions below one, or all, newest first."""
     async with deps.database.transaction() as conn:
         await require_plans(deps, conn, program_id)

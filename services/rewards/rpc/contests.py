@@ -7,7 +7,7 @@ from typing import Any
 from upline.rewards.v1 import contest_pb2
 
 from chassis.handlers import Context
-from chassis.pages import Pager, page_size
+from chassis.pages import Pager, Portion, page_size
 from services.rewards.domain.plan.contests import Score
 from services.rewards.queries.contests import get_leaderboard, get_standing
 from services.rewards.queries.deps import QueryDeps
@@ -29,7 +29,7 @@ class ContestServicer:
         size = page_size(request.page_size)
         rank, after = _read_position(self.pager.position(request, request.page_token))
         leaderboard = await get_leaderboard(self.queries, request.program_id, request.contest_id, after, size + 1)
-        ranked = list(enumerate(leaderboard.scores, start=rank + 1))
+        ranked = Portion.whole(list(enumerate(leaderboard.scores, start=rank + 1)))
         standings, token = self.pager.page(request, ranked, size, lambda each: standing_message(*each), _position)
         return contest_pb2.GetLeaderboardResponse(
             contest=contest_message(leaderboard.stated_in, request.contest_id),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from upline.rewards.v1 import reward_pb2
 
 from chassis.handlers import Context
-from chassis.pages import Pager, fitting, page_size
+from chassis.pages import Pager, Portion, fitting, page_size
 from services.rewards.domain.explain.decision import explain_conversion as conversion_sentence
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.queries.explain import explain_conversion, explain_reward
@@ -39,7 +39,9 @@ class RewardServicer:
             rewards = await list_conversion_rewards(
                 self.queries, request.program_id, request.conversion_id, last_id, size + 1
             )
-        messages, token = self.pager.page(request, rewards, size, reward_message, lambda last: [last.reward_id])
+        messages, token = self.pager.page(
+            request, Portion.whole(rewards), size, reward_message, lambda last: [last.reward_id]
+        )
         return reward_pb2.ListRewardsResponse(rewards=messages, next_page_token=token)
 
     async def ExplainReward(
@@ -64,16 +66,12 @@ class RewardServicer:
         position = self.pager.position(request, request.page_token)
         explained = await explain_conversion(self.queries, request.program_id, request.conversion_id)
         plan, remaining = explained.plan, explained.remaining
-        derivations = (
-            [derivation_message(plan, remaining, each, locale) for each in (*explained.decisions, *explained.silent)]
-            if plan
-            else []
-        )
+        decisions = [(number, plan, each) for number, each in enumerate(explained.all_decisions, start=1) if plan]
         messages, token = self.pager.page(
             request,
-            list(enumerate(derivations, start=1))[position[0] if position else 0 :],
-            page_size(request.page_size) if request.page_size else len(derivations),
-            lambda each: each[1],
+            Portion.whole(decisions[position[0] if position else 0 :]),
+            page_size(request.page_size) if request.page_size else len(decisions),
+            lambda each: derivation_message(each[1], remaining, each[2], locale),
             lambda last: [last[0]],
         )
         return reward_pb2.ExplainConversionResponse(

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.copying import NULL, copy_lines, escape, escape_once
+from chassis.pages import Portion, read_portion, within_budget
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, Reversal, ReversalKey
 from services.rewards.domain.settle.counting import CountedPosition
 from services.rewards.domain.settle.ids import FIRST_POSITION, first_reward_id, reward_prefix
@@ -67,6 +68,17 @@ _READ_MANY = text("""
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
         AND event IS NOT NULL
 """)
+_READ_IN_TURN = within_budget(
+    """
+    SELECT place, plan_version, event, snapshot
+    FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]))
+        WITH ORDINALITY AS wanted (program_id, conversion_id, place)
+    JOIN conversion USING (program_id, conversion_id)
+    WHERE event IS NOT NULL
+    """,
+    "octet_length(event) + coalesce(octet_length(snapshot), 0)",
+    "place",
+)
 _INSERT_REVERSALS = text("""
     INSERT INTO reversal (program_id, reversal_id, conversion_id, amount_minor, completes, record_time, position, lines)
     SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:reversal_ids AS text[]), CAST(:conversion_ids AS text[]),
@@ -187,6 +199,12 @@ async def load_many(conn: AsyncConnection, keys: Iterable[ConversionKey]) -> dic
     return {key: stored for key, stored in found.items() if stored is not None}
 
 
+async def load_in_turn(conn: AsyncConnection, keys: Sequence[ConversionKey]) -> Portion[StoredConversion]:
+    """The first of the conversions with these keys, in their order, without those that have not arrived."""
+    wanted = {"program_ids": [each[0] for each in keys], "conversion_ids": [each[1] for each in keys]}
+    return await read_portion(conn, _READ_IN_TURN, wanted, _arrived_conversion)
+
+
 async def insert_reversals(
     conn: AsyncConnection, reversals: Sequence[Reversal], positions: Mapping[ReversalKey, int]
 ) -> set[ReversalKey]:
@@ -248,7 +266,9 @@ def _counted_columns(counted: CountedPosition | None) -> str:
 
 
 def _stored_conversion(row: Any) -> StoredConversion | None:
-    if row.event is None:
-        return None
+    return None if row.event is None else _arrived_conversion(row)
+
+
+def _arrived_conversion(row: Any) -> StoredConversion:
     conversion = read_stored_conversion(bytes(row.event))
     return StoredConversion(conversion, row.plan_version, EMPTY if row.snapshot is None else from_json(row.snapshot))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.pages import Portion, read_portion, within_budget
 from services.rewards.domain.wallet.payout import Payout, PayoutState
 
 _COLUMNS = ", ".join(each.name for each in fields(Payout))
@@ -26,14 +27,18 @@ _INSERT_ATTEMPT = text("""
     INSERT INTO payout_attempt (program_id, payout_id, attempt, batch_id, create_time)
     VALUES (:program_id, :payout_id, :attempts, :batch_id, :update_time)
 """)
-_LIST = text(f"""
+_LIST = within_budget(
+    f"""
     SELECT {_COLUMNS} FROM payout
     WHERE program_id = :program_id AND (:participant_id = '' OR participant_id = :participant_id)
         AND (:state = 0 OR state = :state)
         AND (CAST(:before_time AS timestamptz) IS NULL
             OR (create_time, payout_id) < (CAST(:before_time AS timestamptz), :before_id))
     ORDER BY create_time DESC, payout_id DESC LIMIT :limit
-""")
+    """,
+    "octet_length(concat(destination, provider_reference, reason))",
+    "create_time DESC, payout_id DESC",
+)
 _LOCK_APPROVED = text(f"""
     SELECT {_COLUMNS} FROM payout
     WHERE program_id = :program_id AND state = {PayoutState.APPROVED:d}
@@ -96,9 +101,10 @@ async def page(
     state: int,
     before: tuple[datetime, str] | None,
     limit: int,
-) -> list[Payout]:
+) -> Portion[Payout]:
     """Payouts asked for before one, newest first; of one participant or all (empty), in one state or all (0)."""
-    rows = await conn.execute(
+    return await read_portion(
+        conn,
         _LIST,
         {
             "program_id": program_id,
@@ -108,8 +114,8 @@ async def page(
             "before_id": before[1] if before else "",
             "limit": limit,
         },
+        _payout,
     )
-    return [_payout(row) for row in rows]
 
 
 async def approved_methods(conn: AsyncConnection, program_id: str) -> set[str]:

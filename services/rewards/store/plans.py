@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import UplineError, failed_precondition
+from chassis.pages import Portion, read_portion, within_budget
 from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.wire.plans import decode_plan
 
@@ -20,10 +21,14 @@ _LOAD = text("""
 _COUNT = text(
     "SELECT program_id, count(*) AS version_count FROM plan_version WHERE program_id = ANY(:program_ids) GROUP BY 1"
 )
-_ROWS = text("""
+_ROWS = within_budget(
+    """
     SELECT version, currency_code, plan, effective_time, create_time FROM plan_version
     WHERE program_id = :program_id AND version < :below ORDER BY version DESC LIMIT :limit
-""")
+    """,
+    "octet_length(plan)",
+    "version DESC",
+)
 _INSERT = text("""
     INSERT INTO plan_version (program_id, version, currency_code, plan, effective_time, create_time)
     VALUES (:program_id, :version, :currency_code, :plan, :effective_time, :create_time)
@@ -121,13 +126,16 @@ class PlanCache:
         self._versions[program_id] = PlanVersions(tuple(plans))
 
 
-async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: int) -> list[PlanRow]:
+async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: int) -> Portion[PlanRow]:
     """Versions lower than `below`, newest first."""
-    rows = await conn.execute(_ROWS, {"program_id": program_id, "below": below, "limit": limit})
-    return [
-        PlanRow(program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time, row.create_time)
-        for row in rows
-    ]
+    return await read_portion(
+        conn,
+        _ROWS,
+        {"program_id": program_id, "below": below, "limit": limit},
+        lambda row: PlanRow(
+            program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time, row.create_time
+        ),
+    )
 
 
 async def lock(conn: AsyncConnection, program_id: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upline.attribution.v1 import conversion_pb2
 
-from chassis.pages import MAX_PAGE_SIZE, Filling, Pager, page_size
+from chassis.pages import MAX_PAGE_SIZE, Filling, Pager, Portion, page_size
 
 PAGER = Pager(b"key")
 REQUEST = conversion_pb2.ListConversionsRequest(program_id="shop")
@@ -39,7 +39,11 @@ def test_every_item_is_on_one_page(count: int, size: int) -> None:
         position = PAGER.position(REQUEST, token)
         found = [each for each in items if not position or each > position[0]][: size + 1]
         told, token = PAGER.page(
-            REQUEST, found, size, lambda each: conversion_pb2.ConversionDraft(code=str(each)), lambda last: [last]
+            REQUEST,
+            Portion.whole(found),
+            size,
+            lambda each: conversion_pb2.ConversionDraft(code=str(each)),
+            lambda last: [last],
         )
         assert len(told) <= size
         read += [each.code for each in told]

@@ -825,7 +825,7 @@ class Referral(_message.Message):
 
     @_builtins.property
     def recent_conversions(self) -> _containers.RepeatedCompositeFieldContainer[_conversion_pb2.Conversion]:
-        """Their latest conversions, newest first, at most 20; ListConversions has them all."""
+        """Their latest conversions, newest first, at most 20 and not much more than 2 MB; ListConversions has them all."""
 
     def __init__(
         self,
