@@ -9,7 +9,8 @@ from services.attribution.domain.click_token import sign_parts
 from services.attribution.domain.links import LinkKey
 from services.attribution.intake import MAX_PART_CLICKS, Intake
 from services.attribution.store.links import MissingLink
-from services.attribution.wire.clicks import PlainClicks, SealedClick, SealedClicks, Visit
+from services.attribution.wire.clicks import SealedClick, SealedClicks
+from services.attribution.wire.plain_clicks import PlainClicks, Visit
 
 
 async def record_click(deps: ClickDeps, click: SealedClick) -> None:

@@ -11,7 +11,8 @@ from chassis.handlers import Context
 from chassis.times import unix_ms
 from services.attribution.commands.clicks import record_click, record_clicks, token_of, tokens_of
 from services.attribution.commands.deps import ClickDeps
-from services.attribution.wire.clicks import PlainClicks, SealedClicks, Sealer, plain_clicks
+from services.attribution.wire.clicks import SealedClicks, Sealer
+from services.attribution.wire.plain_clicks import PlainClicks, plain_clicks
 
 SELF_VALIDATING: Final = frozenset({"RecordClick", "RecordClicks", "StreamClicks"})
 """Clicks are checked as they are sealed: for 500 of them, the general check costs three times as much as all the rest

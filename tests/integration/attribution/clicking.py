@@ -21,7 +21,7 @@ from upline.attribution.v1 import (
 )
 
 from chassis.times import unix_ms
-from services.attribution.wire.clicks import new_click_id
+from services.attribution.wire.click_rules import new_click_id
 from tests.conftest import Servers
 from tests.running import DEADLINE_SECONDS, Running
 

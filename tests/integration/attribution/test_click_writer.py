@@ -18,7 +18,7 @@ from services.attribution.commands.deps import WriterDeps
 from services.attribution.consumer import ClickBatches
 from services.attribution.store.clicks import drop_partitions
 from services.attribution.store.partitions import ClickPartitions
-from services.attribution.wire.clicks import new_click_id
+from services.attribution.wire.click_rules import new_click_id
 from tests.conftest import Servers
 from tests.integration.attribution.clicking import rows, stored
 

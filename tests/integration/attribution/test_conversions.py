@@ -13,7 +13,7 @@ from upline.type.v1 import money_pb2
 
 from chassis.clock import ManualClock
 from chassis.times import to_timestamp, unix_ms
-from services.attribution.wire.clicks import new_click_id
+from services.attribution.wire.click_rules import new_click_id
 from services.attribution.wire.conversions import MAX_AMOUNT_MINOR
 from tests.integration.attribution.people import (
     NEW_ONLY,

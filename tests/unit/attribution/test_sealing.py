@@ -13,7 +13,9 @@ from chassis.errors import UplineError
 from chassis.ids import id_time
 from services.attribution.domain.referring_host import referrer_host
 from services.attribution.wire.click_rows import encode
-from services.attribution.wire.clicks import Sealer, clicked_at_us, conforms, new_click_id, plain_clicks
+from services.attribution.wire.click_rules import conforms, new_click_id
+from services.attribution.wire.clicks import Sealer, clicked_at_us
+from services.attribution.wire.plain_clicks import plain_clicks
 
 NOW_MS = 1_780_000_000_000
 DAY_MS = 86_400_000
