@@ -1,5 +1,7 @@
 """Publishing the texts of a program."""
 
+import asyncio
+
 from chassis.errors import FieldViolation, invalid_fields
 from chassis.idempotency import Answer, Call, answer_once
 from services.notify.commands.deps import Deps
@@ -13,7 +15,8 @@ async def publish_texts(deps: Deps, call: Call[int, Answer], program_id: str, te
 
     INVALID_ARGUMENT names each template at fault.
     """
-    if found := violations(texts):
+    # In a thread: texts are tried on samples, which may take seconds, and other calls go on meanwhile.
+    if found := await asyncio.to_thread(violations, texts):
         raise invalid_fields([FieldViolation(f"texts.{each.path}", each.description) for each in found], "INVALID_TEXT")
 
     async with deps.database.transaction() as conn:

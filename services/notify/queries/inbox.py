@@ -1,6 +1,6 @@
 """Reading an inbox: a page of it, or its entries as they are written."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,7 +16,7 @@ class InboxPage:
 
     found: Portion[Entry]
     """The entries of the page, and one more if there are more."""
-    rendered: Iterator[RenderedEntry]
+    rendered: AsyncGenerator[RenderedEntry, None]
     """The entries of the page in words, each made when it is asked for."""
     unread_count: int
     """How many entries of the whole inbox are unread."""
@@ -27,7 +27,7 @@ async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: i
     async with deps.database.transaction() as conn:
         found = await entry_store.page(conn, inbox, before, size + 1, unread_only=unread_only)
         unread_count = await entry_store.unread_count(conn, inbox)
-    return InboxPage(found, await deps.words.render(found.items[:size]), unread_count)
+    return InboxPage(found, deps.words.render(found.items[:size]), unread_count)
 
 
 async def watch_inbox(deps: QueryDeps, inbox: Inbox, after: UUID | None) -> AsyncGenerator[RenderedEntry | None, None]:
@@ -40,8 +40,8 @@ async def watch_inbox(deps: QueryDeps, inbox: Inbox, after: UUID | None) -> Asyn
         yield None
         if after is not None:
             async for portion in deps.watches.earlier(watch, after):
-                for each in await deps.words.render(portion):
+                async for each in deps.words.render(portion):
                     yield each
         async for portion in watch.live():
-            for each in await deps.words.render(portion):
+            async for each in deps.words.render(portion):
                 yield each

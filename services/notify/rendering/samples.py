@@ -2,6 +2,7 @@
 do."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,12 +16,26 @@ _QUANTITIES_MINOR = (10, 20, 50, 210, 15)
 
 
 def samples(kind: Kind) -> Iterator[Entry]:
-    """Own and others' conversions, one and two assets, every plural, with and without a part on hold."""
+    """Own and others' conversions, one and two assets, every plural, with and without a part on hold; at last, values
+    as long as they come."""
     for level in (0,) if kind in KINDS_WITHOUT_CONVERSION else (0, 1, 2):
         for minor in _QUANTITIES_MINOR:
             yield _entry(kind, level, (Amount("points", minor, minor if kind is Kind.HELD else 0),))
         held = {Kind.HELD: 317, Kind.EARNED: 100}.get(kind, 0)
-        yield _entry(kind, level, (Amount("points", 10, 10 if kind is Kind.HELD else 0), Amount("RUB", 317, held)))
+        two = _entry(kind, level, (Amount("points", 10, 10 if kind is Kind.HELD else 0), Amount("RUB", 317, held)))
+        yield two
+    yield _longest(two)
+
+
+def _longest(entry: Entry) -> Entry:
+    """The same with values as long as they come, so that a text has space for them."""
+    return replace(
+        entry,
+        inbox=Inbox("sample-" * 28, entry.inbox.participant_id),
+        buyer_id=entry.buyer_id * 32,
+        contest_id=entry.contest_id * 10,
+        reason="sample-" * 71 if entry.reason else "",
+    )
 
 
 def _entry(kind: Kind, level: int, amounts: tuple[Amount, ...]) -> Entry:

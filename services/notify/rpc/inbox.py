@@ -9,7 +9,7 @@ from upline.notify.v1 import notify_pb2
 
 from chassis.handlers import Context
 from chassis.idempotency import call_of
-from chassis.pages import Pager, fitting, page_size
+from chassis.pages import Filling, Pager, page_size
 from services.notify.commands.deps import Deps
 from services.notify.commands.inbox import mark_inbox_read
 from services.notify.domain.inbox import Inbox
@@ -35,7 +35,12 @@ class InboxServicer:
         page = await list_inbox(
             self.queries, inbox, before, page_size(request.page_size), unread_only=request.unread_only
         )
-        entries = fitting(entry_message(each) for each in page.rendered)
+        filling: Filling[notify_pb2.InboxEntry] = Filling()
+        async with aclosing(page.rendered) as rendered:
+            async for each in rendered:
+                if not filling.add(entry_message(each)):
+                    break
+        entries = filling.messages
         return notify_pb2.ListInboxResponse(
             entries=entries,
             next_page_token=self.pager.next_token(request, page.found, len(entries), lambda last: [str(last.entry_id)]),

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import grpc
+import psycopg
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from upline.notify.v1 import notify_pb2, notify_pb2_grpc
+from upline.rewards.v1 import events_pb2
 
+from tests.conftest import Servers
 from tests.integration.notify.conftest import Publish, earning, listed, reward_event, when_there
 from tests.running import DEADLINE_SECONDS
 
@@ -156,3 +159,32 @@ async def test_preferences(
         await prefer(preferences, program, "maria", "fr", "9")
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "preferences.locale" in (caught.value.details() or "")
+
+
+async def test_a_stored_text_that_costs_too_much_is_told_in_the_built_in_words_and_stops_nobody(
+    servers: Servers, inboxes: Inboxes, texts: Texts, publish: Publish, new_program_id: NewProgram
+) -> None:
+    costly, other = new_program_id("costly"), new_program_id("cheap")
+    chain = "program"
+    for _ in range(5):
+        chain = f"({chain})|join({chain})"
+    content = program_texts("{{ " + chain + " }}", locale="en", default_locale="en")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await published(texts, costly, "1", content)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "texts.locales[0].templates[0].body: line 1: takes more than" in (caught.value.details() or "")
+
+    good = program_texts("own words: {{ amount }}", locale="en", default_locale="en")
+    content.locales[0].templates.add(kind=notify_pb2.NOTIFICATION_KIND_REWARD_REVERSED, title="own", body="own words")
+    for program in (costly, other):
+        await published(texts, program, "2", good)
+    with psycopg.connect(servers.postgres.url, autocommit=True) as conn:  # as a version before published it
+        stored = content.SerializeToString(deterministic=True)
+        conn.execute("UPDATE notify.texts SET content = %s WHERE program_id = %s", (stored, costly))
+    for program in (costly, other):
+        await publish(reward_event(program, [earning("maria", 1, 1)]))
+    await publish(reward_event(costly, [earning("maria", 1, 1)], change=events_pb2.REWARD_CHANGE_REVERSED))
+    told = {each.kind: each.body for each in await when_there(inboxes, costly, "maria", 2)}
+    assert told[EARNED].startswith("A new purchase by your friend vera in Кофейня")
+    assert told[notify_pb2.NOTIFICATION_KIND_REWARD_REVERSED] == "own words"
+    assert [each.body for each in await when_there(inboxes, other, "maria", 1)] == ["own words: 1 point"]

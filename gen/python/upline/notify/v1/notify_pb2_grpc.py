@@ -54,7 +54,8 @@ class TextServiceServicer:
     def PublishTexts(self, request, context):
         """Publishes the texts of a program as its next version. Entries already written keep the version of their time.
         Errors: INVALID_ARGUMENT with reason `INVALID_TEXT`, naming the locale, key and position of a template that does
-        not compile, or of a name with the wrong number of forms.
+        not compile, says more than 32,000 bytes or takes more than 10,000 characters and steps to work out, or of a name
+        with the wrong number of forms.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
