@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import structlog
 from nats.aio.msg import Msg
 
 from chassis.database import is_transient
-from chassis.dead_letters import DeadLetters, message_name
+from chassis.dead_letters import DeadLetters, History, message_name
 from chassis.migrate import assert_migrated
 from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
 from chassis.stream import Stream
@@ -25,6 +25,14 @@ RETRY_SECONDS = (0.2, 1.0, 5.0, 15.0, 30.0, 60.0)
 """The pauses before a failed message is delivered again, the last one from then on; a plain nak comes back within 10 ms
 and spins. What fails `chassis.dead_letters.MAX_ATTEMPTS` times has been tried for ten minutes."""
 
+SUSPECT_DELIVERIES = 2
+"""So many deliveries that were neither acknowledged nor counted as failures make a message suspect of killing the
+process. The broker counts deliveries, so that nothing is written before the work of a batch. One is no sign: whatever
+was in hand when a process died comes again."""
+MAX_UNANSWERED = 5
+"""So many of them, the last of them alone, and a message is set aside: a process may be killed once or twice for a
+reason of its own while it works on it."""
+
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
@@ -37,6 +45,21 @@ class SomeFailedError(Exception):
         """`failures`: the error of each message that failed, by its place among all."""
         super().__init__(str(next(iter(failures.values()))))
         self.failures = failures
+
+
+_NO_HISTORY = History()
+
+
+@dataclass(frozen=True, slots=True)
+class _ByHistory:
+    """Messages by what is known of them."""
+
+    new: list[Msg]
+    """Those that never failed."""
+    failed: list[Msg] = field(default_factory=list)
+    """Those that did: handled after the new ones, they hold none of them up."""
+    suspect: list[tuple[Msg, History]] = field(default_factory=list)
+    """Those that were given to processes which never said what became of them: handled alone, last of all."""
 
 
 @dataclass
@@ -83,28 +106,51 @@ class Consumer:
     async def _work_on(self, messages: list[Msg]) -> None:
         heartbeat = asyncio.create_task(_ask_for_time(messages))
         try:
-            fresh, failed_before = await self._by_history(messages)
-            for each in (fresh, failed_before):
+            by_history = await self._by_history(messages)
+            for each in (by_history.new, by_history.failed):
                 if each:
                     await self._handle(each)
+            for message, history in by_history.suspect:
+                await self._handle_alone(message, history)
         finally:
             heartbeat.cancel()
 
-    async def _by_history(self, messages: list[Msg]) -> tuple[list[Msg], list[Msg]]:
-        """The messages that never failed, and those that did: these come last, and take nobody with them."""
-        again = [each for each in messages if (each.metadata.num_delivered or 1) > 1]
+    async def _by_history(self, messages: list[Msg]) -> _ByHistory:
+        again = [each for each in messages if _delivered(each) > 1]
         if not again:
-            return messages, []
+            return _ByHistory(messages)
         try:
-            attempts = await self._once_able(partial(self.dead_letters.attempts, self.durable, again))
-        except Exception as error:  # then they take others with them, who are found again by trying each alone
+            histories = await self._once_able(partial(self.dead_letters.histories, self.durable, again))
+        except Exception as error:  # those that fail take others with them, who are found again by trying each alone
             log.warning("cannot tell which messages failed before", consumer=self.durable, error=error)
-            return messages, []
-        failed = {message_name(each) for each in again} & attempts.keys()
-        return (
-            [each for each in messages if message_name(each) not in failed],
-            [each for each in messages if message_name(each) in failed],
-        )
+            return _ByHistory(messages)
+        found = _ByHistory([])
+        for each in messages:
+            history = histories.get(message_name(each), _NO_HISTORY)
+            if history.parked or _unanswered(each, history) >= SUSPECT_DELIVERIES:
+                found.suspect.append((each, history))
+            else:
+                (found.failed if history.attempts else found.new).append(each)
+        # Whatever is known to have been alone when its process died comes last: it may take the next one with it.
+        found.suspect.sort(key=lambda each: each[1].on_trial)
+        return found
+
+    async def _handle_alone(self, message: Msg, history: History) -> None:
+        """Handles a message that may have taken a process with it; sets it aside once that is known."""
+        took_process = history.on_trial and _unanswered(message, history) >= MAX_UNANSWERED
+        try:
+            if took_process:
+                await self._once_able(partial(self.dead_letters.set_aside, self.durable, message))
+                log.error("message took the process with it, set aside as a dead letter", consumer=self.durable)
+            if took_process or history.parked:
+                await message.term()
+                return
+            await self._once_able(partial(self.dead_letters.begin_trial, self.durable, message))
+        except Exception as error:
+            log.warning("cannot handle a message alone, will retry", consumer=self.durable, error=error)
+            await self._nak(message)
+            return
+        await self._handle([message])
 
     async def _hand_back(self, pull: Pull | None, messages: list[Msg]) -> None:
         try:
@@ -193,8 +239,7 @@ class Consumer:
             log.warning("cannot acknowledge", consumer=self.durable, error=error)
 
     async def _nak(self, message: Msg) -> None:
-        delivered = message.metadata.num_delivered or 1
-        wait = self.retry_seconds[min(delivered, len(self.retry_seconds)) - 1]
+        wait = self.retry_seconds[min(_delivered(message), len(self.retry_seconds)) - 1]
         try:
             await message.nak(delay=wait * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
         except Exception as error:
@@ -211,6 +256,15 @@ async def _ask_for_time(messages: list[Msg]) -> None:
                     await message.in_progress()
         except Exception as error:  # they may come again, which costs work and changes nothing
             log.warning("cannot ask for more time", error=error)
+
+
+def _delivered(message: Msg) -> int:
+    return message.metadata.num_delivered or 1
+
+
+def _unanswered(message: Msg, history: History) -> int:
+    """How often a message was delivered before, and neither acknowledged nor counted as a failure."""
+    return _delivered(message) - 1 - history.attempts
 
 
 def _may_pass(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from nats.aio.msg import Msg
 from sqlalchemy import text
@@ -16,6 +17,9 @@ minutes: enough for a deployment to be rolled back under it, and for whatever it
 MAX_ERROR_CHARS = 2_000
 """The characters of an error that are kept: more than a person reads, where a list of problems can be longer."""
 
+ON_TRIAL = "this message was being handled alone, and nothing was heard of it since"
+"""Stands for the error of a message while it is handled alone."""
+
 _COUNT = text("""
     INSERT INTO dead_letter (consumer, message_id, subject, payload, error)
     VALUES (:consumer, :message_id, :subject, :payload, :error)
@@ -28,8 +32,18 @@ _PARKED = text("""
     SELECT consumer, message_id, subject, payload, error, attempts, create_time, park_time FROM dead_letter
     WHERE park_time IS NOT NULL ORDER BY park_time, message_id
 """)
-_ATTEMPTS = text("""
-    SELECT message_id, attempts FROM dead_letter WHERE consumer = :consumer AND message_id = ANY (:message_ids)
+_HISTORIES = text("""
+    SELECT message_id, attempts, error = :on_trial AS on_trial, park_time IS NOT NULL AS parked FROM dead_letter
+    WHERE consumer = :consumer AND message_id = ANY (:message_ids)
+""")
+_BEGIN_TRIAL = text("""
+    INSERT INTO dead_letter (consumer, message_id, subject, payload, error, attempts)
+    VALUES (:consumer, :message_id, :subject, :payload, :error, 0)
+    ON CONFLICT (consumer, message_id) DO UPDATE SET error = excluded.error, update_time = now()
+""")
+_SET_ASIDE = text("""
+    UPDATE dead_letter SET attempts = :attempts, error = :error, update_time = now(), park_time = now()
+    WHERE consumer = :consumer AND message_id = :message_id
 """)
 _WRITE_NOTHING = text("UPDATE dead_letter SET attempts = attempts WHERE false")
 _TAKE = text("""
@@ -52,6 +66,17 @@ class DeadLetter:
     """The time of its first failure."""
     park_time: datetime
     """The time when it was set aside."""
+
+
+class History(NamedTuple):
+    """The failures of a message that comes again."""
+
+    attempts: int = 0
+    """How often it failed and the process lived to count it."""
+    on_trial: bool = False
+    """Whether it was being handled alone when it was last heard of."""
+    parked: bool = False
+    """Whether it was set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +104,35 @@ class DeadLetters:
                 await conn.execute(_PARK, key)
         return attempts >= MAX_ATTEMPTS
 
-    async def attempts(self, consumer: str, messages: Sequence[Msg]) -> dict[str, int]:
-        """How often each of the messages has failed, by its name; those that never did are missing."""
-        names = {"consumer": consumer, "message_ids": [message_name(each) for each in messages]}
+    async def histories(self, consumer: str, messages: Sequence[Msg]) -> dict[str, History]:
+        """The histories of those among the messages that have one, by their names."""
+        names = [message_name(each) for each in messages]
         async with self.database.transaction() as conn:
-            return {row.message_id: row.attempts for row in await conn.execute(_ATTEMPTS, names)}
+            rows = await conn.execute(_HISTORIES, {"consumer": consumer, "message_ids": names, "on_trial": ON_TRIAL})
+            return {row.message_id: History(row.attempts, row.on_trial, row.parked) for row in rows}
+
+    async def begin_trial(self, consumer: str, message: Msg) -> None:
+        """Notes that a message is being handled alone, before it is. If the process does not live to say how that
+        ended, the note says so."""
+        letter = {
+            "consumer": consumer,
+            "message_id": message_name(message),
+            "subject": message.subject,
+            "payload": message.data,
+            "error": ON_TRIAL,
+        }
+        async with self.database.transaction() as conn:
+            await conn.execute(_BEGIN_TRIAL, letter)
+
+    async def set_aside(self, consumer: str, message: Msg) -> None:
+        """Stores a message on trial for a person, because it took the process with it."""
+        delivered = message.metadata.num_delivered or 1
+        error = (
+            f"ProcessDied: delivered {delivered} times; the process died while it worked on it, the last times alone"
+        )
+        letter = {"consumer": consumer, "message_id": message_name(message), "attempts": delivered, "error": error}
+        async with self.database.transaction() as conn:
+            await conn.execute(_SET_ASIDE, letter)
 
     async def require_writable(self) -> None:
         """Raises if the database does not answer, or takes no writes, as one that is failing over."""

@@ -9,7 +9,7 @@ import pytest_asyncio
 from nats.aio.msg import Msg
 
 from chassis.consumer import Consumer
-from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
+from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters, History
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from services.rewards.consumer import ConversionEvents
@@ -41,9 +41,9 @@ class Stumbling:
             raise psycopg.OperationalError("the server closed the connection")
         return await self._dead_letters.give_up(consumer, message, error)
 
-    async def attempts(self, consumer: str, messages: Sequence[Msg]) -> dict[str, int]:
+    async def histories(self, consumer: str, messages: Sequence[Msg]) -> dict[str, History]:
         """How often each message has failed."""
-        return await self._dead_letters.attempts(consumer, messages)
+        return await self._dead_letters.histories(consumer, messages)
 
 
 @pytest_asyncio.fixture
