@@ -48,7 +48,7 @@ async def reject(deps: Deps, program_id: str, conversion_id: str, reason: str) -
             raise failed_precondition("APPROVED", "its rewards were approved", "conversion_id")
         pending = [each for each in requests if each.approval is ApprovalState.PENDING]
         if pending:
-            plan = versions.version(stored.plan_version)
+            plan = await deps.plans.plan(conn, program_id, stored.plan_version)
             rejection = Rejection(program_id, conversion_id, tuple(each.rule_id for each in pending), deps.clock.now())
             await _post_rejection(conn, plan, stored, rejection, reason)
             await _end_holds(conn, rejection, pending)

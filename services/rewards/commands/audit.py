@@ -1,14 +1,12 @@
 """The auditor: it recomputes every balance from the transfers, and every reward, and finds the differences."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from chassis.errors import not_found
 from services.rewards.commands.deps import Deps
-from services.rewards.domain.plan.limits import Budget, Cap, CapScope
-from services.rewards.domain.plan.plan import Plan
 from services.rewards.store import audits, expiry
 from services.rewards.store.audits import Audit, AuditFinding, TallyLimit
+from services.rewards.store.plans import ProgramPlans
 from services.rewards.store.view import on_one_snapshot
 
 
@@ -19,19 +17,19 @@ async def audit_ledger(deps: Deps, program_id: str) -> Audit:
         plans = await deps.plans.load(conn, [program_id] if program_id else await expiry.programs(conn))
         if program_id in plans and not plans[program_id]:
             raise not_found("program", program_id)
-        limits = _limits(each for versions in plans.values() for each in versions)
+        if program_id:  # of all programs, what no conversion needs is not compiled
+            await plans.compile(conn, [(each, version.version) for each in plans for version in plans[each]])
+        limits = _limits(plans)
         audit = await audits.run(conn, program_id, deps.clock.now(), limits)
     unreadable = [AuditFinding("PLAN_UNREADABLE", each, "plan", why) for each, why in sorted(plans.unreadable.items())]
     return replace(audit, findings=(*unreadable, *audit.findings))
 
 
-def _limits(plans: Iterable[Plan]) -> list[TallyLimit]:
+def _limits(plans: ProgramPlans) -> list[TallyLimit]:
     """The limits of caps and budgets; one that a later version made smaller may have been used more before."""
     largest: dict[tuple[str, str], int] = {}
-    for plan in plans:
-        counted: list[Cap | Budget] = [*plan.budgets]
-        counted += [cap for rule in plan.rules for cap in rule.caps if cap.scope is not CapScope.REWARD]
-        for each in counted:
-            key = plan.program_id, each.name
-            largest[key] = max(largest.get(key, 0), each.amount_minor)
+    for program_id, versions in plans.items():
+        for version in versions:
+            for name, amount_minor in version.limits.items():
+                largest[program_id, name] = max(largest.get((program_id, name), 0), amount_minor)
     return [TallyLimit(program_id, name, amount_minor) for (program_id, name), amount_minor in largest.items()]

@@ -56,6 +56,7 @@ async def post_clawbacks(
     paid = {key: found for key in known if (found := stored[key]) is not None and found.plan_version}
     if not paid:
         return
+    await versions.compile(conn, {(program_id, each.plan_version) for (program_id, _), each in paid.items()})
     arrived = [each.conversion for each in paid.values()]
     held = await ledger.lock_holds(conn, arrived)
     posted = await ledger.load_posted(conn, arrived, held)
@@ -66,7 +67,7 @@ async def post_clawbacks(
         key = reversal.program_id, reversal.conversion_id
         if (found := paid.get(key)) is None:
             continue
-        plan = versions[reversal.program_id].version(found.plan_version)
+        plan = versions.plan(reversal.program_id, found.plan_version)
         clawback = claw_back(plan, found.conversion, earlier[key], reversal, posted[key], found.snapshot)
         clawbacks.append(clawback)
         posted[key] = revised(posted[key], clawback.revisions)
@@ -100,6 +101,6 @@ async def _publish(conn: AsyncConnection, versions: ProgramPlans, clawbacks: Seq
     facts = []
     for each in clawbacks:
         if each.transfers:
-            plan = versions[each.conversion.program_id].version(each.revisions[0].reward.plan_version)
-            facts.append(events.taken_back(each, plan.assets))
+            version = versions[each.conversion.program_id].version(each.revisions[0].reward.plan_version)
+            facts.append(events.taken_back(each, version.assets))
     await outbox.append(conn, events.messages(facts))

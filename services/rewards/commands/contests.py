@@ -39,13 +39,13 @@ async def close_due_contests(deps: Deps) -> int:
 async def _close(deps: Deps, conn: AsyncConnection, program_id: str, contest_id: str) -> None:
     """Closes one contest as the newest version that has it states it."""
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
-    plan, contest = next(
-        (plan, each) for plan in reversed(versions) for each in plan.contests if each.contest_id == contest_id
+    version, contest = next(
+        (version, each) for version in reversed(versions) for each in version.contests if each.contest_id == contest_id
     )
     now = deps.clock.now()
     (position,) = await tallies.draw_positions(conn, 1)
     ranking = await contests.ranking(conn, program_id, contest, contest.prize_ranks)
-    await contests.close(conn, program_id, contest_id, plan.version, now, position)
+    await contests.close(conn, program_id, contest_id, version.version, now, position)
     cause = contest_cause(program_id, contest_id)
     prizes = [
         (rank, WalletTransfer(
@@ -57,4 +57,4 @@ async def _close(deps: Deps, conn: AsyncConnection, program_id: str, contest_id:
     ]  # fmt: skip
     await wallets.post(conn, [prize for _, prize in prizes], now)
     if prizes:
-        await outbox.append(conn, events.messages([events.prizes_won(contest_id, prizes, now, plan.assets)]))
+        await outbox.append(conn, events.messages([events.prizes_won(contest_id, prizes, now, version.assets)]))

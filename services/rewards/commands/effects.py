@@ -48,13 +48,11 @@ async def reverse_stored_effects(
     """Takes out of the tallies what reversals take back of stored conversions. `new`: the positions of those among all
     `reversals` of the conversions that were not there before."""
     programs = plans.with_order
-    paid = [
-        (plans[each.conversion.program_id].version(each.plan_version), each)
-        for each in stored
-        if each.plan_version and each.conversion.program_id in programs
-    ]
-    if not paid:
+    counted = [each for each in stored if each.plan_version and each.conversion.program_id in programs]
+    if not counted:
         return
+    await plans.compile(conn, {(each.conversion.program_id, each.plan_version) for each in counted})
+    paid = [(plans.plan(each.conversion.program_id, each.plan_version), each) for each in counted]
     running = await load_running(conn, programs, [prepare(plan, each.conversion) for plan, each in paid])
     rejections = await holds.load_rejections(conn, [each.conversion.key for plan, each in paid if plan.waits])
     for plan, each in paid:

@@ -12,7 +12,6 @@ from services.rewards.commands.deps import Deps
 from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
-from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.clawback import Clawback
 from services.rewards.domain.settle.debts import ExpiredPart, ExpiredValue, PocketKey
 from services.rewards.domain.wallet.expiry import scan_wallet
@@ -30,9 +29,9 @@ async def expire(deps: Deps) -> int:
         versions = await deps.plans.load(conn, await expiry.programs(conn))
     due: list[tuple[str, str, Asset, timedelta]] = []
     for program_id, plans in versions.items():
-        plan = plans.in_force(now)
-        for asset in plan.assets if plan else ():
-            span = _span(plan, asset.code) if plan else None
+        version = plans.in_force(now)
+        for asset in version.assets if version else ():
+            span = version.lifetimes.get(asset.code) if version else None
             if span is None:
                 continue
             async with deps.database.transaction() as conn:
@@ -73,9 +72,8 @@ async def load_expired(
     expiring = {
         (program_id, asset)
         for program_id, plans in versions.items()
-        for plan in plans
-        for asset in plan.terms.assets
-        if _span(plan, asset) is not None
+        for version in plans
+        for asset in version.lifetimes
     }
     touched: dict[PocketKey, list[str]] = {}
     for each in (transfer for clawback in clawbacks for transfer in clawback.transfers if expiring):
@@ -93,8 +91,8 @@ async def load_expired(
             withdrawn.setdefault(key, []).append((row.reward_id.hex, row.amount_minor))
             continue
         time = id_time(row.transfer_id)
-        plan = versions[row.program_id].in_force(time)
-        if plan is not None and (span := _span(plan, row.asset)) is not None:
+        version = versions[row.program_id].in_force(time)
+        if version is not None and (span := version.lifetimes.get(row.asset)) is not None:
             parts.setdefault(key, []).append(ExpiredPart(time - span, row.amount_minor))
     if not parts:
         return {}
@@ -102,9 +100,3 @@ async def load_expired(
     rewards |= {reward_id for each in withdrawn.values() for reward_id, _ in each}
     came = await expiry.available_times(conn, parts, rewards)
     return {key: ExpiredValue(each, came, withdrawn.get(key, ())) for key, each in parts.items()}
-
-
-def _span(plan: Plan, asset: str) -> timedelta | None:
-    """How long the asset lives; None for ever."""
-    terms = plan.terms.assets.get(asset)
-    return terms.expires_after if terms else None

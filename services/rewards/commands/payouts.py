@@ -150,7 +150,7 @@ async def change(
 async def _publish_state(deps: Deps, conn: AsyncConnection, payout: Payout) -> None:
     """Appends the event that tells the participant where the payout stands, if its state is one to tell of."""
     versions = (await deps.plans.load(conn, [payout.program_id]))[payout.program_id]
-    asset = next(asset for plan in reversed(versions) for asset in plan.assets if asset.code == payout.asset)
+    asset = next(asset for version in reversed(versions) for asset in version.assets if asset.code == payout.asset)
     if (fact := events.payout_answered(payout, asset)) is not None:
         await outbox.append(conn, events.messages([fact]))
 

@@ -11,7 +11,6 @@ from chassis.database import Database
 from chassis.parallel import Progress, in_processes
 from services.rewards.domain.ledger import Reward
 from services.rewards.domain.plan.plan import Plan
-from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.domain.settle.clawback import Revision
 from services.rewards.domain.settle.holds import Rejection
 from services.rewards.domain.settle.replay import Replay
@@ -98,11 +97,12 @@ async def _parts(conn: AsyncConnection, program_id: str, count: int) -> list[Sli
 async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
     async with shared_view(task.view) as conn:
         await scratch.use(conn, task.schema)
-        versions = (await PlanCache().load(conn, [task.part.program_id]))[task.part.program_id]
+        plans = PlanCache()
+        _ = (await plans.load(conn, [task.part.program_id]))[task.part.program_id]  # raises if it cannot be read
         closed = await history.closed_contests(conn, task.part.program_id) if task.counts else []
-        rebuilding = _Rebuilding(versions, closed)
+        rebuilding = _Rebuilding(plans, closed)
         async for fact in history.facts(conn, task.part):
-            rebuilding.compute(fact)
+            await rebuilding.compute(conn, fact)
             if rebuilding.is_full:
                 progress(await rebuilding.write(conn))
         progress(await rebuilding.write(conn))
@@ -115,11 +115,11 @@ async def _rebuild_part(task: _Task, progress: Progress) -> RebuildResult:
 class _Rebuilding:
     """Computes facts and writes the results now and then."""
 
-    def __init__(self, versions: PlanVersions, closed: list[tuple[int, str]]) -> None:
+    def __init__(self, plans: PlanCache, closed: list[tuple[int, str]]) -> None:
         """`closed`: contests whose ranking became final, (position, contest id)."""
         self.result = RebuildResult()
         self._closed = deque(closed)
-        self._versions = versions
+        self._plans = plans
         self._replay = Replay()
         self._rewards: list[Reward] = []
         self._revisions: list[Revision] = []
@@ -130,13 +130,15 @@ class _Rebuilding:
         """Whether it is time to write."""
         return len(self._snapshots) + len(self._revisions) >= FACTS_A_WRITE
 
-    def compute(self, fact: SettledFact) -> None:
+    async def compute(self, conn: AsyncConnection, fact: SettledFact) -> None:
         """Computes one fact."""
         while self._closed and fact.position is not None and self._closed[0][0] < fact.position:
             self._replay.tallies.close(self._closed.popleft()[1])
         settled, change, position = fact.settled, fact.change, fact.position or 0
         conversion = settled.conversion
-        plan = self._versions.version(settled.plan_version) if settled.plan_version else None
+        plan = None
+        if settled.plan_version:
+            plan = await self._plans.plan(conn, conversion.program_id, settled.plan_version)
         if change is None:
             self._decide(plan, settled, position)
         elif isinstance(change, Rejection):

@@ -116,7 +116,7 @@ async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequen
         program_ids = {each.conversion.program_id for each in arrived}
         await plans.pin_versions(conn, program_ids)
         settlement = _Settlement(conn, await deps.plans.load(conn, program_ids))
-        settlement.prepare(arrived)
+        await settlement.prepare(arrived)
         await settlement.lock()
         locked.set()
         try:
@@ -143,12 +143,17 @@ class _Settlement:
         self._is_claimed = False
         """Whether the conversions were claimed together before; else each part is claimed when it is written."""
 
-    def prepare(self, arrived: Sequence[ArrivedConversion]) -> None:
+    async def prepare(self, arrived: Sequence[ArrivedConversion]) -> None:
         """Finds the versions that pay conversions, and everything that can be known before the locks are taken."""
         for each in arrived:
             conversion = each.conversion
-            plan = self._versions[conversion.program_id].in_force(conversion.terms_time)
-            self._rows[conversion.key] = each, 0 if plan is None else plan.version
+            in_force = self._versions[conversion.program_id].in_force(conversion.terms_time)
+            self._rows[conversion.key] = each, 0 if in_force is None else in_force.version
+        paying = {(program_id, version) for (program_id, _), (_, version) in self._rows.items() if version}
+        await self._versions.compile(self._conn, paying)
+        for each, version in self._rows.values():
+            conversion = each.conversion
+            plan = self._versions.plan(conversion.program_id, version) if version else None
             if conversion.program_id in self._ordered:
                 self._pending.counting.append((None if plan is None else prepare(plan, conversion), conversion))
             else:
@@ -244,4 +249,4 @@ class _Settlement:
 
     def _plan_of(self, accrual: Accrual) -> Plan:
         """The version that pays an accrual, which has rewards."""
-        return self._versions[accrual.conversion.program_id].version(accrual.rewards[0].plan_version)
+        return self._versions.plan(accrual.conversion.program_id, accrual.rewards[0].plan_version)

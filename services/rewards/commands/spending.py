@@ -30,10 +30,10 @@ async def plan_in_force(deps: Deps, conn: AsyncConnection, program_id: str, now:
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
     if not versions:
         raise not_found("program", program_id)
-    plan = versions.in_force(now)
-    if plan is None:
+    version = versions.in_force(now)
+    if version is None:
         raise not_found("plan", f"{program_id} (none is in force yet)")
-    return plan
+    return await deps.plans.plan(conn, program_id, version.version)
 
 
 async def withdraw(

@@ -68,8 +68,8 @@ async def _require_contest(deps: QueryDeps, conn: AsyncConnection, program_id: s
     """The contest as it was closed, else as the newest version that has it states it."""
     versions = (await deps.plans.load(conn, [program_id]))[program_id]
     closing_version = await contests.closing_version(conn, program_id, contest_id)
-    for plan in reversed(versions.plans[:closing_version]):
-        for contest in plan.contests:
+    for version in reversed(versions.outlines[:closing_version]):
+        for contest in version.contests:
             if contest.contest_id == contest_id:
-                return _StatedContest(contest, plan.version, closing_version is not None)
+                return _StatedContest(contest, version.version, closing_version is not None)
     raise not_found("contest", contest_id)

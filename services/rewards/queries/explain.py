@@ -57,14 +57,14 @@ async def explain_reward(deps: QueryDeps, program_id: str, reward_id: str) -> Ex
     """Decides one reward's conversion again, whole and as it is left. NOT_FOUND for a reward that is not there."""
     async with deps.database.transaction() as conn:
         await on_one_snapshot(conn)
-        versions = await require_plans(deps, conn, program_id)
+        await require_plans(deps, conn, program_id)
         stored = await conversions.load_of_reward(conn, program_id, reward_id)
         reward = await rewards.load(conn, stored.conversion, reward_id) if stored else None
         if stored is None or reward is None:
             raise not_found("reward", reward_id)
         remaining = await _remaining(conn, stored)
         revisions = await rewards.revisions(conn, reward_id)
-    plan = versions.version(reward.plan_version)
+        plan = await deps.plans.plan(conn, program_id, reward.plan_version)
     slot = UUID(reward_id).int & 0xFFFF
     first, current = (
         _in_slot(decide(plan, conversion, stored.snapshot), slot) for conversion in (stored.conversion, remaining)
@@ -78,16 +78,16 @@ async def explain_conversion(deps: QueryDeps, program_id: str, conversion_id: st
     """Decides one conversion again, as it is left. NOT_FOUND for a conversion that is not there."""
     async with deps.database.transaction() as conn:
         await on_one_snapshot(conn)
-        versions = (await deps.plans.load(conn, [program_id]))[program_id]
+        _ = (await deps.plans.load(conn, [program_id]))[program_id]  # raises if it cannot be read
         stored = await conversions.load(conn, program_id, conversion_id)
         if stored is None:
             raise not_found("conversion", conversion_id)
         remaining = await _remaining(conn, stored)
         key = stored.conversion.key
         rejection = (await holds.load_rejections(conn, [key])).get(key, NO_REJECTION)
-    if not stored.plan_version:
-        return ExplainedConversion(remaining, 0, None, (), ())
-    plan = versions.version(stored.plan_version)
+        if not stored.plan_version:
+            return ExplainedConversion(remaining, 0, None, (), ())
+        plan = await deps.plans.plan(conn, program_id, stored.plan_version)
     decisions = [
         rejected_decision(each, rejection.reason)
         if each.outcome is Outcome.PAID and each.rule.rule_id in rejection.rule_ids

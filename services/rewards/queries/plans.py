@@ -14,10 +14,10 @@ async def get_plan(deps: QueryDeps, program_id: str, version: int) -> PlanRow:
     async with deps.database.transaction() as conn:
         versions = await require_plans(deps, conn, program_id)
         if version == 0:
-            plan = versions.in_force(deps.clock.now())
-            if plan is None:
+            in_force = versions.in_force(deps.clock.now())
+            if in_force is None:
                 raise not_found("plan", f"{program_id} (none is in force yet)")
-            version = plan.version
+            version = in_force.version
         if version > len(versions):
             raise not_found("plan", f"{program_id} version {version}")
         return (await plans.load_rows(conn, program_id, version + 1, 1)).items[0]

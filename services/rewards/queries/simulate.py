@@ -78,7 +78,7 @@ async def simulate(url: str, draft: PlanDraft, begin: Callable[[int], Progress],
         versions = (await PlanCache().load(conn, [draft.program_id]))[draft.program_id]
         if not versions:
             raise not_found("program", draft.program_id)
-        currency_code = versions.plans[-1].currency_code
+        currency_code = versions.outlines[-1].currency_code
         plan = decode_plan(draft.program_id, len(versions) + 1, currency_code, draft.plan, None)
         count = (await history.counts(conn, draft.program_id)).get(draft.program_id, 0)
         # What is counted has one order; where nothing is, conversions do not know of one another.

@@ -1,8 +1,11 @@
 """Plan versions."""
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -11,16 +14,40 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import UplineError, failed_precondition
 from chassis.pages import Portion, read_portion, within_budget
-from services.rewards.domain.plan.versions import PlanVersions
-from services.rewards.wire.plans import decode_plan
+from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.versions import PlanOutline, PlanVersions, outline
+from services.rewards.store.bounded import BoundedCache
+from services.rewards.wire.plans import compile_plan, read_uncompiled
 
-_LOAD = text("""
-    SELECT program_id, version, currency_code, plan, effective_time FROM plan_version
-    WHERE program_id = ANY(:program_ids) ORDER BY program_id, version
-""")
+MAX_COMPILED_BYTES = 128 * 1024**2
+"""The memory that compiled plans take between transactions, as it is estimated; those that were not used for the
+longest leave first. A plan that takes more stays until another one is compiled."""
+MAX_OUTLINED_VERSIONS = 50_000
+"""The versions whose outlines are kept, of a kilobyte or two each; those of the programs that were not asked for the
+longest leave first, and are read again when they are."""
+COMPILED_AT_ONCE = 2
+"""So that a plan which takes a second to compile keeps no other one from it; more would only share the same core."""
+BYTES_A_READ = 4 * 1024**2
+"""Stored plans are read in parts of so many bytes, or one plan, so that a start does not hold all of them at once."""
+
+_STORED = "program_id, version, currency_code, plan, effective_time"
 _COUNT = text(
     "SELECT program_id, count(*) AS version_count FROM plan_version WHERE program_id = ANY(:program_ids) GROUP BY 1"
 )
+_LOAD_NEW = text(f"""
+    SELECT {_STORED} FROM (
+        SELECT {_STORED}, sum(octet_length(plan)) OVER (ORDER BY program_id, version) - octet_length(plan) AS before
+        FROM plan_version
+        JOIN unnest(CAST(:program_ids AS text[]), CAST(:counts AS int[])) AS known (program_id, count)
+            USING (program_id)
+        WHERE version > count
+    ) AS new WHERE before < {BYTES_A_READ} ORDER BY program_id, version
+""")
+_LOAD_VERSIONS = text(f"""
+    SELECT {_STORED} FROM plan_version
+    JOIN unnest(CAST(:program_ids AS text[]), CAST(:versions AS int[])) AS wanted (program_id, version)
+        USING (program_id, version)
+""")
 _ROWS = within_budget(
     """
     SELECT version, currency_code, plan, effective_time, create_time FROM plan_version
@@ -41,6 +68,9 @@ _PIN_VERSIONS = text("""
 
 _NO_PLAN = PlanVersions()
 
+PlanKey = tuple[str, int]
+"""A version of a program's plan: program and number."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -57,73 +87,177 @@ class PlanRow:
 
 
 class ProgramPlans(dict[str, PlanVersions]):
-    """The plans of programs. A program with a version that cannot be read is missing: to ask for it is
-    FAILED_PRECONDITION, and the others go on."""
+    """The plans of programs, by outlines, and those versions compiled that were asked for. A program with a version
+    that cannot be read is missing: to ask for it is FAILED_PRECONDITION, and the others go on."""
 
-    def __init__(self, readable: Mapping[str, PlanVersions], unreadable: Mapping[str, str]) -> None:
+    def __init__(self, cache: "PlanCache", readable: Mapping[str, PlanVersions], unreadable: Mapping[str, str]) -> None:
         super().__init__(readable)
-        self.unreadable = unreadable
-        """The reason why a plan cannot be read, by program."""
+        self.unreadable = dict(unreadable)
+        """The reason why a plan, or a version of it, cannot be read, by program."""
+        self._cache = cache
+        self._compiled: dict[PlanKey, Plan | str] = {}
+        """Valid for as long as the transaction lasts, whatever leaves the cache meanwhile."""
 
     @property
     def with_order(self) -> set[str]:
         """The programs whose facts wait for one another, because it matters in which order they are settled."""
         return {program_id for program_id, versions in self.items() if versions.has_order}
 
+    async def compile(self, conn: AsyncConnection, keys: Iterable[PlanKey]) -> None:
+        """Makes `plan` answer for these versions."""
+        if missing := {key for key in keys if key not in self._compiled and key[0] in self}:
+            self._compiled |= await self._cache.compiled(conn, missing)
+            self.unreadable |= {key[0]: why for key in missing if isinstance(why := self._compiled.get(key), str)}
+
+    def plan(self, program_id: str, version: int) -> Plan:
+        """A version that was compiled before. FAILED_PRECONDITION if it cannot be."""
+        return _readable(self._compiled[program_id, version] if program_id in self else self.unreadable[program_id])
+
     def __missing__(self, program_id: str) -> PlanVersions:
-        raise failed_precondition("PLAN_UNREADABLE", self.unreadable[program_id])
+        raise _as_error(self.unreadable[program_id])
 
 
 @dataclass
 class PlanCache:
-    """Compiled plans, kept by process. Versions are immutable, so only their number needs to be asked for."""
+    """Plans as a process uses them. Versions are immutable, so only their number needs to be asked for.
 
-    _versions: dict[str, PlanVersions] = field(default_factory=dict)
-    _unreadable: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """The number of versions of programs with one that cannot be read, and why it cannot, by program."""
+    Of every version an outline is kept, which is read once; of those that decide something, the compiled plan too, as
+    long as it is used. Both are made in threads: the event loop goes on meanwhile, if not as fast.
+    """
+
+    outlined_count: int = 0
+    """How many versions were read for their outlines."""
+    compiled_count: int = 0
+    """How many versions were compiled."""
+    _versions: BoundedCache[str, PlanVersions] = field(default_factory=lambda: BoundedCache(MAX_OUTLINED_VERSIONS))
+    _plans: BoundedCache[PlanKey, Plan] = field(default_factory=lambda: BoundedCache(MAX_COMPILED_BYTES))
+    _compiling: dict[PlanKey, asyncio.Future[tuple[Plan | str, int]]] = field(default_factory=dict)
+    _unreadable: dict[str, str] = field(default_factory=dict)
+    """Why a plan cannot be read, by program: for ever, because no later version mends an earlier one."""
+    _uncompilable: dict[PlanKey, str] = field(default_factory=dict)
+    """Why a version cannot be compiled. It stops what needs it, and no other version."""
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(COMPILED_AT_ONCE, thread_name_prefix="plans")
+    )
 
     async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> ProgramPlans:
-        """Every version of each program, in ascending order; none for programs without a plan."""
+        """The outlines of every version of each program, in ascending order; none for programs without a plan."""
         counts = {
             row.program_id: row.version_count for row in await conn.execute(_COUNT, {"program_ids": list(program_ids)})
         }
-        stale = [each for each in program_ids if self._known(each) < counts.get(each, 0)]
-        if stale:
-            rows: dict[str, list[Row[Any]]] = {each: [] for each in stale}
-            for row in await conn.execute(_LOAD, {"program_ids": stale}):
-                rows[row.program_id].append(row)
-            for program_id, found in rows.items():
-                if len(found) > self._known(program_id):  # another task may have seen more meanwhile
-                    self._compile(program_id, found)
-        unreadable = {each: self._unreadable[each][1] for each in program_ids if each in self._unreadable}
-        return ProgramPlans(
-            {each: self._versions.get(each, _NO_PLAN) for each in program_ids if each not in unreadable}, unreadable
-        )
+        known = {each: self._versions.get(each) or _NO_PLAN for each in program_ids if each not in self._unreadable}
+        while stale := [each for each in known if len(known[each]) < counts.get(each, 0)]:
+            parameters = {"program_ids": stale, "counts": [len(known[each]) for each in stale]}
+            rows = (await conn.execute(_LOAD_NEW, parameters)).all()
+            if not rows:
+                break  # they were removed since they were counted
+            await self._outline(rows, known)
+        unreadable = {each: self._unreadable[each] for each in program_ids if each in self._unreadable}
+        unreadable |= {program_id: why for (program_id, _), why in self._uncompilable.items() if program_id in known}
+        return ProgramPlans(self, known, unreadable)
 
-    def _known(self, program_id: str) -> int:
-        """How many versions of a program were read."""
-        unreadable = self._unreadable.get(program_id)
-        return len(self._versions.get(program_id, _NO_PLAN)) if unreadable is None else unreadable[0]
+    async def compiled(self, conn: AsyncConnection, keys: Collection[PlanKey]) -> dict[PlanKey, Plan | str]:
+        """Versions as they decide; of one that cannot be compiled, the reason."""
+        found: dict[PlanKey, Plan | str] = {key: why for key in keys if (why := self._uncompilable.get(key))}
+        found |= {key: plan for key in keys if (plan := self._plans.get(key)) is not None}
+        if len(found) == len(keys):
+            return found
+        missing = [key for key in keys if key not in found]
+        futures = {key: self._compiling[key] for key in missing if key in self._compiling}
+        if unknown := [key for key in missing if key not in futures]:
+            program_ids, versions = zip(*unknown, strict=True)
+            parameters = {"program_ids": list(program_ids), "versions": list(versions)}
+            for row in (await conn.execute(_LOAD_VERSIONS, parameters)).all():
+                key = row.program_id, row.version
+                futures[key] = self._compiling.get(key) or self._begin_compiling(key, row)
+        # Each comes to its end even where the caller goes away: another one may wait for the same version.
+        await asyncio.wait(futures.values())
+        return found | {key: future.result()[0] for key, future in futures.items()}
 
-    def _compile(self, program_id: str, rows: Sequence[Row[Any]]) -> None:
-        """Compiles the versions. A rule that came after a version was published does not stop it; content that this
-        server does not understand does."""
-        plans = []
-        for row in rows:
-            try:
-                plan = decode_plan(
-                    program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time, stored=True
-                )
-            except UplineError as error:
-                why = (
-                    f"version {row.version} of the plan of {program_id!r} says what this server does not understand:"
-                    f" {error.message}"
-                )
-                log.warning("plan cannot be read", program=program_id, error=why)
-                self._unreadable[program_id] = len(rows), why
-                return
-            plans.append(plan)
-        self._versions[program_id] = PlanVersions(tuple(plans))
+    async def plan(self, conn: AsyncConnection, program_id: str, version: int) -> Plan:
+        """One version as it decides. FAILED_PRECONDITION if it cannot be compiled."""
+        return _readable((await self.compiled(conn, [(program_id, version)]))[program_id, version])
+
+    async def _outline(self, rows: Sequence[Row[Any]], known: dict[str, PlanVersions]) -> None:
+        """Adds new versions to what is known of their programs, and takes out a program with one that cannot be
+        read."""
+        newest = {each: known[each].outlines[-1] for each in {row.program_id for row in rows} if known[each]}
+        loop = asyncio.get_running_loop()
+        for program_id, outlines in (await loop.run_in_executor(self._threads, _read_outlines, rows, newest)).items():
+            if isinstance(outlines, str):
+                self._unreadable[program_id] = outlines
+                del known[program_id]
+                continue
+            self.outlined_count += len(outlines)
+            known[program_id] = versions = PlanVersions((*known[program_id].outlines, *outlines))
+            if len(versions) > len(self._versions.get(program_id) or _NO_PLAN):  # another task may have seen more
+                self._versions.put(program_id, versions, len(versions))
+
+    def _begin_compiling(self, key: PlanKey, row: Row[Any]) -> asyncio.Future[tuple[Plan | str, int]]:
+        self.compiled_count += 1
+        future = self._compiling[key] = asyncio.get_running_loop().run_in_executor(self._threads, _compile, row)
+        future.add_done_callback(partial(self._end_compiling, key))
+        return future
+
+    def _end_compiling(self, key: PlanKey, future: asyncio.Future[tuple[Plan | str, int]]) -> None:
+        del self._compiling[key]
+        if future.cancelled() or future.exception() is not None:
+            return  # whoever waits for it is told
+        plan, weight = future.result()
+        if isinstance(plan, str):
+            self._uncompilable[key] = plan
+        else:
+            self._plans.put(key, plan, weight)
+
+
+def _read_outlines(
+    rows: Iterable[Row[Any]], newest: Mapping[str, PlanOutline]
+) -> dict[str, tuple[PlanOutline, ...] | str]:
+    """The outlines of versions by program, or why one of them cannot be read. A rule that came after a version was
+    published does not stop it; content that this server does not understand does.
+
+    `newest`: the versions before these.
+    """
+    read: dict[str, tuple[PlanOutline, ...] | str] = {}
+    for row in rows:
+        outlines = read.get(row.program_id, ())
+        if isinstance(outlines, str):
+            continue
+        before = outlines[-1] if outlines else newest.get(row.program_id)
+        try:
+            plan = read_uncompiled(row.program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time)
+        except UplineError as error:
+            read[row.program_id] = _told(row, error)
+        else:
+            read[row.program_id] = (*outlines, outline(plan, before))
+    return read
+
+
+def _compile(row: Row[Any]) -> tuple[Plan | str, int]:
+    """A version with the memory that it takes, or why it cannot be compiled."""
+    try:
+        return compile_plan(row.program_id, row.version, row.currency_code, bytes(row.plan), row.effective_time)
+    except UplineError as error:
+        return _told(row, error), 0
+
+
+def _told(row: Row[Any], error: UplineError) -> str:
+    why = (
+        f"version {row.version} of the plan of {row.program_id!r} says what this server does not understand:"
+        f" {error.message}"
+    )
+    log.warning("plan cannot be read", program=row.program_id, error=why)
+    return why
+
+
+def _readable(plan: Plan | str) -> Plan:
+    if isinstance(plan, str):
+        raise _as_error(plan)
+    return plan
+
+
+def _as_error(why: str) -> UplineError:
+    return failed_precondition("PLAN_UNREADABLE", why)
 
 
 async def load_rows(conn: AsyncConnection, program_id: str, below: int, limit: int) -> Portion[PlanRow]:

@@ -14,7 +14,7 @@ from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR, Pl
 from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.wire.allotments import read_allotments
 from services.rewards.wire.assets import read_assets
-from services.rewards.wire.conditions import Compiler
+from services.rewards.wire.conditions import Compiler, NamingCompiler
 from services.rewards.wire.counters import read_budgets, read_contests, read_counters
 from services.rewards.wire.currencies import currency_digits
 from services.rewards.wire.plan_context import PlanContext
@@ -23,6 +23,10 @@ from services.rewards.wire.rules import RuleReader
 from services.rewards.wire.terms import read_terms
 from services.rewards.wire.tiers import under_both_names, under_old_name
 
+PLAN_BYTES = 4_096
+BYTES_A_STORED_BYTE = 32
+"""The memory that a plan takes for itself and for each byte of its message, without its conditions: measured with rules
+of 64 levels, for which most is taken."""
 _ROUNDING = {
     plan_pb2.ROUNDING_MODE_UNSPECIFIED: Rounding.HALF_EVEN,
     plan_pb2.ROUNDING_MODE_HALF_EVEN: Rounding.HALF_EVEN,
@@ -32,17 +36,31 @@ _ROUNDING = {
 
 
 def decode_plan(
-    program_id: str,
-    version: int,
-    currency_code: str,
-    plan: bytes,
-    effective_time: datetime | None,
-    *,
-    stored: bool = False,
+    program_id: str, version: int, currency_code: str, plan: bytes, effective_time: datetime | None
 ) -> Plan:
     """The plan in the bytes of a message, as `read_plan` reads it."""
+    return read_plan(program_id, version, currency_code, plan_pb2.Plan.FromString(plan), effective_time)
+
+
+def compile_plan(
+    program_id: str, version: int, currency_code: str, plan: bytes, effective_time: datetime | None
+) -> tuple[Plan, int]:
+    """A stored plan as it decides, and the bytes of memory that it takes, as they are estimated. INVALID_ARGUMENT with
+    what has no meaning."""
     message = plan_pb2.Plan.FromString(plan)
-    return read_plan(program_id, version, currency_code, message, effective_time, stored=stored)
+    compiler = _compiler(message, Compiler)
+    read = _read(program_id, version, currency_code, message, effective_time, compiler, Problems(stored=True))
+    return read, PLAN_BYTES + BYTES_A_STORED_BYTE * len(plan) + compiler.compiled_bytes
+
+
+def read_uncompiled(
+    program_id: str, version: int, currency_code: str, plan: bytes, effective_time: datetime | None
+) -> Plan:
+    """A stored plan of which everything is known but what its conditions say. INVALID_ARGUMENT with what else has no
+    meaning."""
+    message = plan_pb2.Plan.FromString(plan)
+    compiler = _compiler(message, NamingCompiler)
+    return _read(program_id, version, currency_code, message, effective_time, compiler, Problems(stored=True))
 
 
 def read_plan(
@@ -57,9 +75,25 @@ def read_plan(
     """The plan as it decides. INVALID_ARGUMENT with every mistake; in a `stored` plan, with what has no meaning."""
     if not stored:
         message = as_published(message)
-    problems = Problems(stored=stored)
+    compiler = _compiler(message, Compiler)
+    return _read(program_id, version, currency_code, message, effective_time, compiler, Problems(stored=stored))
+
+
+def _compiler(message: plan_pb2.Plan, kind: type[Compiler]) -> Compiler:
+    return kind(each.counter_id for each in message.counters)
+
+
+def _read(
+    program_id: str,
+    version: int,
+    currency_code: str,
+    message: plan_pb2.Plan,
+    effective_time: datetime | None,
+    compiler: Compiler,
+    problems: Problems,
+) -> Plan:
     problems.refuse_unknown(message, "plan")
-    context = _context(currency_code, message, problems)
+    context = _context(currency_code, message, compiler, problems)
     allotments = read_allotments(context, message)
     rules = [RuleReader(context, each, index, allotments).read() for index, each in enumerate(message.rules)]
     _check_together(context, rules)
@@ -143,14 +177,13 @@ def _state_before_binding(message: plan_pb2.Plan, meant: "plan_pb2.BeforeBinding
             rule.occurrence.before_binding = meant
 
 
-def _context(currency_code: str, message: plan_pb2.Plan, problems: Problems) -> PlanContext:
+def _context(currency_code: str, message: plan_pb2.Plan, compiler: Compiler, problems: Problems) -> PlanContext:
     try:
         digits = currency_digits(currency_code)
     except KeyError:
         problems.wrong("currency_code", f"{currency_code} is not an ISO 4217 currency")
         digits = 2
     assets = read_assets(message.assets, digits, problems)
-    compiler = Compiler(each.counter_id for each in message.counters)
     counters = read_counters(message.counters, compiler, problems)
     return PlanContext(currency_code, digits, assets, compiler, problems, counters)
 

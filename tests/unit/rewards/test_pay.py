@@ -17,7 +17,7 @@ from services.rewards.domain.details import Details
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR, AccountKind, Reward, deltas
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.plan.rounding import Rounding, rounder
-from services.rewards.domain.plan.versions import PlanVersions
+from services.rewards.domain.plan.versions import PlanVersions, outline
 from services.rewards.domain.settle.accrual import accrue
 from services.rewards.domain.settle.clawback import PostedReward, claw_back
 from services.rewards.domain.settle.ids import first_reward_id, id_prefix, position
@@ -144,7 +144,7 @@ def test_outcomes_say_why_nothing_is_paid() -> None:
 
 def test_the_version_in_force_is_the_last_that_has_begun() -> None:
     plans_in_order = tuple(
-        Plan("shop", number, "USD", Rounding.DOWN, (), (), moment)
+        outline(Plan("shop", number, "USD", Rounding.DOWN, (), (), moment), None)
         for number, moment in [(1, None), (2, MOMENT), (3, MOMENT + timedelta(days=1))]
     )
     first, second, third = plans_in_order
