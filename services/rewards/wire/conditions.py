@@ -2,8 +2,9 @@
 
 Three properties of the library decide how it is used here. It has no way to declare a structure, so each field is a
 variable with a dot in its name: a name that is misspelt is an error when the plan is read. Its evaluation errors come
-back as values: only a value that *is* True counts as true. And it stops after 10,000 steps of loops, nests no deeper
-than 32, and matches patterns in linear time: no condition takes long. Its string extensions are not loaded: `replace`
+back as values: only a value that *is* True counts as true. And it cannot be interrupted. It stops by itself after
+10,000 turns of loops and nests no deeper than 32, but bounds neither texts nor patterns: so no condition is evaluated
+of which it is not known before that it ends soon (condition_cost.py). Its string extensions are not loaded: `replace`
 in a chain doubles a text with every link.
 """
 
@@ -19,10 +20,12 @@ from upline.attribution.v1 import conversion_pb2
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import Condition, ConditionError, Variable
 from services.rewards.wire.alternatives import alternatives
+from services.rewards.wire.condition_cost import MAX_STEPS, MAX_TURNS, Cost, cost_of, shape_of
 from services.rewards.wire.condition_errors import compile_error, place_of, without_status
+from services.rewards.wire.pattern_cost import pattern_steps
 from services.rewards.wire.problems import Problems
 from services.rewards.wire.syntax import NodeKind, SyntaxNode, tree_of
-from services.rewards.wire.variables import WITH_COUNTERS, Scope, variables_of
+from services.rewards.wire.variables import WITH_COUNTERS, Scope, largest, variables_of
 
 _BARE: Final = (cel.Type.STRING, cel.Type.INT, cel.Type.BOOL, cel.Type.TIMESTAMP)
 ENVIRONMENTS: Final = 64
@@ -39,6 +42,12 @@ _PATTERN: Final = "pattern"
 _MATCHER: Final = cel.NewEnv(variables={_PATTERN: cel.Type.STRING}).compile(f"''.matches({_PATTERN})")
 """An expression that tries a pattern: the library reads patterns when an expression is evaluated, not when it is
 compiled."""
+MAX_CONDITION_STEPS: Final = 1_000_000
+"""The most steps of a condition: some 30 ms. The costliest that programs have are loops over lines, which take 200,000
+to be handed to the library where an order has 500 with 20 attributes each. No plan is published with a condition that
+may take more; a stored one that may is evaluated where the conversion at hand is small enough."""
+_COSTLY_PATTERN_STEPS: Final = 1_000
+"""Beyond it, a pattern may be what makes a condition too costly: asked of 500 lines, it takes half of what there is."""
 
 
 class InvalidConditionError(ValueError):
@@ -55,6 +64,8 @@ class CelCondition:
     _expression: cel.Expression
     _is_bare: bool
     """Whether all variables are numbers, texts, truths or times, which the library takes as they are."""
+    cost: Cost
+    """The most that an evaluation takes, for the largest conversion there can be."""
 
     @property
     def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
@@ -69,6 +80,8 @@ class CelCondition:
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether the condition is true; a variable that the expression does not use may be left out."""
+        if self.cost.steps > MAX_CONDITION_STEPS:
+            self._check_steps(values)
         try:
             data = values if self._is_bare else {name: _to_cel(value) for name, value in values.items()}
             result = self._expression.eval(None, data).value()
@@ -77,6 +90,14 @@ class CelCondition:
         if result is True or result is False:
             return result
         raise ConditionError(without_status(str(result)))
+
+    def _check_steps(self, values: Mapping[str, object]) -> None:
+        """Refuses to evaluate what takes too long with these values."""
+        steps = cost_of(self.tree, {name: shape_of(value) for name, value in values.items()}).steps
+        if steps > MAX_CONDITION_STEPS:
+            raise ConditionError(
+                f"it may take {_number(steps)} steps here, and a condition has {MAX_CONDITION_STEPS:,} at most"
+            )
 
 
 class Compiler:
@@ -110,7 +131,9 @@ class Compiler:
         self._condition_bytes += CONDITION_BYTES + BYTES_A_SERIALIZED_BYTE * len(expression.serialize())
         names = self._names(text, scope)
         is_bare = all(self._variables[scope][each] in _BARE for each in names)
-        return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare)
+        shapes = {each: largest(self._variables[scope][each]) for each in names}
+        cost = cost_of(tree_of(expression.serialize()), shapes)
+        return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare, cost)
 
     def read(self, text: str, scope: Scope, path: str, owner: str, problems: Problems) -> Condition | None:
         """Reads a condition as `compile` does, with mistakes noted as the owner's; None for an empty text, or a wrong
@@ -122,6 +145,8 @@ class Compiler:
         except InvalidConditionError as error:
             problems.wrong(path, f"{owner}: {error}")
             return None
+        if too_costly := _too_costly(condition):
+            problems.forbid(path, f"{owner}: {too_costly}")
         for mistake in _wrong_patterns(condition):
             problems.forbid(path, f"{owner}: {mistake}")
         return condition
@@ -173,6 +198,32 @@ class NamingCompiler(Compiler):
 def _environment(scope: Scope, counter_ids: frozenset[str]) -> cel.Env:
     """The environment in which conditions of all plans with these counters are compiled."""
     return cel.NewEnv(variables=variables_of(counter_ids)[scope])
+
+
+def _too_costly(condition: CelCondition) -> str:
+    """The message about a condition that may take too long: how much, and what takes less. Empty for one that may
+    not."""
+    steps, turns = condition.cost
+    largest = "for the largest conversion there can be"
+    if turns > MAX_TURNS:
+        return (
+            f"its loops may take {_number(turns)} turns {largest}; at most {MAX_TURNS:,}: ask one loop instead of one"
+            " within another, and for an attribute by its name (`l.attributes['colour'] == 'red'`)"
+        )
+    if steps <= MAX_CONDITION_STEPS:
+        return ""
+    calls = [each for each in condition.tree.walk() if each.kind is NodeKind.CALL and each.name == "matches"]
+    if any(each.parts[-1].kind is not NodeKind.CONSTANT for each in calls):
+        instead = "write the pattern of `matches` out, or compare with `==`, `startsWith` or `contains`"
+    elif any(pattern_steps(str(each.parts[-1].value)) > _COSTLY_PATTERN_STEPS for each in calls):
+        instead = "repeat less in the pattern of `matches`, which is read with every repetition ({…}) written out"
+    else:
+        instead = "compare texts by themselves instead of putting them together, which doubles them in a loop"
+    return f"may take {_number(steps)} steps {largest}; at most {MAX_CONDITION_STEPS:,}: {instead}"
+
+
+def _number(steps: int) -> str:
+    return f"{steps:,}" if steps < MAX_STEPS else f"{MAX_STEPS:,} or more"
 
 
 def _wrong_patterns(condition: CelCondition) -> Iterable[str]:

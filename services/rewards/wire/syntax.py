@@ -1,8 +1,8 @@
 """The syntax tree of a compiled condition, as far as a plan's checks ask for it.
 
 The library gives an expression away as bytes only: a `cel.expr.CheckedExpr` of the CEL specification
-(proto/cel/expr/checked.proto and syntax.proto). No package on the index has its stubs, and four numbers of fields are
-all that is needed, so the fields are read by number.
+(proto/cel/expr/checked.proto and syntax.proto). No package on the index has its stubs, and few of its fields are
+needed, so the fields are read by number.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,13 @@ class NodeKind(Enum):
     CALL = "call"
     """An operator or a function; what it is called on is the first part."""
     LIST = "list"
+    STRUCTURE = "structure"
+    """A map or a message that is written out; its parts are keys and values."""
+    LOOP = "loop"
+    """A macro such as `exists` or `map`, by the name of the variable that takes each entry. Its parts: what it goes
+    over, what its result is at first, whether it goes on, the result after an entry, the result of all."""
     OTHER = "other"
-    """Something that no check asks for, such as a loop over lines."""
+    """Something that no check asks for."""
 
 
 class SyntaxNode(NamedTuple):
@@ -40,8 +45,11 @@ class SyntaxNode(NamedTuple):
     name: str = ""
     """The name of a variable, a field, an operator or a function."""
     value: object = None
-    """The value of a constant: a bool, an int or a str; None for other kinds of constants."""
+    """The value of a constant: a bool, an int or a str; None for other kinds of constants. Of a loop: the name by which
+    its parts ask for the result so far."""
     parts: tuple["SyntaxNode", ...] = ()
+    size: int = 0
+    """The length of a constant of bytes."""
     offset: int = 0
     """The place of the part, in characters from the beginning of the text."""
 
@@ -80,6 +88,9 @@ class _Fields:
     def text(self, number: int) -> str:
         return next((data.decode() for each, data in self._fields if each == number), "")
 
+    def length(self, number: int) -> int:
+        return next((len(data) for each, data in self._fields if each == number), 0)
+
     def number(self, number: int) -> int:
         unsigned: int = next((data for each, data in self._fields if each == number), 0)
         return unsigned - 2 * _REST_OF_INT64 if unsigned >= _REST_OF_INT64 else unsigned
@@ -111,11 +122,14 @@ def _list(items: _Fields, offsets: dict[int, int]) -> SyntaxNode:
     return SyntaxNode(NodeKind.LIST, parts=_nodes(items, 1, offsets))
 
 
+def _structure(structure: _Fields, offsets: dict[int, int]) -> SyntaxNode:
+    parts = (part for each in structure.messages(2) for key in (3, 4) for part in _nodes(each, key, offsets))
+    return SyntaxNode(NodeKind.STRUCTURE, parts=tuple(parts))
+
+
 def _loop(loop: _Fields, offsets: dict[int, int]) -> SyntaxNode:
-    """A loop, with its parts: what it goes over, where it begins, whether it goes on, a step, and the result."""
-    return SyntaxNode(
-        NodeKind.OTHER, parts=tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(loop, number, offsets))
-    )
+    parts = tuple(part for number in (2, 4, 5, 6, 7) for part in _nodes(loop, number, offsets))
+    return SyntaxNode(NodeKind.LOOP, loop.text(1), loop.text(3), parts)
 
 
 def _constant(constant: _Fields, _offsets: dict[int, int]) -> SyntaxNode:
@@ -124,12 +138,11 @@ def _constant(constant: _Fields, _offsets: dict[int, int]) -> SyntaxNode:
         value = bool(constant.number(2))
     elif constant.has(3):
         value = constant.number(3)
-    return SyntaxNode(NodeKind.CONSTANT, value=value)
+    return SyntaxNode(NodeKind.CONSTANT, value=value, size=constant.length(7))
 
 
-_READ: Final = {3: _constant, 4: _name, 5: _field, 6: _call, 7: _list, 9: _loop}
-"""The readers, by the number of the field of `cel.expr.Expr` that is set. The other kind there is, a structure, no
-condition can make."""
+_READ: Final = {3: _constant, 4: _name, 5: _field, 6: _call, 7: _list, 8: _structure, 9: _loop}
+"""The readers, by the number of the field of `cel.expr.Expr` that is set."""
 
 
 def _nodes(fields: _Fields, number: int, offsets: dict[int, int]) -> tuple[SyntaxNode, ...]:

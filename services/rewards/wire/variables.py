@@ -9,6 +9,14 @@ from upline.attribution.v1 import conversion_pb2
 
 from services.rewards.domain.decide.inputs import DAYS_SINCE_BIND, LINE
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX
+from services.rewards.wire.condition_cost import (
+    LARGEST_LINE,
+    LARGEST_LINES,
+    LARGEST_TEXT,
+    LARGEST_TEXTS,
+    SCALAR,
+    Shape,
+)
 
 AMOUNT: Final = "amount"
 """The variable for the amount that a participant asks to be paid out, in minor units."""
@@ -73,3 +81,16 @@ def variables_of(counter_ids: Iterable[str]) -> Mapping[Scope, Mapping[str, cel.
         Scope.LINE: _EVENT | {LINE: _LINE},
         Scope.GATE: counters | {AMOUNT: cel.Type.INT},
     }
+
+
+def largest(kind: cel.Type) -> Shape:
+    """The largest value that a variable of this type can have."""
+    return next((shape for each, shape in _LARGEST if each == kind), SCALAR)
+
+
+_LARGEST: Final = (
+    (cel.Type.STRING, LARGEST_TEXT),
+    (_TEXTS, LARGEST_TEXTS),
+    (_LINE, LARGEST_LINE),
+    (cel.Type.List(_LINE), LARGEST_LINES),
+)

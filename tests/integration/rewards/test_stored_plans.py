@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from upline.rewards.v1 import plan_pb2
+from upline.rewards.v1 import plan_pb2, reward_pb2
 
 from chassis.clock import ManualClock
 from chassis.errors import UplineError
@@ -85,6 +85,25 @@ async def test_what_is_forbidden_since_does_not_stop_what_was_published(ledger: 
     assert await ledger.wallet(program, "maria") == {"USD": (50, 0)}
     await ledger.settle(message(reversed_(program, "c1", "r1", 1000, completes=True)))
     assert await ledger.wallet(program, "vera") == {"USD": (0, 0)}
+    assert (await ledger.audit(program)).balanced
+
+
+async def test_a_stored_condition_that_grows_pays_nothing_says_so_and_stops_nobody(
+    ledger: Ledger, published: Published, stored: Stored
+) -> None:
+    """It doubles a text 26 times: evaluated, it took the memory of the process, at every start again."""
+    plan = three_levels()
+    plan.rules.append(points_rule(rule_id="doubling", asset="USD"))
+    plan.rules[-1].amount.fixed.amount_minor = 500
+    plan.rules[-1].when = f"[event.conversion_id]{'.map(a, a + a)' * 26}.size() == 1"
+    with pytest.raises(UplineError, match=r"rule 'doubling': may take 2,147,\d+,\d+ steps .* at most 1,000,000"):
+        read_plan("shop", 1, "USD", plan, None)
+    program, other = await stored(plan.SerializeToString()), await published(three_levels())
+    await ledger.settle(message(recorded(program, "c1", 1000), recorded(other, "c1", 1000)))
+    assert await ledger.wallet(program, "maria") == await ledger.wallet(other, "maria") != {}
+    doubling = (await ledger.explain(program, "c1")).derivations[-1]
+    assert doubling.outcome == reward_pb2.OUTCOME_CONDITION_ERROR
+    assert "it may take 134,218,094 steps here, and a condition has 1,000,000 at most" in doubling.sentence
     assert (await ledger.audit(program)).balanced
 
 

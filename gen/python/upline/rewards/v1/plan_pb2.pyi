@@ -508,7 +508,8 @@ class Rule(_message.Message):
     """The code of one of the plan's assets."""
     when: _builtins.str
     """A CEL expression of type bool over `event`, `lines`, `buyer`, `beneficiary`, `level` and `counters`; the rule pays
-    where it is true. Empty: always. docs/reference/conditions.md lists the variables.
+    where it is true. Empty: always. docs/reference/conditions.md lists the variables, and the limits of what a
+    condition may take: 10,000 turns of loops and 1,000,000 steps for the largest conversion there can be.
     """
     lines: _builtins.str
     """A CEL expression of type bool over `line` and `event`: which lines the bases LINES and tables take. Empty: all."""
