@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 from chassis.database import is_beyond_int64, is_busy, is_transient, is_unprepared, is_unstorable_text
 from chassis.draining import Calls
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
+from chassis.gates import Gate
 from chassis.patterns import describe
 from chassis.sizes import SizeBound, TooLong
 from chassis.telemetry import RPC_SECONDS
@@ -47,9 +48,15 @@ class Servicer(Protocol):
 
 
 def handler(
-    calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate, read: Callable[[bytes], Any]
+    calls: Calls,
+    gate: Gate,
+    method: MethodDescriptor,
+    behavior: Behavior,
+    validate: Validate,
+    read: Callable[[bytes], Any],
 ) -> "grpc.RpcMethodHandler[Any, Any]":
-    """The handler of one method: `read` makes the request of its bytes, `validate` checks it, `behavior` answers."""
+    """The handler of one method: `read` makes the request of its bytes, `validate` checks it, the `gate` lets it in,
+    `behavior` answers."""
     response_class: type[ProtoMessage] = GetMessageClass(method.output_type)
     wrap, make = {
         (False, False): (_unary, grpc.unary_unary_rpc_method_handler),
@@ -67,13 +74,13 @@ def handler(
         validate(request)
 
     return make(
-        wrap(calls, method, behavior, validate_read),
+        wrap(calls, gate, method, behavior, validate_read),
         request_deserializer=read_bounded,
         response_serializer=response_class.SerializeToString,
     )
 
 
-def _unary(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
+def _unary(calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
     seconds = RPC_SECONDS.labels(method=method.full_name)
 
     async def call(request: ProtoMessage, context: Context) -> Any:
@@ -83,7 +90,8 @@ def _unary(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate:
             with calls.one():
                 _require_deadline(context)
                 validate(request)
-                return await behavior(request, context)
+                async with gate:
+                    return await behavior(request, context)
         except (UplineError, Exception) as error:
             await _abort(method, error, context)
         finally:
@@ -92,21 +100,26 @@ def _unary(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate:
     return call
 
 
-def _streaming_answer(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
+def _streaming_answer(
+    calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavior, validate: Validate
+) -> Behavior:
     async def call(request: ProtoMessage, context: Context) -> AsyncIterator[Any]:
         try:
             await calls.admit()
             with calls.one():
                 validate(request)
-                async for answer in behavior(request, context):
-                    yield answer
+                async with gate:
+                    async for answer in behavior(request, context):
+                        yield answer
         except Exception as error:
             await _abort(method, error, context)
 
     return call
 
 
-def _streaming_both(calls: Calls, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
+def _streaming_both(
+    calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavior, validate: Validate
+) -> Behavior:
     async def checked(requests: AsyncIterator[ProtoMessage]) -> AsyncIterator[ProtoMessage]:
         async for request in requests:
             validate(request)
@@ -116,8 +129,9 @@ def _streaming_both(calls: Calls, method: MethodDescriptor, behavior: Behavior, 
         try:
             await calls.admit()
             with calls.one():
-                async for answer in behavior(checked(requests), context):
-                    yield answer
+                async with gate:
+                    async for answer in behavior(checked(requests), context):
+                        yield answer
         except Exception as error:
             await _abort(method, error, context)
 

@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.draining import Calls, hang_up, stop_listening
+from chassis.gates import CallClass, Gate
 from chassis.handlers import Servicer, check, handler, trust
 from chassis.readiness import Probe, Readiness
 from chassis.settings import ServiceSettings
@@ -37,6 +38,7 @@ class Server:
         self._settings = settings
         self._readiness = Readiness(probes, broker)
         self._calls = Calls()
+        self._gates = {each: Gate(each) for each in CallClass}
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_READ_BYTES),
@@ -58,6 +60,7 @@ class Server:
     def add(
         self,
         servicer: Servicer,
+        classes: Mapping[str, CallClass],
         self_validating: frozenset[str] = frozenset(),
         readers: Mapping[str, Callable[[bytes], Any]] = MappingProxyType({}),
         *,
@@ -65,15 +68,17 @@ class Server:
     ) -> None:
         """Serves every method of a gRPC service with the method of the same name of its servicer.
 
-        Methods named in `self_validating` apply the contract's rules by themselves, with errors equal to `check`'s:
-        for large batches the general check costs more than the work. Methods named in `readers`, which are among those,
-        get what theirs makes of the bytes of a request in place of the parsed message. A service that `needs_broker` is
+        `classes` has the class of every method, by `Service.Method`: how many are let in at once goes by that. Methods
+        named in `self_validating` apply the contract's rules by themselves, with errors equal to `check`'s: for large
+        batches the general check costs more than the work. Methods named in `readers`, which are among those, get what
+        theirs makes of the bytes of a request in place of the parsed message. A service that `needs_broker` is
         NOT_SERVING without it; the others do their work in the database, and what they publish waits there.
         """
         name = servicer.service.full_name
         handlers = {
             method.name: handler(
                 self._calls,
+                self._gates[classes[f"{servicer.service.name}.{method.name}"]],
                 method,
                 getattr(servicer, method.name),
                 trust if method.name in self_validating else check,

@@ -20,6 +20,9 @@ RPC_SECONDS = Histogram("upline_rpc_seconds", "Time to answer a call.", ["method
 BROKER_READY = Gauge(
     "upline_broker_ready", "1 while the broker has what the process uses and stores what it publishes."
 )
+REFUSED_CALLS = Counter(
+    "upline_calls_refused_total", "Calls refused because too many of their class were under way.", ["class"]
+)
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
 LIBRARY_LEVEL = logging.WARNING
 """The level from which libraries log. Below it they log statements, parameters and addresses, so it does not follow

@@ -42,6 +42,8 @@ FROM_ANY_CALL = {
     "REQUEST_ID_REUSED": "The `request_id` was used in this program for a request with another content.",
     "STOPPING": "The server leaves; repeat the call, and another one answers.",
     "SUM_TOO_LARGE": "A sum in the answer exceeds 64 bits.",
+    "TOO_MANY_CALLS": "So many calls of this class are under way that no other is begun (its name is in `metadata`, the"
+    " limits in [operations](../guides/operate.md#calls-at-once)); `RetryInfo` says when to come again.",
     "TOO_LONG": "The request is longer than its method takes; the message says how long it may be.",
     "TRY_AGAIN": "A server behind this one did not answer; nothing was changed, or the same call is safe to repeat.",
     "ZERO_CHARACTER": "A text of the request contains U+0000, which PostgreSQL cannot store.",

@@ -19,6 +19,7 @@ from services.attribution.consumer import CONSUMER, FETCH_MESSAGES, ClickBatches
 from services.attribution.intake import Intake, publish_batch
 from services.attribution.queries.deps import QueryDeps
 from services.attribution.redirect import Redirect, RedirectSettings
+from services.attribution.rpc.classes import CLASSES
 from services.attribution.rpc.clicks import READERS, SELF_VALIDATING, ClickServicer
 from services.attribution.rpc.conversions import ConversionServicer
 from services.attribution.rpc.links import LinkServicer
@@ -57,11 +58,11 @@ class AttributionService(Service[AttributionSettings]):
         sealer = Sealer(derive_key(self.settings.secret, "click-hash"))
         address = await self._lead_on(click_deps, sealer)
         add, pager = self.server.add, self.pager
-        add(ProgramServicer(deps, queries, pager))
-        add(ParticipantServicer(deps, queries, pager))
-        add(ConversionServicer(deps, queries, pager))
-        add(LinkServicer(deps, queries, pager, address))
-        add(ClickServicer(click_deps, sealer), SELF_VALIDATING, READERS, needs_broker=True)
+        add(ProgramServicer(deps, queries, pager), CLASSES)
+        add(ParticipantServicer(deps, queries, pager), CLASSES)
+        add(ConversionServicer(deps, queries, pager), CLASSES)
+        add(LinkServicer(deps, queries, pager, address), CLASSES)
+        add(ClickServicer(click_deps, sealer), CLASSES, SELF_VALIDATING, READERS, needs_broker=True)
         self._write_clicks()
 
     async def _lead_on(self, deps: ClickDeps, sealer: Sealer) -> LinkAddress:

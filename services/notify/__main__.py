@@ -19,6 +19,7 @@ from services.notify.events import SUBJECT
 from services.notify.queries.deps import QueryDeps
 from services.notify.queries.watch import Watches
 from services.notify.queries.words import Words
+from services.notify.rpc.classes import CLASSES
 from services.notify.rpc.inbox import InboxServicer
 from services.notify.rpc.preferences import PreferenceServicer
 from services.notify.rpc.texts import TextServicer
@@ -43,9 +44,9 @@ class NotifyService(Service[NotifySettings]):
         deps = Deps(self.database, self.stream, self.clock)
         queries = QueryDeps(self.database, Words(self.database), self.watches)
 
-        self.server.add(TextServicer(deps, queries))
-        self.server.add(PreferenceServicer(deps, queries))
-        self.server.add(InboxServicer(deps, queries, self.pager))
+        self.server.add(TextServicer(deps, queries), CLASSES)
+        self.server.add(PreferenceServicer(deps, queries), CLASSES)
+        self.server.add(InboxServicer(deps, queries, self.pager), CLASSES)
 
         consuming = self.databases[Work.CONSUMING]
         events = RewardEvents(replace(deps, database=consuming))

@@ -18,6 +18,7 @@ from services.rewards.consumer import CONSUMER, FETCH_MESSAGES, ConversionEvents
 from services.rewards.providers import provider_of
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.rpc.approvals import ApprovalServicer
+from services.rewards.rpc.classes import CLASSES
 from services.rewards.rpc.contests import ContestServicer
 from services.rewards.rpc.payouts import PayoutServicer
 from services.rewards.rpc.plans import PlanServicer
@@ -50,13 +51,13 @@ class RewardsService(Service[RewardsSettings]):
         queries = QueryDeps(self.database, self.clock, plans)
 
         add = self.server.add
-        add(PlanServicer(deps, queries, self.pager))
-        add(RewardServicer(queries, self.pager))
-        add(WalletServicer(deps, queries, self.pager))
-        add(RedemptionServicer(deps, queries))
-        add(ApprovalServicer(deps, queries, self.pager))
-        add(ContestServicer(queries, self.pager))
-        add(PayoutServicer(deps, queries, self.pager))
+        add(PlanServicer(deps, queries, self.pager), CLASSES)
+        add(RewardServicer(queries, self.pager), CLASSES)
+        add(WalletServicer(deps, queries, self.pager), CLASSES)
+        add(RedemptionServicer(deps, queries), CLASSES)
+        add(ApprovalServicer(deps, queries, self.pager), CLASSES)
+        add(ContestServicer(queries, self.pager), CLASSES)
+        add(PayoutServicer(deps, queries, self.pager), CLASSES)
 
         consuming = self.databases[Work.CONSUMING]
         events = ConversionEvents(replace(deps, database=consuming))

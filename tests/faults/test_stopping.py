@@ -18,6 +18,7 @@ from chassis import server as chassis_server
 from chassis.handlers import Context
 from chassis.server import Server
 from chassis.settings import ServiceSettings
+from services.notify.rpc.classes import CLASSES
 from tests.conftest import SECRET
 from tests.flow import becomes
 from tests.running import DEADLINE_SECONDS
@@ -65,7 +66,7 @@ async def serving(preferences: Preferences, notice_seconds: float = 0.0) -> Asyn
     settings = ServiceSettings(database_url="", nats_url="", secret=SecretStr(SECRET))
     server = Server(settings, [])
     server.notice_seconds = notice_seconds
-    server.add(preferences)
+    server.add(preferences, CLASSES)
     await server.start()
     health = asyncio.create_task(server.run())
     try:
