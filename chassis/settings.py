@@ -39,6 +39,9 @@ class ServiceSettings(BaseSettings):
     """Logs one JSON object a line instead of text for people."""
     log_level: str = "info"
     """The least that is logged: debug, info, warning or error. Libraries log warnings and errors only."""
+    request_retention_days: int = Field(default=400, ge=30, le=36_500)
+    """How many days the answers to calls are kept, at least 30: so long a call that is repeated under its `request_id`
+    gets the first answer again. The same for all processes of a service."""
     test_clock_file: Path | None = None
     """The file that says what time it is; set by `upline scenario` only (chassis/file_clock.py). Refused on any address
     but loopback, and on any database but that of a stack for tests."""

@@ -24,6 +24,7 @@ REFUSED_CALLS = Counter(
     "upline_calls_refused_total", "Calls refused because too many of their class were under way.", ["class"]
 )
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
+REMOVED_ROWS = Counter("upline_removed_rows_total", "Rows that had lived their time and were removed.", ["table"])
 LIBRARY_LEVEL = logging.WARNING
 """The level from which libraries log. Below it they log statements, parameters and addresses, so it does not follow
 UPLINE_LOG_LEVEL."""

@@ -40,6 +40,7 @@ FROM_ANY_CALL = {
     "INVALID_PAGE_TOKEN": "This call gave no such token, or the request's other fields changed since then.",
     "PLAN_UNREADABLE": "A published plan of the program was written for a newer server; update this one.",
     "REQUEST_ID_REUSED": "The `request_id` was used in this program for a request with another content.",
+    "REQUEST_ID_TOO_OLD": "The `request_id` is a UUIDv7 so old that its answer may be gone; nothing was carried out.",
     "STOPPING": "The server leaves; repeat the call, and another one answers.",
     "SUM_TOO_LARGE": "A sum in the answer exceeds 64 bits.",
     "TOO_MANY_CALLS": "So many calls of this class are under way that no other is begun (its name is in `metadata`, the"

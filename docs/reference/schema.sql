@@ -304,6 +304,17 @@ CREATE TABLE request (
     PRIMARY KEY (method, request_id)
 );
 
+-- Until when rows that had lived their time were removed: what is older and not there may have been there.
+CREATE TABLE retention (
+    -- The name of a life in the code, which one table or several share.
+    life text NOT NULL,
+    -- When the last sweep began.
+    sweep_time timestamp with time zone NOT NULL,
+    -- Rows of before this time may be gone.
+    removed_before timestamp with time zone NOT NULL,
+    PRIMARY KEY (life)
+);
+
 -- Reversals as they were recorded. One that comes before its conversion waits for it.
 CREATE TABLE reversal (
     -- The key inside the schema: the order in which reversals were recorded.
@@ -566,7 +577,8 @@ CREATE TABLE hold (
 );
 CREATE INDEX hold_due ON hold (due_time);
 
--- What holds without an end wait for: an event of the buyer's, a person's approval. The rows stay.
+-- What holds without an end wait for: an event of the buyer's, a person's approval. Rows outlive their holds: those
+-- that a person rejected for ever, the others for UPLINE_WAIT_RETENTION_DAYS.
 CREATE TABLE hold_wait (
     -- The program.
     program_id text NOT NULL,
@@ -819,6 +831,17 @@ CREATE TABLE request (
     -- When it was carried out.
     create_time timestamp with time zone NOT NULL DEFAULT now(),
     PRIMARY KEY (method, request_id)
+);
+
+-- Until when rows that had lived their time were removed: what is older and not there may have been there.
+CREATE TABLE retention (
+    -- The name of a life in the code, which one table or several share.
+    life text NOT NULL,
+    -- When the last sweep began.
+    sweep_time timestamp with time zone NOT NULL,
+    -- Rows of before this time may be gone.
+    removed_before timestamp with time zone NOT NULL,
+    PRIMARY KEY (life)
 );
 
 -- Reversals that arrived. The key is the inbox.
@@ -1149,6 +1172,17 @@ CREATE TABLE request (
     -- When it was carried out.
     create_time timestamp with time zone NOT NULL DEFAULT now(),
     PRIMARY KEY (method, request_id)
+);
+
+-- Until when rows that had lived their time were removed: what is older and not there may have been there.
+CREATE TABLE retention (
+    -- The name of a life in the code, which one table or several share.
+    life text NOT NULL,
+    -- When the last sweep began.
+    sweep_time timestamp with time zone NOT NULL,
+    -- Rows of before this time may be gone.
+    removed_before timestamp with time zone NOT NULL,
+    PRIMARY KEY (life)
 );
 
 -- Versions of the programs' texts. Never changed.

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from chassis import process
+from chassis import process, retention
 from chassis.clock import Clock
 from chassis.consumer import Consumer
 from chassis.database import Work
@@ -63,6 +63,7 @@ class AttributionService(Service[AttributionSettings]):
         add(ConversionServicer(deps, queries, pager), CLASSES)
         add(LinkServicer(deps, queries, pager, address), CLASSES)
         add(ClickServicer(click_deps, sealer), CLASSES, SELF_VALIDATING, READERS, needs_broker=True)
+        self.on_run(partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings)))
         self._write_clicks()
 
     async def _lead_on(self, deps: ClickDeps, sealer: Sealer) -> LinkAddress:
@@ -87,8 +88,8 @@ class AttributionService(Service[AttributionSettings]):
         # The partitions that a batch misses are made where it is written: what one makes, the other has seen.
         consuming = self.databases[Work.CONSUMING]
         deps = WriterDeps(consuming, self.clock, ClickPartitions(consuming))
-        retention = timedelta(days=self.settings.click_retention_days)
-        self.on_run(partial(jobs.look_after_partitions, deps, retention))
+        kept = timedelta(days=self.settings.click_retention_days)
+        self.on_run(partial(jobs.look_after_partitions, deps, kept))
         handle = ClickBatches(deps).handle
         consumer = Consumer(self.stream, CLICKS, CONSUMER, handle, DeadLetters(consuming), FETCH_MESSAGES)
         self.on_run(consumer.run)

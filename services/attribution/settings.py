@@ -16,3 +16,5 @@ class AttributionSettings(ServiceSettings):
     """How many proxies stand before the redirect; so many last entries of X-Forwarded-For are believed."""
     click_retention_days: int = Field(default=400, ge=31)
     """How many days clicks are kept, at least 31: longer than any window of a program that is meant to use them."""
+    share_retention_days: int = Field(default=400, ge=31, le=36_500)
+    """How many days each single share of a link or code is kept. How often somebody shared stays counted for ever."""

@@ -1,10 +1,9 @@
 """The notify service: everyone who earned is told."""
 
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
-from chassis import process
+from chassis import process, retention
 from chassis.clock import Clock
 from chassis.consumer import Consumer
 from chassis.database import Work
@@ -52,9 +51,9 @@ class NotifyService(Service[NotifySettings]):
         events = RewardEvents(replace(deps, database=consuming))
         consumer = Consumer(self.stream, REWARDS, CONSUMER, events.handle, DeadLetters(consuming), FETCH_MESSAGES)
         self.on_run(consumer.run)
-        if days := self.settings.notify_retention_days:
-            forgetting = replace(deps, database=self.databases[Work.JOBS])
-            self.on_run(partial(jobs.forget_daily, forgetting, timedelta(days=days)))
+        self.on_run(
+            partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))
+        )
 
 
 if __name__ == "__main__":

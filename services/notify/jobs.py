@@ -1,28 +1,18 @@
-"""The job that notify does by itself."""
+"""How long the rows of notify live."""
 
-import asyncio
-from datetime import timedelta
-
-import structlog
-
-from services.notify.commands.deps import Deps
-from services.notify.commands.retention import forget_old_entries
-
-FORGET_SECONDS = 24 * 3600.0
-RETRY_SECONDS = 60.0
-
-log = structlog.get_logger(__name__)
+from chassis.clock import Clock
+from chassis.retention import Life, common_lives
+from services.notify.settings import NotifySettings
+from services.notify.store.causes import LIFE
 
 
-async def forget_daily(deps: Deps, retention: timedelta) -> None:
-    """Removes entries that are older than the retention, once a day, until cancelled. Several processes do no harm to
-    one another."""
-    while True:
-        try:
-            removed = await forget_old_entries(deps, retention)
-        except Exception as error:
-            log.warning("old entries not removed, will retry", error=error)
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            log.info("old entries removed", entries=removed)
-            await deps.clock.sleep(FORGET_SECONDS)
+def lives(settings: NotifySettings, clock: Clock) -> list[Life]:
+    """How long the rows of the tables that grow live: entries for ever, unless a retention is set.
+
+    Entries go before their causes, without which nobody could read them.
+    """
+    common = common_lives(settings)
+    if not settings.notify_retention_days:
+        return common
+    entries = Life(LIFE, ("inbox_entry", "cause"), "entry_id < :least_id", settings.notify_retention_days, clock)
+    return [*common, entries]

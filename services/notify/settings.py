@@ -5,16 +5,16 @@ from pydantic import Field, field_validator
 from chassis.settings import ServiceSettings
 
 LEAST_RETENTION_DAYS = 30
-"""The least time for which entries are kept. Events may come again as long as the outbox of rewards keeps them (7
-days), and letters that were set aside longer: an event that was forgotten tells people twice."""
+"""The least time for which entries are kept: events may come again as long as the outbox of rewards keeps them (7
+days), and one that comes for the first time is not to be taken for one that was forgotten."""
 
 
 class NotifySettings(ServiceSettings):
     """The settings of notify, read from `UPLINE_*` like the others."""
 
-    notify_retention_days: int = Field(default=0, ge=0)
+    notify_retention_days: int = Field(default=0, ge=0, le=36_500)
     """The days for which inbox entries are kept, read or not: 0 for ever, else at least 30. Older ones are removed once
-    a day. An event that is put back from the dead letters after that tells people again."""
+    a day, and what happened before the oldest that are kept is told to nobody any more."""
 
     @field_validator("notify_retention_days")
     @classmethod

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from chassis import process
+from chassis import process, retention
 from chassis.clock import Clock
 from chassis.consumer import Consumer
 from chassis.database import Work
@@ -64,6 +64,9 @@ class RewardsService(Service[RewardsSettings]):
         consumer = Consumer(self.stream, CONVERSIONS, CONSUMER, events.handle, DeadLetters(consuming), FETCH_MESSAGES)
         self.on_run(consumer.run)
         self.on_run(partial(jobs.run, replace(deps, database=self.databases[Work.JOBS])))
+        self.on_run(
+            partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The jobs that rewards does by itself: it releases holds, closes contests, repays debts, sends payouts, expires value,
-rolls balances up, audits, and makes partitions."""
+rolls balances up, audits, and makes partitions. It also says how long rows live."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,8 @@ from itertools import product
 import structlog
 from sqlalchemy import text
 
+from chassis.clock import Clock
+from chassis.retention import Life, common_lives
 from chassis.tasks import run_all
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.contests import close_due_contests
@@ -17,6 +19,8 @@ from services.rewards.commands.expiry import expire
 from services.rewards.commands.providers import send_payouts
 from services.rewards.commands.release import release_due_holds, release_ended_waits, roll_up_balances
 from services.rewards.commands.spending import repay_debts
+from services.rewards.settings import RewardsSettings
+from services.rewards.store.holds import OVER_FOR_GOOD
 
 RELEASE_SECONDS = 1.0
 CONTEST_SECONDS = 1.0
@@ -30,11 +34,29 @@ MONTHS_AHEAD = 2
 RETRY_SECONDS = 60.0
 """A job that failed comes again after its pause, or after so long if that is less."""
 
+UNSCANNED_DAYS = 30
+"""How long a wallet may be overdue for its scan before that scan is forgotten: its asset expires no more, or it would
+have been scanned within seconds. If the asset ever does again, a wallet without a row is scanned at once."""
+
 PARTITIONED = ("reward", "transfer")
 
 _ENSURE_PARTITION = text("SELECT ensure_partition(:parent, :time)")
 
 log = structlog.get_logger(__name__)
+
+
+def lives(settings: RewardsSettings, clock: Clock) -> list[Life]:
+    """How long the rows of the tables that grow live. What moves value, and what a rebuild or an audit reads, is not
+    among them: it stays."""
+    days = settings.wait_retention_days
+    # A scan that was asked for has the time of the epoch: it is not old but due at once.
+    overdue = "check_time < :before AND check_time > 'epoch'"
+    return [
+        *common_lives(settings),
+        Life("waits", ("hold_wait",), f"end_time < :before AND {OVER_FOR_GOOD}", days, clock),
+        Life("awaited events", ("awaited_event",), "record_time < :before", days, clock),
+        Life("scans", ("expiring",), overdue, UNSCANNED_DAYS, clock),
+    ]
 
 
 async def run(deps: Deps) -> None:

@@ -13,6 +13,9 @@ from chassis.settings import ServiceSettings
 class RewardsSettings(ServiceSettings):
     """Read from `UPLINE_*` like the others."""
 
+    wait_retention_days: int = Field(default=400, ge=90, le=36_500)
+    """How many days it stays on record what a hold waited for, counted from its end, and which events could end one. A
+    conversion that is recorded so long after the event that its hold waits for goes on waiting."""
     payout_webhook_url: str = Field(default="", pattern=r"^(https?://[^\s/?#@]+(/\S*)?)?$")
     """The address to which payouts are sent; empty: they wait for batches. It must be https beyond this machine."""
     payout_webhook_secret: SecretStr = SecretStr("")

@@ -3,6 +3,7 @@ same id is refused."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import psycopg
@@ -16,6 +17,7 @@ from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
 from chassis.idempotency import body_hash
+from chassis.ids import id_at
 from tests.conftest import Servers
 from tests.contract.conftest import Channels
 from tests.contract.surface import METHODS, call, owner
@@ -237,3 +239,49 @@ async def test_an_answer_stored_before_ids_were_a_programs_own_is_given_again(
         await perform(channels, name, other)
     assert reason_of(caught.value) == "REQUEST_ID_REUSED"
     assert await perform(channels, name, foreign) == await perform(channels, name, foreign)
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_a_call_whose_answer_may_be_gone_is_refused_by_the_age_of_its_id(
+    name: str, channels: Channels, program_id: str, servers: Servers
+) -> None:
+    request, _ = PAIRS[name](program_id)
+    request.request_id = str(id_at(datetime.now(UTC) - timedelta(days=500)))  # type: ignore[attr-defined]
+    service = owner(BY_NAME[name].containing_service)
+
+    async def swept(kept_days: int) -> None:
+        async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+            await conn.execute(
+                f"INSERT INTO {service}.retention VALUES ('requests', now(), now() - make_interval(days => %(days)s))"
+                " ON CONFLICT (life) DO UPDATE SET removed_before = excluded.removed_before".encode(),
+                {"days": kept_days},
+            )
+
+    await swept(kept_days=600)
+    answer = await perform(channels, name, request)
+    await swept(kept_days=400)
+    assert await perform(channels, name, request) == answer, "what is still there is answered"
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        removed = await conn.execute(
+            f"DELETE FROM {service}.program_request WHERE request_id = %s".encode(),
+            [request.request_id],  # type: ignore[attr-defined]
+        )
+        assert removed.rowcount == 1
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await perform(channels, name, request)
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert reason_of(caught.value) == "REQUEST_ID_TOO_OLD"
+
+
+async def test_an_id_that_does_not_say_its_age_makes_a_new_call(
+    channels: Channels, program_id: str, servers: Servers
+) -> None:
+    name = "attribution.v1.LinkService.RecordShare"
+    request, _ = PAIRS[name](program_id)
+    first = await perform(channels, name, request)
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        await conn.execute(
+            "DELETE FROM attribution.program_request WHERE program_id = %s AND request_id = %s",
+            [program_id, program_id],
+        )
+    assert [first.share_count, (await perform(channels, name, request)).share_count] == [1, 2]  # type: ignore[attr-defined]

@@ -11,8 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.domain.cause import Cause
 
+LIFE = "entries"
+"""The life of causes and entries in `retention`."""
+_REPEAT_MARGIN = "8 days"
+"""An event may be of a time up to seven days after its arrival, as one that warns of an expiry; a day is for clocks."""
+
 # Whoever inserts the row owns the cause; another transaction with the same event waits here, then leaves it alone.
-_CLAIM = text("""
+_CLAIM = text(f"""
     INSERT INTO cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
                        contest_id, reason, texts_version, create_time)
     SELECT fresh.entry_id, fresh.program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
@@ -24,13 +29,11 @@ _CLAIM = text("""
          AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
                    contest_id, reason)
     LEFT JOIN program USING (program_id)
+    WHERE occurred_at >= coalesce(
+        (SELECT removed_before + interval '{_REPEAT_MARGIN}' FROM retention WHERE life = '{LIFE}'), '-infinity')
     ORDER BY fresh.program_id, event_id
     ON CONFLICT (program_id, event_id) DO NOTHING
     RETURNING entry_id
-""")
-_REMOVE = text("""
-    DELETE FROM cause
-    WHERE entry_id IN (SELECT entry_id FROM cause WHERE entry_id < :oldest ORDER BY entry_id LIMIT :limit)
 """)
 
 
@@ -44,7 +47,10 @@ class NumberedCause:
 
 async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_time: datetime) -> set[UUID]:
     """Inserts causes; returns the ids of those that nobody wrote before. They are inserted in one order, so that racing
-    consumers cannot deadlock."""
+    consumers cannot deadlock.
+
+    What happened so long ago that its cause may have been removed is left out: it may have been told already.
+    """
     claimed = await conn.execute(
         _CLAIM,
         {
@@ -65,8 +71,3 @@ async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_t
         },
     )
     return set(claimed.scalars())
-
-
-async def remove_older(conn: AsyncConnection, oldest: UUID, limit: int) -> int:
-    """Removes causes with ids below `oldest`, `limit` at most; returns how many. Their entries are gone already."""
-    return (await conn.execute(_REMOVE, {"oldest": oldest, "limit": limit})).rowcount

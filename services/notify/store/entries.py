@@ -42,16 +42,6 @@ _MARK_READ = text("""
     WHERE program_id = :program_id AND participant_id = :participant_id AND entry_id <= :up_to AND NOT read
 """)
 
-# The table has no index on when an entry was written, for each index costs every payout. So it is read in its own
-# order, a part at a time.
-_BLOCKS = text("SELECT pg_relation_size('inbox_entry') / CAST(current_setting('block_size') AS bigint)")
-_REMOVE = text("""
-    DELETE FROM inbox_entry
-    WHERE ctid >= CAST(format('(%s,0)', CAST(:first AS bigint)) AS tid)
-      AND ctid < CAST(format('(%s,0)', CAST(:end AS bigint)) AS tid)
-      AND entry_id < :oldest
-""")
-
 
 async def write(conn: AsyncConnection, claimed: Iterable[tuple[UUID, str, Sequence[Notice]]]) -> None:
     """Writes the entries of causes that this transaction claimed: of each, the entry's id, the program and the notices.
@@ -95,16 +85,6 @@ async def unread_count(conn: AsyncConnection, inbox: Inbox) -> int:
 async def mark_read(conn: AsyncConnection, inbox: Inbox, up_to: UUID) -> int:
     """Marks entries up to and including one; returns how many were not marked before."""
     return (await conn.execute(_MARK_READ, {**_key(inbox), "up_to": up_to})).rowcount
-
-
-async def block_count(conn: AsyncConnection) -> int:
-    """The number of the table's blocks."""
-    return int((await conn.execute(_BLOCKS)).scalar_one())
-
-
-async def remove_older(conn: AsyncConnection, oldest: UUID, first: int, end: int) -> int:
-    """Removes entries with ids below `oldest` from blocks `first` to `end` (exclusive); returns how many."""
-    return (await conn.execute(_REMOVE, {"oldest": oldest, "first": first, "end": end})).rowcount
 
 
 async def read(conn: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> list[Entry]:

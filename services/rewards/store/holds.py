@@ -1,4 +1,4 @@
-"""Holds that wait for more than time. A row stays when its hold is over: a repeated call finds the decision there."""
+"""Holds that wait for more than time. A row outlives its hold: a repeated call finds the decision there."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -68,6 +68,9 @@ _MATCH = text("""
 """)
 WAITS_FOR_NOBODY = f"approval IN ({ApprovalState.NOT_NEEDED:d}, {ApprovalState.APPROVED:d})"
 """The condition that no person's approval is missing."""
+OVER_FOR_GOOD = f"approval <> {ApprovalState.REJECTED:d}"
+"""The condition that nothing is computed from a wait once it has ended: what a person rejected, a rebuild and every
+later refund of the conversion read."""
 _IS_ENDED = f"end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR event_time IS NOT NULL)"
 _ENDED = text(f"""
     SELECT earliest, program_id, conversion_id, mark FROM hold_wait

@@ -1,6 +1,6 @@
-"""Old entries go where a retention is set, and nothing else does."""
+"""Old entries go where a retention is set, and nothing else does; what was told and forgotten is not told again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -8,14 +8,23 @@ import pytest
 from pydantic import ValidationError
 from upline.notify.v1 import notify_pb2_grpc
 
+from chassis import retention
 from chassis.ids import id_at
-from services.notify.commands import retention
+from chassis.times import to_timestamp
 from services.notify.settings import NotifySettings
 from tests.conftest import Servers
 from tests.flow import becomes
 from tests.integration.notify.conftest import NotifyFactory, Publish, earning, listed, reward_event, when_there
 
 YEAR = timedelta(days=365)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_afterwards(servers: Servers) -> Iterator[None]:
+    """Takes away what a sweep leaves behind: other tests tell of things that happened long ago."""
+    yield
+    with psycopg.connect(servers.postgres.url) as conn:
+        conn.execute("DELETE FROM notify.retention WHERE life = 'entries'")
 
 
 async def test_entries_older_than_the_retention_are_removed_with_their_causes(
@@ -26,9 +35,7 @@ async def test_entries_older_than_the_retention_are_removed_with_their_causes(
     new_program_id: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # So small that several rounds are needed, also for the few rows here.
     monkeypatch.setattr(retention, "BLOCKS_A_TRANSACTION", 1)
-    monkeypatch.setattr(retention, "CAUSES_A_TRANSACTION", 2)
     program = new_program_id("aged")
     events = [reward_event(program, [earning("maria", 1, 1), earning("olga", 2, 1)]) for _ in range(8)]
     await publish(*events)
@@ -58,6 +65,40 @@ async def test_entries_older_than_the_retention_are_removed_with_their_causes(
     with psycopg.connect(servers.postgres.url) as conn:
         rows = conn.execute("SELECT count(*) FROM notify.inbox_entry WHERE program_id = %s", [program]).fetchone()
     assert rows == (6,)
+
+
+async def test_an_event_that_comes_again_after_its_entries_went_tells_nobody(
+    inboxes: notify_pb2_grpc.InboxServiceStub,
+    publish: Publish,
+    notify_factory: NotifyFactory,
+    servers: Servers,
+    new_program_id: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = new_program_id("again")
+    old = reward_event(program, [earning("maria", 1, 1)])
+    happened = datetime.now(UTC) - YEAR - timedelta(days=1)
+    old.occurred_at.CopyFrom(to_timestamp(happened))
+    await publish(old)
+    await when_there(inboxes, program, "maria", 1)
+    with psycopg.connect(servers.postgres.url) as conn:
+        for table in ("inbox_entry", "cause"):
+            conn.execute(
+                f"UPDATE notify.{table} SET entry_id = %s WHERE program_id = %s".encode(),
+                [id_at(happened), program],
+            )
+
+    async def told() -> int:
+        return len((await listed(inboxes, program, "maria")).entries)
+
+    monkeypatch.setenv("UPLINE_NOTIFY_RETENTION_DAYS", "365")
+    async with notify_factory():
+        await becomes(told, 0)
+        fresh = reward_event(program, [earning("maria", 1, 2)])
+        fresh.occurred_at.CopyFrom(to_timestamp(datetime.now(UTC)))
+        await publish(old, fresh)  # in one message: with the one that is told, the other has been handled
+        await when_there(inboxes, program, "maria", 1)
+    assert [each.cause_id for each in (await listed(inboxes, program, "maria")).entries] == [fresh.event_id]
 
 
 def test_a_retention_outlives_events_that_come_again(servers: Servers) -> None:

@@ -211,7 +211,10 @@ class CreateLinkRequest(_message.Message):
     UTM_FIELD_NUMBER: _builtins.int
     SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -400,7 +403,10 @@ class CreateCodeRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -681,7 +687,10 @@ class RecordShareRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str

@@ -272,7 +272,10 @@ class EnrollParticipantRequest(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     REFUSE_BAD_TOUCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     refuse_bad_touch: _builtins.bool
@@ -335,7 +338,10 @@ class EnrollParticipantsRequest(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     REFUSE_BAD_TOUCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     refuse_bad_touch: _builtins.bool
@@ -503,7 +509,10 @@ class UpdateParticipantRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -564,7 +573,10 @@ class BindSponsorRequest(_message.Message):
     SPONSOR_ID_FIELD_NUMBER: _builtins.int
     BIND_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str

@@ -293,7 +293,8 @@ class CreateProgramRequest(_message.Message):
     PROGRAM_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call repeatable in the program that it names: same id and body, the first answer again; same id, another
-    body, ALREADY_EXISTS.
+    body, ALREADY_EXISTS. It does so for 400 days or what the installation states, at least 30. Afterwards a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call.
     """
     @_builtins.property
     def program(self) -> Global___Program:
@@ -348,7 +349,10 @@ class UpdateProgramRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     allow_missing: _builtins.bool
     """Creates the program if it does not exist; the mask is then ignored."""
     @_builtins.property

@@ -364,7 +364,10 @@ class PublishTextsRequest(_message.Message):
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     @_builtins.property
@@ -469,7 +472,10 @@ class UpdatePreferencesRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str
@@ -705,7 +711,10 @@ class MarkInboxReadRequest(_message.Message):
     PARTICIPANT_ID_FIELD_NUMBER: _builtins.int
     UP_TO_ENTRY_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     participant_id: _builtins.str

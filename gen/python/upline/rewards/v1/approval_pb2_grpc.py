@@ -66,7 +66,8 @@ class ApprovalServiceServicer:
     def ApproveRewards(self, request, context):
         """A person lets the rewards of a conversion that wait for approval go on; they are released as soon as nothing else
         holds them. Repeatable. Errors: NOT_FOUND (program, conversion); FAILED_PRECONDITION with reason `REJECTED` if they
-        were rejected, `NOTHING_WAITS` if none ever waited for approval.
+        were rejected, `NOTHING_WAITS` if none waits for approval or is known to have waited: an approval is known for 400
+        days after the hold ended, or what the installation states, at least 90.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,7 +76,7 @@ class ApprovalServiceServicer:
     def RejectRewards(self, request, context):
         """A person rejects the rewards of a conversion that wait for approval; the participants are told. Repeatable. Errors:
         NOT_FOUND (program, conversion); FAILED_PRECONDITION with reason `APPROVED` if they were approved, `NOTHING_WAITS`
-        if none ever waited for approval.
+        if none waits for approval or is known to have waited. A rejection is known for ever.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

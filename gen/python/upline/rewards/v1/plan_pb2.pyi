@@ -1529,7 +1529,10 @@ class PublishPlanRequest(_message.Message):
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call repeatable. It is the program's own: another program may use the same one."""
+    """Makes the call repeatable, for 400 days or what the installation states, at least 30. After that a UUIDv7 is
+    refused with reason `REQUEST_ID_TOO_OLD`, and any other id makes a new call. It is the program's own: another
+    program may use the same one.
+    """
     program_id: _builtins.str
     """The program."""
     currency_code: _builtins.str
