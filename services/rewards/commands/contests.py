@@ -1,11 +1,12 @@
 """Contests that are over: their ranking becomes final, prizes are posted, and winners are told."""
 
+from functools import partial
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
 from services.rewards import events
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.contests import contest_cause
 from services.rewards.domain.wallet.wallet import WalletTransfer
@@ -18,10 +19,9 @@ async def close_due_contests(deps: Deps) -> int:
     """Closes contests whose time has come, each in a transaction of its own; returns how many there were."""
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
-        due = await contests.due(conn, now, CONTESTS_A_ROUND)
+        due = await contests.due(conn, now, deps.contest_turns.begin(), CONTESTS_A_ROUND)
 
-    async def close(key: tuple[str, str]) -> None:
-        program_id, contest_id = key
+    async def close(program_id: str, contest_id: str) -> None:
         async with deps.database.transaction() as conn:
             # Behind the lock of the program's facts none is half counted; a second process finds the contest closed.
             await plans.pin_versions(conn, [program_id])
@@ -30,7 +30,7 @@ async def close_due_contests(deps: Deps) -> int:
                 await _close(deps, conn, program_id, contest_id)
 
     try:
-        await one_by_one(due, close)
+        await deps.contest_turns.take(deps.database, {key: partial(close, *key) for key in due})
     finally:
         deps.relay.wake()
     return len(due)

@@ -6,13 +6,20 @@ from functools import partial
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.relay import Relay
+from services.rewards.commands.one_by_one import Turns
 from services.rewards.commands.resting import Resting
+from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
 from services.rewards.store.plans import PlanCache
 
 PROGRAM_RESTS_SECONDS = (1.0, 30.0)
 """The shortest and the longest rest of a program whose facts waited in vain. Each try of it may hold everybody else up
 for as long as a wait for a lock may take (`chassis.database.LOCK_TIMEOUT_MS`)."""
+
+ContestKey = tuple[str, str]
+"""(program_id, contest_id)."""
+WalletKey = tuple[str, str]
+"""(program_id, participant_id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +34,9 @@ class Deps:
     """The provider that is sent payouts one by one; None: payouts wait for batches."""
     resting_programs: Resting[str] = field(default_factory=partial(Resting[str], *PROGRAM_RESTS_SECONDS))
     """The programs whose facts waited in vain lately."""
+    contest_turns: Turns[ContestKey] = field(default_factory=Turns[ContestKey])
+    """The turns of contests that are to be closed."""
+    debtor_turns: Turns[WalletKey] = field(default_factory=Turns[WalletKey])
+    """The turns of wallets that are to repay a debt."""
+    scan_turns: Turns[PocketKey] = field(default_factory=Turns[PocketKey])
+    """The turns of pockets that are to be scanned for what expires."""

@@ -1,7 +1,8 @@
 """Expiry: value that nobody used in time goes, oldest first, after a warning."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,7 +10,6 @@ from chassis import outbox
 from chassis.ids import id_time
 from services.rewards import events
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.plan.asset import Asset
 from services.rewards.domain.settle.clawback import Clawback
@@ -27,7 +27,8 @@ async def expire(deps: Deps) -> int:
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         versions = await deps.plans.load(conn, await expiry.programs(conn))
-    due: list[tuple[str, str, Asset, timedelta]] = []
+    resting = deps.scan_turns.begin()
+    due: dict[PocketKey, Callable[[], Awaitable[object]]] = {}
     for program_id, plans in versions.items():
         version = plans.in_force(now)
         for asset in version.assets if version else ():
@@ -35,10 +36,12 @@ async def expire(deps: Deps) -> int:
             if span is None:
                 continue
             async with deps.database.transaction() as conn:
-                people = await expiry.due_scans(conn, program_id, asset.code, now, WALLETS_A_ROUND)
-            due += [(program_id, participant_id, asset, span) for participant_id in people]
+                passing = [who for program, who, code in resting if (program, code) == (program_id, asset.code)]
+                people = await expiry.due_scans(conn, program_id, asset.code, now, passing, WALLETS_A_ROUND)
+            for who in people:
+                due[program_id, who, asset.code] = partial(_scan, deps, now, program_id, who, asset, span)
     try:
-        await one_by_one(due, lambda each: _scan(deps, now, *each))
+        await deps.scan_turns.take(deps.database, due)
     finally:
         deps.relay.wake()
     return len(due)

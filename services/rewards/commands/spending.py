@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import failed_precondition, not_found
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.one_by_one import one_by_one
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.wallet.wallet import EMPTY_POCKET, PreconditionError, WalletTransfer, repay_debt, spend
 from services.rewards.store import wallets
@@ -52,10 +52,9 @@ async def withdraw(
 async def repay_debts(deps: Deps) -> int:
     """Repays debts out of what became available since; returns how many wallets owed something of it."""
     async with deps.database.transaction() as conn:
-        debtors = await wallets.debtors(conn, DEBTORS_A_ROUND)
+        debtors = await wallets.debtors(conn, deps.debtor_turns.begin(), DEBTORS_A_ROUND)
 
-    async def repay(debtor: tuple[str, str]) -> None:
-        program_id, participant_id = debtor
+    async def repay(program_id: str, participant_id: str) -> None:
         async with deps.database.transaction() as conn:
             await wallets.lock(conn, [wallets.wallet_lock(program_id, participant_id)])
             moves: list[WalletTransfer] = []
@@ -64,5 +63,5 @@ async def repay_debts(deps: Deps) -> int:
                 moves += repay_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
             await wallets.post(conn, moves, deps.clock.now())
 
-    await one_by_one(debtors, repay)
+    await deps.debtor_turns.take(deps.database, {key: partial(repay, *key) for key in debtors})
     return len(debtors)

@@ -24,7 +24,12 @@ _EXPECT = text("""
         SELECT 1 FROM contest_settlement AS s WHERE s.program_id = :program_id AND s.contest_id = t.contest_id)
     ON CONFLICT (program_id, contest_id) DO UPDATE SET due_time = excluded.due_time
 """)
-_DUE = text("SELECT program_id, contest_id FROM contest_due WHERE due_time <= :now ORDER BY due_time LIMIT :limit")
+_DUE = text("""
+    SELECT program_id, contest_id FROM contest_due
+    WHERE due_time <= :now AND (program_id, contest_id) NOT IN (
+        SELECT * FROM unnest(CAST(:passing_programs AS text[]), CAST(:passing_contests AS text[])))
+    ORDER BY due_time LIMIT :limit
+""")
 _IS_DUE = text("""
     SELECT 1 FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id AND due_time <= :now
 """)
@@ -79,9 +84,17 @@ async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Cont
         await conn.execute(_EXPECT, parameters)
 
 
-async def due(conn: AsyncConnection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Contests to be closed, the longest overdue first, as (program_id, contest_id)."""
-    return [(row.program_id, row.contest_id) for row in await conn.execute(_DUE, {"now": now, "limit": limit})]
+async def due(
+    conn: AsyncConnection, now: datetime, passing: Collection[tuple[str, str]], limit: int
+) -> list[tuple[str, str]]:
+    """Contests to be closed but for those passing, the longest overdue first, as (program_id, contest_id)."""
+    parameters = {
+        "now": now,
+        "passing_programs": [program_id for program_id, _ in passing],
+        "passing_contests": [contest_id for _, contest_id in passing],
+        "limit": limit,
+    }
+    return [(row.program_id, row.contest_id) for row in await conn.execute(_DUE, parameters)]
 
 
 async def is_due(conn: AsyncConnection, program_id: str, contest_id: str, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """Value that expires, and the wallets that are to be scanned for it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from services.rewards.store.numbers import numbers
 _PROGRAMS = text("SELECT DISTINCT program_id FROM plan_version")
 _DUE_SCANS = text(f"""
     SELECT participant_id FROM expiring WHERE program_id = :program_id AND asset = :asset AND check_time <= :now
+        AND participant_id <> ALL (CAST(:passing AS text[]))
     UNION
     SELECT participant_id FROM (
         SELECT participant_id FROM balance
@@ -26,6 +27,7 @@ _DUE_SCANS = text(f"""
     ) AS b
     WHERE NOT EXISTS (SELECT 1 FROM expiring AS e
         WHERE e.program_id = :program_id AND e.asset = :asset AND e.participant_id = b.participant_id)
+        AND participant_id <> ALL (CAST(:passing AS text[]))
     LIMIT :limit
 """)
 _LOCK_SCAN = text("""
@@ -89,9 +91,11 @@ async def programs(conn: AsyncConnection) -> list[str]:
     return [row.program_id for row in await conn.execute(_PROGRAMS)]
 
 
-async def due_scans(conn: AsyncConnection, program_id: str, asset: str, now: datetime, limit: int) -> list[str]:
-    """Participants whose wallets are due to be scanned, or were never scanned."""
-    parameters = {"program_id": program_id, "asset": asset, "now": now, "limit": limit}
+async def due_scans(
+    conn: AsyncConnection, program_id: str, asset: str, now: datetime, passing: Sequence[str], limit: int
+) -> list[str]:
+    """Participants whose wallets are due to be scanned, or were never scanned, but for those passing."""
+    parameters = {"program_id": program_id, "asset": asset, "now": now, "passing": passing, "limit": limit}
     return [row.participant_id for row in await conn.execute(_DUE_SCANS, parameters)]
 
 

@@ -1,6 +1,6 @@
 """Wallets: their locks, balances and transfers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
@@ -61,6 +61,8 @@ _DEBTORS = text(f"""
             AND b.participant_id = d.participant_id AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = d.asset)
         + (SELECT coalesce(sum(delta_minor), 0) FROM balance_delta AS b WHERE b.program_id = d.program_id
             AND b.participant_id = d.participant_id AND b.place = {AccountKind.AVAILABLE:d} AND b.asset = d.asset) > 0
+        AND (program_id, participant_id) NOT IN (
+            SELECT * FROM unnest(CAST(:passing_programs AS text[]), CAST(:passing_people AS text[])))
     ORDER BY program_id, participant_id LIMIT :limit
 """)
 _BALANCES = text("""
@@ -181,9 +183,15 @@ async def post(conn: AsyncConnection, moves: Sequence[WalletTransfer], moment: d
             )
 
 
-async def debtors(conn: AsyncConnection, limit: int) -> list[tuple[str, str]]:
-    """Wallets that owe something beside what they have available, as (program_id, participant_id)."""
-    return [(row.program_id, row.participant_id) for row in await conn.execute(_DEBTORS, {"limit": limit})]
+async def debtors(conn: AsyncConnection, passing: Collection[tuple[str, str]], limit: int) -> list[tuple[str, str]]:
+    """Wallets that owe something beside what they have available, but for those passing, as (program_id,
+    participant_id)."""
+    parameters = {
+        "passing_programs": [program_id for program_id, _ in passing],
+        "passing_people": [participant_id for _, participant_id in passing],
+        "limit": limit,
+    }
+    return [(row.program_id, row.participant_id) for row in await conn.execute(_DEBTORS, parameters)]
 
 
 async def balances(conn: AsyncConnection, program_id: str, participant_id: str) -> dict[tuple[str, int], int]:

@@ -16,6 +16,7 @@ from chassis.clock import ManualClock
 from services.rewards.commands.contests import close_due_contests
 from services.rewards.store import contests as store
 from tests.conftest import Servers
+from tests.flow import becomes
 from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
 from tests.integration.rewards.counted import contest, counter, plan, rule
 from tests.running import DEADLINE_SECONDS
@@ -162,8 +163,7 @@ async def test_a_contest_that_cannot_be_settled_keeps_no_other_from_it(
             await close_due_contests(ledger.rewards.service.deps)
     assert await ledger.available(broken, "anna") == [10]
     assert await ledger.available(program, "anna") == [10_010]
-    await settle_all(ledger)
-    assert await ledger.available(broken, "anna") == [10_010]
+    await becomes(lambda: ledger.available(broken, "anna"), [10_010])  # the service's job tries again by itself
 
 
 async def prizes_told(servers: Servers, program: str) -> list[tuple[str, list[tuple[int, str, str, int]]]]:

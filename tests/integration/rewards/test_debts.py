@@ -97,7 +97,7 @@ async def test_who_has_paid_his_debt_is_no_debtor(ledger: Ledger, published: Pub
 
     async def debtors() -> list[str]:
         async with database.transaction() as conn:
-            return [person for program, person in await wallets.debtors(conn, 1_000) if program == vera.program]
+            return [person for program, person in await wallets.debtors(conn, [], 1_000) if program == vera.program]
 
     # The balance of old is there still, and so are the changes to it.
     async with database.transaction() as conn:
