@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,10 +29,9 @@ from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
-from services.rewards.rpc.plans import published_message
+from services.rewards.rpc.plans import published_message, read_publication
 from services.rewards.store import conversions, ledger
 from services.rewards.store.plans import PlanCache
-from services.rewards.wire.plans import read_published_plan, stored_bytes
 
 ROUNDS = 7
 BATCHES_A_ROUND = 12
@@ -59,8 +59,9 @@ async def rewards_deps(servers: Servers, url: str) -> Deps:
 
 async def publish(deps: Deps, request: plan_pb2.PublishPlanRequest) -> None:
     """Publishes a plan as the RPC does."""
-    call = call_of(request, plan_pb2.PublishPlanResponse, published_message)
-    await publish_plan(deps, call, read_published_plan(request), stored_bytes(request.plan))
+    plan, content, warnings = read_publication(request)
+    call = call_of(request, plan_pb2.PublishPlanResponse, partial(published_message, warnings))
+    await publish_plan(deps, call, plan, content)
 
 
 async def _compare_with_copy_and_orm(servers: Servers) -> list[Figure]:

@@ -1,7 +1,6 @@
 """Publishing plans."""
 
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,21 +15,10 @@ from services.rewards.wire.plans import stored_today
 _NEWEST = 2**31 - 1
 
 
-class PublishedPlan(NamedTuple):
-    """A plan with the version under which it is stored."""
-
-    row: PlanRow
-    plan: Plan
-
-
-async def publish_plan(deps: Deps, call: Call[PublishedPlan, Answer], plan: Plan, content: bytes) -> Answer:
+async def publish_plan(deps: Deps, call: Call[PlanRow, Answer], plan: Plan, content: bytes) -> Answer:
     """Publishes a plan as the next version, unless the newest one already says the same. `content`: as it is stored."""
     async with deps.database.transaction() as conn:
-
-        async def publish() -> PublishedPlan:
-            return PublishedPlan(await _publish(deps, conn, plan, content), plan)
-
-        return await answer_once(conn, call, publish)
+        return await answer_once(conn, call, lambda: _publish(deps, conn, plan, content))
 
 
 async def _publish(deps: Deps, conn: AsyncConnection, plan: Plan, content: bytes) -> PlanRow:

@@ -1,7 +1,13 @@
 """PlanService: plans and their versions."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from upline.rewards.v1 import plan_pb2
 
 from chassis.handlers import Context
@@ -9,36 +15,49 @@ from chassis.idempotency import call_of
 from chassis.pages import Pager, page_size
 from chassis.times import to_timestamp
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.plans import PublishedPlan, publish_plan
+from services.rewards.commands.plans import publish_plan
+from services.rewards.domain.plan.plan import Plan
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.queries.plans import get_plan, list_plans
 from services.rewards.store.plans import PlanRow
 from services.rewards.wire.plans import as_answered, read_plan, read_published_plan, stored_bytes
 from services.rewards.wire.warnings import warning_messages, worst_case_messages
 
+READ_AT_ONCE = 1
+"""A plan of callers that is read and looked over takes ten seconds at worst. More at once would take more of the
+interpreter from everything else; callers wait in turn, and those whose deadline passes leave the line."""
+
+Request = TypeVar("Request", bound=Message)
+Read = TypeVar("Read")
+
 
 @dataclass(frozen=True, slots=True)
 class PlanServicer:
-    """Plans. Methods are named as the contract names them, which says the rest."""
+    """Plans. Methods are named as the contract names them, which says the rest.
+
+    What callers send is read in a thread: calls, settling and probes go on meanwhile.
+    """
 
     service = plan_pb2.DESCRIPTOR.services_by_name["PlanService"]
 
     deps: Deps
     queries: QueryDeps
     pager: Pager
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(READ_AT_ONCE, thread_name_prefix="plans-read")
+    )
 
     async def PublishPlan(
         self, request: plan_pb2.PublishPlanRequest, _context: Context
     ) -> plan_pb2.PublishPlanResponse:
-        plan = read_published_plan(request)
-        call = call_of(request, plan_pb2.PublishPlanResponse, published_message)
-        return await publish_plan(self.deps, call, plan, stored_bytes(request.plan))
+        plan, content, warnings = await self._read(read_publication, request)
+        call = call_of(request, plan_pb2.PublishPlanResponse, partial(published_message, warnings))
+        return await publish_plan(self.deps, call, plan, content)
 
     async def ValidatePlan(
         self, request: plan_pb2.ValidatePlanRequest, _context: Context
     ) -> plan_pb2.ValidatePlanResponse:
-        plan = read_plan("", 0, request.currency_code, request.plan, None)
-        return plan_pb2.ValidatePlanResponse(warnings=warning_messages(plan), worst_cases=worst_case_messages(plan))
+        return await self._read(_validated, request)
 
     async def GetPlan(self, request: plan_pb2.GetPlanRequest, _context: Context) -> plan_pb2.GetPlanResponse:
         row = await get_plan(self.queries, request.program_id, request.version)
@@ -51,12 +70,24 @@ class PlanServicer:
         messages, token = self.pager.page(request, rows, size, _version_message, lambda last: [last.version])
         return plan_pb2.ListPlansResponse(plan_versions=messages, next_page_token=token)
 
+    async def _read(self, read: Callable[[Request], Read], request: Request) -> Read:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read, request)
 
-def published_message(published: PublishedPlan) -> plan_pb2.PublishPlanResponse:
-    """The answer to a publication: the version, with warnings of what is probably not meant."""
-    return plan_pb2.PublishPlanResponse(
-        plan_version=_version_message(published.row), warnings=warning_messages(published.plan)
-    )
+
+def read_publication(request: plan_pb2.PublishPlanRequest) -> tuple[Plan, bytes, Iterable[plan_pb2.PlanWarning]]:
+    """A plan that a caller publishes, as it is stored, and with warnings of what is probably not meant."""
+    plan = read_published_plan(request)
+    return plan, stored_bytes(request.plan), warning_messages(plan)
+
+
+def _validated(request: plan_pb2.ValidatePlanRequest) -> plan_pb2.ValidatePlanResponse:
+    plan = read_plan("", 0, request.currency_code, request.plan, None)
+    return plan_pb2.ValidatePlanResponse(warnings=warning_messages(plan), worst_cases=worst_case_messages(plan))
+
+
+def published_message(warnings: Iterable[plan_pb2.PlanWarning], row: PlanRow) -> plan_pb2.PublishPlanResponse:
+    """The answer to a publication."""
+    return plan_pb2.PublishPlanResponse(plan_version=_version_message(row), warnings=warnings)
 
 
 def _version_message(row: PlanRow) -> plan_pb2.PlanVersion:
