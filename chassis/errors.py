@@ -149,6 +149,11 @@ def unavailable(reason: str, message: str, retry_seconds: float = 0.0) -> Upline
     return UplineError(code_pb2.UNAVAILABLE, reason, message, retry_seconds=retry_seconds)
 
 
+def resource_exhausted(reason: str, message: str, retry_seconds: float = 0.0) -> UplineError:
+    """RESOURCE_EXHAUSTED: as many as there may be are there already; try again when some have ended."""
+    return UplineError(code_pb2.RESOURCE_EXHAUSTED, reason, message, retry_seconds=retry_seconds)
+
+
 def grpc_code(code: int) -> grpc.StatusCode:
     """The grpcio constant of a `google.rpc.Code`."""
     return _GRPC_CODES[code]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from services.notify.store import entries as entry_store
 from services.notify.store.causes import NumberedCause
 from services.notify.wire.events import read_cause
 from tests.conftest import Servers
+from tests.errors import reason_of
 from tests.integration.notify.conftest import (
     NotifyFactory,
     Publish,
@@ -239,3 +241,35 @@ async def test_a_forged_entry_id_is_refused(notify: Running, new_program_id: New
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "after_entry_id" in (caught.value.details() or "")
     await watcher.leave()
+
+
+async def test_one_inbox_has_so_many_watches_and_others_have_room(notify: Running, new_program_id: NewProgram) -> None:
+    program = new_program_id("crowd")
+    async with AsyncExitStack() as open_watches:
+        first = await open_watches.enter_async_context(watching(notify, program, "maria"))
+        for _ in range(watch_module.MAX_INBOX_WATCHES - 1):
+            await open_watches.enter_async_context(watching(notify, program, "maria"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await open_watches.enter_async_context(watching(notify, program, "maria"))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert reason_of(caught.value) == "TOO_MANY_WATCHES_OF_INBOX"
+        await open_watches.enter_async_context(watching(notify, program, "olga"))
+        count = notify.service.watches.count
+        await first.leave()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while notify.service.watches.count == count:
+                await asyncio.sleep(0.01)
+        await open_watches.enter_async_context(watching(notify, program, "maria"))
+
+
+async def test_a_process_has_so_many_watches(
+    notify: Running, new_program_id: NewProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = new_program_id("crowd")
+    async with watching(notify, program, "maria"):
+        monkeypatch.setattr(watch_module, "MAX_WATCHES", notify.service.watches.count)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async with watching(notify, program, "olga"):
+                pass
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert reason_of(caught.value) == "TOO_MANY_WATCHES"
