@@ -1,5 +1,6 @@
 """Providers to which payouts are sent one by one."""
 
+import asyncio
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -12,8 +13,13 @@ from services.rewards.domain.explain.numbers import minor_text
 from services.rewards.domain.wallet.payout import Payout, ProviderAnswer, ProviderError, ProviderStatus
 from services.rewards.settings import RewardsSettings
 
-ANSWER_SECONDS = 20.0
+SILENCE_SECONDS = 20.0
+"""The longest wait for a connection, or for the next bytes of an answer."""
+SEND_SECONDS = 30.0
+"""The longest time for a payout to be sent and answered: the next byte of an answer that drips always comes in time.
+It is well below the lease under which the payout is sent."""
 MAX_ANSWER_BYTES = 64 * 1024
+"""What is read of an answer; nothing is unpacked, so it takes no more memory than that."""
 MAX_TEXT = 500
 
 
@@ -32,7 +38,7 @@ class WebhookProvider:
     """The payout methods that it takes; empty for all."""
     clock: Clock = field(default_factory=SystemClock)
     """The machine's clock: a receiver compares the time of a signature with its own."""
-    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=ANSWER_SECONDS))
+    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=SILENCE_SECONDS))
 
     def takes(self, method: str) -> bool:
         """Whether payouts by this method are sent to it."""
@@ -45,18 +51,26 @@ class WebhookProvider:
         body = json.dumps(content(payout, minor_digits), ensure_ascii=False, separators=(",", ":"))
         headers = {
             "content-type": "application/json",
+            "accept-encoding": "identity",
             "idempotency-key": name,
             "webhook-id": name,
             "webhook-timestamp": str(int(moment.timestamp())),
             "webhook-signature": Webhook(self.secret).sign(name, moment, body),
         }
         try:
-            async with self.client.stream("POST", self.url, content=body.encode(), headers=headers) as response:
+            async with (
+                asyncio.timeout(SEND_SECONDS),
+                self.client.stream("POST", self.url, content=body.encode(), headers=headers) as response,
+            ):
                 body_start = await _beginning(response)
         except httpx.HTTPError as error:
             raise ProviderError(f"{type(error).__name__}: {error}") from error
+        except TimeoutError as error:
+            raise ProviderError(f"no whole answer within {SEND_SECONDS:g} seconds") from error
         if not response.is_success:
             raise ProviderError(f"HTTP {response.status_code}")
+        if (encoding := response.headers.get("content-encoding", "identity")) != "identity":
+            raise ProviderError(f"the answer is packed ({encoding[:MAX_TEXT]}), which was not asked for")
         return read_answer(body_start)
 
     async def close(self) -> None:
@@ -109,7 +123,7 @@ def _storable(text: str) -> str:
 async def _beginning(response: httpx.Response) -> bytes:
     """The body, as far as an answer is read."""
     beginning = b""
-    async for part in response.aiter_bytes():
+    async for part in response.aiter_raw():
         beginning += part
         if len(beginning) > MAX_ANSWER_BYTES:
             break

@@ -50,10 +50,12 @@ _APPROVED_METHODS = text(
 )
 _CLAIM_NEW = text(f"""
     SELECT {_COLUMNS} FROM payout WHERE state = {PayoutState.APPROVED:d} AND method = ANY (CAST(:methods AS text[]))
+        AND program_id <> ALL (CAST(:busy AS text[]))
     ORDER BY program_id, payout_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _CLAIM_UNANSWERED = text(f"""
     SELECT {_COLUMNS} FROM payout WHERE state = {PayoutState.SENT:d} AND send_time <= :now
+        AND program_id <> ALL (CAST(:busy AS text[]))
     ORDER BY send_time LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _WAITING_METHODS = text(f"SELECT DISTINCT method FROM payout WHERE state = {PayoutState.APPROVED:d}")
@@ -139,15 +141,18 @@ async def waiting_methods(conn: AsyncConnection) -> set[str]:
     return {row.method for row in await conn.execute(_WAITING_METHODS)}
 
 
-async def claim_new(conn: AsyncConnection, methods: Collection[str], limit: int) -> list[Payout]:
-    """Payouts by these methods that wait to be handed over, locked; passes over those that another process has."""
-    rows = await conn.execute(_CLAIM_NEW, {"methods": sorted(methods), "limit": limit})
+async def claim_new(conn: AsyncConnection, methods: Collection[str], busy: Sequence[str], limit: int) -> list[Payout]:
+    """Payouts by these methods that wait to be handed over, locked; passes over those of the programs in `busy`, and
+    those that another process has."""
+    rows = await conn.execute(_CLAIM_NEW, {"methods": sorted(methods), "busy": busy, "limit": limit})
     return [_payout(row) for row in rows]
 
 
-async def claim_unanswered(conn: AsyncConnection, now: datetime, limit: int) -> list[Payout]:
-    """Payouts without an answer that are to be sent again, locked; passes over those that another process has."""
-    return [_payout(row) for row in await conn.execute(_CLAIM_UNANSWERED, {"now": now, "limit": limit})]
+async def claim_unanswered(conn: AsyncConnection, now: datetime, busy: Sequence[str], limit: int) -> list[Payout]:
+    """Payouts without an answer that are to be sent again, locked; passes over those of the programs in `busy`, and
+    those that another process has."""
+    rows = await conn.execute(_CLAIM_UNANSWERED, {"now": now, "busy": busy, "limit": limit})
+    return [_payout(row) for row in rows]
 
 
 async def begin_batch(conn: AsyncConnection, program_id: str, batch_id: str, method: str, now: datetime) -> bool:
