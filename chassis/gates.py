@@ -55,8 +55,8 @@ LIMITS = MappingProxyType(
         CallClass.DECIDING: Limit(3, 100, 5.0, 1.0),
         # They take up to minutes, so a line would only hide the wait; it lets those through that end soon.
         CallClass.SWEEPING: Limit(3, 10, 1.0, 5.0),
-        # Each takes a socket's share of memory, and hardly ever a connection.
-        CallClass.STREAM: Limit(10_000, 0, 0.0, 5.0),
+        # Each takes some 28 kB of memory as long as it lasts, and hardly ever a connection.
+        CallClass.STREAM: Limit(5_000, 0, 0.0, 5.0),
     }
 )
 """The limits of each class in one process. Deciding and sweeping calls hold six of the ten connections at most."""

@@ -34,8 +34,6 @@ MAX_WAITING_ENTRIES = 10_000
 MAX_FRESH_ENTRIES = 100_000
 """The most entries of one search, over all watches; only an outage lets so many come together."""
 RESUME_PAGE = 500
-MAX_WATCHES = 2_000
-"""The most watches of a process. Each is an open call, and may have entries that wait; further processes serve more."""
 MAX_INBOX_WATCHES = 20
 """The most watches of one inbox in a process: a person's devices and windows. Whoever opens more has forgotten to end
 those of before, and takes the room of everybody else."""
@@ -118,8 +116,8 @@ class Watches:
 
     @contextmanager
     def watch(self, inbox: Inbox) -> Iterator[Watch]:
-        """A watch that ends with the block. UNAVAILABLE if the process is about to stop, RESOURCE_EXHAUSTED if there
-        are too many."""
+        """A watch that ends with the block. UNAVAILABLE if the process is about to stop, RESOURCE_EXHAUSTED if the
+        inbox has too many."""
         if self._closed:
             raise _stopping_error()
         if len(self._watches.get(inbox, ())) >= MAX_INBOX_WATCHES:
@@ -127,10 +125,6 @@ class Watches:
                 "TOO_MANY_WATCHES_OF_INBOX",
                 f"{MAX_INBOX_WATCHES} calls watch this inbox here already; end those that nobody reads",
                 ROOM_SECONDS,
-            )
-        if self.count >= MAX_WATCHES:
-            raise resource_exhausted(
-                "TOO_MANY_WATCHES", f"this server has {MAX_WATCHES:,} watches already; try another one", ROOM_SECONDS
             )
         watch = Watch(inbox)
         digest = inbox.digest()

@@ -260,16 +260,3 @@ async def test_one_inbox_has_so_many_watches_and_others_have_room(notify: Runnin
             while notify.service.watches.count == count:
                 await asyncio.sleep(0.01)
         await open_watches.enter_async_context(watching(notify, program, "maria"))
-
-
-async def test_a_process_has_so_many_watches(
-    notify: Running, new_program_id: NewProgram, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = new_program_id("crowd")
-    async with watching(notify, program, "maria"):
-        monkeypatch.setattr(watch_module, "MAX_WATCHES", notify.service.watches.count)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async with watching(notify, program, "olga"):
-                pass
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert reason_of(caught.value) == "TOO_MANY_WATCHES"

@@ -310,8 +310,8 @@ class InboxServiceServicer:
         """Streams entries as they are written, after those since `after_entry_id`. Ends when the caller cancels. Needs no
         deadline. Errors: INVALID_ARGUMENT with reason `INVALID_ENTRY_ID`; UNAVAILABLE with reason `WATCH_TOO_SLOW`
         (entries come faster than they are read) or `STOPPING` (this server leaves): watch again after the last entry that
-        arrived. RESOURCE_EXHAUSTED with reason `TOO_MANY_WATCHES_OF_INBOX` (20 of one inbox are open on this server: end
-        those that nobody reads) or `TOO_MANY_WATCHES` (2,000 in all are): `RetryInfo` says when to try again.
+        arrived. RESOURCE_EXHAUSTED with reason `TOO_MANY_WATCHES_OF_INBOX`: 20 calls watch this inbox on this server
+        already; end those that nobody reads. `RetryInfo` says when to try again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
