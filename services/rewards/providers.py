@@ -19,7 +19,7 @@ SEND_SECONDS = 30.0
 """The longest time for a payout to be sent and answered: the next byte of an answer that drips always comes in time.
 It is well below the lease under which the payout is sent."""
 MAX_ANSWER_BYTES = 64 * 1024
-"""What is read of an answer; nothing is unpacked, so it takes no more memory than that."""
+"""The part of an answer that is read; nothing is unpacked, so it takes no more memory than that."""
 MAX_TEXT = 500
 
 
