@@ -11,6 +11,7 @@ from upline.rewards.v1 import reward_pb2, wallet_pb2
 
 from chassis.gates import LIMITS, CallClass
 from services.rewards.commands import audit
+from services.rewards.rpc import wallets
 from services.rewards.store.audits import Audit
 from tests.e2e.conftest import OpenProgram
 from tests.e2e.world import World
@@ -103,3 +104,27 @@ async def test_audits_keep_no_explanation_waiting(opened: OpenProgram, monkeypat
     finally:
         held.go_on.set()
     assert await asyncio.gather(*tasks) == [None] * ROOM
+
+
+async def test_two_audits_at_once_are_one(opened: OpenProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await opened("three-levels.yaml")
+    asked = 0
+    audit_ledger = wallets.audit_ledger
+
+    async def counted(*inputs: Any) -> Audit:
+        nonlocal asked
+        asked += 1
+        return await audit_ledger(*inputs)
+
+    async def both_asked() -> int:
+        return asked
+
+    monkeypatch.setattr(wallets, "audit_ledger", counted)
+    held = HeldAudits(monkeypatch)
+    tasks = [asyncio.create_task(audited(world)) for _ in range(2)]
+    try:
+        await becomes(both_asked, 2)
+    finally:
+        held.go_on.set()
+    assert await asyncio.gather(*tasks) == [None, None]
+    assert held.begun == 1

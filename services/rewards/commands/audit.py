@@ -1,6 +1,7 @@
 """The auditor: it recomputes every balance from the transfers, and every reward, and finds the differences."""
 
 from dataclasses import replace
+from functools import partial
 
 from chassis.errors import not_found
 from services.rewards.commands.deps import Deps
@@ -11,7 +12,15 @@ from services.rewards.store.view import on_one_snapshot
 
 
 async def audit_ledger(deps: Deps, program_id: str) -> Audit:
-    """Audits one program, or all for an empty id, on one snapshot of the database. NOT_FOUND for one without a plan."""
+    """Audits one program, or all for an empty id, on one snapshot of the database. NOT_FOUND for one without a plan.
+
+    An audit of the same scope that is under way in this process answers this one too, whoever began it: each reads all
+    that is stored, and a second one at the same time would find the same.
+    """
+    return await deps.audits.do(program_id, partial(_audit, deps, program_id))
+
+
+async def _audit(deps: Deps, program_id: str) -> Audit:
     async with deps.database.transaction() as conn:
         await on_one_snapshot(conn)
         plans = await deps.plans.load(conn, [program_id] if program_id else await expiry.programs(conn))

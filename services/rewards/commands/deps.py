@@ -6,10 +6,12 @@ from functools import partial
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.relay import Relay
+from chassis.sharing import Shared
 from services.rewards.commands.one_by_one import Turns
 from services.rewards.commands.resting import Resting
 from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
+from services.rewards.store.audits import Audit
 from services.rewards.store.plans import PlanCache
 
 PROGRAM_RESTS_SECONDS = (1.0, 30.0)
@@ -40,3 +42,5 @@ class Deps:
     """The turns of wallets that are to repay a debt."""
     scan_turns: Turns[PocketKey] = field(default_factory=Turns[PocketKey])
     """The turns of pockets that are to be scanned for what expires."""
+    audits: Shared[str, Audit] = field(default_factory=Shared[str, Audit])
+    """The audits that are under way, by program; all programs are the empty one."""

@@ -73,7 +73,8 @@ class WalletServiceServicer:
 
     def AuditLedger(self, request, context):
         """Recomputes balances from transfers and compares; also what is not settled yet. The same check runs continuously.
-        NOT_FOUND if a program is named that has no plan.
+        NOT_FOUND if a program is named that has no plan. An audit of the same scope that is under way in the same process
+        answers both callers, as of when it began: what was written since then is not in it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
