@@ -208,6 +208,11 @@ class Stream(Connection):
         info = await self._jetstream.consumer_info(spec.name, durable)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
+    async def undelivered(self, subject: str, durable: str) -> int:
+        """The number of messages that a consumer of a subject's stream has not been given yet."""
+        name = await self._jetstream.find_stream_name_by_subject(subject)
+        return (await self._jetstream.consumer_info(name, durable)).num_pending or 0
+
     async def ready(self, publishes: Sequence[StreamSpec]) -> None:
         """Raises unless the broker answers, has every stream and consumer, which are made where they are missing,
         stores what is published, and loses nothing of it on power loss."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -24,6 +25,13 @@ from cli.errors import NOT_REACHED, CommandFailed
 from cli.stack.layout import SERVICES
 
 BROKER_SECONDS = 10.0
+PUT_BACK_AHEAD = 8
+"""The most messages that are put back before those that stand there have been taken up: so many may be handled before a
+new order. A service takes up to 64 at once, so that it never waits for these."""
+POLL_SECONDS = 0.05
+STANDSTILL_SECONDS = 30.0
+"""The time after which a service that takes nothing up is not waited for any longer: twice that after which the broker
+gives away what a process that died had in hand."""
 _TYPES: dict[str, type[ProtoMessage]] = {
     CLICKS.subject: click_pb2.ClickBatch,
     CONVERSIONS.subject: attribution_events_pb2.ConversionEventBatch,
@@ -89,14 +97,35 @@ def select_letters(found: Sequence[ServiceLetter], messages: Sequence[str]) -> l
 async def put_letters_back(nats_url: str, wanted: Sequence[ServiceLetter]) -> list[str]:
     """Puts messages into their streams again, and returns the ids of those that nobody else put back meanwhile.
 
-    Raises CommandFailed.
+    They go back a few at a time, as the service that reads them takes them up: whatever is published meanwhile finds no
+    more than PUT_BACK_AHEAD of them before it. Raises CommandFailed where nothing is taken up.
     """
+    done: list[str] = []
     async with _open_stream(nats_url) as stream:
-        return [
-            each.letter.message_id
-            for each in wanted
-            if await each.letters.put_back(each.letter, _republish(stream, each.letter))
-        ]
+        for each in wanted:
+            if not await _is_taken_up(stream, each.letter):
+                raise CommandFailed(
+                    f"{len(done)} put back, {len(wanted) - len(done)} left as they are: for {STANDSTILL_SECONDS:.0f}"
+                    f" seconds nothing was taken from the stream of {each.letter.subject}; does {each.service} run?"
+                )
+            if await each.letters.put_back(each.letter, _republish(stream, each.letter)):
+                done.append(each.letter.message_id)
+    return done
+
+
+async def _is_taken_up(stream: Stream, letter: DeadLetter) -> bool:
+    """Waits until few messages stand before the next one; says False if none of them is taken up."""
+    least = await stream.undelivered(letter.subject, letter.consumer)
+    patience_ends = time.monotonic() + STANDSTILL_SECONDS
+    found = least
+    while found >= PUT_BACK_AHEAD:
+        if time.monotonic() > patience_ends:
+            return False
+        await asyncio.sleep(POLL_SECONDS)
+        found = await stream.undelivered(letter.subject, letter.consumer)
+        if found < least:
+            least, patience_ends = found, time.monotonic() + STANDSTILL_SECONDS
+    return True
 
 
 @asynccontextmanager

@@ -88,8 +88,9 @@ def requeue(
 ) -> None:
     """Put messages back into their streams, after the cause is mended.
 
-    What had been handled before changes nothing. A message that fails again is set aside again after ten minutes,
-    under another id. With UPLINE_DATABASE_URL, UPLINE_NATS_URL names the broker.
+    They go back a few at a time, behind what is there: new orders do not wait for them. What had been handled
+    before changes nothing. A message that fails again is set aside again after ten minutes, under another id. With
+    UPLINE_DATABASE_URL, UPLINE_NATS_URL names the broker.
 
     Examples: upline dead-letters requeue 3c6a1f0b9d2e4a57; upline dead-letters requeue --all
     """

@@ -1,15 +1,19 @@
 """A message that was set aside is listed with its reason, and put back once the cause is mended."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import psycopg
+import pytest
 import pytest_asyncio
 
+import cli.dead_letters
 from chassis.consumer import Consumer
 from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
+from cli.dead_letters import PUT_BACK_AHEAD, open_letters, put_letters_back
+from cli.errors import CommandFailed
 from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.e2e.conftest import OpenProgram
@@ -19,8 +23,11 @@ from tests.integration.rewards.test_operator_commands import upline
 from tests.running import Running
 
 SPEC = StreamSpec("SET_ASIDE_TEST", "upline.conversions.set-aside-test", ("set_aside_test",), 10 * 1024 * 1024)
+UNREAD = StreamSpec("UNREAD_TEST", "upline.conversions.unread-test", ("set_aside_test",), 10 * 1024 * 1024)
 QUICKLY = (0.02,)
 """Waits between tries; the services wait up to half a minute."""
+
+LETTERS = 40
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -91,6 +98,70 @@ async def test_what_was_set_aside_is_put_back_once_the_cause_is_mended(
         work.cancel()
     assert await world.wallet("maria") == {"USD": (0, 2 * 500)}
     assert await world.audit() == []
+
+
+async def test_what_is_put_back_stands_before_no_new_order(
+    rewards: Running, broker: Stream, servers: Servers, owner: Connection, new_program_id: Callable[[str], str]
+) -> None:
+    await broker.ensure(SPEC)
+    program = new_program_id("put-back")
+    in_hand, go_on = asyncio.Event(), asyncio.Event()
+    handled: list[bytes] = []
+
+    async def handle(payloads: Sequence[bytes]) -> None:
+        in_hand.set()
+        await go_on.wait()
+        handled.extend(payloads)
+
+    async def handled_count() -> int:
+        return len(handled)
+
+    letters = [message(recorded(program, f"old-{number}", 1_000)) for number in range(LETTERS)]
+    for number, payload in enumerate(letters):
+        await owner.execute(
+            b"INSERT INTO rewards.dead_letter (consumer, message_id, subject, payload, error, park_time)"
+            b" VALUES ('set_aside_test', %s, %s, %s, 'ValueError: no', now())",
+            [f"{program}-{number}", SPEC.subject, payload],
+        )
+    dead_letters = DeadLetters(rewards.service.deps.database)
+    work = asyncio.create_task(Consumer(broker, SPEC, "set_aside_test", handle, dead_letters).run())
+    names = [f"{program}-{number}" for number in range(LETTERS)]
+    requeue = asyncio.create_task(upline(servers, "dead-letters", "requeue", *names))
+    try:
+        await in_hand.wait()
+        before = 0
+        while before != (before := await broker.pending(SPEC, "set_aside_test")):
+            await asyncio.sleep(1.0)  # as much as the command puts back while nothing is taken up
+        new = message(recorded(program, "new", 1_000))
+        await broker.publish(Message(SPEC.subject, f"{program}:new", "test", new))
+        go_on.set()
+        assert (await requeue)[0] == 0
+        await becomes(handled_count, LETTERS + 1)
+    finally:
+        work.cancel()
+        requeue.cancel()
+        await asyncio.gather(work, requeue, return_exceptions=True)
+    assert handled.index(new) <= 2 * PUT_BACK_AHEAD  # some were in hand, and some stood before it
+
+
+async def test_what_nobody_takes_up_is_not_put_back(
+    rewards: Running, broker: Stream, servers: Servers, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.dead_letters, "STANDSTILL_SECONDS", 0.2)
+    await broker.ensure(UNREAD)
+    for number in range(LETTERS):
+        await owner.execute(
+            b"INSERT INTO rewards.dead_letter (consumer, message_id, subject, payload, error, park_time)"
+            b" VALUES ('set_aside_test', %s, %s, 'x', 'ValueError: no', now())",
+            [f"left-{number}", UNREAD.subject],
+        )
+    async with open_letters(servers.postgres.url) as found:
+        wanted = [each for each in found if each.letter.consumer == "set_aside_test"]
+        with pytest.raises(CommandFailed, match=f"^{PUT_BACK_AHEAD} put back, {LETTERS - PUT_BACK_AHEAD} left"):
+            await put_letters_back(servers.nats.url, wanted)
+    async with open_letters(servers.postgres.url) as found:
+        left = [each for each in found if each.letter.consumer == "set_aside_test"]
+    assert len(left) == LETTERS - PUT_BACK_AHEAD
 
 
 async def test_a_command_says_what_it_lacks(servers: Servers) -> None:
