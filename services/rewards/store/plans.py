@@ -22,9 +22,10 @@ from services.rewards.wire.plans import compile_plan, read_uncompiled
 MAX_COMPILED_BYTES = 128 * 1024**2
 """The memory that compiled plans take between transactions, as it is estimated; those that were not used for the
 longest leave first. A plan that takes more stays until another one is compiled."""
-MAX_OUTLINED_VERSIONS = 50_000
-"""The versions whose outlines are kept, of a kilobyte or two each; those of the programs that were not asked for the
-longest leave first, and are read again when they are."""
+MAX_OUTLINE_BYTES = 64 * 1024**2
+"""The memory that outlines take, as it is estimated: those of 80,000 versions, ten of each program. Those of the
+programs that were not asked for the longest leave first, and are read again when they are; beyond, a job that looks
+through all programs reads many of them each time."""
 COMPILED_AT_ONCE = 2
 """So that a plan which takes a second to compile keeps no other one from it; more would only share the same core."""
 BYTES_A_READ = 4 * 1024**2
@@ -129,7 +130,7 @@ class PlanCache:
     """How many versions were read for their outlines."""
     compiled_count: int = 0
     """How many versions were compiled."""
-    _versions: BoundedCache[str, PlanVersions] = field(default_factory=lambda: BoundedCache(MAX_OUTLINED_VERSIONS))
+    _versions: BoundedCache[str, PlanVersions] = field(default_factory=lambda: BoundedCache(MAX_OUTLINE_BYTES))
     _plans: BoundedCache[PlanKey, Plan] = field(default_factory=lambda: BoundedCache(MAX_COMPILED_BYTES))
     _compiling: dict[PlanKey, asyncio.Future[tuple[Plan | str, int]]] = field(default_factory=dict)
     _unreadable: dict[str, str] = field(default_factory=dict)
@@ -191,7 +192,7 @@ class PlanCache:
             self.outlined_count += len(outlines)
             known[program_id] = versions = PlanVersions((*known[program_id].outlines, *outlines))
             if len(versions) > len(self._versions.get(program_id) or _NO_PLAN):  # another task may have seen more
-                self._versions.put(program_id, versions, len(versions))
+                self._versions.put(program_id, versions, versions.memory_bytes)
 
     def _begin_compiling(self, key: PlanKey, row: Row[Any]) -> asyncio.Future[tuple[Plan | str, int]]:
         self.compiled_count += 1

@@ -128,7 +128,7 @@ async def test_compiled_plans_are_bounded_and_come_again_when_they_are_needed(
 async def test_outlines_are_bounded_and_come_again_when_they_are_needed(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plans, "MAX_OUTLINED_VERSIONS", 1)
+    monkeypatch.setattr(plans, "MAX_OUTLINE_BYTES", 1)
     cache = PlanCache()
     async with process.deps.database.transaction() as conn:
         for _ in range(2):

@@ -2,9 +2,10 @@
 
 from upline.rewards.v1 import plan_pb2
 
+from services.rewards.domain.plan.versions import PART_BYTES, VERSION_BYTES, PlanOutline, PlanVersions, outline
 from services.rewards.store.bounded import BoundedCache
 from services.rewards.wire.conditions import ENVIRONMENT_BYTES
-from services.rewards.wire.plans import compile_plan, stored_bytes
+from services.rewards.wire.plans import compile_plan, read_uncompiled, stored_bytes
 from tests.unit.rewards.plans import counter, fixed, rule, usd
 
 
@@ -41,3 +42,20 @@ def test_a_plan_weighs_what_its_conditions_say() -> None:
     assert weight(*[heavy] * 10) > 9 * weight(heavy)
     # What only plans with the same counters share counts as its own.
     assert ENVIRONMENT_BYTES < weight(light, counters=1) < ENVIRONMENT_BYTES + 10_000
+
+
+def test_outlines_weigh_what_their_versions_do_not_share() -> None:
+    def outlines(*budgets: int) -> PlanVersions:
+        """Versions with so many budgets."""
+        made: list[PlanOutline] = []
+        for count in budgets:
+            message = plan_pb2.Plan(assets=[usd()], rules=[rule(amount=fixed(1))])
+            for number in range(count):
+                message.budgets.add(budget_id=f"b{number}", asset="USD", amount_minor=1)
+            plan = read_uncompiled("shop", len(made) + 1, "USD", stored_bytes(message), None)
+            made.append(outline(plan, made[-1] if made else None))
+        return PlanVersions(tuple(made))
+
+    one, same, other = outlines(40), outlines(40, 40), outlines(40, 41)
+    assert same.memory_bytes == one.memory_bytes + VERSION_BYTES
+    assert other.memory_bytes == same.memory_bytes + 41 * PART_BYTES

@@ -9,6 +9,12 @@ from services.rewards.domain.plan.contests import Contest
 from services.rewards.domain.plan.limits import Budget, Cap, CapScope
 from services.rewards.domain.plan.plan import Plan
 
+VERSION_BYTES = 512
+PROGRAM_BYTES = 2_048
+PART_BYTES = 256
+"""The memory that the outlines of a program take: for each version, for what its versions share, and for each asset,
+limit and prize that one of them states anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanOutline:
@@ -73,6 +79,16 @@ class PlanVersions:
 
     def __len__(self) -> int:
         return len(self.outlines)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that the outlines take, as it is estimated."""
+        assets = {id(each.assets): len(each.assets) for each in self.outlines}
+        limits = {id(each.limits): len(each.limits) for each in self.outlines}
+        contests = {id(each.contests): each.contests for each in self.outlines}
+        prizes = sum(1 + len(contest.prizes) for stated in contests.values() for contest in stated)
+        parts = sum(assets.values()) + sum(limits.values()) + prizes
+        return PROGRAM_BYTES + VERSION_BYTES * len(self.outlines) + PART_BYTES * parts
 
     def version(self, number: int) -> PlanOutline:
         """The version with a number, counted from 1."""
