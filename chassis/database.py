@@ -14,6 +14,7 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 LOCK_TIMEOUT_MS = 5_000
 """A longer wait for a lock is a fault that the caller is told, rather than a pile of waiting calls."""
@@ -114,6 +115,11 @@ class Database:
                     f"{error.orig}: run `upline migrate` with the password that the services use"
                 ) from error
             raise
+
+    def in_use(self) -> int:
+        """The number of connections that are in use."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def close(self) -> None:
         """Closes every connection."""

@@ -75,8 +75,9 @@ class Service(ABC, Generic[Settings]):
         """Looks for the broker, composes the service and begins to answer."""
         telemetry.configure(self.settings, self.name)
         self.databases = {work: Database(self.settings.database_url, self.name, work) for work in Work}
-        for each in self.databases.values():
+        for work, each in self.databases.items():
             self.on_stop(each.close)
+            telemetry.CONNECTIONS_IN_USE.labels(self.name, work).set_function(each.in_use)
         self.database = self.databases[Work.CALLS]
         self.stream = await Stream.open(
             self.settings.nats_url, f"upline-{self.name}", self.settings.nats_monitor_url, self.streams

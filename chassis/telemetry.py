@@ -20,6 +20,9 @@ RPC_SECONDS = Histogram("upline_rpc_seconds", "Time to answer a call.", ["method
 BROKER_READY = Gauge(
     "upline_broker_ready", "1 while the broker has what the process uses and stores what it publishes."
 )
+CONNECTIONS_IN_USE = Gauge(
+    "upline_connections_in_use", "Connections to the database that are in use, by class of work.", ["service", "work"]
+)
 REFUSED_CALLS = Counter(
     "upline_calls_refused_total", "Calls refused because too many of their class were under way.", ["class"]
 )

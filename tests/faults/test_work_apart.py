@@ -8,14 +8,18 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import REGISTRY
 from upline.rewards.v1 import wallet_pb2
 
 from chassis import readiness
+from chassis.clock import ManualClock
 from chassis.database import SHARES, Work
 from chassis.readiness import Probe, Readiness
+from services.rewards.__main__ import RewardsService
+from tests.conftest import Servers
 from tests.e2e.conftest import OpenProgram
 from tests.errors import reason_of, status_of
-from tests.running import DEADLINE_SECONDS, Running
+from tests.running import DEADLINE_SECONDS, Running, running
 
 ROUNDS = 2
 """So many rounds of each service's probes begin and end while connections are held."""
@@ -69,6 +73,16 @@ async def test_without_a_connection_for_calls_orders_are_settled_and_told_and_he
         await probed(monkeypatch)
         assert await is_serving(rewards)
     assert await world.wallet("maria") == {"USD": (0, 500)}
+
+
+async def test_connections_in_use_are_seen_from_outside(servers: Servers, clock: ManualClock) -> None:
+    def seen() -> float | None:
+        return REGISTRY.get_sample_value("upline_connections_in_use", {"service": "rewards", "work": "calls"})
+
+    async with running(RewardsService(servers.settings("rewards"), clock)) as of_its_own:
+        async with all_taken(of_its_own):
+            assert seen() == SHARES[Work.CALLS].connections
+        assert seen() == 0
 
 
 async def test_a_call_that_gets_no_connection_is_told_to_come_again(
