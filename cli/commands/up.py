@@ -42,6 +42,9 @@ def up(
 ) -> None:
     """Run PostgreSQL, NATS and the three services until Ctrl-C.
 
+    A service that keeps dying is started again after pauses of up to a minute, while the others go on; `upline doctor`
+    says which and why.
+
     Data stays in the state directory: the next start goes on where this one ended, however it ended.
     UPLINE_DATABASE_URL and UPLINE_NATS_URL take servers that run elsewhere instead of the embedded ones;
     UPLINE_ROLE_PASSWORD and UPLINE_SECRET go with them.
@@ -62,7 +65,7 @@ def up(
     directory = StateDirectory(state)
     try:
         layout = Layout(ports=ports, workers=workers, external=external, metrics_port=metrics_port).resolve()
-        stack = Stack(directory, layout, lambda line: _show("upline", line), _show)
+        stack = Stack(directory, layout, lambda line: _show("upline", line), _show, needs_all=False)
         stack.start(interrupted)
         try:
             if not interrupted.is_set():
@@ -92,4 +95,6 @@ def _print_endpoints(stack: "Stack", directory: StateDirectory) -> None:
         rows.add_row(name, url)
     rows.add_row("state, logs", str(directory.path))
     out.print(rows)
+    for name, how in stack.failing().items():
+        out.print(Text(f"without {name}, which {how}", style="bold red"), soft_wrap=True)
     out.print("ready; Ctrl-C stops everything", style="bold")

@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from chassis.topology import BROKER_NAME
 from cli.doctor.result import CheckResult
 from cli.stack.health import health
 from cli.stack.layout import SERVICES, ExternalServers
+from cli.stack.services import LONGEST_PAUSE_SECONDS
 
 MAX_CLOCK_SKEW_SECONDS = 2.0
 MONITOR_SECONDS = 3.0
@@ -35,6 +36,8 @@ class Deployment:
     """The address of the broker's monitor; empty where nobody named it."""
     database_url: str
     """The database's URL, as its owner; empty where nobody named it."""
+    failing: dict[str, str] = field(default_factory=dict)
+    """The processes that keep dying, each with how it died last."""
 
 
 def embedded_deployment(stack: dict[str, Any], state: Path) -> Deployment:
@@ -49,6 +52,7 @@ def embedded_deployment(stack: dict[str, Any], state: Path) -> Deployment:
         "restart the stack",
         stack.get("nats_monitor_url", ""),
         database_url,
+        stack.get("failing", {}),
     )
 
 
@@ -58,7 +62,16 @@ def named_deployment(services: dict[str, str], external: ExternalServers) -> Dep
 
 
 def check_services(deployment: Deployment) -> list[CheckResult]:
-    results = []
+    results = [
+        CheckResult(
+            f"process {name}",
+            False,
+            how,
+            f"the end of logs/{name}.log in the state directory says why; it is started again after pauses of up to"
+            f" {LONGEST_PAUSE_SECONDS:.0f} s, so mend what it says and wait, or {deployment.restart}",
+        )
+        for name, how in deployment.failing.items()
+    ]
     for name in SERVICES:
         answer = health(deployment.services[name])
         log = deployment.logs.format(name)

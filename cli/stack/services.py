@@ -15,10 +15,19 @@ from cli.stack.layout import SCALED, Layout
 from cli.stack.servers import StackServers
 
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 10.0
-STEADY_SECONDS = 30.0
-"""The time after which a process was well: its earlier deaths no longer count."""
-MAX_DEATHS = 4
+LONGEST_PAUSE_SECONDS = 60.0
+"""Pauses between starts double up to this: what kills a process each time may be mended at any moment, and a start a
+minute costs the others on the machine little."""
+STEADY_SECONDS = 60.0
+"""The time after which a process was well: its earlier deaths no longer count. A start takes less, also on a busy
+machine."""
+MAX_DOUBLINGS = 20
+"""More than lead to the longest pause; a number of deaths has no end, but powers of two have."""
+TAIL_BYTES = 16_384
+"""The end of a log that is read: a log grows by each start."""
+FAILING_DEATHS = 4
+"""After so many deaths in a row a process is said to keep dying, with the end of its log: one or two have reasons that
+pass, such as a server that was killed with it."""
 
 
 @dataclass(slots=True)
@@ -32,6 +41,8 @@ class ServiceProcess:
     keep_open: tuple[int, ...]
     child: Child | None = None
     deaths: int = 0
+    last_death: str = ""
+    """How it died last, for people."""
     began: float = 0.0
     next_start: float = field(default=0.0)
 
@@ -53,13 +64,36 @@ class ServiceProcess:
         """Whether the process lives."""
         return self.child is not None and self.child.running
 
-    def note_death(self, now: float) -> float:
+    @property
+    def keeps_dying(self) -> bool:
+        """Whether it died so often that it is said to keep dying, and was not well for long enough since."""
+        return self.deaths >= FAILING_DEATHS
+
+    def note_death(self, now: float, how: str) -> float:
         """Counts a death and returns after how many seconds to start again."""
-        self.deaths = 1 if now - self.began > STEADY_SECONDS else self.deaths + 1
-        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** (self.deaths - 1), LONGEST_PAUSE_SECONDS)
+        self.deaths += 1
+        self.last_death = how
+        doublings = min(self.deaths - 1, MAX_DOUBLINGS)
+        pause = min(FIRST_PAUSE_SECONDS * 2.0**doublings, LONGEST_PAUSE_SECONDS)
         self.next_start = now + pause
         self.child = None
         return pause
+
+    def is_well_again(self, now: float) -> bool:
+        """Whether it died and has run for long enough since; its deaths no longer count then."""
+        if not self.deaths or not self.running or now - self.began <= STEADY_SECONDS:
+            return False
+        self.deaths = 0
+        return True
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The end of its log, for people."""
+        try:
+            with self.log_file.open("rb") as log:
+                log.seek(max(0, self.log_file.stat().st_size - TAIL_BYTES))
+                return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError as error:
+            return f"(its log cannot be read: {error})"
 
 
 def service_environment(settings: dict[str, str]) -> dict[str, str]:

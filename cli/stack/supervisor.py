@@ -20,7 +20,7 @@ from cli.stack.health import health
 from cli.stack.layout import SERVICES, Layout
 from cli.stack.logs import LogFollower, ShowLine, rotate_log
 from cli.stack.servers import StackServers
-from cli.stack.services import MAX_DEATHS, ServiceProcess, service_environment, service_settings
+from cli.stack.services import FAILING_DEATHS, ServiceProcess, service_environment, service_settings
 
 WATCH_SECONDS = 0.2
 SERVING_SECONDS = 90.0
@@ -40,13 +40,19 @@ class Stack:
         say: SayLine,
         show: ShowLine | None = None,
         test_clock_file: Path | None = None,
+        *,
+        needs_all: bool = True,
     ) -> None:
-        """With `test_clock_file` the stack is one for tests: it goes by that clock (chassis/file_clock.py), on servers
+        """Without `needs_all` the stack is up as soon as some services answer, and the others are started again and
+        again beside them; with it, it starts whole or not at all. Once it is up, no service takes it down.
+
+        With `test_clock_file` the stack is one for tests: it goes by that clock (chassis/file_clock.py), on servers
         of its own only."""
         if test_clock_file and layout.external.database_url:
             raise ValueError("a stack for tests has a database of its own")
         self.layout = layout
         self._test_clock_file = test_clock_file
+        self._needs_all = needs_all
         self._state = state
         self._say = say
         self.servers = StackServers(state, layout.external, for_tests=test_clock_file is not None)
@@ -59,7 +65,8 @@ class Stack:
         self._thread = threading.Thread(target=self._supervise, name="supervisor")
 
     def start(self, interrupted: threading.Event | None = None) -> None:
-        """Returns when every service is SERVING, or at once when `interrupted` is set.
+        """Returns when every service is SERVING (or, without `needs_all`, all but those that do not come up), or at
+        once when `interrupted` is set.
 
         Raises StackFailed, with everything stopped again.
         """
@@ -84,6 +91,14 @@ class Stack:
         self._stop.set()
         self._thread.join()
 
+    def failing(self) -> dict[str, str]:
+        """The processes that keep dying, each with how it died last, how often in a row, and the end of its log."""
+        return {
+            each.name: f"{each.last_death} ({each.deaths} deaths in a row): {each.log_tail(1).strip()}"
+            for each in self.processes
+            if each.keeps_dying
+        }
+
     def _raise_failure(self) -> None:
         if self._failure is not None:
             if isinstance(self._failure, StackFailed):
@@ -95,7 +110,7 @@ class Stack:
     def _supervise(self) -> None:
         try:
             self._bring_up()
-            self._state.publish(self.layout.published() | self.servers.published())
+            self._publish()
             self._up.set()
             while not self._stop.wait(WATCH_SECONDS):
                 self._watch()
@@ -105,6 +120,18 @@ class Stack:
             self._failure = error
         finally:
             self._bring_down()
+
+    def _publish(self) -> None:
+        self._state.publish(self.layout.published() | self.servers.published() | {"failing": self.failing()})
+
+    def _publish_change(self) -> None:
+        """Publishes anew, where the stack is up: until then nobody is to find it. A full disk must not end it."""
+        if not self._up.is_set():
+            return
+        try:
+            self._publish()
+        except OSError as error:
+            self._say(f"what runs cannot be written down for other commands: {error}")
 
     def _bring_up(self) -> None:
         if self.servers.postgres:
@@ -144,7 +171,14 @@ class Stack:
         if self._follower:
             self._follower.start()
         for process in self.processes:
+            self._start(process, time.monotonic())
+
+    def _start(self, process: ServiceProcess, now: float) -> None:
+        """Starts a process. One that cannot be started (no memory, no space for its log) died, like any other."""
+        try:
             process.start()
+        except OSError as error:
+            self._note_death(process, now, f"cannot be started ({error})")
 
     def _await_serving(self) -> None:
         self._say("waiting for the services")
@@ -154,13 +188,21 @@ class Stack:
             self._pause_point()
             self._watch_services()
             waiting = {name: address for name, address in waiting.items() if health(address) != "SERVING"}
-            if waiting and time.monotonic() > deadline:
-                tails = "\n".join(self._log_tail(each) for each in self.processes if each.service in waiting)
-                raise StackFailed(
-                    f"{', '.join(waiting)} did not become ready in {SERVING_SECONDS:.0f} seconds;"
-                    f" the end of the logs:\n{tails}"
-                )
+            late = [name for name in waiting if self._keeps_dying(name) or time.monotonic() > deadline]
+            if late and (self._needs_all or len(late) == len(SERVICES)):
+                tails = "\n".join(self._report(each) for each in self.processes if each.service in late)
+                raise StackFailed(f"giving up, as {', '.join(late)} cannot be started:\n{tails}")
+            if late and len(late) == len(waiting):
+                self._say(f"{', '.join(late)} did not become ready; the other services answer")
+                return
             self._stop.wait(0.05)
+
+    def _keeps_dying(self, service: str) -> bool:
+        return all(each.keeps_dying for each in self.processes if each.service == service)
+
+    def _report(self, process: ServiceProcess) -> str:
+        how = process.last_death or f"did not become ready in {SERVING_SECONDS:.0f} seconds"
+        return f"{process.name} {how}; the end of its log:\n{process.log_tail()}"
 
     def _pause_point(self) -> None:
         if self._stop.is_set():
@@ -207,23 +249,29 @@ class Stack:
         now = time.monotonic()
         for process in self.processes:
             if process.child is not None and not process.running:
-                self._note_death(process, now)
+                code = process.child.process.returncode
+                how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+                self._note_death(process, now, how)
             elif process.child is None and now >= process.next_start:
-                process.start()
+                self._start(process, now)
+            elif process.is_well_again(now):
+                self._say(f"{process.name} is well again")
+                self._publish_change()
 
-    def _note_death(self, process: ServiceProcess, now: float) -> None:
-        code = process.child.process.returncode if process.child else None
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
-        pause = process.note_death(now)
-        if process.deaths >= MAX_DEATHS:
-            raise StackFailed(
-                f"{process.name} {how}, the {process.deaths}th time in a row: giving up;"
-                f" the end of its log:\n{self._log_tail(process)}"
-            )
-        self._say(f"{process.name} {how}; starting it again in {pause:g} s")
-
-    def _log_tail(self, process: ServiceProcess, lines: int = 15) -> str:
-        return "\n".join(process.log_file.read_text(errors="replace").splitlines()[-lines:])
+    def _note_death(self, process: ServiceProcess, now: float, how: str) -> None:
+        """Has a process started again after a pause. However often it dies, the servers and the other services go
+        on."""
+        pause = process.note_death(now, how)
+        if not process.keeps_dying:
+            self._say(f"{process.name} {how}; starting it again in {pause:g} s")
+            return
+        self._say(
+            f"{process.name} {how} ({process.deaths} deaths in a row); the others go on, and it is started again in"
+            f" {pause:g} s"
+        )
+        if process.deaths == FAILING_DEATHS:
+            self._say(f"the end of the log of {process.name}:\n{process.log_tail()}")
+        self._publish_change()
 
     def _bring_down(self) -> None:
         self._say("stopping")

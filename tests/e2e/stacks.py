@@ -87,13 +87,13 @@ class Up:
 
 
 @contextmanager
-def up(state: Path, *options: str) -> Iterator[Up]:
-    """A stack on free ports, ready; killed at the end if it still runs."""
+def up(state: Path, *options: str, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Up]:
+    """A stack on free ports, with `settings` in its environment, ready; killed at the end if it still runs."""
     log = state.with_name(f"{state.name}-{time.monotonic_ns()}.log")
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "up", "--state", str(state), *ANY_PORTS, *options],
-            env=environment(),
+            env=environment() | dict(settings),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -138,17 +139,63 @@ def test_nothing_is_started_on_an_external_database_by_accident(tmp_path: Path) 
         assert not (tmp_path / "state").exists()
 
 
-def test_a_service_that_keeps_dying_is_given_up_with_the_reason(tmp_path: Path) -> None:
+def test_a_stack_of_which_no_service_starts_is_given_up_with_the_reason(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cli", "up", "--state", str(tmp_path / "state"), *ANY_PORTS]
     settings = environment() | {"UPLINE_SECRET": "too-short"}
-    # A service is started four times before it is given up, with pauses that grow.
+    # Services are started four times before they are given up, with pauses that grow.
     patience = 4 * READY_SECONDS
     failed = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=patience, check=False)
     assert failed.returncode == 1
-    assert "giving up" in failed.stderr
+    assert "giving up, as attribution, rewards, notify cannot be started" in " ".join(failed.stderr.split())
     assert "UPLINE_SECRET: Value should have at least 32" in failed.stderr
     assert "too-short" not in failed.stderr
     assert "starting it again in 1 s" in failed.stdout
+
+
+def test_a_service_that_dies_at_each_start_stops_no_other_one(state: Path) -> None:
+    with up(state, settings={"UPLINE_NOTIFY_RETENTION_DAYS": "1"}) as stack:
+        others = {name: address for name, address in stack.published["services"].items() if name != "notify"}
+        assert {name: health(address) for name, address in others.items()} == dict.fromkeys(others, "SERVING")
+        told = stack.log.read_text()
+        assert "notify ended with code 1 (4 deaths in a row); the others go on" in told
+        assert "UPLINE_NOTIFY_RETENTION_DAYS: " in told
+        assert "without notify, which ended with code 1" in told
+        answer = upline("doctor", "--json", state=state, check=False)
+        checks = {each["check"]: each for each in json.loads(answer.stdout)["checks"]}
+        assert not checks["process notify"]["ok"]
+        assert "UPLINE_NOTIFY_RETENTION_DAYS" in checks["process notify"]["found"]
+        assert "logs/notify.log" in checks["process notify"]["advice"]
+        assert checks["attribution"]["ok"]
+        assert checks["rewards"]["ok"]
+        assert stack.stop() == 0
+    refused = upline(
+        "audit", "--json", state=state, check=False, settings={"UPLINE_NOTIFY_RETENTION_DAYS": "1"}
+    )  # a stack for one command starts whole or not at all
+    assert refused.returncode == 1
+    assert "UPLINE_NOTIFY_RETENTION_DAYS: " in refused.stderr
+
+
+def test_a_service_that_is_killed_again_and_again_stops_no_other_one_and_comes_back(state: Path) -> None:
+    with up(state) as stack:
+        others = {pid for pid, command in stack.children().items() if "services.notify" not in command}
+        killed: set[int] = set()
+        while len(killed) < 6:
+            for pid in _processes(stack, "services.notify") - killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+            assert stack.process.poll() is None, stack.log.read_text()
+            time.sleep(0.1)
+        until(lambda: "6 deaths in a row); the others go on" in stack.log.read_text(), READY_SECONDS)
+        assert stack.published["failing"]["notify"].startswith("was killed by signal 9 (6 deaths in a row)")
+        assert others <= stack.children().keys()
+        until(lambda: serving(stack), READY_SECONDS)
+        until(lambda: stack.published["failing"] == {}, READY_SECONDS)
+        assert "notify is well again" in stack.log.read_text()
+        assert stack.stop() == 0
+
+
+def _processes(stack: Up, word: str) -> set[int]:
+    return {pid for pid, command in stack.children().items() if word in command}
 
 
 def test_metrics_ports_that_are_in_the_way_are_refused() -> None:
