@@ -30,6 +30,10 @@ class Resting(Generic[Key]):
     max_pause: float
     _rests: dict[Key, _Rest] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        """How many things are remembered, whether they rest now or did before."""
+        return len(self._rests)
+
     def failed(self, key: Key, error: Exception, now: float) -> None:
         """Begins a rest."""
         before = self._rests.pop(key, None)

@@ -90,16 +90,19 @@ async def _isolating_programs(
     """Works on facts, but for those of programs whose facts waited in vain a moment ago, as for a lock. They would wait
     again, and everything that came with them."""
     resting, now = deps.resting_programs, asyncio.get_running_loop().time()
-    skipped: list[tuple[Fact, Exception]] = [
-        (each, error) for each in facts if (error := resting.error_of(each.program_id, now)) is not None
-    ]
-    awake = [each for each in facts if resting.error_of(each.program_id, now) is None] if skipped else facts
+    skipped: list[tuple[Fact, Exception]] = []
+    awake = facts
+    if resting.keys(now):
+        errors = {each.program_id: resting.error_of(each.program_id, now) for each in facts}
+        skipped = [(each, error) for each in facts if (error := errors[each.program_id]) is not None]
+        awake = [each for each in facts if errors[each.program_id] is None]
     failures: list[tuple[Fact, Exception]] = []
     if awake:
         failures = await isolating(deps.database, awake, _program_of, work)
     waited = {each.program_id: error for each, error in failures if is_transient(error)}
-    for program_id in {each.program_id for each in awake} - waited.keys():
-        resting.worked(program_id)
+    if resting:
+        for program_id in {each.program_id for each in awake} - waited.keys():
+            resting.worked(program_id)
     for program_id, error in waited.items():
         resting.failed(program_id, error, asyncio.get_running_loop().time())
     return skipped + failures
