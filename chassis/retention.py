@@ -4,8 +4,9 @@ A table is read in its own order, some blocks at a time, and what has lived its 
 needs an index, which every insert would pay for, and no transaction is long, however much there is to remove. The whole
 table is read once a day, by one process of the deployment.
 
-Before anything is removed, `retention` says until when. By that row it is known afterwards that something which is not
-there may have been there: a repeated call or event of before is refused, whatever the lives were set to meanwhile.
+Before the first row is removed, `retention` says until when rows go. By that it is known afterwards that something
+which is not there may have been there: a repeated call or event of before is refused, whatever the lives were set to
+meanwhile. Where nothing was ever removed, nothing is refused.
 """
 
 import asyncio
@@ -41,20 +42,22 @@ would have come again within minutes."""
 log = structlog.get_logger(__name__)
 
 _CLAIM = text("""
-    INSERT INTO retention (life, sweep_time, removed_before)
-    VALUES (:life, :now, coalesce(CAST(:moment AS timestamptz), now()) - make_interval(days => :days))
-    ON CONFLICT (life) DO UPDATE SET sweep_time = excluded.sweep_time,
-        removed_before = greatest(retention.removed_before, excluded.removed_before)
-    WHERE retention.sweep_time <= :due
+    INSERT INTO retention (life, sweep_time, removed_before) VALUES (:life, :now, '-infinity')
+    ON CONFLICT (life) DO UPDATE SET sweep_time = excluded.sweep_time WHERE retention.sweep_time <= :due
     RETURNING coalesce(CAST(:moment AS timestamptz), now()) - make_interval(days => :days) AS before
 """)
 _BLOCKS = text("SELECT pg_relation_size(CAST(:table AS regclass)) / CAST(current_setting('block_size') AS bigint)")
-_REMOVE = """
-    DELETE FROM {table}
+_OLD_ROWS = """
+    FROM {table}
     WHERE ctid >= CAST(format('(%s,0)', CAST(:first AS bigint)) AS tid)
       AND ctid < CAST(format('(%s,0)', CAST(:end AS bigint)) AS tid)
       AND {expired}
 """
+_ANNOUNCE = f"""
+    UPDATE retention SET removed_before = greatest(removed_before, CAST(:moment AS timestamptz))
+    WHERE life = :life AND EXISTS (SELECT {_OLD_ROWS})
+"""
+_REMOVE = f"DELETE {_OLD_ROWS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +108,20 @@ async def sweep(database: Database, clock: Clock, life: Life) -> int | None:
     if before is None:
         return None
     removed = 0
+    is_announced = False
     for table in life.tables:
         async with database.transaction() as conn:
             blocks = (await conn.execute(_BLOCKS, {"table": table})).scalar_one()
         for first in range(0, blocks, BLOCKS_A_TRANSACTION):
-            removed += await _remove(database, life, table, before, first)
+            is_announced = is_announced or await _announce(database, life, table, before, first)
+            if is_announced:
+                removed += await _remove(database, life, table, before, first)
     return removed
 
 
 async def _claim(conn: AsyncConnection, now: datetime, life: Life) -> datetime | None:
-    """Begins a sweep, and says of when rows are removed from now on; returns the time before which they have lived
-    theirs, or None where another sweep was begun a short while ago."""
+    """Begins a sweep; returns the time before which rows have lived theirs, or None where another sweep was begun a
+    short while ago."""
     names = {
         "life": life.name,
         "now": now,
@@ -127,16 +133,31 @@ async def _claim(conn: AsyncConnection, now: datetime, life: Life) -> datetime |
     return before
 
 
+async def _announce(database: Database, life: Life, table: str, before: datetime, first: int) -> bool:
+    """Says of when rows are removed from now on, if there is one to remove in the blocks that begin with `first`;
+    returns whether there is. Whoever repeats a call finds that said before its answer is gone."""
+    names = {"life": life.name, "moment": before}
+    return bool(await _step(database, _ANNOUNCE, life, table, before, first, names))
+
+
 async def _remove(database: Database, life: Life, table: str, before: datetime, first: int) -> int:
-    """Removes what has lived its time from the blocks that begin with `first`, then pauses; returns how many rows."""
+    """Removes what has lived its time from the blocks that begin with `first`; returns how many rows."""
+    removed = await _step(database, _REMOVE, life, table, before, first, {})
+    REMOVED_ROWS.labels(table=table).inc(removed)
+    return removed
+
+
+async def _step(
+    database: Database, statement: str, life: Life, table: str, before: datetime, first: int, names: dict[str, object]
+) -> int:
+    """Runs a statement about some blocks in a transaction, then pauses; returns how many rows it wrote."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    statement = text(_REMOVE.format(table=table, expired=life.expired))
-    names = {"first": first, "end": first + BLOCKS_A_TRANSACTION}
     times = {"before": before, "least_id": least_id(before)}
+    told = {name: value for name, value in times.items() if f":{name}" in life.expired}
+    places = {"first": first, "end": first + BLOCKS_A_TRANSACTION}
     async with database.transaction() as conn:
-        told = {name: value for name, value in times.items() if f":{name}" in life.expired}
-        removed = (await conn.execute(statement, names | told)).rowcount
-    REMOVED_ROWS.labels(table=table).inc(removed)
+        whole = text(statement.format(table=table, expired=life.expired))
+        written = (await conn.execute(whole, names | places | told)).rowcount
     await asyncio.sleep(PAUSE_RATIO * (loop.time() - began))
-    return removed
+    return written

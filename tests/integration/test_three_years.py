@@ -2,7 +2,7 @@
 goes. A table holds what its life allows and no more; what is kept for its own sake stays."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -223,3 +223,15 @@ async def test_three_years_leave_what_lives_and_nothing_else(
             assert counted(owner, service, table, others) == added, table
     assert max(at_once) <= BLOCKS * ROWS_A_BLOCK
     assert sum(at_once) > DAYS
+
+
+async def test_a_sweep_that_finds_nothing_makes_nothing_too_old(servers: Servers, owner: psycopg.Connection) -> None:
+    database = Database(servers.settings("rewards").database_url, "rewards", Work.JOBS)
+    owner.execute("DELETE FROM rewards.retention")
+    try:
+        for life in lives("rewards", servers, ManualClock(datetime.now(UTC))):
+            assert await sweep(database, ManualClock(datetime.now(UTC)), replace(life, days=30_000)) == 0
+    finally:
+        await database.close()
+    found = owner.execute("SELECT DISTINCT removed_before = '-infinity' FROM rewards.retention").fetchall()
+    assert found == [(True,)]
