@@ -10,10 +10,11 @@ read or written.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.rewards.domain.details import MAX_LINES, Line
-from services.rewards.wire.pattern_cost import MAX_PATTERN_STEPS, pattern_steps
+from services.rewards.wire.pattern_cost import MAX_PATTERN_STEPS, largest_pattern_steps, pattern_steps
 from services.rewards.wire.syntax import NodeKind, SyntaxNode
 
 UNIT: Final = 64
@@ -56,28 +57,51 @@ class Shape(NamedTuple):
     """The steps to hand it to the library, if it is a variable's."""
 
 
-def text_shape(text: str) -> Shape:
-    """The shape of a text."""
-    return Shape(1 + -(-len(text.encode()) // UNIT), pattern_steps=pattern_steps(text))
+def _text_shape(text: str) -> Shape:
+    return Shape(1 + -(-len(text.encode()) // UNIT), pattern_steps=largest_pattern_steps(text))
+
+
+class _Same:
+    """A value that equals itself only: what it holds need not be hashable, and is not looked at to find it again."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
 
 
 def shape_of(value: object) -> Shape:
-    """The shape of a variable's value."""
+    """The shape of a variable's value. Those of lines and maps are kept for the conditions that ask for them next."""
+    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
+        return _kept_shape(_Same(value))
+    return _shape(value)
+
+
+@lru_cache(16)
+def _kept_shape(same: _Same) -> Shape:
+    return _shape(same.value)
+
+
+def _shape(value: object) -> Shape:
     if isinstance(value, str):
-        return text_shape(value)
+        return _text_shape(value)
     if isinstance(value, Line):
         return _line_shape(value)
     if isinstance(value, Mapping):
-        keys, values = _largest(map(shape_of, value)), _largest(map(shape_of, value.values()))
+        keys, values = _largest(map(_shape, value)), _largest(map(_shape, value.values()))
         return _map_shape(len(value), keys, values, _ENTRY_STEPS)
     if isinstance(value, Sequence):
-        return _list_shape(len(value), _largest(map(shape_of, value)))
+        return _list_shape(len(value), _largest(map(_shape, value)))
     return SCALAR
 
 
 def _line_shape(line: Line) -> Shape:
-    attributes = shape_of(line.attributes)
-    texts = _largest(map(text_shape, (line.line_id, line.sku, line.category)))
+    attributes = _shape(line.attributes)
+    texts = _largest(map(_text_shape, (line.line_id, line.sku, line.category)))
     return _message_shape(attributes, texts)
 
 
@@ -213,7 +237,7 @@ def _gathered(added: Shape, turns: int) -> Shape:
 
 def _constant_shape(node: SyntaxNode) -> Shape:
     if isinstance(node.value, str):
-        return text_shape(node.value)
+        return _text_shape(node.value)._replace(pattern_steps=pattern_steps(node.value))
     return Shape(1 + -(-node.size // UNIT), pattern_steps=0)
 
 

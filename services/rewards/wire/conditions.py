@@ -10,7 +10,7 @@ in a chain doubles a text with every link.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, cast
 
@@ -20,7 +20,7 @@ from upline.attribution.v1 import conversion_pb2
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import Condition, ConditionError, Variable
 from services.rewards.wire.alternatives import alternatives
-from services.rewards.wire.condition_cost import MAX_STEPS, MAX_TURNS, Cost, cost_of, shape_of
+from services.rewards.wire.condition_cost import MAX_STEPS, MAX_TURNS, Cost, Shape, cost_of, shape_of
 from services.rewards.wire.condition_errors import compile_error, place_of, without_status
 from services.rewards.wire.pattern_cost import pattern_steps
 from services.rewards.wire.problems import Problems
@@ -64,8 +64,10 @@ class CelCondition:
     _expression: cel.Expression
     _is_bare: bool
     """Whether all variables are numbers, texts, truths or times, which the library takes as they are."""
+    largest: Mapping[str, Shape] = field(compare=False)
+    """Its variables for the largest conversion there can be."""
     cost: Cost
-    """The most that an evaluation takes, for the largest conversion there can be."""
+    """The most that an evaluation takes with them."""
 
     @property
     def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
@@ -91,9 +93,18 @@ class CelCondition:
             return result
         raise ConditionError(without_status(str(result)))
 
+    def steps(self, values: Mapping[str, object]) -> int:
+        """The most steps that an evaluation takes with these values; those left out count as large as they can be."""
+        return min(self._steps(values), MAX_CONDITION_STEPS)  # what takes more is not evaluated
+
+    def _steps(self, values: Mapping[str, object]) -> int:
+        if not values:
+            return self.cost.steps
+        return cost_of(self.tree, {**self.largest, **{name: shape_of(each) for name, each in values.items()}}).steps
+
     def _check_steps(self, values: Mapping[str, object]) -> None:
         """Refuses to evaluate what takes too long with these values."""
-        steps = cost_of(self.tree, {name: shape_of(value) for name, value in values.items()}).steps
+        steps = self._steps(values)
         if steps > MAX_CONDITION_STEPS:
             raise ConditionError(
                 f"it may take {_number(steps)} steps here, and a condition has {MAX_CONDITION_STEPS:,} at most"
@@ -133,7 +144,7 @@ class Compiler:
         is_bare = all(self._variables[scope][each] in _BARE for each in names)
         shapes = {each: largest(self._variables[scope][each]) for each in names}
         cost = cost_of(tree_of(expression.serialize()), shapes)
-        return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare, cost)
+        return CelCondition(text, names, scope is Scope.PERSON, expression, is_bare, shapes, cost)
 
     def read(self, text: str, scope: Scope, path: str, owner: str, problems: Problems) -> Condition | None:
         """Reads a condition as `compile` does, with mistakes noted as the owner's; None for an empty text, or a wrong
@@ -179,6 +190,10 @@ class _NamedCondition:
     names: frozenset[str]
     asks_for_people: bool
     alternatives: None = None
+
+    def steps(self, values: Mapping[str, object]) -> int:
+        """Raises NotImplementedError: nothing is decided by a plan that is not compiled."""
+        raise NotImplementedError(f"not compiled: {self.text!r}, for {sorted(values)}")
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Raises NotImplementedError: nothing is decided by a plan that is not compiled."""

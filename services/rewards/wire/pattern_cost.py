@@ -51,6 +51,13 @@ def pattern_steps(pattern: str) -> int:
     return min(_READING_STEPS + sum(groups), MAX_PATTERN_STEPS)
 
 
+def largest_pattern_steps(text: str) -> int:
+    """The most steps that it takes to read a text as a pattern, found in passing: most texts are not meant as one."""
+    if "{" in text or "\\" in text:
+        return pattern_steps(text)
+    return min(_READING_STEPS + _ANY_STEPS * len(text), MAX_PATTERN_STEPS)
+
+
 def _brackets_steps(brackets: str) -> int:
     if re.search(_PROPERTY, brackets):
         return _PROPERTY_STEPS

@@ -10,7 +10,7 @@ from upline.rewards.v1 import plan_pb2
 from chassis.errors import invalid
 from chassis.times import to_datetime
 from services.rewards.domain.plan.amounts import Base
-from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR, Plan, Rule
+from services.rewards.domain.plan.plan import MAX_ASSET_MINOR_PER_BASE_MINOR, MAX_CONVERSION_STEPS, Plan, Rule
 from services.rewards.domain.plan.rounding import Rounding
 from services.rewards.wire.allotments import read_allotments
 from services.rewards.wire.assets import read_assets
@@ -104,7 +104,7 @@ def _read(
     if not rules and not contests:
         problems.forbid("plan.rules", "is empty, and the plan has no contest either")
     problems.raise_any()
-    return Plan(
+    plan = Plan(
         program_id=program_id,
         version=version,
         currency_code=currency_code,
@@ -118,6 +118,30 @@ def _read(
         budgets=budgets,
         contests=contests,
     )
+    if not problems.stored:
+        _check_price(plan, problems)
+        problems.raise_any()
+    return plan
+
+
+def _check_price(plan: Plan, problems: Problems) -> None:
+    """Notes event types of which a conversion may take too long to be decided."""
+    for event_type in sorted({each for rule in plan.rules for each in rule.event_types}):
+        prices = plan.prices(event_type)
+        steps = sum(each for _, each in prices)
+        if steps <= MAX_CONVERSION_STEPS:
+            continue
+        costliest, most = max(prices, key=lambda each: each[1])
+        if isinstance(costliest, Rule):
+            path, owner = f"plan.rules[{costliest.ordinal}]", f"rule {costliest.rule_id!r}"
+        else:
+            path, owner = "plan.counters", f"counter {costliest.counter_id!r}"
+        problems.wrong(
+            path,
+            f"to decide an event {event_type!r} may take {steps:,} steps, for all rules with their levels and"
+            f" conditions together; at most {MAX_CONVERSION_STEPS:,}. {owner} takes the most, {most:,}: ask for the"
+            " conversion rather than for each person or line, use fewer levels, or a table instead of many rules",
+        )
 
 
 def read_published_plan(request: plan_pb2.PublishPlanRequest) -> Plan:

@@ -10,7 +10,7 @@ class Problems:
     """Mistakes with the fields that they are in."""
 
     def __init__(self, *, stored: bool = False) -> None:
-        self._stored = stored
+        self.stored = stored
         self._violations: dict[FieldViolation, None] = {}
 
     def wrong(self, path: str, description: str) -> None:
@@ -24,7 +24,7 @@ class Problems:
         A stored plan may have been, when less was forbidden; it keeps its meaning, so the caller goes on with what is
         stated.
         """
-        if not self._stored:
+        if not self.stored:
             self.wrong(path, description)
 
     def raise_any(self) -> None:

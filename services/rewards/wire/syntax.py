@@ -7,6 +7,7 @@ needed, so the fields are read by number.
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from google.protobuf.any_pb2 import Any
@@ -60,6 +61,7 @@ class SyntaxNode(NamedTuple):
             yield from each.walk()
 
 
+@lru_cache(256)
 def tree_of(serialized: bytes) -> SyntaxNode:
     """The tree of an expression as the library serializes it: an `Any` that holds a CheckedExpr."""
     packed = Any.FromString(serialized)

@@ -63,6 +63,7 @@ def test_what_grows_is_refused_with_a_figure_and_what_to_write_instead(text: str
         "lines.exists(l, l.attributes['colour'].contains('red') && l.category + '/' + l.sku == 'wine/7')",
         "lines.filter(l, l.category == 'wine').map(l, l.amount_minor / 100).exists(a, a > 100)",
         f"[1]{DOUBLED}.size() == 1",
+        "lines.exists(l, l.sku.matches('^VIP-[0-9]+$'))",
         "event.attributes == buyer.attributes && 'tier' in beneficiary.attributes",
     ],
 )

@@ -9,6 +9,7 @@ from services.rewards.domain.decide.beneficiaries import Beneficiary, beneficiar
 from services.rewards.domain.decide.decision import (
     AllotmentStep,
     BonusStep,
+    ConditionFailureStep,
     Decision,
     MarginalTiersStep,
     Outcome,
@@ -17,7 +18,7 @@ from services.rewards.domain.decide.decision import (
     new_decision,
     new_tier_step,
 )
-from services.rewards.domain.decide.inputs import Inputs, counts
+from services.rewards.domain.decide.inputs import OUT_OF_STEPS, Inputs, counts
 from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount
 from services.rewards.domain.plan.counters import Counter, Measure
@@ -41,6 +42,8 @@ def claims(plan: Plan, rule: Rule, inputs: Inputs) -> list[Decision]:
 def unpaid_as_a_whole(rule: Rule, inputs: Inputs) -> tuple[Outcome | None, tuple[Step, ...]]:
     """Why a rule pays nothing for a conversion at any level: its condition, then which of the buyer's conversions it
     is, then how much of it is left."""
+    if not inputs.reaches(rule):
+        return Outcome.CONDITION_ERROR, (ConditionFailureStep(OUT_OF_STEPS),)
     if rule.when is not None and not rule.when.asks_for_people:
         unpaid, steps = verdict(rule.when, inputs, "", 0)
         if unpaid is not None:

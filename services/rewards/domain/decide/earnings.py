@@ -46,7 +46,7 @@ def matched(plan: Plan, rule: Rule, inputs: Inputs, sources: Sequence[Decision])
     """
     unpaid, steps = unpaid_as_a_whole(rule, inputs)
     matches: dict[int, _Match] = {}
-    for source in sources:
+    for source in sources if inputs.reaches(rule) else ():
         if source.rule.rule_id in rule.earnings_of and source.beneficiary_id:
             _match(rule, inputs, source, matches)
     if not matches:

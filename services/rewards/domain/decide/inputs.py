@@ -13,11 +13,15 @@ from services.rewards.domain.plan.audience import BUYER_LEVEL
 from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
 from services.rewards.domain.plan.counters import Counter
 from services.rewards.domain.plan.periods import period_names
-from services.rewards.domain.plan.plan import Plan
+from services.rewards.domain.plan.plan import MAX_CONVERSION_STEPS, Plan, Rule
 from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey
 
 LINE: Final = "line"
+OUT_OF_STEPS: Final = (
+    f"deciding a conversion takes {MAX_CONVERSION_STEPS:,} steps at most, and what stands before it in the plan takes"
+    " them"
+)
 NOT_BOUND: Final = -1
 DAYS_SINCE_BIND: Final = "buyer.days_since_bind"
 """A variable that is -1 also for buyers who were bound within a day after the conversion: plans that were published
@@ -32,6 +36,7 @@ class Inputs:
         self.conversion = conversion
         self.snapshot = snapshot
         self.event_rules = plan.event_rules(conversion.event_type)
+        self._is_costly = plan.is_costly(conversion.event_type)
         self._verdicts: dict[int, bool | ConditionError] = {}
         self.periods = period_names(conversion.occurred_at, plan.zone)
         """The periods in which the conversion happened, as tallies name them."""
@@ -73,6 +78,7 @@ class Inputs:
         Raises ConditionError.
         """
         if condition.asks_for_people:
+            self._check_reached(condition)
             return condition.holds(self._values(condition, participant_id, level))
         verdict = self._verdicts.get(id(condition))
         if verdict is None:
@@ -94,13 +100,42 @@ class Inputs:
 
     def holds_for_line(self, condition: Condition, line: Line) -> bool:
         """Whether a condition on one line is true. Raises ConditionError."""
+        self._check_reached(condition)
         values = self._values(condition, "", BUYER_LEVEL)
         if LINE in condition.names:
             values[LINE] = line
         return condition.holds(values)
 
+    def reaches(self, rule: Rule) -> bool:
+        """Whether the conversion's steps reach for a rule."""
+        return not self._is_costly or rule.rule_id not in self._unreached.rule_ids
+
+    def _check_reached(self, condition: Condition) -> None:
+        if self._is_costly and id(condition) in self._unreached.conditions:
+            raise ConditionError(OUT_OF_STEPS)
+
+    @cached_property
+    def _unreached(self) -> "_Unreached":
+        """The rules and conditions that its steps do not reach for: counters and rules take theirs in the plan's order,
+        by the most that they may need. So it does not depend on what is evaluated first, nor on what it comes to."""
+        extent = self.event_rules.extent(len(self.conversion.upline), len(self.details.lines))
+        left, rule_ids, conditions = MAX_CONVERSION_STEPS, set[str](), set[int]()
+        for each, steps in self.event_rules.prices(extent, self._steps_of):
+            if steps <= left:
+                left -= steps
+            elif isinstance(each, Rule):
+                rule_ids.add(each.rule_id)
+                conditions |= {id(condition) for condition in each.conditions}
+            else:
+                conditions.add(id(each.when))
+        return _Unreached(frozenset(rule_ids), frozenset(conditions))
+
+    def _steps_of(self, condition: Condition) -> int:
+        return condition.steps({name: value(self) for name, value in _variables(condition.names).of_conversion})
+
     def _verdict(self, condition: Condition) -> bool | ConditionError:
         try:
+            self._check_reached(condition)
             return condition.holds(self._values(condition, "", BUYER_LEVEL))
         except ConditionError as error:
             return error
@@ -144,6 +179,13 @@ def _attributes_of(inputs: Inputs, participant_id: str, _level: int) -> Mapping[
     if 0 < distance <= len(known):
         return known[distance - 1]
     return inputs.details.link_owner_attributes if participant_id == inputs.link_owner_id else {}
+
+
+class _Unreached(NamedTuple):
+    """Rules, and conditions by their identity, that a conversion's steps do not reach for."""
+
+    rule_ids: frozenset[str]
+    conditions: frozenset[int]
 
 
 class _Variables(NamedTuple):

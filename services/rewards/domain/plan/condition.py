@@ -31,6 +31,10 @@ class Condition(Protocol):
     def asks_for_people(self) -> bool:
         """Whether the condition depends on the person who is paid, not on the conversion alone."""
 
+    def steps(self, values: Mapping[str, object]) -> int:
+        """The most steps that an evaluation takes with these values. A variable that is left out counts as the largest
+        that there can be."""
+
     @property
     def alternatives(self) -> Mapping[Variable, frozenset[object]] | None:
         """Values of each variable that between them take the condition through everything it can be, among them None

@@ -384,7 +384,8 @@ class Plan(_message.Message):
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rule]:
         """The rules, at most 200; each adds its rewards to the others'. At least one, unless the plan has contests: those
-        need no rewards.
+        need no rewards. To decide one conversion by all of them may take 10,000,000 steps at most
+        (docs/reference/plan-language.md, "Steps").
         """
 
     @_builtins.property
