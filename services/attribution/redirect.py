@@ -25,6 +25,8 @@ from chassis.ids import random_token
 from chassis.times import unix_ms
 from services.attribution.commands.clicks import keep_click, token_of
 from services.attribution.commands.deps import ClickDeps
+from services.attribution.connections import MAX_ADDRESS_CONNECTIONS, MAX_CONNECTIONS, Connection, Connections
+from services.attribution.domain.codes import is_link_id
 from services.attribution.domain.destination import consent_of, with_parameters
 from services.attribution.domain.links import LinkKey
 from services.attribution.store.links import KnownLink
@@ -88,29 +90,39 @@ class Redirect:
         self._unrecorded = 0
         """The number of unrecorded clicks since the log last told of them."""
         self._next_log = 0.0
-        app = web.Application(client_max_size=1024)
+        # Behind a proxy, all visitors come from its address.
+        self.connections = Connections(MAX_CONNECTIONS if settings.trusted_proxies else MAX_ADDRESS_CONNECTIONS)
+        app = web.Application(client_max_size=1024, middlewares=[self.connections.answering])
         app.router.add_get("/r/{program_id}/{link_id}", self._follow)
         app.router.add_get("/healthz", self._health)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._server: asyncio.Server | None = None
 
     async def start(self) -> int:
         """Begins to answer; returns the port."""
         await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self._settings.host, self._settings.port, reuse_port=self._settings.reuse_port or None
-        )
+        answers = self._runner.server
+        if answers is None:
+            raise RuntimeError("the application is not set up")
         try:
-            await site.start()
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self.connections, answers),
+                self._settings.host,
+                self._settings.port,
+                reuse_port=self._settings.reuse_port or None,
+            )
         except OSError as error:
             address = f"{self._settings.host}:{self._settings.port}"
             raise RuntimeError(
                 f"cannot listen on {address}: is the port taken? Set UPLINE_REDIRECT_PORT to another"
             ) from error
-        port: int = self._runner.addresses[0][1]
+        port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def stop(self) -> None:
         """Lets visitors in flight go on, then closes."""
+        if self._server:
+            self._server.close()
         await self._runner.cleanup()
 
     async def _health(self, _request: web.Request) -> web.Response:
@@ -161,7 +173,7 @@ class Redirect:
     async def _find(self, key: LinkKey) -> KnownLink | None:
         if (held := self._deps.links.peek(key)) is not None:
             return held
-        if any("\x00" in part for part in key):
+        if key != _NO_LINK and not is_link_id(key[1]):
             return None
         found = (await asyncio.wait_for(self._deps.links.find([key]), LOOKUP_SECONDS))[key]
         return found if isinstance(found, KnownLink) else None
