@@ -302,9 +302,9 @@ async def test_orders_events_refunds_and_words_at_once(
         try:
             await approve(ledger, program, name)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.NOT_FOUND:
+            if error.code() not in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE}:
                 raise
-            return False
+            return False  # it is not there yet, or forty callers at once were too many: a caller repeats the call
         return True
 
     async def word(name: str) -> None:
