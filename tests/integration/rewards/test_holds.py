@@ -36,7 +36,7 @@ def moved_clock(clock: ManualClock) -> Iterator[ManualClock]:
 
 async def release_all(ledger: Ledger) -> None:
     """Releases whatever is due."""
-    while await release_due_holds(ledger.rewards.service.deps):
+    while await release_due_holds(ledger.job_deps):
         pass
 
 

@@ -69,9 +69,7 @@ def event(
 
 async def release_all(ledger: Ledger) -> None:
     """Releases whatever is due."""
-    while await release_ended_waits(ledger.rewards.service.deps) or await release_due_holds(
-        ledger.rewards.service.deps
-    ):
+    while await release_ended_waits(ledger.job_deps) or await release_due_holds(ledger.job_deps):
         pass
 
 
