@@ -29,6 +29,7 @@ def test_a_uuid_of_version_7_says_when_it_was_made() -> None:
         str(id_at(datetime(2019, 12, 31, tzinfo=UTC))),
         str(UUID(int=(2**48 - 1) << 80 | 7 << 76 | 2 << 62)),  # of the year 10889
     ],
+    ids=["none", "words", "random", "no hyphens", "braces", "a URN", "of 2019", "of the year 10889"],
 )
 def test_any_other_id_says_nothing(other: str) -> None:
     assert id_make_time(other) is None
