@@ -18,7 +18,7 @@ from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.e2e.conftest import OpenProgram
 from tests.e2e.world import World
-from tests.flow import becomes
+from tests.flow import DRAIN_SECONDS, becomes
 from tests.integration.rewards.conftest import message, recorded
 from tests.running import Running
 
@@ -121,7 +121,7 @@ async def test_a_program_that_waits_holds_up_no_other(opened: OpenProgram, reade
         assert len(reader.batches) > began
         assert await settled_count(slow) == 0
     async with reader.reading():
-        await becomes(lambda: settled_count(slow), 11)
+        await becomes(lambda: settled_count(slow), 11, DRAIN_SECONDS)  # it may rest for half a minute
         await becomes(reader.waiting, 0)
     assert await reader.parked() == []
     assert await slow.audit() == await quick.audit() == []

@@ -30,7 +30,7 @@ async def close_due_contests(deps: Deps) -> int:
                 await _close(deps, conn, program_id, contest_id)
 
     try:
-        await deps.contest_turns.take(deps.database, {key: partial(close, *key) for key in due})
+        await deps.contest_turns.run_due(deps.database, {key: partial(close, *key) for key in due})
     finally:
         deps.relay.wake()
     return len(due)

@@ -41,7 +41,7 @@ async def expire(deps: Deps) -> int:
             for who in people:
                 due[program_id, who, asset.code] = partial(_scan, deps, now, program_id, who, asset, span)
     try:
-        await deps.scan_turns.take(deps.database, due)
+        await deps.scan_turns.run_due(deps.database, due)
     finally:
         deps.relay.wake()
     return len(due)

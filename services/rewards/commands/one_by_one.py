@@ -23,14 +23,14 @@ class Turns(Generic[Key]):
     take no turn from those behind them, however many fail."""
 
     _resting: Resting[Key] = field(default_factory=partial(Resting[Key], *PASSED_LOOKS))
-    _look: int = 0
+    _look_number: int = 0
 
     def begin(self) -> list[Key]:
         """Begins a look at what is due; returns the things that pass it."""
-        self._look += 1
-        return self._resting.keys(self._look)
+        self._look_number += 1
+        return self._resting.keys(self._look_number)
 
-    async def take(self, database: Database, due: Mapping[Key, Callable[[], Awaitable[object]]]) -> None:
+    async def run_due(self, database: Database, due: Mapping[Key, Callable[[], Awaitable[object]]]) -> None:
         """Does the work of one thing after the other. One that fails keeps no other from it: the first error is raised
         after the last of them. Raises at once if the database does not answer, which is no fault of a thing."""
         failures: list[Exception] = []
@@ -40,7 +40,7 @@ class Turns(Generic[Key]):
             except Exception as error:
                 if is_transient(error):
                     await _require_answer(database, error)
-                self._resting.failed(key, error, self._look)
+                self._resting.failed(key, error, self._look_number)
                 failures.append(error)
             else:
                 self._resting.worked(key)

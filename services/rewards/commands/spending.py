@@ -63,5 +63,5 @@ async def repay_debts(deps: Deps) -> int:
                 moves += repay_debt(program_id, participant_id, asset, pocket, f"debt:{program_id}/{participant_id}")
             await wallets.post(conn, moves, deps.clock.now())
 
-    await deps.debtor_turns.take(deps.database, {key: partial(repay, *key) for key in debtors})
+    await deps.debtor_turns.run_due(deps.database, {key: partial(repay, *key) for key in debtors})
     return len(debtors)

@@ -170,9 +170,13 @@ class PlanCache:
             parameters = {"program_ids": list(program_ids), "versions": list(versions)}
             for row in (await conn.execute(_LOAD_VERSIONS, parameters)).all():
                 key = row.program_id, row.version
-                futures[key] = self._compiling.get(key) or self._begin_compiling(key, row)
+                if (plan := self._plans.get(key)) is not None:  # another task compiled it meanwhile
+                    found[key] = plan
+                else:
+                    futures[key] = self._compiling.get(key) or self._begin_compiling(key, row)
         # Each comes to its end even where the caller goes away: another one may wait for the same version.
-        await asyncio.wait(futures.values())
+        if futures:
+            await asyncio.wait(futures.values())
         return found | {key: future.result()[0] for key, future in futures.items()}
 
     async def plan(self, conn: AsyncConnection, program_id: str, version: int) -> Plan:

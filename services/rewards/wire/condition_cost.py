@@ -155,7 +155,7 @@ LARGEST_LINE: Final = _message_shape(_map_shape(_MAX_LINE_ENTRIES, LARGEST_TEXT,
 LARGEST_LINES: Final = _list_shape(MAX_LINES, LARGEST_LINE)
 
 
-class Cost(NamedTuple):
+class ConditionCost(NamedTuple):
     """The most that an evaluation takes; MAX_STEPS stands for as many or more."""
 
     steps: int
@@ -164,12 +164,12 @@ class Cost(NamedTuple):
     """The turns of all loops, if the library did not stop them."""
 
 
-def cost_of(root: SyntaxNode, shapes: Mapping[str, Shape]) -> Cost:
+def cost_of(root: SyntaxNode, shapes: Mapping[str, Shape]) -> ConditionCost:
     """The cost of an evaluation with variables of these shapes."""
     estimate = _Estimate(shapes)
     estimate.of(root)
     steps = EVALUATION_STEPS + sum(each.input_steps for each in shapes.values()) + estimate.steps
-    return Cost(min(steps, MAX_STEPS), min(estimate.turns, MAX_STEPS))
+    return ConditionCost(min(steps, MAX_STEPS), min(estimate.turns, MAX_STEPS))
 
 
 class _Estimate:

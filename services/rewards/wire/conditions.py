@@ -20,7 +20,7 @@ from upline.attribution.v1 import conversion_pb2
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import Condition, ConditionError, Variable
 from services.rewards.wire.alternatives import alternatives
-from services.rewards.wire.condition_cost import MAX_STEPS, MAX_TURNS, Cost, Shape, cost_of, shape_of
+from services.rewards.wire.condition_cost import MAX_STEPS, MAX_TURNS, ConditionCost, Shape, cost_of, shape_of
 from services.rewards.wire.condition_errors import compile_error, place_of, without_status
 from services.rewards.wire.pattern_cost import pattern_steps
 from services.rewards.wire.problems import Problems
@@ -66,7 +66,7 @@ class CelCondition:
     """Whether all variables are numbers, texts, truths or times, which the library takes as they are."""
     largest: Mapping[str, Shape] = field(compare=False)
     """Its variables for the largest conversion there can be."""
-    cost: Cost
+    cost: ConditionCost
     """The most that an evaluation takes with them."""
 
     @property

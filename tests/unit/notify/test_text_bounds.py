@@ -4,6 +4,7 @@ import dataclasses
 import tracemalloc
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -84,7 +85,11 @@ def test_what_costs_too_much_is_refused_before_it_is_made(body: str) -> None:
 
 
 @pytest.mark.parametrize("body", COSTLY.values(), ids=COSTLY.keys())
-def test_a_stored_text_that_costs_too_much_gives_way_to_the_built_in_one(body: str) -> None:
+def test_a_stored_text_that_costs_too_much_gives_way_to_the_built_in_one(
+    body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A logger that was used before goes on with the configuration of then.
+    monkeypatch.setattr(compiled, "log", structlog.get_logger("test"))
     texts = compile_texts(with_body(body))
     entry = next(samples(Kind.EARNED))
     before = compiled._UNRENDERED._value.get()
