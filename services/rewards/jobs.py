@@ -80,7 +80,8 @@ async def _repeat(deps: Deps, name: str, seconds: float, work: Callable[[], Awai
             await work()
         except Exception as error:
             log.warning("job failed, will retry", job=name, error=error)
-            await asyncio.sleep(min(seconds, RETRY_SECONDS))
+            # Whoever moves the clock waits for what jobs do for people, but not for the upkeep that comes seldom.
+            await (asyncio.sleep(seconds) if seconds < RETRY_SECONDS else deps.clock.sleep(RETRY_SECONDS))
         else:
             await deps.clock.sleep(seconds)
 

@@ -104,7 +104,8 @@ def changed(wrong: Path) -> Path:
 def played(wrong: Path, changed: Path) -> dict[str, Any]:
     """The results of all scenarios, by file name, played through one stack."""
     result = play(*map(str, SHIPPED), str(changed), str(wrong), "--json")
-    assert result.returncode == 1 and result.stdout, result.stderr  # for one of them is wrong
+    assert result.returncode == 1, result.stderr  # for one of them is wrong
+    assert result.stdout, result.stderr
     told = json.loads(result.stdout)
     assert told["passed"] is False
     return {Path(each["file"]).name: each for each in told["files"]}

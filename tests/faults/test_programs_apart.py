@@ -24,6 +24,8 @@ from tests.running import Running
 
 SPEC = StreamSpec("APART_TEST", "apart.test", ("apart_test",), 10 * 1024 * 1024)
 QUICKLY = (0.02,)
+SLOWLY = (3.0,)
+"""All tries of a message take longer than a program rests at most."""
 """The pause between tries; the services wait up to a minute."""
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
@@ -45,19 +47,19 @@ class Reader:
         for each in payloads:
             await self.broker.publish(Message(SPEC.subject, uuid4().hex, "test", each))
 
-    def consumer(self) -> Consumer:
+    def consumer(self, retry_seconds: tuple[float, ...] = QUICKLY) -> Consumer:
         """A consumer that is not running."""
 
         async def handle(payloads: Sequence[bytes]) -> None:
             self.batches.append(payloads)
             await self.handle(payloads)
 
-        return Consumer(self.broker, SPEC, "apart_test", handle, self.dead_letters, retry_seconds=QUICKLY)
+        return Consumer(self.broker, SPEC, "apart_test", handle, self.dead_letters, retry_seconds=retry_seconds)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[None]:
+    async def reading(self, retry_seconds: tuple[float, ...] = QUICKLY) -> AsyncIterator[None]:
         """Reads meanwhile."""
-        work = asyncio.create_task(self.consumer().run())
+        work = asyncio.create_task(self.consumer(retry_seconds).run())
         try:
             yield
         finally:
@@ -109,7 +111,7 @@ async def test_a_program_that_waits_holds_up_no_other(opened: OpenProgram, reade
     quick_orders = [message(recorded(quick.program_id, f"o{n}", 10_000)) for n in range(10)]
     both = message(recorded(slow.program_id, "both", 10_000), recorded(quick.program_id, "both", 10_000))
     await reader.publish(both, *(each for pair in zip(slow_orders, quick_orders, strict=True) for each in pair))
-    async with locked(servers, slow.program_id), reader.reading():
+    async with locked(servers, slow.program_id), reader.reading(SLOWLY):
         await becomes(lambda: settled_count(quick), 11)
         # Its messages were acknowledged in the same round: they never come again.
         await becomes(reader.waiting, 11)
@@ -120,7 +122,7 @@ async def test_a_program_that_waits_holds_up_no_other(opened: OpenProgram, reade
         await becomes(lambda: settled_count(quick), 12)
         assert len(reader.batches) > began
         assert await settled_count(slow) == 0
-    async with reader.reading():
+    async with reader.reading(SLOWLY):
         await becomes(lambda: settled_count(slow), 11, DRAIN_SECONDS)  # it may rest for half a minute
         await becomes(reader.waiting, 0)
     assert await reader.parked() == []
