@@ -21,9 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_LINE = 120
 NOT_OURS = re.compile(
     r"gen/.*|docs/reference/(schema\.sql|api/.*)|LICENSE|.*\.(lock|json|sum|gz)|protos/buf/.*|programs/data/.*"
+    r"|services/[a-z]+/migrations/versions/.*"
     r"|clients/(go|go-plain|java|node|python)/.*\.(mod|xml)"
 )
-"""Text of others, generated text, and data."""
+"""Text of others, generated text, data, and migrations, which are never edited."""
 
 _ADDRESS = re.compile(r"<?https?://\S+")
 _PRONOUN = re.compile(r"\bh(e|is|im|imself)\b", re.IGNORECASE)

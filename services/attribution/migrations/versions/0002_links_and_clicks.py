@@ -138,6 +138,6 @@ GRANT EXECUTE ON FUNCTION ensure_click_partition(date), drop_click_partitions(da
 
 
 def upgrade() -> None:
-    """Creates the tables and the functions that look after their partitions."""
+    """Creates the tables and what looks after their partitions."""
     for part in (TABLES, FUNCTIONS, GRANTS):
         op.execute(part.format(schema="attribution", role="upline_attribution"))

@@ -1,4 +1,4 @@
-"""Referrers may give a part of their rewards to whoever comes by their link or code; a bind keeps the part as it was."""
+"""The part of his reward that a referrer gives to whoever comes by his link or code, and what of it is pinned at the bind."""
 
 from alembic import op
 
@@ -16,5 +16,5 @@ ALTER TABLE participant ADD COLUMN bind_share_percent text NOT NULL DEFAULT '';
 
 
 def upgrade() -> None:
-    """Adds the columns. Nobody chose anything before; the grants on the tables hold for their new columns."""
+    """Nobody chose anything before; the service's grants are on the tables and hold for their new columns."""
     op.execute(STATEMENTS)

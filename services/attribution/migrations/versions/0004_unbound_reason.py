@@ -1,4 +1,4 @@
-"""A participant keeps why the enrolment found no sponsor."""
+"""Why somebody was enrolled without a sponsor."""
 
 from alembic import op
 

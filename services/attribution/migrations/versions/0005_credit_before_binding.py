@@ -1,4 +1,4 @@
-"""A program states who is credited for what occurred before a buyer was bound."""
+"""Who is credited for what occurred before a buyer was bound."""
 
 from alembic import op
 

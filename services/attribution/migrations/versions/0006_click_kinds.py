@@ -1,4 +1,4 @@
-"""Clicks are told apart: visits, machines, and browsers that fetched ahead."""
+"""Which clicks are visits, and which a machine's or a browser's that fetched ahead."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""A program states whether the redirect may keep a visitor id in browsers."""
+"""Whether the redirect may keep a visitor id in browsers."""
 
 from alembic import op
 

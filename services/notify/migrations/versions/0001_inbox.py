@@ -102,5 +102,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops the tables."""
+    """Drops them."""
     op.execute("DROP TABLE inbox_entry, cause, preference, texts, program, request, dead_letter")

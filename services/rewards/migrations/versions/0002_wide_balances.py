@@ -1,5 +1,4 @@
-"""Balances have any width: a program's issuance is the sum of everything owed, and one that does not fit stops every
-roll-up."""
+"""Balances of any width: a program's issuance is the sum of everything owed, and one that does not fit stops every roll-up."""
 
 from alembic import op
 

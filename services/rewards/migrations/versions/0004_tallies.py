@@ -1,5 +1,4 @@
-"""Tallies: tiers, caps, budgets and contests count from conversion to conversion, and each conversion keeps the tallies
-as its decision saw them."""
+"""Tallies: what tiers, caps, budgets and contests count from conversion to conversion; and what each conversion was decided with."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Holds may wait for an event or for a person's approval; events that some hold may wait for are kept."""
+"""Holds that wait for an event or for a person's approval, and the events that some hold may wait for."""
 
 from alembic import op
 

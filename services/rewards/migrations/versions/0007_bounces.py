@@ -1,4 +1,4 @@
-"""The ledger for people names payouts that came back after they were paid."""
+"""Payouts that came back after they were paid, by name in the ledger for people."""
 
 from alembic import op
 

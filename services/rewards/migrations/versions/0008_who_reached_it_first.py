@@ -1,4 +1,4 @@
-"""Of participants who reached the same score at the same time, the ranking knows who was first."""
+"""Who reached a score first among those of one time."""
 
 from alembic import op
 

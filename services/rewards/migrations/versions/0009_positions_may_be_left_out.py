@@ -1,4 +1,4 @@
-"""The version before can copy the table of scores and fill the copy without naming the newest column."""
+"""The version before can copy the table of scores and fill the copy."""
 
 from alembic import op
 
