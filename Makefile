@@ -92,7 +92,8 @@ lock: setup ## Renew the locks of development and container (needs uv)
 	uv pip compile pyproject.toml --extra backup --universal --generate-hashes --no-header --upgrade -q \
 		-c requirements.lock -o deploy/requirements.lock
 
-schema: setup ## Write docs/reference/schema.sql from a database that is migrated for it
+schema: setup ## Write docs/reference/schema.sql from a database that is migrated for it, and new migrations' digests
+	@$(BIN)/python tools/check_migrations.py --write
 	@$(BIN)/python tools/generate_schema_sql.py
 
 replay: setup ## Replay the shipped purchases through a stack of its own
