@@ -13,6 +13,7 @@ import grpc
 import protovalidate
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
@@ -23,7 +24,7 @@ from chassis.draining import Calls
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
 from chassis.gates import Gate
 from chassis.patterns import describe
-from chassis.sizes import SizeBound, TooLong
+from chassis.sizes import SizeBound
 from chassis.telemetry import RPC_SECONDS
 
 Behavior = Callable[[Any, Any], Any]
@@ -66,17 +67,32 @@ def handler(
     bound = SizeBound.of(method)
 
     def read_bounded(content: bytes) -> Any:
-        return read(content) if len(content) <= bound.most_bytes else TooLong(bound, len(content))
+        """The request, or the error that its caller is told: one raised here would be told as UNKNOWN."""
+        if len(content) > bound.most_bytes:
+            return bound.error_of(len(content))  # unread: parsed it would take many times the memory
+        try:
+            return read(content)
+        except DecodeError as error:
+            return _unreadable(method, error)
 
     def validate_read(request: Any) -> None:
-        if isinstance(request, TooLong):
-            raise request.error()
+        if isinstance(request, UplineError):
+            raise request
         validate(request)
 
     return make(
         wrap(calls, gate, method, behavior, validate_read),
         request_deserializer=read_bounded,
         response_serializer=response_class.SerializeToString,
+    )
+
+
+def _unreadable(method: MethodDescriptor, error: DecodeError) -> UplineError:
+    why = str(error).rpartition(": ")[2]
+    return UplineError(
+        code_pb2.INVALID_ARGUMENT,
+        "NOT_A_REQUEST",
+        f"the bytes sent are no {method.input_type.full_name}: {why}. Use stubs of these contracts, and texts in UTF-8",
     )
 
 

@@ -40,25 +40,15 @@ class SizeBound:
                 return cls(MAX_REQUEST_BYTES, field.name, of_many=True)
         return cls(MAX_ITEM_BYTES, own[0].name if own else "", of_many=False)
 
+    def error_of(self, size_bytes: int) -> UplineError:
+        """INVALID_ARGUMENT for a request of `size_bytes`, which is more than that, with what to send instead."""
+        instead = f"fewer {self.field} at once" if self.of_many else "less"
+        message = f"the request has {size_bytes:,} bytes; at most {self.most_bytes:,} are taken, so send {instead}"
+        if self.field:
+            return invalid(self.field, message, "TOO_LONG")
+        return UplineError(code_pb2.INVALID_ARGUMENT, "TOO_LONG", message)
+
 
 def is_map(field: FieldDescriptor) -> bool:
     """Whether a field is a map, which descriptors show as a list of entries."""
     return field.message_type is not None and field.message_type.GetOptions().map_entry
-
-
-@dataclass(frozen=True, slots=True)
-class TooLong:
-    """Stands in for a request that was not parsed, because parsed it would take many times the memory."""
-
-    bound: SizeBound
-    size_bytes: int
-
-    def error(self) -> UplineError:
-        """INVALID_ARGUMENT, with the length that the request has and may have, and what to send instead."""
-        instead = f"fewer {self.bound.field} at once" if self.bound.of_many else "less"
-        message = (
-            f"the request has {self.size_bytes:,} bytes; at most {self.bound.most_bytes:,} are taken, so send {instead}"
-        )
-        if self.bound.field:
-            return invalid(self.bound.field, message, "TOO_LONG")
-        return UplineError(code_pb2.INVALID_ARGUMENT, "TOO_LONG", message)

@@ -38,6 +38,7 @@ FROM_ANY_CALL = {
     "INTERNAL": "A defect of Upline, which its log tells of; the call may have been carried out.",
     "INVALID_FIELD": "A field breaks a rule of the contract; `BadRequest` names it and says what to write instead.",
     "INVALID_PAGE_TOKEN": "This call gave no such token, or the request's other fields changed since then.",
+    "NOT_A_REQUEST": "The bytes sent are no message of the contract, or a text in them is not UTF-8.",
     "PLAN_UNREADABLE": "A published plan of the program was written for a newer server; update this one.",
     "REQUEST_ID_REUSED": "The `request_id` was used in this program for a request with another content.",
     "REQUEST_ID_TOO_OLD": "The `request_id` is a UUIDv7 so old that its answer may be gone; nothing was carried out.",
@@ -57,6 +58,7 @@ CONSTRUCTORS = {
     "already_exists": "ALREADY_EXISTS",
     "failed_precondition": "FAILED_PRECONDITION",
     "unavailable": "UNAVAILABLE",
+    "resource_exhausted": "RESOURCE_EXHAUSTED",
     "PreconditionError": "FAILED_PRECONDITION",
 }
 """Constructors of errors, with the code of their status."""
