@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit chaos check format bench protos docs reference lock schema replay clients \
-	compose-drill clean
+.PHONY: help setup demo up test test-unit chaos linearizability check format bench protos docs reference lock schema \
+	replay clients compose-drill clean
 
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with everything in it
 
@@ -47,6 +47,13 @@ ROUNDS ?= 20
 SEED ?= 1
 chaos: setup ## Kill a process of a stack under load, ROUNDS times (20), as SEED says (1), and compare what was promised
 	@$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+RECORDED_SECONDS ?= 120
+HISTORIES ?= .upline/histories
+linearizability: setup ## Record concurrent calls while processes die, and check that an order explains them (needs Go)
+	@command -v go >/dev/null || { echo "this needs Go 1.26 or later, which is not here"; exit 2; }
+	@$(BIN)/python -m tests.linearizability --seconds $(RECORDED_SECONDS) --seed $(SEED) --out $(HISTORIES)
+	@tests/linearizability/checker/check.sh $(HISTORIES)/*-$(SEED).jsonl
 
 check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, prose, docs, generated files
 	$(BIN)/ruff format --check .

@@ -20,7 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_LINE = 120
 NOT_OURS = re.compile(
-    r"gen/.*|docs/reference/(schema\.sql|api/.*)|LICENSE|.*\.(lock|json|sum|gz)|protos/buf/.*|programs/data/.*"
+    r"gen/.*|docs/reference/(schema\.sql|api/.*)|LICENSE|.*\.(lock|json|jsonl|sum|gz)|protos/buf/.*|programs/data/.*"
     r"|services/[a-z]+/migrations/versions/.*"
     r"|clients/(go|go-plain|java|node|python)/.*\.(mod|xml)"
 )
