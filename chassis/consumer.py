@@ -13,8 +13,11 @@ from nats.aio.msg import Msg
 from chassis.database import is_transient
 from chassis.dead_letters import DeadLetters, History, message_name
 from chassis.migrate import assert_migrated
+from chassis.progress import STALLED_SECONDS, Progress
 from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
 from chassis.stream import Stream
+from chassis.telemetry import STALLED_SECONDS as STALLED
+from chassis.telemetry import UNACKNOWLEDGED, UNDELIVERED
 from chassis.topology import StreamSpec
 
 HEARTBEAT_SECONDS = 5.0
@@ -36,6 +39,10 @@ reason of its own while it works on it."""
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
+
+
+class StalledError(Exception):
+    """Events wait, and none of them is settled."""
 
 
 class SomeFailedError(Exception):
@@ -76,6 +83,7 @@ class Consumer:
     handle: Callable[[Sequence[bytes]], Awaitable[None]]
     dead_letters: DeadLetters
     fetch_messages: int = FETCH_MESSAGES
+    progress: Progress = field(default_factory=Progress)
     retry_seconds: tuple[float, ...] = RETRY_SECONDS
     expires_seconds: float = EXPIRES_SECONDS
 
@@ -103,8 +111,27 @@ class Consumer:
         finally:
             await self._hand_back(pull, messages)
 
+    async def look(self) -> None:
+        """Tells by metrics how far it is behind. Raises StalledError where events have waited for STALLED_SECONDS and
+        none of them was settled."""
+        try:
+            lag = await self.stream.lag(self.spec, self.durable)
+        except Exception:  # without the broker nothing can be done, and that is told as such
+            self.progress.made()
+            raise
+        seconds = self.progress.stalled_seconds(lag.undelivered, lag.delivered)
+        UNDELIVERED.labels(self.durable).set(lag.undelivered)
+        UNACKNOWLEDGED.labels(self.durable).set(lag.unacknowledged)
+        STALLED.labels(self.durable).set(seconds)
+        if seconds > STALLED_SECONDS:
+            raise StalledError(
+                f"events have waited for the consumer {self.durable} of this process for {STALLED_SECONDS:.0f} s, and"
+                " none was settled, although database and broker answer"
+            )
+
     async def _work_on(self, messages: list[Msg]) -> None:
         heartbeat = asyncio.create_task(_ask_for_time(messages))
+        self.progress.in_hand = len(messages)
         try:
             by_history = await self._by_history(messages)
             for each in (by_history.new, by_history.failed):
@@ -113,6 +140,7 @@ class Consumer:
             for message, history in by_history.suspect:
                 await self._handle_alone(message, history)
         finally:
+            self.progress.in_hand = 0
             heartbeat.cancel()
 
     async def _by_history(self, messages: list[Msg]) -> _ByHistory:
@@ -204,6 +232,7 @@ class Consumer:
                 if not _may_pass(error) or await self._is_able():
                     raise
                 log.warning("the database is away, will retry", consumer=self.durable, error=error)
+            self.progress.made()  # nothing can be done, and health tells why
             await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 2)])
             tries += 1
 
@@ -222,10 +251,12 @@ class Consumer:
         """Counts a failure; says whether it was the last one allowed, so that the message is set aside."""
         try:
             if not await self.dead_letters.give_up(self.durable, message, error):
+                self.progress.failed(message_name(message))
                 log.error("message failed, will retry", consumer=self.durable, exc_info=error)
                 return False
             log.error("message set aside as a dead letter", consumer=self.durable, exc_info=error)
             await message.term()
+            self.progress.made()
         except Exception as fault:  # it is delivered again, and fails again, until this can be told
             log.warning("cannot set a message aside, will retry", consumer=self.durable, error=fault)
             return False
@@ -235,6 +266,7 @@ class Consumer:
         try:
             for message in messages:
                 await message.ack()
+                self.progress.made()
         except Exception as error:
             log.warning("cannot acknowledge", consumer=self.durable, error=error)
 

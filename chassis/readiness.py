@@ -10,7 +10,7 @@ from grpc_health.v1._async import HealthServicer
 
 from chassis.tasks import run_all
 from chassis.telemetry import BROKER_READY
-from chassis.topology import BROKER_NAME
+from chassis.topology import BROKER_NAME, CONSUMING_NAME
 
 READINESS_SECONDS = 2.0
 """The time between two rounds of the probes; a probe that failed is asked ten times as often."""
@@ -39,7 +39,8 @@ class Readiness:
         """The port of the server, for log lines."""
         self._probes = probes
         self._broker = [broker] if broker else []
-        self._well = self._broker_well = False
+        self._consuming: list[Probe] = []
+        self._well = self._broker_well = self._consuming_well = False
         self.names: list[str] = []
         """The gRPC services of which health tells, besides the whole server under the empty name."""
         self._needing_broker: set[str] = set()
@@ -52,10 +53,19 @@ class Readiness:
         if needs_broker:
             self._needing_broker.add(name)
 
+    def watch(self, consumer: Probe) -> None:
+        """Makes health tell under CONSUMING_NAME whether the events that wait for the process are worked on. No gRPC
+        service needs that: callers are answered all the same."""
+        self._consuming.append(consumer)
+
     async def run(self) -> None:
         """Keeps health in step with the probes until cancelled."""
         # Not a TaskGroup: that one cancels once, and a library beneath a probe may lose it.
-        await run_all(self._follow_probes(), *([self._follow_broker()] if self._broker else []))
+        await run_all(
+            self._follow_probes(),
+            *([self._follow_broker()] if self._broker else []),
+            *([self._follow_consuming()] if self._consuming else []),
+        )
 
     async def leave(self) -> None:
         """Says NOT_SERVING from now on, whatever the probes find."""
@@ -67,6 +77,8 @@ class Readiness:
             await self._set(name, self._well and (self._broker_well or name not in self._needing_broker))
         if self._broker:
             await self._set(BROKER_NAME, self._broker_well)
+        if self._consuming:
+            await self._set(CONSUMING_NAME, self._well and self._broker_well and self._consuming_well)
 
     async def _follow_probes(self) -> None:
         while True:
@@ -85,6 +97,14 @@ class Readiness:
                 await self.report()
                 log.info("the broker is right" if self._broker_well else "the broker is not right", port=self.port)
             await _pause(self._broker_well)
+
+    async def _follow_consuming(self) -> None:
+        while True:
+            was, self._consuming_well = self._consuming_well, await self._check(self._consuming)
+            if self._consuming_well != was:
+                await self.report()
+                log.info("events are worked on" if self._consuming_well else "events get nowhere", port=self.port)
+            await _pause(self._consuming_well)
 
     async def _check(self, probes: Sequence[Probe]) -> bool:
         for probe in probes:

@@ -89,6 +89,10 @@ class Server:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
         self._readiness.add(name, needs_broker=needs_broker)
 
+    def watch(self, consumer: Probe) -> None:
+        """Makes health tell whether the events that wait for the process are worked on."""
+        self._readiness.watch(consumer)
+
     async def start(self) -> None:
         """Binds the port and starts to answer; health says NOT_SERVING until every probe succeeds."""
         reflection.enable_server_reflection(self._readiness.names, self._server)

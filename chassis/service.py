@@ -7,16 +7,19 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from chassis import telemetry
 from chassis.clock import Clock
+from chassis.consumer import Consumer
 from chassis.database import Database, Work
+from chassis.dead_letters import DeadLetters
 from chassis.migrate import assert_migrated
 from chassis.pages import Pager
+from chassis.progress import Progress
 from chassis.readiness import Probe
 from chassis.secrets import derive_key
 from chassis.server import Server
@@ -51,6 +54,8 @@ class Service(ABC, Generic[Settings]):
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
+        self.progress = Progress()
+        """The progress of the consumer of this process."""
         self._work: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._farewells: list[Callable[[], None]] = []
         self._opened = AsyncExitStack()
@@ -62,6 +67,15 @@ class Service(ABC, Generic[Settings]):
     def on_run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Makes `work` a part of `run`."""
         self._work.append(work)
+
+    def consume(
+        self, spec: StreamSpec, durable: str, handle: Callable[[Sequence[bytes]], Awaitable[None]], fetch_messages: int
+    ) -> None:
+        """Makes reading a stream a part of `run`; health tells whether what waits there gets done."""
+        letters = DeadLetters(self.databases[Work.CONSUMING])
+        consumer = Consumer(self.stream, spec, durable, handle, letters, fetch_messages, self.progress)
+        self.on_run(consumer.run)
+        self.server.watch(Probe("consuming", consumer.look))
 
     def on_leave(self, farewell: Callable[[], None]) -> None:
         """Makes `farewell` a part of `leave`."""

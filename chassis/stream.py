@@ -68,6 +68,18 @@ class Message:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a consumer is behind its stream, all of its processes together."""
+
+    undelivered: int
+    """The messages that no process was given yet."""
+    unacknowledged: int
+    """Those that one was given, and did not acknowledge."""
+    delivered: int
+    """The place in the stream of the last one that was given to a process."""
+
+
 class Stream(Connection):
     """A connection to the broker that brings back the streams which the broker has lost."""
 
@@ -207,6 +219,12 @@ class Stream(Connection):
         """The number of messages that a consumer has still to acknowledge."""
         info = await self._jetstream.consumer_info(spec.name, durable)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def lag(self, spec: StreamSpec, durable: str) -> Lag:
+        """How far a consumer is behind its stream."""
+        info = await self._jetstream.consumer_info(spec.name, durable)
+        delivered = info.delivered.stream_seq if info.delivered else 0
+        return Lag(info.num_pending or 0, info.num_ack_pending or 0, delivered)
 
     async def undelivered(self, subject: str, durable: str) -> int:
         """The number of messages that a consumer of a subject's stream has not been given yet."""

@@ -26,6 +26,21 @@ CONNECTIONS_IN_USE = Gauge(
 REFUSED_CALLS = Counter(
     "upline_calls_refused_total", "Calls refused because too many of their class were under way.", ["class"]
 )
+UNDELIVERED = Gauge(
+    "upline_consumer_undelivered_messages",
+    "Messages of a stream that no process of their consumer was given yet, as the broker counts them.",
+    ["consumer"],
+)
+UNACKNOWLEDGED = Gauge(
+    "upline_consumer_unacknowledged_messages",
+    "Messages that a process of their consumer was given and did not acknowledge yet, as the broker counts them.",
+    ["consumer"],
+)
+STALLED_SECONDS = Gauge(
+    "upline_consumer_stalled_seconds",
+    "Time for which events have waited for this process and none was settled; 0 while some are, or none waits.",
+    ["consumer"],
+)
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
 REMOVED_ROWS = Counter("upline_removed_rows_total", "Rows that had lived their time and were removed.", ["table"])
 LIBRARY_LEVEL = logging.WARNING

@@ -7,6 +7,8 @@ from typing import Final
 BROKER_NAME: Final = "broker"
 """The name under which health tells of the broker, beside the names of gRPC services and the empty one for a process as
 a whole."""
+CONSUMING_NAME: Final = "consuming"
+"""The name under which health tells whether the events that wait for a process are worked on."""
 _GIB = 1024**3
 
 

@@ -12,7 +12,7 @@ import psycopg
 
 from chassis.embedded import nats, postgres
 from chassis.migrate import head_revision
-from chassis.topology import BROKER_NAME
+from chassis.topology import BROKER_NAME, CONSUMING_NAME
 from cli.doctor.result import CheckResult
 from cli.stack.health import health
 from cli.stack.layout import SERVICES, ExternalServers
@@ -20,6 +20,10 @@ from cli.stack.services import LONGEST_PAUSE_SECONDS
 
 MAX_CLOCK_SKEW_SECONDS = 2.0
 MONITOR_SECONDS = 3.0
+STANDSTILL_ADVICE = (
+    "keep the end of {} for whoever mends it, then restart that process: what it has in hand goes to another, or comes"
+    " again (docs/guides/operate.md, Events that get nowhere)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ def check_services(deployment: Deployment) -> list[CheckResult]:
         if (broker := health(deployment.services[name], name=BROKER_NAME)) == "NOT_SERVING":
             advice = f"the broker does not answer, or does not store: look for `not ready` in {log}"
             results.append(CheckResult(f"broker of {name}", False, broker, advice))
+        elif answer == "SERVING" and health(deployment.services[name], name=CONSUMING_NAME) == "NOT_SERVING":
+            found = "events wait for it, and it settles none, although database and broker answer"
+            results.append(CheckResult(f"events of {name}", False, found, STANDSTILL_ADVICE.format(log)))
     return results
 
 

@@ -5,9 +5,7 @@ from functools import partial
 
 from chassis import process, retention
 from chassis.clock import Clock
-from chassis.consumer import Consumer
 from chassis.database import Work
-from chassis.dead_letters import DeadLetters
 from chassis.relay import Relay
 from chassis.secrets import derive_key
 from chassis.service import Service
@@ -91,8 +89,7 @@ class AttributionService(Service[AttributionSettings]):
         kept = timedelta(days=self.settings.click_retention_days)
         self.on_run(partial(jobs.look_after_partitions, deps, kept))
         handle = ClickBatches(deps).handle
-        consumer = Consumer(self.stream, CLICKS, CONSUMER, handle, DeadLetters(consuming), FETCH_MESSAGES)
-        self.on_run(consumer.run)
+        self.consume(CLICKS, CONSUMER, handle, FETCH_MESSAGES)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ from functools import partial
 
 from chassis import process, retention
 from chassis.clock import Clock
-from chassis.consumer import Consumer
 from chassis.database import Work
-from chassis.dead_letters import DeadLetters
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.topology import REWARDS
@@ -47,10 +45,8 @@ class NotifyService(Service[NotifySettings]):
         self.server.add(PreferenceServicer(deps, queries), CLASSES)
         self.server.add(InboxServicer(deps, queries, self.pager), CLASSES)
 
-        consuming = self.databases[Work.CONSUMING]
-        events = RewardEvents(replace(deps, database=consuming))
-        consumer = Consumer(self.stream, REWARDS, CONSUMER, events.handle, DeadLetters(consuming), FETCH_MESSAGES)
-        self.on_run(consumer.run)
+        events = RewardEvents(replace(deps, database=self.databases[Work.CONSUMING]), self.progress)
+        self.consume(REWARDS, CONSUMER, events.handle, FETCH_MESSAGES)
         self.on_run(
             partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))
         )

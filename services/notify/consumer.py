@@ -1,10 +1,11 @@
 """The events of stream REWARDS, decoded for the command that delivers them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from upline.rewards.v1.events_pb2 import RewardEventBatch
 
+from chassis.progress import Progress
 from chassis.telemetry import EVENTS
 from services.notify.commands.deliver import deliver
 from services.notify.commands.deps import Deps
@@ -25,6 +26,7 @@ class RewardEvents:
     """The consumer's handler: it delivers the events of messages."""
 
     deps: Deps
+    progress: Progress = field(default_factory=Progress)
 
     async def handle(self, payloads: Sequence[bytes]) -> None:
         """Delivers the events of the messages. Raises after that if one breaks its contract, so that its message is set
@@ -35,6 +37,8 @@ class RewardEvents:
                 await deliver(self.deps, portion)
             except UnusableEventError as error:
                 unusable.append(error)
+            else:
+                self.progress.made()
             EVENTS.labels(consumer=CONSUMER).inc(len(portion))
         if unusable:
             raise unusable[0]

@@ -5,9 +5,7 @@ from functools import partial
 
 from chassis import process, retention
 from chassis.clock import Clock
-from chassis.consumer import Consumer
 from chassis.database import Work
-from chassis.dead_letters import DeadLetters
 from chassis.relay import Relay
 from chassis.service import Service
 from chassis.settings import ServiceSettings
@@ -59,10 +57,8 @@ class RewardsService(Service[RewardsSettings]):
         add(ContestServicer(queries, self.pager), CLASSES)
         add(PayoutServicer(deps, queries, self.pager), CLASSES)
 
-        consuming = self.databases[Work.CONSUMING]
-        events = ConversionEvents(replace(deps, database=consuming))
-        consumer = Consumer(self.stream, CONVERSIONS, CONSUMER, events.handle, DeadLetters(consuming), FETCH_MESSAGES)
-        self.on_run(consumer.run)
+        events = ConversionEvents(replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress))
+        self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES)
         self.on_run(partial(jobs.run, replace(deps, database=self.databases[Work.JOBS])))
         self.on_run(
             partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))

@@ -5,6 +5,7 @@ from functools import partial
 
 from chassis.clock import Clock
 from chassis.database import Database
+from chassis.progress import Progress
 from chassis.relay import Relay
 from chassis.sharing import Shared
 from services.rewards.commands.one_by_one import Turns
@@ -42,5 +43,7 @@ class Deps:
     """The turns of wallets that are to repay a debt."""
     scan_turns: Turns[PocketKey] = field(default_factory=Turns[PocketKey])
     """The turns of pockets that are to be scanned for what expires."""
+    progress: Progress = field(default_factory=Progress)
+    """The progress of settling, for those who watch it."""
     audits: Shared[str, Audit] = field(default_factory=Shared[str, Audit])
     """The audits that are under way, by program; all programs are the empty one."""

@@ -68,9 +68,12 @@ async def _in_transactions(
         await before.wait()
         async with slots:
             try:
-                return await _isolating_programs(deps, part, partial(work, deps, locked))
+                failed = await _isolating_programs(deps, part, partial(work, deps, locked))
             finally:
                 locked.set()
+            if len(failed) < len(part):
+                deps.progress.made()
+            return failed
 
     parts = [facts[start : start + FACTS_A_TRANSACTION] for start in range(0, len(facts), FACTS_A_TRANSACTION)]
     locks = [asyncio.Event() for _ in range(len(parts) + 1)]
