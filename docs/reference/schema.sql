@@ -238,6 +238,8 @@ CREATE TABLE participant (
     CHECK (sponsor_key IS NULL AND cardinality(upline) = 0 OR sponsor_key = upline[1])
 );
 CREATE INDEX participant_by_sponsor ON participant (sponsor_key, bind_time, participant_key);
+CREATE INDEX participant_by_sponsor_and_key ON participant (sponsor_key, participant_key)
+    WHERE sponsor_key IS NOT NULL;
 
 -- Programs and how each attributes.
 CREATE TABLE program (

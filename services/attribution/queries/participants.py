@@ -14,13 +14,11 @@ from services.attribution.store import participants as participant_store
 from services.attribution.store.conversions import load_purchases, load_recent
 from services.attribution.store.participants import load_participant
 from services.attribution.store.programs import load_program
-from services.attribution.store.tree import load_nodes, walk_down, walk_up
+from services.attribution.store.tree import level_below, load_nodes, next_levels, walk_up
 
 RECENT_CONVERSIONS = 20
 MAX_ANCHORS = 40
 """The number of keys of a narrow level that a page token carries: 40 of 19 digits fit into its 1,024 characters."""
-MAX_SPAN = 1_024
-"""The number of levels that one statement looks at: a chain has one node a level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +47,13 @@ class DownlinePage:
 
     nodes: Portion[TreeNode]
     """The descendants found: one more than was asked for, if there are more."""
-    begin: DownlinePosition
-    """The position after which this page begins."""
-    anchors: list[int]
-    """Keys of all nodes of level `top`."""
-    top: int
-    """The lowest level above the last node asked for that is known to be whole and narrow."""
-    size: int
-    """The number of nodes asked for."""
+    narrow: dict[int, list[int]]
+    """The levels, from above, that are known to be narrow, with the keys of all of their nodes."""
 
     def position_after(self, last: TreeNode) -> DownlinePosition:
         """Where the next page begins if this one ends with `last`."""
-        # What was found on the way is above the last node of a whole page; the last one of a page that ended
-        # earlier may stand on that level or above it.
-        is_whole = len(self.nodes.items) > self.size and last is self.nodes.items[self.size - 1]
-        if is_whole or last.level > self.top:
-            return DownlinePosition(self.anchors, self.top, last.level, last.key)
-        return DownlinePosition(self.begin.anchors, self.begin.top, last.level, last.key)
+        top = max(level for level in self.narrow if level <= last.level)
+        return DownlinePosition(self.narrow[top], top, last.level, last.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +92,9 @@ async def list_downline(
         await load_program(conn, program_id)
         person = await load_participant(conn, program_id, participant_id)
         begin = after or DownlinePosition([person.key], 0, 1, 0)
-        found, anchors, top = await _descend(conn, begin, max_level, size + 1)
-        nodes = await load_nodes(conn, {key: level for level, key in found})
-    return DownlinePage(nodes, begin, anchors, top, size)
+        found, narrow = await _descend(conn, begin, max_level, size + 1)
+        nodes = await load_nodes(conn, found)
+    return DownlinePage(nodes, narrow)
 
 
 async def list_referrals(
@@ -143,28 +131,30 @@ def _whole_buyers(buyer_ids: Sequence[str], read: Portion[tuple[str, Conversion]
 
 async def _descend(
     conn: AsyncConnection, begin: DownlinePosition, max_level: int, limit: int
-) -> tuple[list[tuple[int, int]], list[int], int]:
-    """Finds the next `limit` descendants as (level, key), and the lowest level above the page's last one that is known
-    to be whole and narrow: the keys of its nodes, and its number.
+) -> tuple[dict[int, int], dict[int, list[int]]]:
+    """Finds the next `limit` descendants, as keys with their levels, and the levels that are known to be narrow.
 
-    Statements look at one level where levels are wide, and at twice as many as before where they are narrow, so that
-    neither a broad tree nor a long chain costs more than the nodes that are returned.
+    Below a narrow level, one statement goes down level by level as long as they are narrow, so that neither a broad
+    tree nor a long chain costs more than the nodes that are returned. Below a wide level, it costs that level.
     """
-    found: list[tuple[int, int]] = []
-    span = 1
-    anchors, top, level, after = begin.anchors, begin.top, begin.level, (begin.level, begin.key)
+    found: dict[int, int] = {}
+    narrow, top = {begin.top: begin.anchors}, begin.top
+    level, after = begin.level, begin.key
+    if level == top:
+        found = dict.fromkeys([key for key in begin.anchors if key > after][:limit], level)
+        level, after = level + 1, 0
     while len(found) < limit and level <= max_level:
-        bottom = min(level + span - 1, max_level)
-        some = await walk_down(conn, anchors, top, after, bottom, limit - len(found))
-        found += some
-        lowest = [key for at, key in some if at == bottom]
-        # A page may begin inside a level, after its last node: then the level is over, not the tree.
-        started_there = after[0] == bottom and after[1] > 0
-        if len(found) == limit or not (lowest or started_there):
+        wanted = max(limit - len(found), MAX_ANCHORS + 1)  # enough to know whether a level is narrow
+        if level == top + 1:
+            bottom = level if after else max_level
+            levels = await next_levels(conn, narrow[top], top, bottom, after, wanted, MAX_ANCHORS)
+        else:
+            levels = [(level, await level_below(conn, narrow[top], top, level, after, wanted))]
+        for level, keys in levels:
+            found |= dict.fromkeys(keys[: limit - len(found)], level)
+            if not after and len(keys) <= MAX_ANCHORS:  # a page that begins inside a level does not see all of it
+                narrow[level], top = keys, level
+        if not (after or keys):
             break
-        narrow = len(lowest) <= MAX_ANCHORS and not started_there
-        if narrow:
-            anchors, top = lowest, bottom
-        span = min(span * 2, MAX_SPAN) if narrow else 1
-        level, after = bottom + 1, (bottom + 1, 0)
-    return found, anchors, top
+        level, after = level + 1, 0
+    return found, narrow

@@ -82,17 +82,37 @@ _NODES = within_budget(
     "octet_length(CAST(attributes AS text))",
     "place",
 )
-_DOWN = text("""
+# One row a level, so that it is known at each whether to go on. Of each sponsor no more referees are looked up than a
+# page has: an index has them in its order.
+_NEXT_LEVELS = text("""
+    WITH RECURSIVE down (level, keys, found) AS (
+        SELECT CAST(:top AS integer), CAST(:keys AS bigint[]), 0
+        UNION ALL
+        SELECT down.level + 1, next.keys, down.found + cardinality(next.keys)
+        FROM down CROSS JOIN LATERAL (
+            SELECT ARRAY(
+                SELECT referee.participant_key FROM unnest(down.keys) AS sponsor (key) CROSS JOIN LATERAL (
+                    SELECT participant_key FROM participant
+                    WHERE sponsor_key = sponsor.key AND participant_key > :after
+                    ORDER BY participant_key LIMIT :limit
+                ) AS referee
+                ORDER BY referee.participant_key LIMIT :limit
+            )
+        ) AS next (keys)
+        WHERE down.level < :bottom AND down.found < :limit AND down.keys <> '{}' AND cardinality(down.keys) <= :narrow
+    )
+    SELECT level, keys FROM down WHERE level > :top ORDER BY level
+""")
+_LEVEL = text("""
     WITH RECURSIVE down (participant_key, level) AS (
         SELECT key, CAST(:top AS integer) FROM unnest(CAST(:keys AS bigint[])) AS start (key)
         UNION ALL
         SELECT referee.participant_key, down.level + 1
         FROM down JOIN participant AS referee ON referee.sponsor_key = down.participant_key
-        WHERE down.level < :bottom
+        WHERE down.level < :level
     )
-    SELECT participant_key, level FROM down
-    WHERE level > :level OR level = :level AND participant_key > :after
-    ORDER BY level, participant_key LIMIT :limit
+    SELECT participant_key FROM down WHERE level = :level AND participant_key > :after
+    ORDER BY participant_key LIMIT :limit
 """)
 
 
@@ -170,15 +190,28 @@ async def load_nodes(conn: AsyncConnection, levels: Mapping[int, int]) -> Portio
     )
 
 
-async def walk_down(
-    conn: AsyncConnection, keys: Collection[int], top: int, after: tuple[int, int], bottom: int, limit: int
-) -> list[tuple[int, int]]:
-    """Descendants as (level, key), in that order, after `after` and not below level `bottom`.
+async def next_levels(
+    conn: AsyncConnection, keys: Collection[int], top: int, bottom: int, after: int, limit: int, narrow: int
+) -> list[tuple[int, list[int]]]:
+    """The levels below level `top`, of which `keys` are all nodes: of each its number and its first `limit` nodes after
+    key `after`.
 
-    `keys` are all nodes of level `top`; the cost is that of the levels between `top` and `bottom`.
+    Goes on below a level that has `narrow` nodes at most, until there are `limit` in all. So the cost is that of a page
+    for each of the nodes that lie above one.
     """
     rows = await conn.execute(
-        _DOWN,
-        {"keys": sorted(keys), "top": top, "level": after[0], "after": after[1], "bottom": bottom, "limit": limit},
+        _NEXT_LEVELS,
+        {"keys": list(keys), "top": top, "bottom": bottom, "after": after, "limit": limit, "narrow": narrow},
     )
-    return [(level, key) for key, level in rows]
+    return [(level, found) for level, found in rows]
+
+
+async def level_below(
+    conn: AsyncConnection, keys: Collection[int], top: int, level: int, after: int, limit: int
+) -> list[int]:
+    """The first `limit` nodes of a level after key `after`; `keys` are all nodes of level `top`, further above.
+
+    The cost is that of all levels between.
+    """
+    values = {"keys": list(keys), "top": top, "level": level, "after": after, "limit": limit}
+    return list((await conn.execute(_LEVEL, values)).scalars())

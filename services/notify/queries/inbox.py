@@ -8,6 +8,7 @@ from chassis.pages import Portion
 from services.notify.domain.inbox import Entry, Inbox, RenderedEntry
 from services.notify.queries.deps import QueryDeps
 from services.notify.store import entries as entry_store
+from services.notify.store.entries import UnreadCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,22 @@ class InboxPage:
     """The entries of the page, and one more if there are more."""
     rendered: AsyncGenerator[RenderedEntry, None]
     """The entries of the page in words, each made when it is asked for."""
-    unread_count: int
+    looked_up_to: UUID | None
+    """The last entry that was looked at, if the page may end for having looked at so many; else None."""
+    unread: UnreadCount
     """How many entries of the whole inbox are unread."""
 
 
 async def list_inbox(deps: QueryDeps, inbox: Inbox, before: UUID | None, size: int, *, unread_only: bool) -> InboxPage:
     """A page of an inbox with `size` entries at most, the newest ones, or the newest of those older than `before`."""
     async with deps.database.transaction() as conn:
-        found = await entry_store.page(conn, inbox, before, size + 1, unread_only=unread_only)
-        unread_count = await entry_store.unread_count(conn, inbox)
-    return InboxPage(found, deps.words.render(found.items[:size]), unread_count)
+        looked_up_to = None
+        if unread_only:
+            found, looked_up_to = await entry_store.page_of_unread(conn, inbox, before, size + 1)
+        else:
+            found = await entry_store.page(conn, inbox, before, size + 1)
+        unread = await entry_store.unread_count(conn, inbox)
+    return InboxPage(found, deps.words.render(found.items[:size]), looked_up_to, unread)
 
 
 async def watch_inbox(deps: QueryDeps, inbox: Inbox, after: UUID | None) -> AsyncGenerator[RenderedEntry | None, None]:

@@ -41,10 +41,14 @@ class InboxServicer:
                 if not filling.add(entry_message(each)):
                     break
         entries = filling.messages
+        token = self.pager.next_token(request, page.found, len(entries), lambda last: [str(last.entry_id)])
+        if not token and page.looked_up_to:
+            token = self.pager.token(request, [str(page.looked_up_to)])
         return notify_pb2.ListInboxResponse(
             entries=entries,
-            next_page_token=self.pager.next_token(request, page.found, len(entries), lambda last: [str(last.entry_id)]),
-            unread_count=page.unread_count,
+            next_page_token=token,
+            unread_count=page.unread.number,
+            unread_count_is_lower_bound=page.unread.is_lower_bound,
         )
 
     async def MarkInboxRead(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, TextClause, text
@@ -13,6 +13,11 @@ from chassis.copying import NULL, copy_lines, escape_once
 from chassis.pages import Portion, read_portion, within_budget
 from services.notify.domain.cause import Amount, Asset, Kind, Notice
 from services.notify.domain.inbox import Entry, Inbox
+
+MAX_LOOKED_AT = 10_000
+"""The most entries that are looked at to find those that are not read: an inbox may have any number of them, and its
+owner may have read all. Ten thousand take some milliseconds."""
+_FIRST = UUID(int=0)
 
 _COPY = """
     COPY inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, hold_until, rank) FROM STDIN
@@ -33,14 +38,33 @@ _PAGE = f"""
 """
 _ROW_BYTES = "octet_length(concat(assets, amounts, reason))"
 _PAGE_OF_ALL = within_budget(_PAGE.format(unread=""), _ROW_BYTES, "entry_id DESC")
-_PAGE_OF_UNREAD = within_budget(_PAGE.format(unread="AND NOT read"), _ROW_BYTES, "entry_id DESC")
+_PAGE_OF_UNREAD = within_budget(
+    _PAGE.format(unread="AND NOT read AND entry_id >= CAST(:oldest AS uuid)"), _ROW_BYTES, "entry_id DESC"
+)
+_OLDEST = text("""
+    SELECT entry_id FROM inbox_entry
+    WHERE program_id = :program_id AND participant_id = :participant_id
+      AND entry_id < coalesce(CAST(:before AS uuid), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    ORDER BY entry_id DESC LIMIT 1 OFFSET :most - 1
+""")
 _UNREAD_COUNT = text("""
-    SELECT count(*) FROM inbox_entry WHERE program_id = :program_id AND participant_id = :participant_id AND NOT read
+    SELECT count(*) FILTER (WHERE NOT read) AS unread_count, count(*) AS looked_at_count FROM (
+        SELECT read FROM inbox_entry WHERE program_id = :program_id AND participant_id = :participant_id
+        ORDER BY entry_id DESC LIMIT :most
+    ) AS newest
 """)
 _MARK_READ = text("""
     UPDATE inbox_entry SET read = true
     WHERE program_id = :program_id AND participant_id = :participant_id AND entry_id <= :up_to AND NOT read
 """)
+
+
+class UnreadCount(NamedTuple):
+    """How much of an inbox is not read yet."""
+
+    number: int
+    is_lower_bound: bool
+    """Whether there may be more of them, further back than was looked."""
 
 
 async def write(conn: AsyncConnection, claimed: Iterable[tuple[UUID, str, Sequence[Notice]]]) -> None:
@@ -69,17 +93,26 @@ def _json_escaped(asset: str) -> str:
     return escape_once(json.dumps(asset))
 
 
-async def page(
-    conn: AsyncConnection, inbox: Inbox, before: UUID | None, limit: int, *, unread_only: bool
-) -> Portion[Entry]:
+async def page(conn: AsyncConnection, inbox: Inbox, before: UUID | None, limit: int) -> Portion[Entry]:
     """Entries older than `before`, newest first."""
-    statement = _PAGE_OF_UNREAD if unread_only else _PAGE_OF_ALL
-    return await read_portion(conn, statement, {**_key(inbox), "before": before, "limit": limit}, _entry)
+    return await read_portion(conn, _PAGE_OF_ALL, {**_key(inbox), "before": before, "limit": limit}, _entry)
 
 
-async def unread_count(conn: AsyncConnection, inbox: Inbox) -> int:
-    """The number of entries that are not read yet."""
-    return int((await conn.execute(_UNREAD_COUNT, _key(inbox))).scalar_one())
+async def page_of_unread(
+    conn: AsyncConnection, inbox: Inbox, before: UUID | None, limit: int
+) -> tuple[Portion[Entry], UUID | None]:
+    """Entries older than `before` that are not read yet, newest first, as far as MAX_LOOKED_AT entries reach; and the
+    last entry that was looked at, None if there was none behind."""
+    row = await conn.execute(_OLDEST, {**_key(inbox), "before": before, "most": MAX_LOOKED_AT})
+    oldest: UUID | None = row.scalar_one_or_none()
+    values = {**_key(inbox), "before": before, "limit": limit, "oldest": oldest or _FIRST}
+    return await read_portion(conn, _PAGE_OF_UNREAD, values, _entry), oldest
+
+
+async def unread_count(conn: AsyncConnection, inbox: Inbox) -> UnreadCount:
+    """The number of entries that are not read yet, of the newest MAX_LOOKED_AT."""
+    row = (await conn.execute(_UNREAD_COUNT, {**_key(inbox), "most": MAX_LOOKED_AT})).one()
+    return UnreadCount(row.unread_count, row.looked_at_count == MAX_LOOKED_AT)
 
 
 async def mark_read(conn: AsyncConnection, inbox: Inbox, up_to: UUID) -> int:

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from upline.attribution.v1 import conversion_pb2, participant_pb2, program_pb2
 
 from chassis.clock import ManualClock
 from chassis.times import to_timestamp
+from services.attribution.queries import participants
+from tests.conftest import Servers
 from tests.integration.attribution.people import (
     NEW_ONLY,
     PER_CONVERSION,
@@ -24,6 +28,7 @@ from tests.integration.attribution.people import (
     request_id,
 )
 from tests.running import Running
+from tests.touching import touching
 
 Program = Callable[..., Awaitable[Caller]]
 CODE = grpc.StatusCode
@@ -553,3 +558,56 @@ async def test_unknown_program(program: Program) -> None:
     async with refused() as told:
         await caller.enroll("olga")
     assert (told[0].code, told[0].reason) == (CODE.NOT_FOUND, "PROGRAM_NOT_FOUND")
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_downline_of_any_tree_page_by_page(program: Program, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(participants, "MAX_ANCHORS", 3)  # so that few people make wide levels
+    random, caller = Random(seed), await program()
+    levels = {"p0": 0}
+    drafts = [participant_pb2.ParticipantDraft(participant_id="p0")]
+    for number in range(1, 80):
+        sponsor_id = f"p{max(0, number - random.choice([1, 1, 2, 7, 30]))}"
+        levels[f"p{number}"] = levels[sponsor_id] + 1
+        drafts.append(participant_pb2.ParticipantDraft(participant_id=f"p{number}", sponsor_id=sponsor_id))
+    await caller.people.EnrollParticipants(
+        participant_pb2.EnrollParticipantsRequest(
+            request_id=request_id(), program_id=caller.program_id, participants=drafts
+        ),
+        timeout=TIMEOUT,
+    )
+    wanted = sorted([(level, each) for each, level in levels.items() if level], key=lambda each: each[0])
+    for page_size in (1, 2, 3, 5, 100):
+        assert await caller.downline("p0", page_size=page_size) == wanted
+    assert await caller.downline("p0", max_level=3, page_size=2) == [each for each in wanted if each[0] <= 3]
+
+
+async def test_a_page_of_a_wide_level_costs_no_more_than_the_page(program: Program, servers: Servers) -> None:
+    caller = await program()
+    await caller.enroll("root")
+    await caller.enroll("star", sponsor_id="root")
+    with psycopg.connect(servers.postgres.url, autocommit=True) as sql:
+        sql.execute(
+            """INSERT INTO attribution.participant (participant_key, program_id, participant_id, attributes,
+                sponsor_key, upline, bind_time, bind_source, bind_link_id, bind_code, bind_channel, bind_campaign,
+                create_time)
+            SELECT nextval('attribution.participant_key_seq'), program_id, 'fan-' || n, '{}', participant_key,
+                participant_key || upline, now(), 3, '', '', '', '', now()
+            FROM attribution.participant, generate_series(1, 20000) AS n
+            WHERE program_id = %s AND participant_id = 'star'""",
+            [caller.program_id],
+        )
+        sql.execute("ANALYZE attribution.participant")
+    found, token = list[str](), ""
+    for _ in range(3):
+        async with touching(caller.running, servers.postgres.url) as touched:
+            page = await caller.people.ListDownline(
+                participant_pb2.ListDownlineRequest(
+                    program_id=caller.program_id, participant_id="root", page_size=100, page_token=token
+                ),
+                timeout=TIMEOUT,
+            )
+        assert touched.rows < 3_000
+        found += [each.participant_id for each in page.descendants]
+        token = page.next_page_token
+    assert found == ["star", *(f"fan-{n}" for n in range(1, 300))]

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 import grpc
+import psycopg
 import pytest
 from upline.notify.v1 import notify_pb2, notify_pb2_grpc
 
+from services.notify.store import entries as entry_store
+from tests.conftest import Servers
 from tests.integration.notify.conftest import Publish, earning, listed, reward_event, when_there
-from tests.running import DEADLINE_SECONDS
+from tests.running import DEADLINE_SECONDS, Running
+from tests.touching import touching
 
 Inboxes = notify_pb2_grpc.InboxServiceStub
 NewProgram = Callable[[str], str]
@@ -63,6 +67,60 @@ async def test_marking_read(inboxes: Inboxes, publish: Publish, new_program_id: 
     unread = await listed(inboxes, program, "maria", unread_only=True)
     assert [each.entry_id for each in unread.entries] == [each.entry_id for each in entries[:2]]
     assert (await listed(inboxes, program, "olga")).unread_count == 5
+
+
+async def test_what_is_not_read_is_looked_for_so_far(
+    inboxes: Inboxes, publish: Publish, new_program_id: NewProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = new_program_id("far")
+    await publish(*(reward_event(program, [earning("maria", 1, 1)]) for _ in range(9)))
+    entries = await when_there(inboxes, program, "maria", 9)
+    await inboxes.MarkInboxRead(marking(program, entries[1].entry_id, "1"), timeout=DEADLINE_SECONDS)
+    await publish(reward_event(program, [earning("maria", 1, 1)]))
+    newest = (await when_there(inboxes, program, "maria", 10))[0]
+    wanted = [newest.entry_id, entries[0].entry_id]
+    for most, counted, is_lower_bound in ((11, 2, False), (10, 2, True), (4, 2, True), (1, 1, True)):
+        monkeypatch.setattr(entry_store, "MAX_LOOKED_AT", most)
+        answer = await listed(inboxes, program, "maria")
+        assert (answer.unread_count, answer.unread_count_is_lower_bound) == (counted, is_lower_bound)
+        for page_size in (1, 2, 5):
+            found, token = list[str](), ""
+            while True:
+                page = await listed(inboxes, program, "maria", unread_only=True, page_size=page_size, page_token=token)
+                found += [each.entry_id for each in page.entries]
+                if not (token := page.next_page_token):
+                    break
+            assert found == wanted
+
+
+async def test_a_long_inbox_that_was_read_costs_a_page(
+    inboxes: Inboxes,
+    notify: Running,
+    servers: Servers,
+    new_program_id: NewProgram,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entry_store, "MAX_LOOKED_AT", 1_000)
+    program = new_program_id("long")
+    with psycopg.connect(servers.postgres.url, autocommit=True) as sql:
+        sql.execute(
+            """WITH new AS (
+                INSERT INTO notify.cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id,
+                    occurred_at, assets, texts_version, create_time)
+                SELECT gen_random_uuid(), %s, 'event-' || n, 'order-' || n, 'order', 'vera', now(),
+                    '[["points", false, 0]]', 0, now()
+                FROM generate_series(1, 20000) AS n RETURNING entry_id, program_id
+            )
+            INSERT INTO notify.inbox_entry (program_id, participant_id, entry_id, kind, level, amounts, read)
+            SELECT program_id, 'maria', entry_id, 1, 1, '[["points", 100, 0]]', true FROM new""",
+            [program],
+        )
+        sql.execute("ANALYZE notify.inbox_entry, notify.cause")
+    for unread_only in (False, True):
+        async with touching(notify, servers.postgres.url) as touched:
+            answer = await listed(inboxes, program, "maria", unread_only=unread_only)
+        assert touched.rows < 10_000
+        assert answer.unread_count == 0
 
 
 async def test_a_forged_entry_id_is_refused(inboxes: Inboxes, new_program_id: NewProgram) -> None:

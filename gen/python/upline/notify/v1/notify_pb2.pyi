@@ -590,7 +590,9 @@ class ListInboxRequest(_message.Message):
     participant_id: _builtins.str
     """The participant."""
     unread_only: _builtins.bool
-    """Only entries not read yet."""
+    """Only entries not read yet. A page looks at 10,000 entries at most to find them, so it may have fewer than were
+    asked for, or none, although more follow: `next_page_token` tells.
+    """
     page_size: _builtins.int
     """How many to return: at most 1,000, also if more are asked for; 0 for 100. A page may end earlier, at 2 MB."""
     page_token: _builtins.str
@@ -621,10 +623,13 @@ class ListInboxResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
+    UNREAD_COUNT_IS_LOWER_BOUND_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty on the last."""
     unread_count: _builtins.int
-    """How many are not read yet, in all."""
+    """How many are not read yet, of the newest 10,000 entries of the whole inbox."""
+    unread_count_is_lower_bound: _builtins.bool
+    """Whether the inbox has 10,000 entries or more, so that further back more may be unread than `unread_count` says."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___InboxEntry]:
         """The entries of this page, newest first."""
@@ -635,10 +640,11 @@ class ListInboxResponse(_message.Message):
         entries: _abc.Iterable[Global___InboxEntry] | None = ...,
         next_page_token: _builtins.str = ...,
         unread_count: _builtins.int = ...,
+        unread_count_is_lower_bound: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "unread_count", b"unread_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "unread_count", b"unread_count", "unread_count_is_lower_bound", b"unread_count_is_lower_bound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
