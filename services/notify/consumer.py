@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from google.protobuf.message import DecodeError
 from upline.rewards.v1.events_pb2 import RewardEventBatch
 
+from chassis.consumer import SomeFailedError
 from chassis.progress import Progress
 from chassis.telemetry import EVENTS
 from services.notify.commands.deliver import deliver
@@ -29,31 +31,36 @@ class RewardEvents:
     progress: Progress = field(default_factory=Progress)
 
     async def handle(self, payloads: Sequence[bytes]) -> None:
-        """Delivers the events of the messages. Raises after that if one breaks its contract, so that its message is set
-        aside."""
-        unusable: list[UnusableEventError] = []
-        for portion in _portions(payloads, unusable):
-            try:
-                await deliver(self.deps, portion)
-            except UnusableEventError as error:
-                unusable.append(error)
-            else:
+        """Delivers the events of the messages. Raises SomeFailedError after that if one cannot be read or delivered."""
+        failed: dict[int, Exception] = {}
+        for portion in _portions(payloads, failed):
+            undelivered = await deliver(self.deps, [cause for _, cause in portion])
+            errors = {(cause.program_id, cause.event_id): error for cause, error in undelivered}
+            for place, cause in portion if errors else ():
+                if error := errors.get((cause.program_id, cause.event_id)):
+                    failed.setdefault(place, error)
+            if len(undelivered) < len(portion):
                 self.progress.made()
             EVENTS.labels(consumer=CONSUMER).inc(len(portion))
-        if unusable:
-            raise unusable[0]
+        if failed:
+            raise SomeFailedError(failed)
 
 
-def _portions(payloads: Sequence[bytes], unusable: list[UnusableEventError]) -> Iterator[list[Cause]]:
-    """Yields the events of the messages, decoded as they are needed; adds those that break their contract to
-    `unusable`."""
-    portion: list[Cause] = []
-    for payload in payloads:
-        for event in RewardEventBatch.FromString(payload).events:
+def _portions(payloads: Sequence[bytes], unreadable: dict[int, Exception]) -> Iterator[list[tuple[int, Cause]]]:
+    """Yields the events of the messages with the places of these, decoded as they are needed; adds the places of those
+    messages that cannot be read, or whose events break their contract, to `unreadable`."""
+    portion: list[tuple[int, Cause]] = []
+    for place, payload in enumerate(payloads):
+        try:
+            events = RewardEventBatch.FromString(payload).events
+        except DecodeError as error:
+            unreadable[place] = error
+            continue
+        for event in events:
             try:
-                portion.append(read_cause(event))
+                portion.append((place, read_cause(event)))
             except UnusableEventError as error:
-                unusable.append(error)
+                unreadable.setdefault(place, error)
         if len(portion) >= CAUSES_PER_TRANSACTION:
             yield portion
             portion = []

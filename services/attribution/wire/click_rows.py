@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from struct import Struct
 
+from google.protobuf.message import DecodeError
 from upline.attribution.v1.click_pb2 import ClickBatch
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -84,3 +85,13 @@ def encode(payloads: Sequence[bytes]) -> ClickRows:
             rows.append(b"".join(row))
     rows.sort(key=_ID_OF_ROW)
     return ClickRows(_SIGNATURE + b"".join(rows) + _TRAILER, len(rows), frozenset(days))
+
+
+def split(payload: bytes) -> list[tuple[str, bytes]]:
+    """The clicks of a serialised ClickBatch, each in one of its own, with their programs. Raises ValueError for what is
+    no ClickBatch."""
+    try:
+        clicks = ClickBatch.FromString(payload).clicks
+    except DecodeError as error:
+        raise ValueError("no batch of clicks") from error
+    return [(each.program_id, ClickBatch(clicks=[each]).SerializeToString()) for each in clicks]

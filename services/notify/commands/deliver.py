@@ -1,12 +1,15 @@
 """Delivering causes: everyone who earned finds an entry in their inbox."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
+from operator import attrgetter
 
 import structlog
 
 from chassis.ids import new_id
+from chassis.isolation import isolating
 from services.notify.commands.deps import Deps
-from services.notify.domain.cause import Cause, Notice, UnusableEventError, notices
+from services.notify.domain.cause import Cause, Notice, notices
 from services.notify.domain.inbox import Inbox
 from services.notify.events import SUBJECT, announcements
 from services.notify.store import causes as cause_store
@@ -16,25 +19,19 @@ from services.notify.store.causes import NumberedCause
 log = structlog.get_logger(__name__)
 
 
-async def deliver(deps: Deps, causes: Iterable[Cause]) -> None:
-    """Writes, in one transaction, an entry for every beneficiary of every cause that nobody wrote before.
+async def deliver(deps: Deps, causes: Sequence[Cause]) -> list[tuple[Cause, Exception]]:
+    """Writes an entry for every beneficiary of every cause that nobody wrote before.
 
-    Causes may come again, in any order, in several processes at once. If some break their contract, the others are
-    delivered, and UnusableEventError is raised for the first.
+    Causes may come again, in any order, in several processes at once. One that cannot be delivered, now or ever, keeps
+    no other from it: returns these with their errors. Raises only if the database does not answer.
     """
-    unusable: list[UnusableEventError] = []
-    by_event: dict[tuple[str, str], tuple[Cause, list[Notice]]] = {}
-    for cause in causes:
-        if not cause.earnings or (key := (cause.program_id, cause.event_id)) in by_event:
-            continue
-        try:
-            by_event[key] = (cause, notices(cause))
-        except UnusableEventError as error:
-            unusable.append(error)
+    return await isolating(deps.database, causes, attrgetter("program_id"), partial(_deliver, deps))
+
+
+async def _deliver(deps: Deps, causes: Sequence[Cause]) -> None:
+    by_event = {(each.program_id, each.event_id): (each, notices(each)) for each in causes if each.earnings}
     if by_event:
         await _announce(deps, await _write(deps, by_event.values()))
-    if unusable:
-        raise unusable[0]
 
 
 async def _write(deps: Deps, causes: Iterable[tuple[Cause, list[Notice]]]) -> set[Inbox]:

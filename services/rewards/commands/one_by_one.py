@@ -1,12 +1,12 @@
-"""Work on several things, of which those at fault keep no others from it."""
+"""Work on one thing after the other, of which those at fault keep no others from it."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from typing import Generic, TypeVar
 
 from chassis.database import Database, is_transient
+from chassis.isolation import require_answer
 from services.rewards.commands.resting import Resting
 
 PASSED_LOOKS = (2, 64)
@@ -14,7 +14,6 @@ PASSED_LOOKS = (2, 64)
 1,280 contests or 12,800 wallets: beyond that, those that fail take turns from others, but never all of them."""
 
 Key = TypeVar("Key", bound=Hashable)
-Thing = TypeVar("Thing")
 
 
 @dataclass(slots=True)
@@ -39,47 +38,10 @@ class Turns(Generic[Key]):
                 await work()
             except Exception as error:
                 if is_transient(error):
-                    await _require_answer(database, error)
+                    await require_answer(database, error)
                 self._resting.failed(key, error, self._look_number)
                 failures.append(error)
             else:
                 self._resting.worked(key)
         if failures:
             raise failures[0]
-
-
-async def isolating(
-    database: Database,
-    things: Sequence[Thing],
-    program_of: Callable[[Thing], str],
-    work: Callable[[Sequence[Thing]], Awaitable[None]],
-) -> list[tuple[Thing, Exception]]:
-    """Works on all at once; where that fails, on fewer, down to those at fault. Returns these with their errors.
-
-    What fails by a fault of its own is halved until it is found. What may succeed later, such as a wait for a lock, is
-    divided by program and no further: each try may take as long as the first, and a program that waits has all of its
-    things waiting. Raises only if the database does not answer: then nothing can be said of single things.
-    """
-    try:
-        await work(things)
-    except Exception as error:
-        if is_transient(error):
-            await _require_answer(database, error)
-            parts = [list(part) for _, part in groupby(sorted(things, key=program_of), key=program_of)]
-            if len(parts) == 1:
-                return [(each, error) for each in things]
-        elif len(things) == 1:
-            return [(things[0], error)]
-        else:
-            middle = len(things) // 2
-            parts = [list(things[:middle]), list(things[middle:])]
-        return [failure for part in parts for failure in await isolating(database, part, program_of, work)]
-    return []
-
-
-async def _require_answer(database: Database, error: Exception) -> None:
-    """Raises the error if the database, asked for nothing in particular, does not answer either."""
-    try:
-        await database.ready()
-    except Exception as fault:
-        raise error from fault

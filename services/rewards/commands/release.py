@@ -7,9 +7,9 @@ from operator import attrgetter
 from typing import TypeVar
 
 from chassis import outbox
+from chassis.isolation import isolating
 from services.rewards import events
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.ledger import Reward, Transfer
 from services.rewards.domain.settle.clawback import PostedReward
 from services.rewards.domain.settle.holds import release, release_ended

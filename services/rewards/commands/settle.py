@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
 from chassis.database import is_transient
+from chassis.isolation import isolating
 from chassis.pipeline import Pipeline
 from services.rewards import events
 from services.rewards.commands import effects
 from services.rewards.commands.clawbacks import post_clawbacks, settle_reversals
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.one_by_one import isolating
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, FactBatch, Reversal
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.accrual import Accrual

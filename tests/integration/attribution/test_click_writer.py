@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from upline.attribution.v1.click_pb2 import Click, ClickBatch
 
 from chassis.clock import ManualClock
+from chassis.consumer import SomeFailedError
 from chassis.database import Database
 from chassis.times import unix_ms
 from services.attribution.commands.click_writing import DAYS_AHEAD, renew_partitions
@@ -102,6 +103,21 @@ async def test_redelivered_messages_change_nothing(servers: Servers, database: D
     assert sorted(row[2] for row in stored(servers, program_id)) == ["first"] * 5 + ["fresh"]
 
 
+async def test_a_click_at_fault_keeps_no_other_from_being_written(
+    servers: Servers, database: Database, program_id: str, new_program_id: Callable[[str], str]
+) -> None:
+    other = new_program_id("other")
+    refused = click(program_id, NOON, visitor_id="no text has a zero \x00")
+    good = [click(each, NOON, visitor_id=f"{number}") for number in range(5) for each in (program_id, other)]
+    with pytest.raises(SomeFailedError) as failed:
+        await writer(database).handle(
+            [batch(*good[:4]), batch(good[4], refused, *good[5:8]), b"\xff", batch(*good[8:])]
+        )
+    assert failed.value.failures.keys() == {1, 2}
+    for each in (program_id, other):
+        assert sorted(row[2] for row in stored(servers, each)) == ["0", "1", "2", "3", "4"]
+
+
 async def test_the_version_before_merges_its_clicks_into_tables_of_this_one(
     servers: Servers, database: Database, program_id: str
 ) -> None:
@@ -177,7 +193,7 @@ async def test_young_days_cannot_be_dropped(servers: Servers, database: Database
 
 async def test_no_partition_for_absurd_days(database: Database) -> None:
     far = Click(click_id=new_click_id(unix_ms(datetime(2250, 1, 1, tzinfo=UTC))), program_id="p", link_id="l")
-    with pytest.raises(DBAPIError, match="no clicks are kept"):
+    with pytest.raises(SomeFailedError, match="no clicks are kept"):
         await writer(database).handle([batch(far)])
 
 

@@ -9,9 +9,12 @@ import pytest
 from upline.notify.v1 import notify_pb2, notify_pb2_grpc
 from upline.rewards.v1 import events_pb2
 
+from chassis.consumer import SomeFailedError
 from chassis.ids import new_id
 from chassis.stream import Message, Stream
 from chassis.topology import REWARDS
+from services.notify.commands.deps import Deps
+from services.notify.consumer import RewardEvents
 from tests.conftest import Servers
 from tests.integration.notify.conftest import (
     MOMENT,
@@ -23,7 +26,7 @@ from tests.integration.notify.conftest import (
     when_settled,
     when_there,
 )
-from tests.running import DEADLINE_SECONDS
+from tests.running import DEADLINE_SECONDS, Running
 
 Inboxes = notify_pb2_grpc.InboxServiceStub
 NewProgram = Callable[[str], str]
@@ -263,3 +266,40 @@ async def prefers_russian(preferences: notify_pb2_grpc.PreferenceServiceStub, pr
         preferences=notify_pb2.Preferences(locale="ru"),
     )
     await preferences.UpdatePreferences(request, timeout=DEADLINE_SECONDS)
+
+
+async def test_an_event_that_waits_holds_up_no_other_that_came_with_it(
+    notify: Running, inboxes: Inboxes, servers: Servers, new_program_id: NewProgram
+) -> None:
+    slow, quick = new_program_id("slow"), new_program_id("quick")
+
+    def told(program: str, event_id: str) -> events_pb2.RewardEvent:
+        return reward_event(program, [earning("maria", 1, 1)], event_id=event_id)
+
+    def batch(*events: events_pb2.RewardEvent) -> bytes:
+        return events_pb2.RewardEventBatch(events=events).SerializeToString()
+
+    unusable = told(quick, "unusable")
+    unusable.earnings[0].amount_minor = 0
+    deps = Deps(notify.service.database, notify.service.stream, notify.service.clock)
+    payloads = [
+        batch(told(slow, "waits"), told(quick, "0")),
+        batch(told(quick, "1")),
+        batch(told(quick, "2"), unusable, told(quick, "3")),
+        b"\xff",
+    ]
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        # Another process that is about to write the same cause, and does not get on.
+        await conn.execute(
+            """INSERT INTO notify.cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id,
+                occurred_at, assets, texts_version, create_time)
+            VALUES (gen_random_uuid(), %s, 'waits', 'order-1', 'order', 'vera', now(), '[]', 0, now())""",
+            [slow],
+        )
+        with pytest.raises(SomeFailedError) as failed:
+            await RewardEvents(deps).handle(payloads)
+        await conn.rollback()
+    assert failed.value.failures.keys() == {0, 2, 3}
+    assert {each.cause_id for each in (await listed(inboxes, quick, "maria")).entries} == {"0", "1", "2", "3"}
+    await RewardEvents(deps).handle(payloads[:2])
+    assert [each.cause_id for each in (await listed(inboxes, slow, "maria")).entries] == ["waits"]
