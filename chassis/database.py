@@ -71,7 +71,8 @@ docs/guides/operate.md."""
 class Database:
     """The connections of one class of work of a service; every statement sees the service's own schema first."""
 
-    def __init__(self, url: str, schema: str, work: Work = Work.CALLS) -> None:
+    def __init__(self, url: str, schema: str, work: Work = Work.CALLS, process: str = "") -> None:
+        """`process` is what the database calls its owner, where that is not the schema's name."""
         self.schema = schema
         share = SHARES[work]
         options = (
@@ -86,7 +87,11 @@ class Database:
             pool_timeout=share.wait_seconds,
             pool_pre_ping=True,
             hide_parameters=True,  # an error's text goes into logs, and parameters hold what people have told
-            connect_args={"options": options, "application_name": f"upline-{schema}-{work}", "connect_timeout": 10},
+            connect_args={
+                "options": options,
+                "application_name": f"upline-{process or schema}-{work}",
+                "connect_timeout": 10,
+            },
         )
 
     @asynccontextmanager

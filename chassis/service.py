@@ -38,6 +38,11 @@ class Service(ABC, Generic[Settings]):
     """
 
     name: ClassVar[str]
+    """The name of the process in logs, in metrics and on the servers."""
+    schema: ClassVar[str]
+    """The schema of the database that it works on."""
+    works: ClassVar[tuple[Work, ...]] = tuple(Work)
+    """The classes of work that it does; it has connections for these."""
     streams: ClassVar[tuple[StreamSpec, ...]]
     """The streams that it publishes on or reads; they are made where they are missing."""
     tried_streams: ClassVar[tuple[StreamSpec, ...]] = ()
@@ -45,8 +50,6 @@ class Service(ABC, Generic[Settings]):
 
     databases: Mapping[Work, Database]
     """The connections of each class of work."""
-    database: Database
-    """Those of calls."""
     stream: Stream
     server: Server
     pager: Pager
@@ -85,14 +88,20 @@ class Service(ABC, Generic[Settings]):
         """Makes `close` a part of `stop`, before whatever was opened earlier is closed."""
         self._opened.push_async_callback(close)
 
+    @property
+    def database(self) -> Database:
+        """The connections of calls."""
+        return self.databases[Work.CALLS]
+
     async def start(self) -> None:
         """Looks for the broker, composes the service and begins to answer."""
         telemetry.configure(self.settings, self.name)
-        self.databases = {work: Database(self.settings.database_url, self.name, work) for work in Work}
+        self.databases = {
+            work: Database(self.settings.database_url, self.schema, work, self.name) for work in self.works
+        }
         for work, each in self.databases.items():
             self.on_stop(each.close)
             telemetry.CONNECTIONS_IN_USE.labels(self.name, work).set_function(each.in_use)
-        self.database = self.databases[Work.CALLS]
         self.stream = await Stream.open(
             self.settings.nats_url, f"upline-{self.name}", self.settings.nats_monitor_url, self.streams
         )
@@ -103,7 +112,7 @@ class Service(ABC, Generic[Settings]):
             self.settings,
             [
                 Probe("database", probing.ready),
-                Probe("migrations", partial(assert_migrated, probing, self.name)),
+                Probe("migrations", partial(assert_migrated, probing, self.schema)),
             ],
             Probe("broker", partial(self.stream.ready, self.tried_streams)),
         )

@@ -28,7 +28,7 @@ if ! docker compose wait migrate; then
   say "the migration failed: no service was touched, the version before goes on" >&2
   exit 1
 fi
-for service in attribution rewards notify; do
+for service in attribution redirect rewards notify; do
   containers=$(docker compose ps --all --quiet "$service")
   replicas=$(wc -w <<<"$containers")
   for container in $containers; do
@@ -41,6 +41,11 @@ for service in attribution rewards notify; do
       exit 1
     fi
   done
-  ((replicas > 0)) || start "$service" 1
+  if ((replicas == 0)); then
+    # Of the redirect, which was a part of attribution, as many as of that, whose containers have left the ports.
+    [[ $service == redirect ]] && replicas=$(docker compose ps --quiet attribution | wc -w)
+    say "starting $service"
+    start "$service" "$((replicas > 0 ? replicas : 1))"
+  fi
 done
 say "done"

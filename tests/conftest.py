@@ -26,9 +26,10 @@ from sqlalchemy import make_url
 from chassis.clock import ManualClock
 from chassis.embedded.nats import Nats
 from chassis.embedded.postgres import Postgres
-from chassis.embedded.state import StateDirectory
+from chassis.embedded.state import StateDirectory, free_port
 from chassis.migrate import migrate, role_name
 from chassis.settings import ServiceSettings
+from services.attribution.settings import LinkSettings, RedirectSettings
 from tests.running import Running, running
 
 # A slow machine is no failure; and what CI says must be about the change, not about the day's random numbers.
@@ -98,6 +99,14 @@ class Servers:
             secret=SecretStr(SECRET),
         )
 
+    def making_links(self, redirect_port: int) -> LinkSettings:
+        """Settings for attribution, whose links are followed at that port."""
+        return LinkSettings(**self.settings("attribution").model_dump(), public_url=f"http://127.0.0.1:{redirect_port}")
+
+    def leading_on(self, redirect_port: int) -> RedirectSettings:
+        """Settings for the redirect on that port."""
+        return RedirectSettings(**self.settings("attribution").model_dump(), redirect_port=redirect_port)
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
@@ -119,12 +128,27 @@ def clock() -> ManualClock:
     return ManualClock(datetime.now(UTC))
 
 
+@pytest.fixture(scope="session")
+def redirect_port() -> int:
+    """Where the links of the suite lead to."""
+    return free_port()
+
+
 @pytest_asyncio.fixture(scope="session")
-async def attribution(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]:
+async def attribution(servers: Servers, clock: ManualClock, redirect_port: int) -> AsyncIterator[Running]:
     """The attribution service, answering."""
     from services.attribution.__main__ import AttributionService
 
-    async with running(AttributionService(servers.settings("attribution"), clock)) as service:
+    async with running(AttributionService(servers.making_links(redirect_port), clock)) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="session")
+async def redirecting(servers: Servers, clock: ManualClock, redirect_port: int) -> AsyncIterator[Running]:
+    """The redirect of links, answering."""
+    from services.attribution.redirect_main import RedirectService
+
+    async with running(RedirectService(servers.leading_on(redirect_port), clock)) as service:
         yield service
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from chassis.settings import ServiceSettings
 from cli.__main__ import app
-from services.attribution.settings import AttributionSettings
+from services.attribution.settings import AttributionSettings, LinkSettings, RedirectSettings
 from services.notify.settings import NotifySettings
 from services.rewards.settings import RewardsSettings
 
@@ -27,7 +27,9 @@ REFERENCE = ROOT / "docs" / "reference"
 PAGES = (REFERENCE / "settings.md", REFERENCE / "command-line.md")
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "settings of every service": ServiceSettings,
+    "settings of links": LinkSettings,
     "settings of attribution": AttributionSettings,
+    "settings of the redirect": RedirectSettings,
     "settings of rewards": RewardsSettings,
     "settings of notify": NotifySettings,
 }

@@ -16,12 +16,14 @@ from cli.stack.layout import DEFAULT_PORTS, ExternalServers, Layout
 if TYPE_CHECKING:
     from cli.stack.supervisor import Stack
 
-COLOURS = {"attribution": "cyan", "rewards": "green", "notify": "magenta", "upline": "bold"}
+COLOURS = {"attribution": "cyan", "rewards": "green", "notify": "magenta", "redirect": "blue", "upline": "bold"}
 
 
 def up(
     state: State = DEFAULT_STATE,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes each of attribution and rewards.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes each of attribution, rewards and the redirect.")
+    ] = 1,
     attribution_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = DEFAULT_PORTS[
         "attribution"
     ],
@@ -40,7 +42,7 @@ def up(
         ),
     ] = 0,
 ) -> None:
-    """Run PostgreSQL, NATS and the three services until Ctrl-C.
+    """Run PostgreSQL, NATS, the three services and the redirect of links until Ctrl-C.
 
     A service that keeps dying is started again after pauses of up to a minute, while the others go on; `upline doctor`
     says which and why.

@@ -1,6 +1,7 @@
 """Checks of services and servers that run: those of the stack on a state directory, or those the environment names."""
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -14,8 +15,8 @@ from chassis.embedded import nats, postgres
 from chassis.migrate import head_revision
 from chassis.topology import BROKER_NAME, CONSUMING_NAME
 from cli.doctor.result import CheckResult
-from cli.stack.health import health
-from cli.stack.layout import SERVICES, ExternalServers
+from cli.stack.health import health, redirect_health
+from cli.stack.layout import REDIRECT, SERVICES, ExternalServers
 from cli.stack.services import LONGEST_PAUSE_SECONDS
 
 MAX_CLOCK_SKEW_SECONDS = 2.0
@@ -40,6 +41,8 @@ class Deployment:
     """The address of the broker's monitor; empty where nobody named it."""
     database_url: str
     """The database's URL, as its owner; empty where nobody named it."""
+    redirect_url: str = ""
+    """The address of the redirect; empty where nobody named it."""
     failing: dict[str, str] = field(default_factory=dict)
     """The processes that keep dying, each with how it died last."""
 
@@ -56,13 +59,22 @@ def embedded_deployment(stack: dict[str, Any], state: Path) -> Deployment:
         "restart the stack",
         stack.get("nats_monitor_url", ""),
         database_url,
+        stack.get("redirect_url", ""),
         stack.get("failing", {}),
     )
 
 
 def named_deployment(services: dict[str, str], external: ExternalServers) -> Deployment:
     """The deployment that the environment names, as in the container of the command line."""
-    return Deployment(services, "the log of {}", "restart the broker", external.nats_monitor_url, external.database_url)
+    redirect = os.environ.get("UPLINE_REDIRECT_ADDR", "")
+    return Deployment(
+        services,
+        "the log of {}",
+        "restart the broker",
+        external.nats_monitor_url,
+        external.database_url,
+        f"http://{redirect}" if redirect else "",
+    )
 
 
 def check_services(deployment: Deployment) -> list[CheckResult]:
@@ -86,6 +98,11 @@ def check_services(deployment: Deployment) -> list[CheckResult]:
         elif answer == "SERVING" and health(deployment.services[name], name=CONSUMING_NAME) == "NOT_SERVING":
             found = "events wait for it, and it settles none, although database and broker answer"
             results.append(CheckResult(f"events of {name}", False, found, STANDSTILL_ADVICE.format(log)))
+    if deployment.redirect_url:
+        answer = redirect_health(deployment.redirect_url)
+        results.append(
+            CheckResult(REDIRECT, answer == "SERVING", answer, f"look at {deployment.logs.format(REDIRECT)}")
+        )
     return results
 
 

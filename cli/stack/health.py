@@ -1,4 +1,7 @@
-"""Asks a gRPC server how it is."""
+"""Asks processes how they are."""
+
+import urllib.error
+import urllib.request
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -17,3 +20,15 @@ def health(address: str, seconds: float = ASK_SECONDS, name: str = "") -> str:
         except grpc.RpcError as error:
             return str(error.code().name)
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def redirect_health(url: str, seconds: float = ASK_SECONDS) -> str:
+    """The health of the redirect in the same words."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(f"{url}/healthz", timeout=seconds).close()
+    except urllib.error.HTTPError:
+        return "NOT_SERVING"
+    except OSError:
+        return "UNAVAILABLE"
+    return "SERVING"

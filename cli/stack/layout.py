@@ -10,8 +10,10 @@ from cli.stack.errors import PortTaken
 
 SERVICES = ("attribution", "rewards", "notify")
 DEFAULT_PORTS = {"attribution": 7101, "rewards": 7102, "notify": 7103, "redirect": 7180}
-SCALED = ("attribution", "rewards")
-"""The services that `--workers` multiplies: intake and payout. One notify keeps up with both."""
+REDIRECT = "redirect"
+"""The process of attribution that leads visitors on; what other processes do is named like their service."""
+SCALED = ("attribution", "rewards", REDIRECT)
+"""The kinds of processes that `--workers` multiplies: intake, payout and visits. One notify keeps up with all."""
 
 
 MAX_PORT = 65_535
@@ -52,6 +54,8 @@ class Layout:
     external: ExternalServers = field(default_factory=ExternalServers)
     metrics_port: int = 0
     """The first process publishes its metrics here, each further one a port higher; 0 for none."""
+    with_redirect: bool = True
+    """Whether visitors are led on."""
 
     def resolve(self) -> "Layout":
         """The layout with every port chosen. Raises PortTaken, naming the option that changes it."""
@@ -81,12 +85,17 @@ class Layout:
         """The address to which links lead."""
         return f"http://{self.host}:{self.ports['redirect']}"
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of processes: one for each service, and the redirect."""
+        return (*SERVICES, REDIRECT) if self.with_redirect else SERVICES
+
     def processes(self) -> list[tuple[str, str]]:
-        """The name and the service of every service process."""
+        """The name and the kind of every process."""
         return [
-            (service if count == 1 else f"{service}-{number}", service)
-            for service in SERVICES
-            for count in [self.workers if service in SCALED else 1]
+            (kind if count == 1 else f"{kind}-{number}", kind)
+            for kind in self.kinds
+            for count in [self.workers if kind in SCALED else 1]
             for number in range(1, count + 1)
         ]
 
@@ -100,15 +109,16 @@ class Layout:
         """The facts that other commands read in the state directory."""
         return {
             "services": self.addresses(),
-            "redirect_url": self.redirect_url,
+            "redirect_url": self.redirect_url if self.with_redirect else "",
             "metrics_ports": self.metrics_ports(),
             "pid": os.getpid(),
         }
 
 
 def ephemeral_layout(external: ExternalServers) -> Layout:
-    """The layout of a stack that must not be in anybody's way: every port is a free one."""
-    return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external).resolve()
+    """The layout of a stack that must not be in anybody's way: every port is a free one. It lives for one command, and
+    no visitor comes in that time."""
+    return Layout(ports=dict.fromkeys(DEFAULT_PORTS, 0), external=external, with_redirect=False).resolve()
 
 
 def refuse_taken(host: str, port: int, option: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from chassis.embedded.child import Child
 from chassis.migrate import role_name
-from cli.stack.layout import SCALED, Layout
+from cli.stack.layout import REDIRECT, SCALED, Layout
 from cli.stack.servers import StackServers
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -23,6 +23,8 @@ STEADY_SECONDS = 60.0
 machine."""
 MAX_DOUBLINGS = 20
 """More than lead to the longest pause; a number of deaths has no end, but powers of two have."""
+MODULES = {REDIRECT: "services.attribution.redirect_main"}
+"""The modules of processes that are not called like their service."""
 TAIL_BYTES = 16_384
 """The end of a log that is read: a log grows by each start."""
 FAILING_DEATHS = 4
@@ -35,7 +37,7 @@ class ServiceProcess:
     """One service process and how it has fared."""
 
     name: str
-    service: str
+    kind: str
     log_file: Path
     environment: dict[str, str]
     keep_open: tuple[int, ...]
@@ -50,7 +52,7 @@ class ServiceProcess:
         """Starts the process. It dies with this one, and by SIGKILL: whatever it acknowledged is on disk."""
         self.began = time.monotonic()
         self.child = Child(
-            [sys.executable, "-m", f"services.{self.service}"],
+            [sys.executable, "-m", MODULES.get(self.kind, f"services.{self.kind}")],
             self.log_file,
             death_signal=signal.SIGKILL,
             stop_signal=signal.SIGTERM,
@@ -104,9 +106,10 @@ def service_environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 def service_settings(
-    name: str, service: str, layout: Layout, servers: StackServers, test_clock_file: Path | None
+    name: str, kind: str, layout: Layout, servers: StackServers, test_clock_file: Path | None
 ) -> dict[str, str]:
-    """The `UPLINE_*` variables of one process of a service."""
+    """The `UPLINE_*` variables of one process."""
+    service = "attribution" if kind == REDIRECT else kind
     url = make_url(servers.database_url).set(username=role_name(service), password=servers.role_password)
     settings = {
         "UPLINE_DATABASE_URL": url.render_as_string(hide_password=False),
@@ -114,8 +117,7 @@ def service_settings(
         "UPLINE_NATS_MONITOR_URL": servers.nats_monitor_url,
         "UPLINE_SECRET": servers.secret,
         "UPLINE_HOST": layout.host,
-        "UPLINE_PORT": str(layout.ports[service]),
-        "UPLINE_REUSE_PORT": str(service in SCALED and layout.workers > 1).lower(),
+        "UPLINE_REUSE_PORT": str(kind in SCALED and layout.workers > 1).lower(),
         "UPLINE_METRICS_PORT": str(layout.metrics_ports().get(name, 0)),
     }
     if test_clock_file:
@@ -127,8 +129,6 @@ def service_settings(
             "UPLINE_PAYOUT_WEBHOOK_METHODS": layout.external.payout_webhook_methods,
         }
     if service == "attribution":
-        settings |= {
-            "UPLINE_REDIRECT_PORT": str(layout.ports["redirect"]),
-            "UPLINE_PUBLIC_URL": layout.redirect_url,
-        }
-    return settings
+        settings["UPLINE_PUBLIC_URL"] = layout.redirect_url
+    port = "UPLINE_REDIRECT_PORT" if kind == REDIRECT else "UPLINE_PORT"
+    return settings | {port: str(layout.ports[kind])}

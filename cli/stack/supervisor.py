@@ -16,8 +16,8 @@ from chassis.embedded.state import StateDirectory
 from chassis.migrate import migrate
 from cli.stack.broker_care import BrokerCare
 from cli.stack.errors import StackFailed
-from cli.stack.health import health
-from cli.stack.layout import SERVICES, Layout
+from cli.stack.health import health, redirect_health
+from cli.stack.layout import REDIRECT, SERVICES, Layout
 from cli.stack.logs import LogFollower, ShowLine, rotate_log
 from cli.stack.servers import StackServers
 from cli.stack.services import FAILING_DEATHS, ServiceProcess, service_environment, service_settings
@@ -151,7 +151,7 @@ class Stack:
     def _start_services(self) -> None:
         folder = self._state.path / "logs"
         folder.mkdir(mode=0o700, exist_ok=True)
-        for name, service in self.layout.processes():
+        for name, kind in self.layout.processes():
             log_file = folder / f"{name}.log"
             rotate_log(log_file)
             if self._follower:
@@ -160,11 +160,9 @@ class Stack:
             self.processes.append(
                 ServiceProcess(
                     name,
-                    service,
+                    kind,
                     log_file,
-                    service_environment(
-                        service_settings(name, service, self.layout, self.servers, self._test_clock_file)
-                    ),
+                    service_environment(service_settings(name, kind, self.layout, self.servers, self._test_clock_file)),
                     keep_open,
                 )
             )
@@ -183,22 +181,27 @@ class Stack:
     def _await_serving(self) -> None:
         self._say("waiting for the services")
         deadline = time.monotonic() + SERVING_SECONDS
-        waiting = dict(self.layout.addresses())
+        waiting = list(self.layout.kinds)
         while waiting:
             self._pause_point()
             self._watch_services()
-            waiting = {name: address for name, address in waiting.items() if health(address) != "SERVING"}
+            waiting = [kind for kind in waiting if not self._serves(kind)]
             late = [name for name in waiting if self._keeps_dying(name) or time.monotonic() > deadline]
-            if late and (self._needs_all or len(late) == len(SERVICES)):
-                tails = "\n".join(self._report(each) for each in self.processes if each.service in late)
+            if late and (self._needs_all or len(late) == len(self.layout.kinds)):
+                tails = "\n".join(self._report(each) for each in self.processes if each.kind in late)
                 raise StackFailed(f"giving up, as {', '.join(late)} cannot be started:\n{tails}")
             if late and len(late) == len(waiting):
                 self._say(f"{', '.join(late)} did not become ready; the other services answer")
                 return
             self._stop.wait(0.05)
 
-    def _keeps_dying(self, service: str) -> bool:
-        return all(each.keeps_dying for each in self.processes if each.service == service)
+    def _serves(self, kind: str) -> bool:
+        if kind == REDIRECT:
+            return redirect_health(self.layout.redirect_url) == "SERVING"
+        return health(self.layout.addresses()[kind]) == "SERVING"
+
+    def _keeps_dying(self, kind: str) -> bool:
+        return all(each.keeps_dying for each in self.processes if each.kind == kind)
 
     def _report(self, process: ServiceProcess) -> str:
         how = process.last_death or f"did not become ready in {SERVING_SECONDS:.0f} seconds"

@@ -16,7 +16,6 @@ from services.attribution.commands.deps import ClickDeps, Deps, WriterDeps
 from services.attribution.consumer import CONSUMER, FETCH_MESSAGES, ClickBatches
 from services.attribution.intake import Intake, publish_batch
 from services.attribution.queries.deps import QueryDeps
-from services.attribution.redirect import Redirect, RedirectSettings
 from services.attribution.rpc.classes import CLASSES
 from services.attribution.rpc.clicks import READERS, SELF_VALIDATING, ClickServicer
 from services.attribution.rpc.conversions import ConversionServicer
@@ -33,18 +32,16 @@ from services.attribution.wire.links import LinkAddress
 class AttributionService(Service[AttributionSettings]):
     """The composition root."""
 
-    name = "attribution"
+    name = schema = "attribution"
     streams = (CLICKS, CONVERSIONS)
     tried_streams = (CLICKS,)
     """Not CONVERSIONS: where that one is full, events wait in the outbox."""
-
-    redirect_port: int
 
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
         super().__init__(AttributionSettings(**settings.model_dump()), clock)
 
     async def compose(self) -> None:
-        """Serves people and conversions, takes clicks in, leads visitors on, and writes clicks."""
+        """Serves people and conversions, takes clicks in, and writes them."""
         click_token_key = derive_key(self.settings.secret, "click-token")
         relay = Relay(self.databases[Work.RELAY], self.stream, CONVERSIONS)
         self.on_run(relay.run)
@@ -54,33 +51,14 @@ class AttributionService(Service[AttributionSettings]):
         self.on_stop(intake.drain)
         click_deps = ClickDeps(self.clock, LinkCache(self.databases[Work.CLICKS]), intake, click_token_key)
         sealer = Sealer(derive_key(self.settings.secret, "click-hash"))
-        address = await self._lead_on(click_deps, sealer)
         add, pager = self.server.add, self.pager
         add(ProgramServicer(deps, queries, pager), CLASSES)
         add(ParticipantServicer(deps, queries, pager), CLASSES)
         add(ConversionServicer(deps, queries, pager), CLASSES)
-        add(LinkServicer(deps, queries, pager, address), CLASSES)
+        add(LinkServicer(deps, queries, pager, LinkAddress(self.settings.link_url)), CLASSES)
         add(ClickServicer(click_deps, sealer), CLASSES, SELF_VALIDATING, READERS, needs_broker=True)
         self.on_run(partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings)))
         self._write_clicks()
-
-    async def _lead_on(self, deps: ClickDeps, sealer: Sealer) -> LinkAddress:
-        """Begins to lead visitors on; returns where links are reached."""
-        settings = self.settings
-        redirect = Redirect(
-            RedirectSettings(
-                host=settings.host,
-                port=settings.redirect_port,
-                reuse_port=settings.reuse_port,
-                trusted_proxies=settings.trusted_proxies,
-                secure_cookie=settings.public_url.startswith("https://"),
-            ),
-            deps,
-            sealer,
-        )
-        self.on_stop(redirect.stop)
-        self.redirect_port = await redirect.start()
-        return LinkAddress(settings.public_url.rstrip("/") or f"http://{settings.host}:{self.redirect_port}")
 
     def _write_clicks(self) -> None:
         # The partitions that a batch misses are made where it is written: what one makes, the other has seen.

@@ -8,7 +8,6 @@ credited whether the click was stored or not. Such clicks are counted as unrecor
 import asyncio
 import base64
 import time
-from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -29,6 +28,7 @@ from services.attribution.connections import MAX_ADDRESS_CONNECTIONS, MAX_CONNEC
 from services.attribution.domain.codes import is_link_id
 from services.attribution.domain.destination import consent_of, with_parameters
 from services.attribution.domain.links import LinkKey
+from services.attribution.settings import RedirectSettings
 from services.attribution.store.links import KnownLink
 from services.attribution.wire.clicks import Sealer, sealed_click
 
@@ -68,18 +68,6 @@ _UNRECORDED = Counter(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RedirectSettings:
-    """The address that the redirect listens on, and the proxies that it believes."""
-
-    host: str
-    port: int
-    reuse_port: bool
-    trusted_proxies: int
-    secure_cookie: bool
-    """Whether visitors come by https, so that the cookie may ask for it."""
-
-
 class Redirect:
     """The HTTP server of links."""
 
@@ -108,11 +96,11 @@ class Redirect:
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: Connection(self.connections, answers),
                 self._settings.host,
-                self._settings.port,
+                self._settings.redirect_port,
                 reuse_port=self._settings.reuse_port or None,
             )
         except OSError as error:
-            address = f"{self._settings.host}:{self._settings.port}"
+            address = f"{self._settings.host}:{self._settings.redirect_port}"
             raise RuntimeError(
                 f"cannot listen on {address}: is the port taken? Set UPLINE_REDIRECT_PORT to another"
             ) from error
@@ -166,7 +154,7 @@ class Redirect:
                 path="/",
                 httponly=True,
                 samesite="Lax",
-                secure=self._settings.secure_cookie,
+                secure=self._settings.public_url.startswith("https://"),
             )
         return response
 

@@ -26,7 +26,7 @@ from services.notify.settings import NotifySettings
 class NotifyService(Service[NotifySettings]):
     """The composition root."""
 
-    name = "notify"
+    name = schema = "notify"
     streams = (REWARDS,)
 
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:

@@ -30,7 +30,7 @@ from services.rewards.store.plans import PlanCache
 class RewardsService(Service[RewardsSettings]):
     """The composition root."""
 
-    name = "rewards"
+    name = schema = "rewards"
     streams = (CONVERSIONS, REWARDS)
     tried_streams = (REWARDS,)
 

@@ -29,6 +29,7 @@ PORTS = {"ATTRIBUTION": 7110, "REWARDS": 7120, "NOTIFY": 7130, "REDIRECT": 7180}
 """The first of ten ports for each service."""
 REPLICAS = 3
 SERVICES = ("attribution", "rewards", "notify")
+SCALED = (*SERVICES, "redirect")
 AROUND_SECONDS = 5.0
 """How long callers load the stack before and after each blow."""
 
@@ -53,7 +54,7 @@ def compose(*arguments: str, stdin: bytes | None = None, quiet: bool = True) -> 
 
 def scaled(*more: str) -> None:
     """Scales the stack to three containers of each service."""
-    scales = [text for name in SERVICES for text in ("--scale", f"{name}={REPLICAS}")]
+    scales = [text for name in SCALED for text in ("--scale", f"{name}={REPLICAS}")]
     compose("up", "--detach", "--no-build", "--wait", *scales, *more)
 
 

@@ -41,7 +41,7 @@ def test_it_comes_up_and_stops_cleanly(state: Path) -> None:
         for address in stack.published["services"].values():
             assert upline("health", address, state=state).stdout == "SERVING\n"
         children = stack.children()
-        assert len(children) == 5, children
+        assert len(children) == 6, children
         assert stack.stop() == 0
         assert not any(alive(pid) for pid in children)
     assert not (state / "stack.json").exists()
@@ -51,7 +51,7 @@ def test_metrics_of_every_process_are_published_where_asked_for(state: Path) -> 
     first = free_port()
     with up(state, "--metrics-port", str(first)) as stack:
         ports = stack.published["metrics_ports"]
-        assert ports == {"attribution": first, "rewards": first + 1, "notify": first + 2}
+        assert ports == {"attribution": first, "rewards": first + 1, "notify": first + 2, "redirect": first + 3}
         for port in ports.values():
             with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
                 assert b"upline_rpc_seconds" in answer.read()
@@ -91,8 +91,10 @@ def test_whatever_is_killed_comes_back_where_it_was(state: Path) -> None:
     with up(state, "--workers", "2") as stack:
         words = [word for each in stack.children().values() for word in each.split()]
         assert sorted(word for word in words if word.startswith("services.")) == [
-            "services.attribution", "services.attribution", "services.notify", "services.rewards", "services.rewards",
-        ]  # fmt: skip
+            *("services.attribution", "services.attribution"),
+            *("services.attribution.redirect_main", "services.attribution.redirect_main"),
+            *("services.notify", "services.rewards", "services.rewards"),
+        ]
         before = stack.published
         for word in ("bin/postgres", "nats-server", "services.notify"):
             killed = stack.child(word)
@@ -146,7 +148,7 @@ def test_a_stack_of_which_no_service_starts_is_given_up_with_the_reason(tmp_path
     patience = 4 * READY_SECONDS
     failed = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=patience, check=False)
     assert failed.returncode == 1
-    assert "giving up, as attribution, rewards, notify cannot be started" in " ".join(failed.stderr.split())
+    assert "giving up, as attribution, rewards, notify, redirect cannot be started" in " ".join(failed.stderr.split())
     assert "UPLINE_SECRET: Value should have at least 32" in failed.stderr
     assert "too-short" not in failed.stderr
     assert "starting it again in 1 s" in failed.stdout
@@ -217,6 +219,7 @@ def test_the_doctor_finds_a_running_stack_well(state: Path) -> None:
         answer = upline("doctor", "--json", state=state)
         assert '"ok": true' in answer.stdout
         assert '"check": "sync_interval", "ok": true, "found": "always"' in answer.stdout
+        assert '"check": "redirect", "ok": true, "found": "SERVING"' in answer.stdout
         stack.stop()
 
 
@@ -226,6 +229,7 @@ def test_the_doctor_looks_at_services_and_servers_that_the_environment_names(sta
         password = json.loads((state / "secrets.json").read_text())["database_password"]
         database_url = f"postgresql://upline:{password}@127.0.0.1:{published['postgres_port']}/upline"
         settings = {f"UPLINE_{name.upper()}_ADDR": address for name, address in published["services"].items()} | {
+            "UPLINE_REDIRECT_ADDR": published["redirect_url"].removeprefix("http://"),
             "UPLINE_NATS_MONITOR_URL": published["nats_monitor_url"],
             "UPLINE_DATABASE_URL": database_url,
         }
@@ -238,11 +242,17 @@ def test_the_doctor_looks_at_services_and_servers_that_the_environment_names(sta
         )
         assert "tables of attribution" in found
         assert not (tmp_path / "none").exists()
-        wrong = settings | {"UPLINE_NOTIFY_ADDR": "127.0.0.1:1", "UPLINE_DATABASE_URL": f"{database_url}x"}
+        assert found["redirect"] == "SERVING"
+        wrong = settings | {
+            "UPLINE_NOTIFY_ADDR": "127.0.0.1:1",
+            "UPLINE_REDIRECT_ADDR": "127.0.0.1:1",
+            "UPLINE_DATABASE_URL": f"{database_url}x",
+        }
         result = upline("doctor", "--json", state=tmp_path / "none", settings=wrong, check=False)
         assert result.returncode == 1
         assert {each["check"] for each in json.loads(result.stdout)["checks"] if not each["ok"]} == {
             "notify",
+            "redirect",
             "database",
         }
         stack.stop()

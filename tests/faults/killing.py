@@ -18,7 +18,7 @@ COMPONENTS = ("attribution", "rewards", "notify", "nats", "postgres")
 BACK_SECONDS = 60.0
 POLL_SECONDS = 0.05
 _WORDS = {
-    "attribution": "services.attribution",
+    "attribution": "services.attribution ",
     "rewards": "services.rewards",
     "notify": "services.notify",
     "nats": "nats-server",

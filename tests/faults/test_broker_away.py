@@ -18,8 +18,9 @@ from upline.type.v1 import money_pb2
 
 from chassis.clock import ManualClock
 from chassis.embedded.nats import Nats
-from chassis.embedded.state import StateDirectory
+from chassis.embedded.state import StateDirectory, free_port
 from services.attribution.__main__ import AttributionService
+from services.attribution.redirect_main import RedirectService
 from tests.conftest import Servers
 from tests.flow import becomes
 from tests.integration.attribution.clicking import MARIA, Shop, open_shop, refused, stored
@@ -36,6 +37,7 @@ class Stall:
 
     broker: Nats
     attribution: Running
+    redirecting: Running
     shop: Shop
 
     @property
@@ -51,10 +53,11 @@ class Stall:
     async def noticed(self, *, connected: bool = False) -> None:
         """Returns when the service knows that its broker is away, or is back."""
 
-        async def known() -> bool:
-            return bool(self.attribution.service.stream._client.is_connected)
+        async def other() -> bool:
+            both = (self.attribution.service, self.redirecting.service)
+            return any(service.stream._client.is_connected != connected for service in both)
 
-        await becomes(known, connected)
+        await becomes(other, False)
 
 
 @pytest_asyncio.fixture
@@ -65,12 +68,14 @@ async def stall(
     tmp_path.chmod(0o755)
     broker = Nats(state)
     broker.start()
-    settings = servers.settings("attribution").model_copy(
-        update={"nats_url": broker.url, "nats_monitor_url": broker.monitor_url}
-    )
+    own = {"nats_url": broker.url, "nats_monitor_url": broker.monitor_url}
+    port = free_port()
     try:
-        async with running(AttributionService(settings, clock)) as attribution:
-            made = Stall(broker, attribution, await open_shop(attribution, new_program_id("away")))
+        async with (
+            running(AttributionService(servers.making_links(port).model_copy(update=own), clock)) as attribution,
+            running(RedirectService(servers.leading_on(port).model_copy(update=own), clock)) as redirecting,
+        ):
+            made = Stall(broker, attribution, redirecting, await open_shop(attribution, new_program_id("away")))
             yield made
             broker.kill()
             broker.start()
@@ -158,7 +163,7 @@ async def test_a_visitor_is_led_on_with_a_token_that_counts(stall: Stall, hangs:
     ):
         assert response.status == 302
         token = dict(parse_qsl(urlsplit(response.headers["Location"]).query))["upline_click"]
-        health_url = f"http://127.0.0.1:{stall.attribution.service.redirect_port}/healthz"
+        health_url = f"http://127.0.0.1:{stall.redirecting.service.redirect_port}/healthz"
         async with browser.get(health_url) as health:
             assert health.status == 200
     assert unrecorded() == before + 1

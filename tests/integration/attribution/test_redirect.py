@@ -5,30 +5,36 @@ from collections.abc import AsyncIterator, Callable
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 import aiohttp
 import pytest
 from nats.errors import TimeoutError as BrokerTimeout
 from pydantic import SecretStr
-from upline.attribution.v1 import program_pb2
+from upline.attribution.v1 import program_pb2, program_pb2_grpc
 from yarl import URL
 
 from chassis.clock import ManualClock
 from chassis.database import Database
 from chassis.embedded.state import free_port
 from chassis.secrets import derive_key
+from chassis.settings import ServiceSettings
 from services.attribution import redirect
 from services.attribution.commands.deps import ClickDeps
 from services.attribution.domain.click_token import read
 from services.attribution.intake import Intake
+from services.attribution.settings import RedirectSettings
+from services.attribution.store import link_cache
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.wire.clicks import Sealer
 from tests.conftest import SECRET, Servers
+from tests.flow import becomes
 from tests.integration.attribution.clicking import HOST, Shop, open_shop, rows, stored, until
 from tests.running import DEADLINE_SECONDS, Running
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 TELEGRAM = "TelegramBot (like TwitterBot)"
+pytestmark = pytest.mark.usefixtures("redirecting")
 VISIT, PREFETCH, MACHINE = 0, 1, 2
 KEY = derive_key(SecretStr(SECRET), "click-token")
 
@@ -127,8 +133,8 @@ async def test_nothing_is_kept_of_a_visitor_without_consent(
     assert [row[2] for row in stored(servers, shop.program_id)] == ["vera" if kept else ""]
 
 
-async def test_unknown_links_lead_nowhere(shop: Shop, browser: aiohttp.ClientSession, attribution: Running) -> None:
-    base = f"http://127.0.0.1:{attribution.service.redirect_port}"
+async def test_unknown_links_lead_nowhere(shop: Shop, browser: aiohttp.ClientSession, redirecting: Running) -> None:
+    base = f"http://127.0.0.1:{redirecting.service.redirect_port}"
     for path in (
         f"/r/{shop.program_id}/{'0' * 18}",
         f"/r/{shop.program_id}/https:%2F%2Fevil.example",
@@ -183,9 +189,9 @@ async def test_the_visitors_own_query_goes_along(shop: Shop, browser: aiohttp.Cl
         "/r/{}?a[]=1&%=%zz",
     ],
 )
-async def test_no_query_breaks_out_of_the_header(attribution: Running, shop: Shop, target: str) -> None:
+async def test_no_query_breaks_out_of_the_header(redirecting: Running, shop: Shop, target: str) -> None:
     """The request is written as bytes on the wire, for no client would send it."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", attribution.service.redirect_port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", redirecting.service.redirect_port)
     line = target.format(f"{shop.program_id}/{shop.link.link_id}").encode("latin-1")
     writer.write(b"GET " + line + b" HTTP/1.1\r\nHost: x\r\nUser-Agent: Firefox\r\nConnection: close\r\n\r\n")
     answer = await asyncio.wait_for(reader.read(), DEADLINE_SECONDS)
@@ -236,8 +242,8 @@ async def test_only_visits_have_a_token_and_a_name(
     ]
 
 
-async def test_health(browser: aiohttp.ClientSession, attribution: Running) -> None:
-    response = await follow(browser, f"http://127.0.0.1:{attribution.service.redirect_port}/healthz")
+async def test_health(browser: aiohttp.ClientSession, redirecting: Running) -> None:
+    response = await follow(browser, f"http://127.0.0.1:{redirecting.service.redirect_port}/healthz")
     assert (response.status, await response.text()) == (200, "ok")
 
 
@@ -247,18 +253,12 @@ class OtherRedirect:
     def __init__(
         self, attribution: Running, publish: Callable[[bytes], Any], database: Database | None = None, **settings: Any
     ) -> None:
-        options: dict[str, Any] = {
-            "host": "127.0.0.1",
-            "port": 0,
-            "reuse_port": False,
-            "trusted_proxies": 0,
-            "secure_cookie": True,
-            **settings,
-        }
+        common = {name: value for name, value in attribution.service.settings if name in ServiceSettings.model_fields}
+        options = RedirectSettings(**common, redirect_port=0, public_url="https://go.shop.example", **settings)
         clock: ManualClock = attribution.service.clock
         links = LinkCache(database or attribution.service.database)
         deps = ClickDeps(clock, links, Intake(publish), KEY)
-        self.server = redirect.Redirect(redirect.RedirectSettings(**options), deps, Sealer(KEY))
+        self.server = redirect.Redirect(options, deps, Sealer(KEY))
 
     async def __aenter__(self) -> str:
         return f"http://127.0.0.1:{await self.server.start()}"
@@ -316,6 +316,30 @@ async def test_a_host_that_the_program_took_back_is_not_led_to(
     async with OtherRedirect(attribution, publish) as base:
         response = await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}")
     assert response.status == 404
+
+
+async def test_what_is_made_or_changed_elsewhere_is_seen_in_time(
+    attribution: Running, browser: aiohttp.ClientSession, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The redirect shares no memory with the process that makes links and programs: what it holds ages."""
+    monkeypatch.setattr(link_cache, "KNOWN_SECONDS", 0.2)
+    stub = program_pb2_grpc.ProgramServiceStub(attribution.channel)
+    made = await stub.GetProgram(program_pb2.GetProgramRequest(program_id=shop.program_id), timeout=DEADLINE_SECONDS)
+
+    async def publish(_payload: bytes) -> None:
+        """A broker that takes every click."""
+
+    async with OtherRedirect(attribution, publish) as base:
+
+        async def status() -> int:
+            return (await follow(browser, f"{base}/r/{shop.program_id}/{shop.link.link_id}")).status
+
+        assert await status() == 302
+        made.program.allowed_hosts[:] = ["elsewhere.example"]
+        await stub.UpdateProgram(
+            program_pb2.UpdateProgramRequest(request_id=str(uuid4()), program=made.program), timeout=DEADLINE_SECONDS
+        )
+        await becomes(status, 404)
 
 
 async def test_an_address_is_believed_from_as_many_proxies_as_are_set(
