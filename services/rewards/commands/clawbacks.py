@@ -21,13 +21,14 @@ from services.rewards.store.plans import ProgramPlans
 async def settle_reversals(deps: Deps, locked: asyncio.Event, reversals: Sequence[Reversal]) -> None:
     """Settles reversals in one transaction. `locked` is set once it has the locks that give them their place among all
     facts of their programs."""
-    async with deps.database.transaction() as conn:
+    async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
         program_ids = {each.program_id for each in reversals}
         # No version may come in between: neither one that begins to count, whose conversions' effects are reversed
         # behind the lock, nor one that pays what another worker settles meanwhile.
         await plans.pin_versions(conn, program_ids)
         versions = await deps.plans.load(conn, program_ids)
         if ordered := versions.with_order:
+            await turn.take(ordered)
             await tallies.lock(conn, ordered)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         stored = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])

@@ -22,9 +22,10 @@ async def close_due_contests(deps: Deps) -> int:
         due = await contests.due(conn, now, deps.contest_turns.begin(), CONTESTS_A_ROUND)
 
     async def close(program_id: str, contest_id: str) -> None:
-        async with deps.database.transaction() as conn:
+        async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
             # Behind the lock of the program's facts none is half counted; a second process finds the contest closed.
             await plans.pin_versions(conn, [program_id])
+            await turn.take([program_id])
             await tallies.lock(conn, [program_id])
             if await contests.is_due(conn, program_id, contest_id, now):
                 await _close(deps, conn, program_id, contest_id)

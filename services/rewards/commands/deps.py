@@ -10,6 +10,7 @@ from chassis.relay import Relay
 from chassis.sharing import Shared
 from services.rewards.commands.one_by_one import Turns
 from services.rewards.commands.resting import Resting
+from services.rewards.commands.turns import ProgramTurns
 from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
 from services.rewards.store.audits import Audit
@@ -37,6 +38,8 @@ class Deps:
     """The provider that is sent payouts one by one; None: payouts wait for batches."""
     resting_programs: Resting[str] = field(default_factory=partial(Resting[str], *PROGRAM_RESTS_SECONDS))
     """The programs whose facts waited in vain lately."""
+    program_turns: ProgramTurns = field(default_factory=ProgramTurns)
+    """Which transactions of this process have the turn of which programs."""
     contest_turns: Turns[ContestKey] = field(default_factory=Turns[ContestKey])
     """The turns of contests that are to be closed."""
     debtor_turns: Turns[WalletKey] = field(default_factory=Turns[WalletKey])

@@ -16,6 +16,7 @@ from services.rewards import events
 from services.rewards.commands import effects
 from services.rewards.commands.clawbacks import post_clawbacks, settle_reversals
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.turns import Turn
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, FactBatch, Reversal
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.accrual import Accrual
@@ -118,12 +119,12 @@ def _program_of(fact: Fact) -> str:
 async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequence[ArrivedConversion]) -> None:
     """Settles conversions in one transaction. `locked` is set once it has the locks that give them their place among
     all facts of their programs."""
-    async with deps.database.transaction() as conn:
+    async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in arrived}
         await plans.pin_versions(conn, program_ids)
         settlement = _Settlement(conn, await deps.plans.load(conn, program_ids))
         await settlement.prepare(arrived)
-        await settlement.lock()
+        await settlement.lock(turn)
         locked.set()
         try:
             # Where it fails, the locks stay, and with them the part's place among the others.
@@ -165,9 +166,10 @@ class _Settlement:
             else:
                 self._pending.plain.append((plan, conversion))
 
-    async def lock(self) -> None:
+    async def lock(self, turn: Turn) -> None:
         """Takes the locks of programs whose facts have an order, or whose holds wait for events."""
         if locks := self._ordered | {each for each, found in self._versions.items() if found.awaited_events}:
+            await turn.take(locks)
             await tallies.lock(self._conn, locks)
 
     async def settle_all(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2
 
 from chassis.clock import ManualClock
+from chassis.database import Database, Work
 from services.rewards.__main__ import RewardsService
 from services.rewards.commands import settle as settling
 from services.rewards.commands.deps import Deps
@@ -313,3 +315,28 @@ async def test_programs_do_not_wait_in_a_circle(ledger: Ledger, published: Publi
     await in_parallel(workers, messages, clients=12)
     for program in programs:
         assert await ledger.available(program, "maria") == [60 * 100]
+
+
+async def test_a_batch_that_takes_longer_than_a_wait_for_a_lock_holds_up_no_part_of_its_own(
+    ledger: Ledger, published: Published, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of one process wait for one another's end, and not as long as for a lock."""
+    monkeypatch.setattr("chassis.database.LOCK_TIMEOUT_MS", 100)
+    monkeypatch.setattr(settling, "FACTS_A_TRANSACTION", 3)
+    program = await published(plan(rule(caps=[cap(plan_pb2.CAP_SCOPE_PROGRAM, 10**6)])))
+
+    async def load_slowly(*arguments: Any) -> Any:
+        await asyncio.sleep(0.5)  # what others wait for meanwhile takes them five times as long as the database allows
+        return await load_running(*arguments)
+
+    load_running = settling.effects.load_running
+    monkeypatch.setattr(settling.effects, "load_running", load_slowly)
+    database = Database(servers.settings("rewards").database_url, "rewards", Work.CONSUMING)
+    deps = replace(ledger.rewards.service.deps, database=database)
+    try:
+        await ConversionEvents(deps).handle(
+            [message(*(recorded(program, f"c{each}", 1_000, upline=("maria",)) for each in range(9)))]
+        )
+    finally:
+        await database.close()
+    assert await ledger.available(program, "maria") == [9 * 100]
