@@ -16,8 +16,8 @@ from chassis.migrate import assert_migrated
 from chassis.progress import STALLED_SECONDS, Progress
 from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
 from chassis.stream import Stream
+from chassis.telemetry import BATCH_MESSAGES, BATCH_SECONDS, MESSAGES, UNACKNOWLEDGED, UNDELIVERED
 from chassis.telemetry import STALLED_SECONDS as STALLED
-from chassis.telemetry import UNACKNOWLEDGED, UNDELIVERED
 from chassis.topology import StreamSpec
 
 HEARTBEAT_SECONDS = 5.0
@@ -111,7 +111,7 @@ class Consumer:
         finally:
             await self._hand_back(pull, messages)
 
-    async def look(self) -> None:
+    async def check_progress(self) -> None:
         """Tells by metrics how far it is behind. Raises StalledError where events have waited for STALLED_SECONDS and
         none of them was settled."""
         try:
@@ -132,6 +132,8 @@ class Consumer:
     async def _work_on(self, messages: list[Msg]) -> None:
         heartbeat = asyncio.create_task(_ask_for_time(messages))
         self.progress.in_hand = len(messages)
+        BATCH_MESSAGES.labels(self.durable).observe(len(messages))
+        began = asyncio.get_running_loop().time()
         try:
             by_history = await self._by_history(messages)
             for each in (by_history.new, by_history.failed):
@@ -141,6 +143,7 @@ class Consumer:
                 await self._handle_alone(message, history)
         finally:
             self.progress.in_hand = 0
+            BATCH_SECONDS.labels(self.durable).observe(asyncio.get_running_loop().time() - began)
             heartbeat.cancel()
 
     async def _by_history(self, messages: list[Msg]) -> _ByHistory:
@@ -169,6 +172,7 @@ class Consumer:
         try:
             if took_process:
                 await self._once_able(partial(self.dead_letters.set_aside, self.durable, message))
+                MESSAGES.labels(self.durable, "set_aside").inc()
                 log.error("message took the process with it, set aside as a dead letter", consumer=self.durable)
             if took_process or history.parked:
                 await message.term()
@@ -202,6 +206,7 @@ class Consumer:
     async def _handle(self, messages: list[Msg]) -> None:
         """Handles messages. Those that fail keep no other from being handled and acknowledged at once."""
         failures = await self._failures(messages)
+        MESSAGES.labels(self.durable, "settled").inc(len(messages) - len(failures))
         await self._acknowledge([each for place, each in enumerate(messages) if place not in failures])
         for place, error in failures.items():
             if not await self._give_up(messages[place], error):
@@ -252,8 +257,10 @@ class Consumer:
         try:
             if not await self.dead_letters.give_up(self.durable, message, error):
                 self.progress.failed(message_name(message))
+                MESSAGES.labels(self.durable, "failed").inc()
                 log.error("message failed, will retry", consumer=self.durable, exc_info=error)
                 return False
+            MESSAGES.labels(self.durable, "set_aside").inc()
             log.error("message set aside as a dead letter", consumer=self.durable, exc_info=error)
             await message.term()
             self.progress.made()

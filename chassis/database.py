@@ -74,6 +74,9 @@ class Database:
     def __init__(self, url: str, schema: str, work: Work = Work.CALLS, process: str = "") -> None:
         """`process` is what the database calls its owner, where that is not the schema's name."""
         self.schema = schema
+        self.waiting = 0
+        """How much work waits for a connection, or for one to be opened."""
+        self.limit = SHARES[work].connections
         share = SHARES[work]
         options = (
             f"-c search_path={schema} -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS}"
@@ -97,7 +100,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One READ COMMITTED transaction. Commit and rollback finish even if the caller is cancelled meanwhile."""
-        conn = await self.engine.connect()
+        self.waiting += 1
+        try:
+            conn = await self.engine.connect()
+        finally:
+            self.waiting -= 1
         try:
             transaction = await conn.begin()
             try:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from google.rpc import code_pb2
 
 from chassis.errors import UplineError
-from chassis.telemetry import REFUSED_CALLS
+from chassis.telemetry import CALLS_UNDER_WAY, CALLS_WAITING, REFUSED_CALLS
 
 
 class CallClass(StrEnum):
@@ -79,12 +79,24 @@ class Gate:
         self._free = asyncio.Semaphore(self._limit.at_once)
         self._waiting = 0
         self._refused = REFUSED_CALLS.labels(call_class)
+        self._under_way = 0
+        CALLS_UNDER_WAY.labels(call_class).set_function(lambda: self._under_way)
+        CALLS_WAITING.labels(call_class).set_function(lambda: self._waiting)
 
     async def __aenter__(self) -> None:
         """Lets a call in. RESOURCE_EXHAUSTED where there is no room, or none in time."""
-        if not self._free.locked():
+        if self._free.locked():
+            await self._wait()
+        else:
             await self._free.acquire()
-            return
+        self._under_way += 1
+
+    async def __aexit__(self, *_outcome: object) -> None:
+        """Makes room for another call."""
+        self._under_way -= 1
+        self._free.release()
+
+    async def _wait(self) -> None:
         if self._waiting >= self._limit.line:
             raise self._refusal()
         self._waiting += 1
@@ -95,10 +107,6 @@ class Gate:
             raise self._refusal() from None
         finally:
             self._waiting -= 1
-
-    async def __aexit__(self, *_outcome: object) -> None:
-        """Makes room for another call."""
-        self._free.release()
 
     def _refusal(self) -> UplineError:
         self._refused.inc()

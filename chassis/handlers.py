@@ -25,7 +25,7 @@ from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_field
 from chassis.gates import Gate
 from chassis.patterns import describe
 from chassis.sizes import SizeBound
-from chassis.telemetry import RPC_SECONDS
+from chassis.telemetry import CALLS, RPC_SECONDS
 
 Behavior = Callable[[Any, Any], Any]
 """A method of a servicer, or what stands in its place."""
@@ -96,22 +96,47 @@ def _unreadable(method: MethodDescriptor, error: DecodeError) -> UplineError:
     )
 
 
+class _Count:
+    """Counts the calls of a method by the code that they ended with."""
+
+    def __init__(self, method: MethodDescriptor) -> None:
+        self.method = method
+        self._answered = CALLS.labels(method.full_name, code_pb2.Code.Name(code_pb2.OK))
+        self._left = CALLS.labels(method.full_name, code_pb2.Code.Name(code_pb2.CANCELLED))
+
+    def refuse(self, code: int) -> None:
+        """Counts a call that is ended with an error."""
+        CALLS.labels(self.method.full_name, code_pb2.Code.Name(code)).inc()
+
+    def __enter__(self) -> None:
+        """Begins a call."""
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        """Counts a call that was answered, or whose caller went away."""
+        if kind is None:
+            self._answered.inc()
+        elif not issubclass(kind, Exception):
+            self._left.inc()
+
+
 def _unary(calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavior, validate: Validate) -> Behavior:
     seconds = RPC_SECONDS.labels(method=method.full_name)
+    count = _Count(method)
 
     async def call(request: ProtoMessage, context: Context) -> Any:
         began = time.perf_counter()
-        try:
-            await calls.admit()
-            with calls.one():
-                _require_deadline(context)
-                validate(request)
-                async with gate:
-                    return await behavior(request, context)
-        except (UplineError, Exception) as error:
-            await _abort(method, error, context)
-        finally:
-            seconds.observe(time.perf_counter() - began)
+        with count:
+            try:
+                await calls.admit()
+                with calls.one():
+                    _require_deadline(context)
+                    validate(request)
+                    async with gate:
+                        return await behavior(request, context)
+            except (UplineError, Exception) as error:
+                await _abort(count, error, context)
+            finally:
+                seconds.observe(time.perf_counter() - began)
 
     return call
 
@@ -119,16 +144,19 @@ def _unary(calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavio
 def _streaming_answer(
     calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavior, validate: Validate
 ) -> Behavior:
+    count = _Count(method)
+
     async def call(request: ProtoMessage, context: Context) -> AsyncIterator[Any]:
-        try:
-            await calls.admit()
-            with calls.one():
-                validate(request)
-                async with gate:
-                    async for answer in behavior(request, context):
-                        yield answer
-        except Exception as error:
-            await _abort(method, error, context)
+        with count:
+            try:
+                await calls.admit()
+                with calls.one():
+                    validate(request)
+                    async with gate:
+                        async for answer in behavior(request, context):
+                            yield answer
+            except Exception as error:
+                await _abort(count, error, context)
 
     return call
 
@@ -136,20 +164,23 @@ def _streaming_answer(
 def _streaming_both(
     calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavior, validate: Validate
 ) -> Behavior:
+    count = _Count(method)
+
     async def checked(requests: AsyncIterator[ProtoMessage]) -> AsyncIterator[ProtoMessage]:
         async for request in requests:
             validate(request)
             yield request
 
     async def call(requests: AsyncIterator[ProtoMessage], context: Context) -> AsyncIterator[Any]:
-        try:
-            await calls.admit()
-            with calls.one():
-                async with gate:
-                    async for answer in behavior(checked(requests), context):
-                        yield answer
-        except Exception as error:
-            await _abort(method, error, context)
+        with count:
+            try:
+                await calls.admit()
+                with calls.one():
+                    async with gate:
+                        async for answer in behavior(checked(requests), context):
+                            yield answer
+            except Exception as error:
+                await _abort(count, error, context)
 
     return call
 
@@ -184,10 +215,11 @@ def _require_deadline(context: Context) -> None:
         )
 
 
-async def _abort(method: MethodDescriptor, error: Exception, context: Context) -> None:
+async def _abort(count: _Count, error: Exception, context: Context) -> None:
     """Ends a call with an error that its caller can understand; whatever is unforeseen goes into the log."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
+    method = count.method
     if not isinstance(error, UplineError):
         if is_unprepared(error):
             log.error("the database is not prepared: run `upline migrate`", method=method.full_name, error=error)
@@ -223,5 +255,6 @@ async def _abort(method: MethodDescriptor, error: Exception, context: Context) -
         else:
             log.error("internal error", method=method.full_name, exc_info=error)
             error = UplineError(code_pb2.INTERNAL, "INTERNAL", "internal error; the server's log says more")
+    count.refuse(error.code)
     status = error.to_status()
     await context.abort(grpc_code(error.code), status.message, rpc_status.to_status(status).trailing_metadata)

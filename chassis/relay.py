@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from chassis.database import Database
 from chassis.stream import Message, Stream
+from chassis.telemetry import PUBLISHED_ROWS
 from chassis.topology import StreamSpec
 
 RELAY_BATCH = 200
@@ -132,6 +133,7 @@ class Relay:
                     merge([Message(row.subject, row.message_id, row.message_type, bytes(row.payload)) for row in rows])
                 )
                 await conn.execute(_MARK, {"ids": [row.outbox_id for row in rows]})
+        PUBLISHED_ROWS.labels(self.database.schema).inc(len(rows))
         return len(rows)
 
     async def reconcile(self) -> int:

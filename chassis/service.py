@@ -17,7 +17,8 @@ from chassis.clock import Clock
 from chassis.consumer import Consumer
 from chassis.database import Database, Work
 from chassis.dead_letters import DeadLetters
-from chassis.migrate import assert_migrated
+from chassis.measuring import Measure, dead_letters, measure
+from chassis.migrate import assert_migrated, head_revision
 from chassis.pages import Pager
 from chassis.progress import Progress
 from chassis.readiness import Probe
@@ -60,6 +61,7 @@ class Service(ABC, Generic[Settings]):
         self.progress = Progress()
         """The progress of the consumer of this process."""
         self._work: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._measures: list[Measure] = []
         self._farewells: list[Callable[[], None]] = []
         self._opened = AsyncExitStack()
 
@@ -78,7 +80,12 @@ class Service(ABC, Generic[Settings]):
         letters = DeadLetters(self.databases[Work.CONSUMING])
         consumer = Consumer(self.stream, spec, durable, handle, letters, fetch_messages, self.progress)
         self.on_run(consumer.run)
-        self.server.watch(Probe("consuming", consumer.look))
+        self.on_measure(dead_letters(self.name))
+        self.server.watch(Probe("consuming", consumer.check_progress))
+
+    def on_measure(self, measured: Measure) -> None:
+        """Makes `measured` a part of what is read from the database now and then, for metrics."""
+        self._measures.append(measured)
 
     def on_leave(self, farewell: Callable[[], None]) -> None:
         """Makes `farewell` a part of `leave`."""
@@ -95,13 +102,15 @@ class Service(ABC, Generic[Settings]):
 
     async def start(self) -> None:
         """Looks for the broker, composes the service and begins to answer."""
-        telemetry.configure(self.settings, self.name)
+        telemetry.configure(self.settings, self.name, head_revision(self.schema))
         self.databases = {
             work: Database(self.settings.database_url, self.schema, work, self.name) for work in self.works
         }
         for work, each in self.databases.items():
             self.on_stop(each.close)
             telemetry.CONNECTIONS_IN_USE.labels(self.name, work).set_function(each.in_use)
+            telemetry.CONNECTIONS_WAITING.labels(self.name, work).set_function(partial(getattr, each, "waiting"))
+            telemetry.CONNECTIONS_LIMIT.labels(self.name, work).set(each.limit)
         self.stream = await Stream.open(
             self.settings.nats_url, f"upline-{self.name}", self.settings.nats_monitor_url, self.streams
         )
@@ -117,6 +126,8 @@ class Service(ABC, Generic[Settings]):
             Probe("broker", partial(self.stream.ready, self.tried_streams)),
         )
         await self.compose()
+        if self._measures:
+            self.on_run(partial(measure, self.databases[Work.JOBS], self._measures))
         await self.server.start()
         self.on_stop(self.server.stop)
 

@@ -6,8 +6,11 @@ Every line goes through the same processors, also those of libraries: it names t
 
 import asyncio
 import logging
+import platform
 import sys
-from typing import Any
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -16,12 +19,44 @@ from structlog.typing import EventDict, Processor
 from chassis.faults import describe, trace
 from chassis.settings import ServiceSettings
 
+_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
+"""Bounds of how many things a batch holds."""
+_BATCH_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Bounds of how long a batch takes: from one order to the largest batch of the dearest plan."""
+MOST_PROGRAMS: Final = 20
+"""So many programs are named by a metric, those of which there is the most; all others are one together. Each name is a
+series that is kept for weeks, and there may be thousands of programs."""
+
+BUILD = Gauge(
+    "upline_build_info",
+    "Always 1; its labels tell the service, the version of the package, the newest revision of the database that its"
+    " code knows, and its Python.",
+    ["service", "version", "revision", "python"],
+)
 RPC_SECONDS = Histogram("upline_rpc_seconds", "Time to answer a call.", ["method"])
+CALLS = Counter(
+    "upline_calls_total",
+    "Calls that ended, streams too, by the code of gRPC that their callers were told. CANCELLED: the caller went away,"
+    " or its deadline was over.",
+    ["method", "code"],
+)
+CALLS_UNDER_WAY = Gauge("upline_calls_under_way", "Calls that are being answered, by class of call.", ["class"])
+CALLS_WAITING = Gauge(
+    "upline_calls_waiting", "Calls that wait in line until others of their class have ended.", ["class"]
+)
 BROKER_READY = Gauge(
     "upline_broker_ready", "1 while the broker has what the process uses and stores what it publishes."
 )
 CONNECTIONS_IN_USE = Gauge(
     "upline_connections_in_use", "Connections to the database that are in use, by class of work.", ["service", "work"]
+)
+CONNECTIONS_LIMIT = Gauge(
+    "upline_connections_limit", "Connections to the database that a class of work has at most.", ["service", "work"]
+)
+CONNECTIONS_WAITING = Gauge(
+    "upline_connections_waiting",
+    "Work that waits for a connection to the database, or for one to be opened, by class of work.",
+    ["service", "work"],
 )
 REFUSED_CALLS = Counter(
     "upline_calls_refused_total", "Calls refused because too many of their class were under way.", ["class"]
@@ -41,18 +76,86 @@ STALLED_SECONDS = Gauge(
     "Time for which events have waited for this process and none was settled; 0 while some are, or none waits.",
     ["consumer"],
 )
+MESSAGES = Counter(
+    "upline_consumer_messages_total",
+    "Messages by what became of them: settled, failed (they are tried again), or set_aside for a person.",
+    ["consumer", "outcome"],
+)
+BATCH_MESSAGES = Histogram(
+    "upline_consumer_batch_messages", "Messages that were worked on together.", ["consumer"], buckets=_COUNTS
+)
+BATCH_EVENTS = Histogram(
+    "upline_consumer_batch_events", "Events that were settled or told together.", ["consumer"], buckets=_COUNTS
+)
+BATCH_SECONDS = Histogram(
+    "upline_consumer_batch_seconds",
+    "Time that messages which were worked on together took, with waits for a database that was away.",
+    ["consumer"],
+    buckets=_BATCH_SECONDS,
+)
 EVENTS = Counter("upline_events_total", "Events handled from a stream.", ["consumer"])
+OUTBOX_ROWS = Gauge(
+    "upline_outbox_rows", "Events that wait in the outbox for the broker; counted up to 10,000.", ["service"]
+)
+OUTBOX_AGE = Gauge(
+    "upline_outbox_age_seconds", "Time since the oldest event was written that waits in the outbox.", ["service"]
+)
+PUBLISHED_ROWS = Counter("upline_outbox_published_total", "Events of the outbox that the broker stored.", ["service"])
+DEAD_LETTERS = Gauge(
+    "upline_dead_letters",
+    "Messages that were set aside and wait for a person; counted up to 10,000.",
+    ["service", "consumer"],
+)
+DEAD_LETTER_AGE = Gauge(
+    "upline_dead_letter_age_seconds",
+    "Time since the oldest message that waits for a person was set aside.",
+    ["service", "consumer"],
+)
+MEASURED = Gauge(
+    "upline_measured_timestamp_seconds",
+    "When this process last read from the database what it tells of it: its outbox, dead letters, holds and payouts.",
+    ["service"],
+)
 REMOVED_ROWS = Counter("upline_removed_rows_total", "Rows that had lived their time and were removed.", ["table"])
 LIBRARY_LEVEL = logging.WARNING
 """The level from which libraries log. Below it they log statements, parameters and addresses, so it does not follow
 UPLINE_LOG_LEVEL."""
 
 log = structlog.get_logger(__name__)
+
+
+class Snapshot:
+    """Values of a gauge by its labels, of which nothing stays that is no longer so."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge = gauge
+        self._told: set[tuple[str, ...]] = set()
+
+    def tell(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """Tells exactly these."""
+        for labels, value in values.items():
+            self._gauge.labels(*labels).set(value)
+        for labels in self._told - values.keys():
+            self._gauge.remove(*labels)
+        self._told = set(values)
+
+
+def named_programs(counts: Mapping[str, float]) -> dict[str, float]:
+    """Counts of the MOST_PROGRAMS programs that have the highest; those of all others are one, without a name."""
+    ranked = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    told = dict(ranked[:MOST_PROGRAMS])
+    if rest := sum(count for _, count in ranked[MOST_PROGRAMS:]):
+        told[""] = rest
+    return told
+
+
 _library_handlers: list[logging.Handler] = []
 
 
-def configure(settings: ServiceSettings, service: str) -> None:
-    """Sets logging up, and the metrics endpoint if a port is set."""
+def configure(settings: ServiceSettings, service: str, revision: str = "") -> None:
+    """Sets logging up, and the metrics endpoint if a port is set. `revision`: the newest one of the database that the
+    code knows."""
+    BUILD.labels(service, _package_version(), revision, platform.python_version()).set(1)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     renderer: Processor = (
         structlog.processors.JSONRenderer()
@@ -83,6 +186,13 @@ def configure(settings: ServiceSettings, service: str) -> None:
     _configure_libraries([*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer])
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.host)
+
+
+def _package_version() -> str:
+    try:
+        return version("upline")
+    except PackageNotFoundError:  # code that was copied, as into the container, rather than installed
+        return ""
 
 
 def report_unretrieved(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""Writes the tables of settings and the help texts in docs/reference, from the code itself.
+"""Writes the tables of settings and metrics and the help texts in docs/reference, from the code itself.
 
-Both pages are text by people with generated parts between two comments; `--check` finds parts that are stale.
+The pages are text by people with generated parts between two comments; `--check` finds parts that are stale.
 """
 
 import ast
@@ -9,9 +9,12 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import typer
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from typer.testing import CliRunner
@@ -24,7 +27,7 @@ from services.rewards.settings import RewardsSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-PAGES = (REFERENCE / "settings.md", REFERENCE / "command-line.md")
+PAGES = (REFERENCE / "settings.md", REFERENCE / "command-line.md", REFERENCE / "metrics.md")
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "settings of every service": ServiceSettings,
     "settings of links": LinkSettings,
@@ -33,6 +36,13 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "settings of rewards": RewardsSettings,
     "settings of notify": NotifySettings,
 }
+PROCESSES = tuple(
+    import_module(f"services.{name}")
+    for name in ("attribution.__main__", "attribution.redirect_main", "rewards.__main__", "notify.__main__")
+)
+"""Whatever a process has of metrics is there once its composition root is imported."""
+UNITS = {"seconds": "seconds", "bytes": "bytes"}
+"""The units that names end with, before `_total`; all others count."""
 COLUMNS = 100
 """How wide help texts are: lines of code in pages of docs are read without scrolling."""
 PART = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -96,9 +106,39 @@ def command_line() -> str:
     return text + "\n"
 
 
+def metrics() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+    """Name, type, labels and meaning of every metric of Upline's own, by name."""
+    found = []
+    for collector in REGISTRY._collector_to_names:
+        if isinstance(collector, MetricWrapperBase) and collector._name.startswith("upline_"):
+            (family,) = collector.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            found.append((name, family.type, collector._labelnames, family.documentation))
+    yield from sorted(found)
+
+
+def unit(name: str) -> str:
+    """The unit of a metric, by its name."""
+    stem = name.removesuffix("_total")
+    if name.endswith("_timestamp_seconds"):
+        return "seconds since 1970"
+    return next((told for ending, told in UNITS.items() if stem.endswith(f"_{ending}")), "")
+
+
+def metrics_table() -> str:
+    """A row for each metric."""
+    rows = [
+        f"| `{name}` | {kind} | {', '.join(f'`{each}`' for each in labels)} | {unit(name)} | {meaning} |"
+        for name, kind, labels, meaning in metrics()
+    ]
+    return "\n".join(["", "| metric | type | labels | unit | meaning |", "|---|---|---|---|---|", *rows, "", ""])
+
+
 def part(name: str) -> str:
     """The text that belongs between the comments of that name."""
-    return command_line() if name == "commands" else settings_table(SETTINGS[name])
+    if name == "commands":
+        return command_line()
+    return metrics_table() if name == "metrics" else settings_table(SETTINGS[name])
 
 
 def main() -> int:

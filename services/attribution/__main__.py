@@ -6,6 +6,7 @@ from functools import partial
 from chassis import process, retention
 from chassis.clock import Clock
 from chassis.database import Work
+from chassis.measuring import outbox
 from chassis.relay import Relay
 from chassis.secrets import derive_key
 from chassis.service import Service
@@ -45,6 +46,7 @@ class AttributionService(Service[AttributionSettings]):
         click_token_key = derive_key(self.settings.secret, "click-token")
         relay = Relay(self.databases[Work.RELAY], self.stream, CONVERSIONS)
         self.on_run(relay.run)
+        self.on_measure(outbox(self.name))
         deps = Deps(self.database, self.clock, relay, click_token_key)
         queries = QueryDeps(self.database)
         intake = Intake(partial(publish_batch, self.stream), lambda: self.stream.connected)

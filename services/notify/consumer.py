@@ -8,7 +8,7 @@ from upline.rewards.v1.events_pb2 import RewardEventBatch
 
 from chassis.consumer import SomeFailedError
 from chassis.progress import Progress
-from chassis.telemetry import EVENTS
+from chassis.telemetry import BATCH_EVENTS, EVENTS
 from services.notify.commands.deliver import deliver
 from services.notify.commands.deps import Deps
 from services.notify.domain.cause import Cause, UnusableEventError
@@ -34,6 +34,7 @@ class RewardEvents:
         """Delivers the events of the messages. Raises SomeFailedError after that if one cannot be read or delivered."""
         failed: dict[int, Exception] = {}
         for portion in _portions(payloads, failed):
+            BATCH_EVENTS.labels(CONSUMER).observe(len(portion))
             undelivered = await deliver(self.deps, [cause for _, cause in portion])
             errors = {(cause.program_id, cause.event_id): error for cause, error in undelivered}
             for place, cause in portion if errors else ():

@@ -6,11 +6,12 @@ from functools import partial
 from chassis import process, retention
 from chassis.clock import Clock
 from chassis.database import Work
+from chassis.measuring import outbox
 from chassis.relay import Relay
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.topology import CONVERSIONS, REWARDS
-from services.rewards import jobs
+from services.rewards import jobs, measures
 from services.rewards.commands.deps import Deps
 from services.rewards.consumer import CONSUMER, FETCH_MESSAGES, ConversionEvents
 from services.rewards.providers import provider_of
@@ -41,6 +42,7 @@ class RewardsService(Service[RewardsSettings]):
         """Serves plans, ledger and payouts, and settles the events of attribution."""
         relay = Relay(self.databases[Work.RELAY], self.stream, REWARDS)
         self.on_run(relay.run)
+        self.on_measure(outbox(self.name))
         provider = provider_of(self.settings)
         if provider is not None:
             self.on_stop(provider.close)
@@ -59,6 +61,8 @@ class RewardsService(Service[RewardsSettings]):
 
         events = ConversionEvents(replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress))
         self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES)
+        for each in measures.all_of(deps):
+            self.on_measure(each)
         self.on_run(partial(jobs.run, replace(deps, database=self.databases[Work.JOBS])))
         self.on_run(
             partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.consumer import SomeFailedError
+from chassis.telemetry import BATCH_EVENTS, EVENTS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
 from services.rewards.domain.conversion import ArrivedConversion, Reversal
@@ -24,7 +25,10 @@ class ConversionEvents:
         """Settles the facts that the messages tell. Raises SomeFailedError after that if one cannot be read or
         settled."""
         facts, unreadable = read_facts(payloads)
+        count = len(facts.conversions) + len(facts.reversals)
+        BATCH_EVENTS.labels(CONSUMER).observe(count)
         failed = await settle(self.deps, facts)
+        EVENTS.labels(CONSUMER).inc(count - len(failed))
         if unreadable or failed:
             raise SomeFailedError(unreadable | _by_place(payloads, failed))
 

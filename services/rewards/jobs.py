@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import product
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import text
 
 from chassis.clock import Clock
@@ -19,6 +20,7 @@ from services.rewards.commands.expiry import expire
 from services.rewards.commands.providers import send_payouts
 from services.rewards.commands.release import release_due_holds, release_ended_waits, roll_up_balances
 from services.rewards.commands.spending import repay_debts
+from services.rewards.measures import tell_audit
 from services.rewards.settings import RewardsSettings
 from services.rewards.store.holds import OVER_FOR_GOOD
 
@@ -37,6 +39,8 @@ RETRY_SECONDS = 60.0
 UNSCANNED_DAYS = 30
 """How long a wallet may be overdue for its scan before that scan is forgotten: its asset expires no more, or it would
 have been scanned within seconds. If the asset ever does again, a wallet without a row is scanned at once."""
+
+JOB_FAILURES = Counter("upline_job_failures_total", "Rounds of a job that failed; it comes again by itself.", ["job"])
 
 PARTITIONED = ("reward", "transfer")
 
@@ -79,6 +83,7 @@ async def _repeat(deps: Deps, name: str, seconds: float, work: Callable[[], Awai
         try:
             await work()
         except Exception as error:
+            JOB_FAILURES.labels(name).inc()
             log.warning("job failed, will retry", job=name, error=error)
             # Whoever moves the clock waits for what jobs do for people, but not for the upkeep that comes seldom.
             await (asyncio.sleep(seconds) if seconds < RETRY_SECONDS else deps.clock.sleep(RETRY_SECONDS))
@@ -92,7 +97,9 @@ async def _drain(deps: Deps, work: Callable[[Deps], Awaitable[int]]) -> None:
 
 
 async def _audit(deps: Deps) -> None:
+    began = asyncio.get_running_loop().time()
     audit = await audit_ledger(deps, "")
+    tell_audit(audit, asyncio.get_running_loop().time() - began)
     for finding in audit.findings:
         log.error(
             "audit finding",

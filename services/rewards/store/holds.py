@@ -71,10 +71,10 @@ WAITS_FOR_NOBODY = f"approval IN ({ApprovalState.NOT_NEEDED:d}, {ApprovalState.A
 OVER_FOR_GOOD = f"approval <> {ApprovalState.REJECTED:d}"
 """The condition that nothing is computed from a wait once it has ended: what a person rejected, a rebuild and every
 later refund of the conversion read."""
-_IS_ENDED = f"end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR event_time IS NOT NULL)"
+IS_ENDED = f"end_time IS NULL AND {WAITS_FOR_NOBODY} AND (event_type = '' OR event_time IS NOT NULL)"
 _ENDED = text(f"""
     SELECT earliest, program_id, conversion_id, mark FROM hold_wait
-    WHERE {_IS_ENDED} AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
+    WHERE {IS_ENDED} AND earliest <= :now AND greatest(earliest, event_time, decide_time) <= :now
         AND (earliest, program_id, conversion_id, mark) > (CAST(:after_time AS timestamptz),
             CAST(:after_program AS text),
             CAST(:after_conversion AS text), CAST(:after_mark AS timestamptz))
@@ -86,7 +86,7 @@ _CLAIM = text(f"""
     WHERE (program_id, conversion_id, mark) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[]),
             CAST(:marks AS timestamptz[])))
-        AND {_IS_ENDED}
+        AND {IS_ENDED}
     ORDER BY program_id, conversion_id, mark FOR UPDATE SKIP LOCKED
 """)
 _END = text("""

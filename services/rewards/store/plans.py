@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -66,6 +67,9 @@ _PIN_VERSIONS = text("""
     SELECT pg_advisory_xact_lock_shared(hashtextextended('plan:' || program_id, 0))
     FROM unnest(CAST(:program_ids AS text[])) AS t (program_id)
 """)
+
+COMPILED = Counter("upline_plans_compiled_total", "Versions of plans that were compiled because something needed them.")
+OUTLINED = Counter("upline_plans_outlined_total", "Versions of plans that were read for their outlines.")
 
 _NO_PLAN = PlanVersions()
 
@@ -141,6 +145,13 @@ class PlanCache:
         default_factory=lambda: ThreadPoolExecutor(COMPILED_AT_ONCE, thread_name_prefix="plans")
     )
 
+    @property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """How many programs have outlines, how many versions are compiled, and the memory of each in bytes, as it is
+        estimated."""
+        versions, compiled = self._versions, self._plans
+        return {"outlines": (len(versions), versions.weight), "compiled": (len(compiled), compiled.weight)}
+
     async def load(self, conn: AsyncConnection, program_ids: Collection[str]) -> ProgramPlans:
         """The outlines of every version of each program, in ascending order; none for programs without a plan."""
         counts = {
@@ -194,12 +205,14 @@ class PlanCache:
                 del known[program_id]
                 continue
             self.outlined_count += len(outlines)
+            OUTLINED.inc(len(outlines))
             known[program_id] = versions = PlanVersions((*known[program_id].outlines, *outlines))
             if len(versions) > len(self._versions.get(program_id) or _NO_PLAN):  # another task may have seen more
                 self._versions.put(program_id, versions, versions.memory_bytes)
 
     def _begin_compiling(self, key: PlanKey, row: Row[Any]) -> asyncio.Future[tuple[Plan | str, int]]:
         self.compiled_count += 1
+        COMPILED.inc()
         future = self._compiling[key] = asyncio.get_running_loop().run_in_executor(self._threads, _compile, row)
         future.add_done_callback(partial(self._end_compiling, key))
         return future
