@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit chaos linearizability check format bench protos docs reference lock schema \
-	replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit chaos faults linearizability check format bench protos docs reference lock \
+	schema replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ ROUNDS ?= 20
 SEED ?= 1
 chaos: setup ## Kill a process of a stack under load, ROUNDS times (20), as SEED says (1), and compare what was promised
 	@$(BIN)/python -m tests.faults.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+SEEDS ?= 200
+# `make faults SEED=17` plays that one, and without SEED those of SEEDS that were not clean yet.
+ONE_SEED = $(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED),--seeds $(SEEDS))
+faults: setup ## Play SEEDS (200) rounds of all faults, going on where it ended (best as root, with libfaketime)
+	@$(BIN)/python -m tests.faults.campaign $(ONE_SEED)
 
 RECORDED_SECONDS ?= 120
 HISTORIES ?= .upline/histories

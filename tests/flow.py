@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -10,11 +11,14 @@ import nats
 import psycopg
 from nats.errors import Error as BrokerError
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
 from tests.running import DEADLINE_SECONDS
 
 POLL_SECONDS = 0.05
+MOST_POISON = 200
+"""Of more messages than these nobody asks which of them are poison."""
 DRAIN_SECONDS = 60.0
 """Longer than the pause before a message is tried again that failed in another test."""
 
@@ -38,8 +42,9 @@ class Flow:
     postgres_url: str
     nats_url: str
 
-    async def drained(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Returns when all that was recorded before this call was settled and told. Fails after `seconds`."""
+    async def drained(self, seconds: float = DRAIN_SECONDS, poison: str = "") -> None:
+        """Returns when all that was recorded before this call was settled and told. Fails after `seconds`. Messages
+        whose names begin with `poison` may be left: nobody can handle them, and they are tried for ten minutes."""
         client = await nats.connect(self.nats_url)
         jetstream = client.jetstream()
         try:
@@ -49,7 +54,7 @@ class Flow:
                     if owner:
                         await becomes(partial(_unpublished, conn, owner), 0, seconds)
                     for durable in spec.consumers:
-                        await becomes(partial(_behind, jetstream, spec, durable), 0, seconds)
+                        await becomes(partial(_behind, jetstream, spec, durable, poison), 0, seconds)
         finally:
             await client.close()
 
@@ -60,7 +65,7 @@ async def _unpublished(conn: psycopg.AsyncConnection[tuple[int]], owner: str) ->
     return row[0] if row else 0
 
 
-async def _behind(jetstream: JetStreamContext, spec: StreamSpec, durable: str) -> int:
+async def _behind(jetstream: JetStreamContext, spec: StreamSpec, durable: str, poison: str) -> int:
     """Messages that were not delivered yet, or not acknowledged.
 
     Counted from sequence numbers: a consumer's own count of what is pending follows the stream with a delay.
@@ -68,7 +73,21 @@ async def _behind(jetstream: JetStreamContext, spec: StreamSpec, durable: str) -
     try:
         state = (await jetstream.stream_info(spec.name)).state
         consumer = await jetstream.consumer_info(spec.name, durable)
+        delivered = consumer.delivered.stream_seq if consumer.delivered else 0
+        behind = state.last_seq - delivered + (consumer.num_ack_pending or 0)
+        if poison and 0 < behind <= MOST_POISON:
+            behind -= await _poisonous(jetstream, spec, state.first_seq, poison)
     except BrokerError:  # the broker is starting
         return -1
-    delivered = consumer.delivered.stream_seq if consumer.delivered else 0
-    return state.last_seq - delivered + (consumer.num_ack_pending or 0)
+    return behind
+
+
+async def _poisonous(jetstream: JetStreamContext, spec: StreamSpec, sequence: int, poison: str) -> int:
+    """How many of the messages that a stream still has are poison."""
+    found = 0
+    with suppress(NotFoundError):  # after the last one
+        while True:
+            message = await jetstream.get_msg(spec.name, seq=sequence, subject=spec.subject, next=True)
+            found += (message.headers or {}).get("Nats-Msg-Id", "").startswith(poison)
+            sequence = (message.seq or sequence) + 1
+    return found

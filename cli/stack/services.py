@@ -52,7 +52,7 @@ class ServiceProcess:
         """Starts the process. It dies with this one, and by SIGKILL: whatever it acknowledged is on disk."""
         self.began = time.monotonic()
         self.child = Child(
-            [sys.executable, "-m", MODULES.get(self.kind, f"services.{self.kind}")],
+            self.command,
             self.log_file,
             death_signal=signal.SIGKILL,
             stop_signal=signal.SIGTERM,
@@ -60,6 +60,16 @@ class ServiceProcess:
             environment=self.environment,
             keep_open=self.keep_open,
         )
+
+    @property
+    def command(self) -> list[str]:
+        """The program and its arguments."""
+        return [sys.executable, "-m", self.module]
+
+    @property
+    def module(self) -> str:
+        """The module that it runs."""
+        return MODULES.get(self.kind, f"services.{self.kind}")
 
     @property
     def running(self) -> bool:

@@ -156,20 +156,16 @@ class Stack:
             rotate_log(log_file)
             if self._follower:
                 self._follower.add(name, log_file)
-            keep_open = (self._state.lock_fd,)
-            self.processes.append(
-                ServiceProcess(
-                    name,
-                    kind,
-                    log_file,
-                    service_environment(service_settings(name, kind, self.layout, self.servers, self._test_clock_file)),
-                    keep_open,
-                )
-            )
+            self.processes.append(self._process(name, kind, log_file))
         if self._follower:
             self._follower.start()
         for process in self.processes:
             self._start(process, time.monotonic())
+
+    def _process(self, name: str, kind: str, log_file: Path) -> ServiceProcess:
+        """One process, not started yet."""
+        settings = service_settings(name, kind, self.layout, self.servers, self._test_clock_file)
+        return ServiceProcess(name, kind, log_file, service_environment(settings), (self._state.lock_fd,))
 
     def _start(self, process: ServiceProcess, now: float) -> None:
         """Starts a process. One that cannot be started (no memory, no space for its log) died, like any other."""

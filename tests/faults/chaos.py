@@ -15,29 +15,16 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from google.protobuf.duration_pb2 import Duration
-from upline.attribution.v1 import link_pb2, participant_pb2
-from upline.rewards.v1 import plan_pb2
-from upline.type.v1 import asset_pb2
-
-from cli.bundle.program import load
-from cli.client import CALL_SECONDS, Addresses, Client
-from cli.programs import apply_bundle
+from cli.client import Addresses, Client
 from cli.stack.services import STEADY_SECONDS
 from tests.e2e.stacks import Up, up
-from tests.e2e.world import PROGRAMS, World
-from tests.faults.checking import CASHBACK_PERCENT, SPONSOR_PERCENT, check
+from tests.faults.checking import check
 from tests.faults.killing import COMPONENTS, Killer, nats_url, postgres_url
-from tests.faults.load import Facts, Load
-from tests.flow import Flow, becomes
+from tests.faults.load import Load
+from tests.faults.program import enrol, make_links, open_program, settled
+from tests.flow import Flow
 
-PEOPLE = 150
-LINKS = 20
-CASHBACK_HOLD_SECONDS = 4
-SPONSOR_HOLD_SECONDS = 2
-"""Short, so that holds end, and are taken back, while processes die."""
 FINISH_SECONDS = 60.0
-DRAIN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,7 @@ async def run(stack: Up, seed: int, rounds: int, pause_seconds: tuple[float, flo
     summary = Summary(seed)
     killer = Killer(stack, stack.published)
     async with Client(Addresses(**stack.published["services"])) as client:
-        world = await open_program(client, stack, f"chaos-{seed}")
+        world = await open_program(client, Flow(postgres_url(stack), nats_url(stack)), f"chaos-{seed}")
         facts = await enrol(world, rng)
         calls = Load(client.addresses.attribution, world.program_id, facts, await make_links(world, rng), seed)
         calls.start()
@@ -104,65 +91,6 @@ async def run(stack: Up, seed: int, rounds: int, pause_seconds: tuple[float, flo
     summary.figures, summary.wrong = verdict.figures, verdict.wrong
     summary.seconds = round(time.monotonic() - began, 1)
     return summary
-
-
-async def settled(world: World, facts: Facts) -> None:
-    """Returns when nothing is on its way any more and every hold has ended."""
-    await world.flow.drained(DRAIN_SECONDS)
-
-    async def held() -> int:
-        wallets = await world.wallets(*facts.sponsors)
-        return sum(held_minor for wallet in wallets for held_minor, _ in wallet.values())
-
-    await becomes(held, 0, DRAIN_SECONDS)
-    await world.flow.drained(DRAIN_SECONDS)
-
-
-async def open_program(client: Client, stack: Up, program_id: str) -> World:
-    """Three levels in money, and points on short holds for the buyer and the sponsor."""
-    bundle = load(PROGRAMS / "three-levels.yaml")
-    bundle.program.program_id = program_id
-    assert bundle.plan is not None
-    bundle.plan.assets.add(code="points", kind=asset_pb2.ASSET_KIND_POINTS, minor_digits=2)
-    bundle.plan.rules.add(
-        rule_id="cashback", on=["order"], asset="points",
-        to=plan_pb2.Beneficiary(buyer=plan_pb2.Buyer()),
-        amount=plan_pb2.Amount(percent=plan_pb2.PercentAmount(percent=str(CASHBACK_PERCENT))),
-        hold=plan_pb2.Hold(duration=Duration(seconds=CASHBACK_HOLD_SECONDS)),
-    )  # fmt: skip
-    bundle.plan.rules.add(
-        rule_id="sponsor", on=["order"], asset="points",
-        to=plan_pb2.Beneficiary(upline=plan_pb2.UplineLevels(from_level=1, to_level=1)),
-        amount=plan_pb2.Amount(percent=plan_pb2.PercentAmount(percent=str(SPONSOR_PERCENT))),
-        hold=plan_pb2.Hold(duration=Duration(seconds=SPONSOR_HOLD_SECONDS)),
-    )  # fmt: skip
-    await apply_bundle(client, bundle)
-    return World(client, Flow(postgres_url(stack), nats_url(stack)), program_id, bundle.program.currency_code)
-
-
-async def enrol(world: World, rng: random.Random) -> Facts:
-    """A tree of PEOPLE, some of them roots."""
-    sponsors: dict[str, str] = {}
-    for number in range(PEOPLE):
-        sponsors[f"p{number}"] = "" if number == 0 or rng.random() < 0.05 else f"p{rng.randrange(number)}"
-    await world.enrol_all(
-        [participant_pb2.ParticipantDraft(participant_id=who, sponsor_id=sponsor) for who, sponsor in sponsors.items()]
-    )
-    return Facts(sponsors)
-
-
-async def make_links(world: World, rng: random.Random) -> dict[str, str]:
-    """Links of LINKS participants: link id by owner."""
-    links = {}
-    for owner in (f"p{number}" for number in rng.sample(range(PEOPLE), LINKS)):
-        request = link_pb2.CreateLinkRequest(
-            request_id=f"{world.program_id}-{owner}",
-            program_id=world.program_id,
-            participant_id=owner,
-            destination_url="https://shop.example/",
-        )
-        links[owner] = (await world.client.links.CreateLink(request, timeout=CALL_SECONDS)).link.link_id
-    return links
 
 
 def main() -> None:

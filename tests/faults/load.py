@@ -23,9 +23,6 @@ CALL_SECONDS = 8.0
 SINGLE_CLICKERS = 3
 SELLERS = 2
 MAX_CLICKS_A_CALL = 200
-MAX_ORDERS_A_CALL = 40
-MAX_REFUNDS_A_CALL = 20
-MAX_PAUSE_SECONDS = 0.2
 MAX_RETRY_PAUSE_SECONDS = 0.5
 REPEAT = 0.05
 """How often an acknowledged call is made again, as after a lost answer."""
@@ -46,6 +43,18 @@ _CHANNEL = [
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How much is done."""
+
+    max_orders_a_call: int = 40
+    max_refunds_a_call: int = 20
+    max_pause_seconds: float = 0.2
+
+
+RATE = Rate()
 
 
 @dataclass(slots=True)
@@ -105,8 +114,11 @@ class Facts:
 class Load:
     """The callers of one program."""
 
-    def __init__(self, target: str, program_id: str, facts: Facts, links: dict[str, str], seed: int) -> None:
+    def __init__(
+        self, target: str, program_id: str, facts: Facts, links: dict[str, str], seed: int, rate: Rate = RATE
+    ) -> None:
         self._facts = facts
+        self._rate = rate
         self._program_id = program_id
         self._links = links
         """Link id by owner."""
@@ -147,7 +159,7 @@ class Load:
     async def _repeat(self, call: Callable[[], Awaitable[None]]) -> None:
         while not self._ending.is_set():
             await call()
-            await asyncio.sleep(self._rng.uniform(0, MAX_PAUSE_SECONDS))
+            await asyncio.sleep(self._rng.uniform(0, self._rate.max_pause_seconds))
 
     async def _click_once(self) -> None:
         owner, click = self._click()
@@ -181,7 +193,7 @@ class Load:
 
     async def _sell(self) -> None:
         orders, self._to_come = self._to_come, []
-        orders += [self._order() for _ in range(self._rng.randint(1, MAX_ORDERS_A_CALL))]
+        orders += [self._order() for _ in range(self._rng.randint(1, self._rate.max_orders_a_call))]
         newcomers: dict[str, str] = {}
         while self._tokens and self._rng.random() < NEWCOMER * len(orders):
             order = self._newcomers_order()
@@ -211,7 +223,7 @@ class Load:
         return Order(f"order-{self._order_count}", buyer, amount_minor, datetime.now(UTC), upline, token)
 
     async def _refund(self) -> None:
-        count = min(len(self._refundable), self._rng.randint(1, MAX_REFUNDS_A_CALL))
+        count = min(len(self._refundable), self._rng.randint(1, self._rate.max_refunds_a_call))
         orders = [self._refundable.pop(self._rng.randrange(len(self._refundable))) for _ in range(count)]
         early = [self._order()] if self._rng.random() < EARLY_REFUND else []
         early = [each for each in early if each.amount_minor]
