@@ -2,14 +2,17 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +23,23 @@ LOCK_TIMEOUT_MS = 5_000
 """A longer wait for a lock is a fault that the caller is told, rather than a pile of waiting calls."""
 STATEMENT_TIMEOUT_MS = 60_000
 IDLE_TRANSACTION_TIMEOUT_MS = 60_000
+CONNECT_SECONDS = 10
+"""The longest wait for a new connection, and for word whether one of before is alive."""
+LATE_SECONDS = 10.0
+"""How much longer than a statement may take its answer is waited for."""
+SILENCE_SECONDS = STATEMENT_TIMEOUT_MS / 1000 + LATE_SECONDS
+"""The longest wait for an answer. The server ends a statement before that, so an answer that has not come by then never
+comes: the connection is half open, as after the loss of a network or of a machine, of which nobody is told."""
+WAIT_SECONDS = 0.1
+"""The time after which psycopg looks up from waiting."""
+KEEPALIVE = MappingProxyType(
+    {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+)
+"""By these the system finds most connections that are half open sooner, and also those on which a statement may take as
+long as it likes: a peer that does not acknowledge for 20 to 25 seconds is gone."""
+
+
+Answer = TypeVar("Answer")
 
 
 class Work(StrEnum):
@@ -68,6 +88,44 @@ SHARES = MappingProxyType(
 docs/guides/operate.md."""
 
 
+class _Connection(psycopg.AsyncConnection[Any]):
+    """A connection that does not wait for ever for a server of which nothing is heard."""
+
+    silence_seconds: float | None = SILENCE_SECONDS
+    """The longest wait for an answer in the present transaction; None for no end."""
+
+    async def wait(
+        self,
+        gen: PQGen[Answer],
+        interval: float = WAIT_SECONDS,
+        timeout: float | None = None,  # noqa: ASYNC109 - as psycopg has it
+    ) -> Answer:
+        """Awaits an answer. Where none comes the connection is closed: what was asked on it has an unknown end."""
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self.silence_seconds = SILENCE_SECONDS
+        # Nobody but the pool does anything outside of a transaction: it asks whether a connection is alive.
+        longest = CONNECT_SECONDS if self.autocommit else self.silence_seconds
+        if timeout is not None or longest is None:
+            return await super().wait(gen, interval, timeout)
+        began = time.monotonic()
+        try:
+            return await super().wait(gen, interval, longest)
+        except psycopg.OperationalError as error:
+            if time.monotonic() - began < longest:
+                raise
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"nothing was heard of the database for {longest:g} seconds") from error
+
+
+async def allow_statements(conn: AsyncConnection, milliseconds: int) -> None:
+    """Lets each statement of a transaction take so long, rather than STATEMENT_TIMEOUT_MS; 0 for as long as it
+    takes."""
+    await conn.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
+    connection = await psycopg_connection(conn)
+    if isinstance(connection, _Connection):
+        connection.silence_seconds = milliseconds / 1000 + LATE_SECONDS if milliseconds else None
+
+
 class Database:
     """The connections of one class of work of a service; every statement sees the service's own schema first."""
 
@@ -93,8 +151,10 @@ class Database:
             connect_args={
                 "options": options,
                 "application_name": f"upline-{process or schema}-{work}",
-                "connect_timeout": 10,
-            },
+                "connect_timeout": CONNECT_SECONDS,
+                "async_creator_fn": _Connection.connect,
+            }
+            | KEEPALIVE,
         )
 
     @asynccontextmanager

@@ -187,8 +187,8 @@ async def _slow(site: Site, injection: Injection) -> None:
 
 
 async def _half_open(site: Site, injection: Injection) -> None:
-    """Loses all that is sent, with no word to anybody. Afterwards the other side has forgotten the connection and says so
-    when it is used (`then reset`), or nobody ever says a word on it again."""
+    """Loses all that is sent, with no word to anybody. Afterwards the other side has forgotten the connection and says
+    so when it is used (`then reset`), or nobody ever says a word on it again."""
     ways, _, then = injection.how.partition(", ")
     swallowed = frozenset(Way) if ways == "both ways" else frozenset([Way(ways)])
     links = site.links_of(injection.target)

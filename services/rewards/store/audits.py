@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.database import allow_statements
 from chassis.ids import least_id
 from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind, TransferKind
 from services.rewards.domain.wallet.payout import PayoutState
@@ -419,7 +420,7 @@ async def run(conn: AsyncConnection, program_id: str, now: datetime, limits: Seq
 
     What no program can be named for, dead letters and the outbox, is told whatever program is asked for.
     """
-    await conn.execute(text(f"SET LOCAL statement_timeout = {AUDIT_TIMEOUT_MS}"))
+    await allow_statements(conn, AUDIT_TIMEOUT_MS)
     scope = {
         "program_id": program_id,
         "overdue_since": now - OVERDUE,

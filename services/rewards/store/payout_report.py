@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.database import allow_statements
 from chassis.ids import least_id
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.wallet.payout_report import AccountChange, TransferTotal
@@ -39,7 +40,7 @@ async def account_changes(
     conn: AsyncConnection, program_id: str, start: datetime, end: datetime
 ) -> list[AccountChange]:
     """Accounts by asset and kind, from `start` (inclusive) to `end`, to the millisecond."""
-    await conn.execute(text(f"SET LOCAL statement_timeout = {REPORT_TIMEOUT_MS}"))
+    await allow_statements(conn, REPORT_TIMEOUT_MS)
     return [
         AccountChange(
             row.asset,

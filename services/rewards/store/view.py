@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.database import Database
+from chassis.database import Database, allow_statements
 
 SCHEMA = "rewards"
 
 _UNHURRIED = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-    "SET LOCAL statement_timeout = 0",
     "SET LOCAL idle_in_transaction_session_timeout = 0",
 )
 
@@ -57,6 +56,7 @@ async def _unhurried(url: str) -> AsyncIterator[AsyncConnection]:
         async with database.transaction() as conn:
             for statement in _UNHURRIED:
                 await conn.execute(text(statement))
+            await allow_statements(conn, 0)
             yield conn
     finally:
         await database.close()
