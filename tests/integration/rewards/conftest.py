@@ -1,6 +1,7 @@
 """Rewards alone: the events attribution would send are made here."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -14,7 +15,7 @@ from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_gr
 from upline.type.v1 import asset_pb2, money_pb2
 
 from chassis.consumer import SomeFailedError
-from chassis.database import Work
+from chassis.database import Work, is_transient
 from chassis.times import to_timestamp
 from services.rewards.commands.deps import Deps
 from services.rewards.consumer import ConversionEvents
@@ -124,6 +125,25 @@ def three_levels(hold: timedelta | None = None) -> plan_pb2.Plan:
     )
 
 
+async def settled(deps: Deps, payloads: Sequence[bytes]) -> None:
+    """Settles stream messages, as the consumer does. Raises the first error of those that fail for good.
+
+    Where tests settle more at once than there are connections, or a machine is slow, some wait in vain for a connection
+    or a lock. They come again, as they would from the stream.
+    """
+    while True:
+        try:
+            await ConversionEvents(deps).handle(payloads)
+        except SomeFailedError as error:
+            if final := [each for each in error.failures.values() if not is_transient(each)]:
+                raise final[0] from None
+        except PoolTimeout:
+            pass
+        else:
+            return
+        await asyncio.sleep(0.1)
+
+
 @dataclass
 class Ledger:
     """The questions and reports of tests to the rewards service."""
@@ -152,14 +172,8 @@ class Ledger:
         return (await self.plans.PublishPlan(request, timeout=DEADLINE_SECONDS)).plan_version
 
     async def settle(self, *payloads: bytes) -> None:
-        """Settles stream messages, as the consumer does. Raises the first error of those that fail. Where tests settle
-        more at once than there are connections, those that got none come again, as they would from the stream."""
-        try:
-            await ConversionEvents(self.rewards.service.deps).handle(payloads)
-        except PoolTimeout:
-            await self.settle(*payloads)
-        except SomeFailedError as error:
-            raise next(iter(error.failures.values())) from None
+        """Settles stream messages, as the consumer does. Raises the first error of those that fail."""
+        await settled(self.rewards.service.deps, payloads)
 
     async def wallet(self, program_id: str, participant_id: str) -> dict[str, tuple[int, int]]:
         """(held, available) by asset."""

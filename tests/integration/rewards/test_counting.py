@@ -22,7 +22,16 @@ from services.rewards.commands.rebuild import rebuild
 from services.rewards.consumer import ConversionEvents
 from services.rewards.store import plans
 from tests.conftest import Servers
-from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, three_levels
+from tests.integration.rewards.conftest import (
+    NOON,
+    Ledger,
+    Published,
+    message,
+    recorded,
+    reversed_,
+    settled,
+    three_levels,
+)
 from tests.integration.rewards.counted import BUYER, THREE, cap, counter, plan, rule, tier, tiers
 from tests.running import running
 
@@ -106,7 +115,7 @@ async def in_parallel(workers: list[Deps], messages: list[bytes], clients: int =
 
     async def work(deps: Deps) -> None:
         while waiting:
-            await ConversionEvents(deps).handle([waiting.pop()])
+            await settled(deps, [waiting.pop()])
 
     await asyncio.gather(*(work(workers[each % len(workers)]) for each in range(clients)))
 

@@ -12,7 +12,6 @@ from upline.type.v1 import asset_pb2
 from chassis.clock import ManualClock
 from chassis.database import Database
 from services.rewards.__main__ import RewardsService
-from services.rewards.consumer import ConversionEvents
 from services.rewards.store import conversions
 from services.rewards.store.conversions import StoredConversion
 from services.rewards.wire.events import read_facts
@@ -25,6 +24,7 @@ from tests.integration.rewards.conftest import (
     points_rule,
     recorded,
     reversed_,
+    settled,
     three_levels,
 )
 from tests.integration.rewards.waiting import stopped
@@ -151,7 +151,7 @@ async def test_two_services_racing_for_the_same_events_pay_once(
         both = [ledger.rewards.service.deps, other.service.deps]
         await asyncio.gather(
             *(
-                ConversionEvents(both[index % 2]).handle([message(*deliveries[index : index + 5])])
+                settled(both[index % 2], [message(*deliveries[index : index + 5])])
                 for index in range(0, len(deliveries), 5)
             )
         )

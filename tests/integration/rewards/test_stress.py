@@ -20,9 +20,8 @@ from chassis.clock import ManualClock
 from services.rewards.__main__ import RewardsService
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.release import release_due_holds, roll_up_balances
-from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
-from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_
+from tests.integration.rewards.conftest import NOON, Ledger, Published, message, recorded, reversed_, settled
 from tests.running import DEADLINE_SECONDS, running
 
 ROUNDS = 3
@@ -135,7 +134,7 @@ async def test_any_order_of_anything_owes_what_plain_integers_say(
     async def work(deps: Deps, messages: list[bytes], pause: random.Random) -> None:
         while messages:
             batch = [messages.pop() for _ in range(min(len(messages), pause.randint(1, 4)))]
-            await ConversionEvents(deps).handle(batch)
+            await settled(deps, batch)
             if pause.random() < 0.3:
                 await release_due_holds(deps)
             if pause.random() < 0.2:
