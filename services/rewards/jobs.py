@@ -40,7 +40,7 @@ UNSCANNED_DAYS = 30
 """How long a wallet may be overdue for its scan before that scan is forgotten: its asset expires no more, or it would
 have been scanned within seconds. If the asset ever does again, a wallet without a row is scanned at once."""
 
-JOB_FAILURES = Counter("upline_job_failures_total", "Rounds of a job that failed; it comes again by itself.", ["job"])
+JOB_FAILURES = Counter("upline_job_failures_total", "Rounds of a job that failed; it comes again by itself.", ["name"])
 
 PARTITIONED = ("reward", "transfer")
 
