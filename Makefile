@@ -54,12 +54,12 @@ ONE_SEED = $(if $(filter command environment,$(firstword $(origin SEED))),--seed
 faults: setup ## Play SEEDS (200) rounds of all faults, going on where it ended (best as root, with libfaketime)
 	@$(BIN)/python -m tests.faults.campaign $(ONE_SEED)
 
-RECORDED_SECONDS ?= 120
 HISTORIES ?= .upline/histories
-linearizability: setup ## Record concurrent calls while processes die, and check that an order explains them (needs Go)
+linearizability: setup ## Check calls recorded in ROUNDS (20) of faults for an order that explains them (needs Go)
 	@command -v go >/dev/null || { echo "this needs Go 1.26 or later, which is not here"; exit 2; }
-	@$(BIN)/python -m tests.linearizability --seconds $(RECORDED_SECONDS) --seed $(SEED) --out $(HISTORIES)
-	@tests/linearizability/checker/check.sh $(HISTORIES)/*-$(SEED).jsonl
+	@rm -rf $(HISTORIES)
+	@$(BIN)/python -m tests.linearizability --rounds $(ROUNDS) --seed $(SEED) --out $(HISTORIES)
+	@tests/linearizability/checker/check.sh $(HISTORIES)/*.jsonl
 
 check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, prose, docs, generated files
 	$(BIN)/ruff format --check .
