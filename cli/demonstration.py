@@ -45,7 +45,9 @@ class Demonstration:
         await self._buy(again)
         await self._show_results()
         return (
-            await self._replay_purchases() if with_purchases else (await read_audit(self._client, PROGRAM_ID)).balanced
+            await self._replay_purchases()
+            if with_purchases
+            else (await read_audit(self._client, PROGRAM_ID, full=True)).balanced
         )
 
     async def _apply_program(self) -> bool:

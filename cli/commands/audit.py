@@ -12,18 +12,21 @@ from cli.views.audit import print_audit, read_audit
 
 def audit(
     program: Annotated[str, typer.Argument(metavar="[PROGRAM]", help="Only this program's ledger.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="Read everything, however much there is.")] = False,
     state: State = DEFAULT_STATE,
     target: Targets = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Recompute every balance from the transfers and compare. The exit code is 0 only if all of them agree and nothing
-    waits for a person.
+    """Compare the balances with the transfers. The exit code is 0 only if all of them agree and nothing waits for a
+    person.
 
-    Amounts in findings are in minor units (cents), as they are stored.
+    What was written since the last clean audit is read, and a sample of the wallets of before; with --full, or where
+    something is wrong, every balance and every reward is recomputed. Amounts in findings are in minor units (cents), as
+    they are stored.
 
-    Examples: upline audit; upline audit uds --json
+    Examples: upline audit; upline audit --full; upline audit uds --json
     """
-    found = run_with_client(StackChoice(state, tuple(target)), lambda client: read_audit(client, program))
+    found = run_with_client(StackChoice(state, tuple(target)), lambda client: read_audit(client, program, full=full))
     if as_json:
         print_json(found)
     else:

@@ -74,7 +74,7 @@ class PurchaseReplay:
         enrolled = await self._enrol(enrolments)
         recorded = await self._record(purchases)
         await self._until_settled("paying the uplines", max(len(purchases), before + recorded), "conversion_count")
-        totals, verdict = await self.totals(), await read_audit(self.client, self.program_id)
+        totals, verdict = await self.totals(), await read_audit(self.client, self.program_id, full=True)
         return {
             "orders": totals.conversion_count,
             "gross_minor": totals.gross_minor,
@@ -99,7 +99,7 @@ class PurchaseReplay:
         await self._until_settled("reversing rewards", max(wanted, before + recorded), "reversal_count")
         people = sorted({each.participant for each in enrolments} | {each.buyer for each in purchases})
         left = await self._wallets_with_value(people)
-        totals, verdict = await self.totals(), await read_audit(self.client, self.program_id)
+        totals, verdict = await self.totals(), await read_audit(self.client, self.program_id, full=True)
         return {
             "reversals": totals.reversal_count,
             "reversed_minor": sum(each.reversed_minor for each in totals.assets),

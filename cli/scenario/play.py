@@ -157,7 +157,7 @@ class Player:
         self._at_rest = False
 
     async def _audit(self) -> list[Mismatch]:
-        verdict = await read_audit(self.client, self.program_id)
+        verdict = await read_audit(self.client, self.program_id, full=True)
         if verdict.balanced:
             return []
         found = tuple(f"{each.check} {each.subject}: {each.detail}" for each in verdict.findings)

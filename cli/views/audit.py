@@ -3,16 +3,16 @@
 from upline.rewards.v1 import wallet_pb2
 
 from cli.client import Client
-from cli.output import make_table, out
+from cli.output import format_time, make_table, out
 
-AUDIT_SECONDS = 300.0
-"""The deadline of an audit, which reads every transfer there is."""
+AUDIT_SECONDS = 1_800.0
+"""The deadline of an audit: any may come to read every transfer there is."""
 
 
-async def read_audit(client: Client, program: str) -> wallet_pb2.AuditLedgerResponse:
-    """The answer of the audit of one program, or of all."""
+async def read_audit(client: Client, program: str, *, full: bool) -> wallet_pb2.AuditLedgerResponse:
+    """The answer of the audit of one program, or of all: of everything, or of what is new and a sample."""
     answer: wallet_pb2.AuditLedgerResponse = await client.wallets.AuditLedger(
-        wallet_pb2.AuditLedgerRequest(program_id=program), timeout=AUDIT_SECONDS
+        wallet_pb2.AuditLedgerRequest(program_id=program, full=full), timeout=AUDIT_SECONDS
     )
     return answer
 
@@ -33,6 +33,12 @@ def print_audit(found: wallet_pb2.AuditLedgerResponse) -> None:
     else:
         verdict = "the ledger balances"
     out.print(f"{verdict}: {read_} compared")
+    if found.kind == wallet_pb2.AUDIT_KIND_INCREMENTAL:
+        out.print(
+            f"read was what is new since {format_time(found.since_time)}, and {found.recomputed_wallet_count} wallets"
+            f" from their beginning, as every one was since {format_time(found.recomputed_since_time)} (--full reads"
+            " everything)"
+        )
     if found.findings:
         rows = make_table("findings", "check", "program", "subject", "detail")
         for each in found.findings:

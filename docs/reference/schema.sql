@@ -402,6 +402,52 @@ CREATE TABLE alembic_version (
     PRIMARY KEY (version_num)
 );
 
+-- What the next audit of all programs goes on from; one row, or none before the first. Whoever audits all locks the
+-- table.
+CREATE TABLE audit_checkpoint (
+    -- True: there is one row.
+    singleton boolean NOT NULL DEFAULT true,
+    -- Movements of this writer and of later ones are new; NULL where the next audit has to read everything.
+    horizon bigint,
+    -- When the last clean audit began; NULL for none.
+    clean_time timestamp with time zone,
+    -- When the last clean audit began that read everything; NULL for none.
+    full_time timestamp with time zone,
+    -- From when a process audits by itself again.
+    due_time timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+    -- The program of the wallet that the samples have come to.
+    sampled_program_id text NOT NULL DEFAULT ''::text,
+    -- Whose wallet that is; empty where a round begins.
+    sampled_participant_id text NOT NULL DEFAULT ''::text,
+    -- When the samples began their round through all wallets; infinity: not yet.
+    round_time timestamp with time zone NOT NULL DEFAULT 'infinity'::timestamp with time zone,
+    -- When they began the round before: no wallet was looked at longer ago. infinity: there was none.
+    last_round_time timestamp with time zone NOT NULL DEFAULT 'infinity'::timestamp with time zone,
+    -- What writers are above the numbers of their transactions; not 0 where a restored database has numbers of another
+    -- server.
+    shift bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (singleton),
+    CHECK (singleton)
+);
+
+-- Sums of the movements of each account, as the last clean audit found them: those that were written before its
+-- horizon.
+CREATE TABLE audit_sum (
+    -- The program.
+    program_id text NOT NULL,
+    -- Whose account it is; empty for the program's own.
+    participant_id text NOT NULL,
+    -- The kind of the account, named by account_name.
+    place smallint NOT NULL,
+    -- The asset's code.
+    asset text NOT NULL,
+    -- Minor units of the asset.
+    amount_minor numeric(40,0) NOT NULL,
+    -- How many movements reached or left it.
+    movement_count bigint NOT NULL,
+    PRIMARY KEY (program_id, participant_id, place, asset)
+);
+
 -- Events that a hold may wait for: one that is settled before the conversion it ends the hold of is not missed.
 CREATE TABLE awaited_event (
     -- The program.
@@ -893,9 +939,12 @@ CREATE TABLE reward (
     hold_until timestamp with time zone,
     -- The version that pays it.
     plan_version integer NOT NULL,
+    -- The transaction that wrote it, from which audits tell what is new; NULL where that was before audits asked.
+    writer bigint DEFAULT txid_current(),
     PRIMARY KEY (beneficiary_id, program_id, reward_id),
     CHECK (amount_minor > 0)
 ) PARTITION BY RANGE (reward_id);
+CREATE INDEX reward_by_writer ON reward USING brin (writer) WITH (pages_per_range='32', autosummarize='on');
 
 -- Changes of rewards after their accrual. Never changed.
 CREATE TABLE reward_revision (
@@ -907,9 +956,12 @@ CREATE TABLE reward_revision (
     delta_minor bigint NOT NULL,
     -- When the fact behind it was recorded.
     record_time timestamp with time zone NOT NULL,
+    -- The transaction that wrote it, from which audits tell what is new; NULL where that was before audits asked.
+    writer bigint DEFAULT txid_current(),
     PRIMARY KEY (reward_id, reversal_id),
     CHECK (delta_minor < 0)
 );
+CREATE INDEX reward_revision_by_writer ON reward_revision USING brin (writer) WITH (pages_per_range='32', autosummarize='on');
 
 -- What a program counts. Changed only under the program's lock.
 CREATE TABLE tally (
@@ -950,12 +1002,15 @@ CREATE TABLE transfer (
     cause_id text NOT NULL,
     -- The participant whose account it reaches; NULL for the same participant's.
     recipient_id text,
+    -- The transaction that wrote it, from which audits tell what is new; NULL where that was before audits asked.
+    writer bigint DEFAULT txid_current(),
     PRIMARY KEY (transfer_id),
     CHECK (amount_minor > 0),
     CHECK (credit <> debit OR recipient_id <> participant_id)
 ) PARTITION BY RANGE (transfer_id);
 CREATE INDEX transfer_by_participant ON transfer (program_id, participant_id, transfer_id);
 CREATE INDEX transfer_by_recipient ON transfer (program_id, recipient_id, transfer_id) WHERE recipient_id IS NOT NULL;
+CREATE INDEX transfer_by_writer ON transfer USING brin (writer) WITH (pages_per_range='32', autosummarize='on');
 
 -- Movements for people: every kind and account by its name.
 -- transfer_id: The transfer's id, or the reward's.
@@ -991,6 +1046,7 @@ CREATE VIEW ledger AS
 -- reward_id: The reward that it is about; NULL where it is about none.
 -- cause_id: The fact that caused it, such as conversion:program/id.
 -- recipient_id: The participant whose account it reaches; NULL for the same participant's.
+-- writer: The transaction that wrote it; NULL where that was before audits asked.
 CREATE VIEW movement AS
  SELECT reward.reward_id AS transfer_id,
     reward.program_id,
@@ -1005,7 +1061,8 @@ CREATE VIEW movement AS
     reward.amount_minor,
     reward.reward_id,
     (('conversion:'::text || reward.program_id) || '/'::text) || reward.conversion_id AS cause_id,
-    NULL::text AS recipient_id
+    NULL::text AS recipient_id,
+    reward.writer
    FROM reward
 UNION ALL
  SELECT transfer.transfer_id,
@@ -1018,7 +1075,8 @@ UNION ALL
     transfer.amount_minor,
     transfer.reward_id,
     transfer.cause_id,
-    transfer.recipient_id
+    transfer.recipient_id,
+    transfer.writer
    FROM transfer;
 
 -- The name of an account by the number of its kind and whose it is.

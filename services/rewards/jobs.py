@@ -3,7 +3,7 @@ rolls balances up, audits, and makes partitions. It also says how long rows live
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import structlog
@@ -13,15 +13,16 @@ from sqlalchemy import text
 from chassis.clock import Clock
 from chassis.retention import Life, common_lives
 from chassis.tasks import run_all
-from services.rewards.commands.audit import audit_ledger
+from services.rewards.commands.audit import audit_when_due
 from services.rewards.commands.contests import close_due_contests
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import expire
 from services.rewards.commands.providers import send_payouts
 from services.rewards.commands.release import release_due_holds, release_ended_waits, roll_up_balances
 from services.rewards.commands.spending import repay_debts
-from services.rewards.measures import tell_audit
+from services.rewards.measures import forget_findings, tell_audit
 from services.rewards.settings import RewardsSettings
+from services.rewards.store.audits.findings import Audit
 from services.rewards.store.holds import OVER_FOR_GOOD
 
 RELEASE_SECONDS = 1.0
@@ -30,7 +31,10 @@ DEBT_SECONDS = 1.0
 EXPIRY_SECONDS = 10.0
 PAYOUT_SECONDS = 1.0
 ROLL_UP_SECONDS = 2.0
-AUDIT_SECONDS = 300.0
+AUDIT_SECONDS = 60.0
+"""How often a process looks whether an audit is due."""
+AUDIT_INTERVAL = timedelta(minutes=5)
+"""The time between audits, whichever process does them."""
 PARTITION_SECONDS = 6 * 3600.0
 MONTHS_AHEAD = 2
 RETRY_SECONDS = 60.0
@@ -73,7 +77,7 @@ async def run(deps: Deps) -> None:
         _repeat(deps, "expire", EXPIRY_SECONDS, lambda: _drain(deps, expire)),
         _repeat(deps, "send payouts", PAYOUT_SECONDS, lambda: _drain(deps, send_payouts)),
         _repeat(deps, "roll up balances", ROLL_UP_SECONDS, lambda: _drain(deps, roll_up_balances)),
-        _repeat(deps, "audit", AUDIT_SECONDS, lambda: _audit(deps)),
+        _repeat(deps, "audit", AUDIT_SECONDS, _Auditor(deps)),
         _repeat(deps, "make partitions", PARTITION_SECONDS, lambda: _make_partitions(deps)),
     )
 
@@ -96,10 +100,28 @@ async def _drain(deps: Deps, work: Callable[[Deps], Awaitable[int]]) -> None:
         pass
 
 
-async def _audit(deps: Deps) -> None:
-    began = asyncio.get_running_loop().time()
-    audit = await audit_ledger(deps, "")
-    tell_audit(audit, asyncio.get_running_loop().time() - began)
+class _Auditor:
+    """The job that audits; of all processes, one makes each audit."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._told_until: datetime | None = None
+        """When the audit is due that comes after this process' own last one."""
+
+    async def __call__(self) -> None:
+        """Audits if it is time, and tells what was found."""
+        began = asyncio.get_running_loop().time()
+        turn = await audit_when_due(self._deps, AUDIT_INTERVAL)
+        if turn.audit is not None:
+            self._told_until = turn.due_time
+            tell_audit(turn.audit, asyncio.get_running_loop().time() - began)
+            _log_audit(turn.audit)
+        elif self._told_until is not None and turn.due_time not in (None, self._told_until):
+            self._told_until = None
+            forget_findings()
+
+
+def _log_audit(audit: Audit) -> None:
     for finding in audit.findings:
         log.error(
             "audit finding",
@@ -109,7 +131,12 @@ async def _audit(deps: Deps) -> None:
             detail=finding.detail,
         )
     if not audit.findings:
-        log.debug("audit clean", transfers=audit.transfer_count, accounts=audit.account_count)
+        log.debug(
+            "audit clean",
+            transfers=audit.transfer_count,
+            accounts=audit.account_count,
+            read_all=audit.coverage is None,
+        )
 
 
 async def _make_partitions(deps: Deps) -> None:

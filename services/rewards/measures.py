@@ -12,7 +12,7 @@ from chassis.telemetry import Snapshot, named_programs
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.wallet.payout import PayoutState
 from services.rewards.store import standing
-from services.rewards.store.audits import Audit
+from services.rewards.store.audits.findings import Audit
 
 OVERDUE_HOLDS = Gauge(
     "upline_overdue_holds",
@@ -43,7 +43,11 @@ CACHED_PLANS = Gauge(
 CACHED_BYTES = Gauge(
     "upline_plan_cache_bytes", "Memory of the outlines and of the compiled plans that are kept, as estimated.", ["kind"]
 )
-FINDINGS = Gauge("upline_audit_findings", "Findings of this process' last audit of all programs, by check.", ["check"])
+FINDINGS = Gauge(
+    "upline_audit_findings",
+    "Findings of the last audit of all programs, by check, in the process that made it.",
+    ["check"],
+)
 CLEAN_AUDIT = Gauge(
     "upline_audit_clean_timestamp_seconds",
     "When the last audit of all programs ended in this process that found nothing; 0 while there was none.",
@@ -68,6 +72,11 @@ def tell_audit(audit: Audit, seconds: float) -> None:
     _findings.tell({(check,): count for check, count in Counter(each.check for each in audit.findings).items()})
     if not audit.findings:
         CLEAN_AUDIT.set_to_current_time()
+
+
+def forget_findings() -> None:
+    """Tells no findings any more: another process has audited all programs since."""
+    _findings.tell({})
 
 
 def _holds(deps: Deps) -> Measure:

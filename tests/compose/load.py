@@ -169,7 +169,7 @@ class Load:
             if time.monotonic() > deadline:
                 return f"{wanted} orders and minor units should be paid, and {found} are"
             await asyncio.sleep(0.5)
-        audit = await self._wallets.AuditLedger(wallet_pb2.AuditLedgerRequest(), timeout=300)
+        audit = await self._wallets.AuditLedger(wallet_pb2.AuditLedgerRequest(full=True), timeout=300)
         return "" if audit.balanced else f"the audit found {audit.findings}"
 
     async def held(self) -> dict[str, object]:

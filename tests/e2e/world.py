@@ -171,7 +171,7 @@ class World:
 
     async def audit(self) -> list[str]:
         """The findings of the audit."""
-        request = wallet_pb2.AuditLedgerRequest(program_id=self.program_id)
+        request = wallet_pb2.AuditLedgerRequest(program_id=self.program_id, full=True)
         answer = await self.client.wallets.AuditLedger(request, timeout=DEADLINE_SECONDS)
         return [f"{each.check} {each.subject}: {each.detail}" for each in answer.findings]
 

@@ -12,7 +12,7 @@ from upline.rewards.v1 import reward_pb2, wallet_pb2
 from chassis.gates import LIMITS, CallClass
 from services.rewards.commands import audit
 from services.rewards.rpc import wallets
-from services.rewards.store.audits import Audit
+from services.rewards.store.audits.findings import Audit
 from tests.e2e.conftest import OpenProgram
 from tests.e2e.world import World
 from tests.errors import reason_of, status_of
@@ -31,10 +31,10 @@ class HeldAudits:
     """Audits that stop in their transactions, each on a connection of its own, until the test lets them go on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._run: Callable[..., Any] = audit.audits.run
+        self._run: Callable[..., Any] = audit.full.run
         self.begun = 0
         self.go_on = asyncio.Event()
-        monkeypatch.setattr(audit.audits, "run", self._held)
+        monkeypatch.setattr(audit.full, "run", self._held)
 
     async def _held(self, *inputs: Any) -> Audit:
         self.begun += 1
@@ -47,7 +47,7 @@ async def audited(world: World) -> grpc.aio.AioRpcError | None:
     """An audit's error, if it has one."""
     try:
         await world.client.wallets.AuditLedger(
-            wallet_pb2.AuditLedgerRequest(program_id=world.program_id), timeout=PATIENCE_SECONDS
+            wallet_pb2.AuditLedgerRequest(program_id=world.program_id, full=True), timeout=PATIENCE_SECONDS
         )
     except grpc.aio.AioRpcError as error:
         return error

@@ -162,6 +162,6 @@ async def test_whoever_repeats_his_calls_gets_each_done_once(tmp_path: Path) -> 
                 assert found["gold"] == (RICH - sum(each.spent[who] for each in shoppers), 0, 0)
                 assert found["silver"] == (sum(each.silver[who] for each in shoppers), 0, 0)
             audit = await client.wallets.AuditLedger(
-                wallet_pb2.AuditLedgerRequest(program_id=world.program_id), timeout=DEADLINE_SECONDS
+                wallet_pb2.AuditLedgerRequest(program_id=world.program_id, full=True), timeout=DEADLINE_SECONDS
             )
             assert audit.balanced, audit.findings

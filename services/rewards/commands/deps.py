@@ -13,7 +13,7 @@ from services.rewards.commands.resting import Resting
 from services.rewards.commands.turns import ProgramTurns
 from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
-from services.rewards.store.audits import Audit
+from services.rewards.store.audits.findings import Audit
 from services.rewards.store.plans import PlanCache
 
 PROGRAM_RESTS_SECONDS = (1.0, 30.0)
@@ -24,6 +24,8 @@ ContestKey = tuple[str, str]
 """(program_id, contest_id)."""
 WalletKey = tuple[str, str]
 """(program_id, participant_id)."""
+AuditKey = tuple[str, bool]
+"""(program_id, which is empty for all; whether everything is read)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +50,5 @@ class Deps:
     """The turns of pockets that are to be scanned for what expires."""
     progress: Progress = field(default_factory=Progress)
     """The progress of settling, for those who watch it."""
-    audits: Shared[str, Audit] = field(default_factory=Shared[str, Audit])
-    """The audits that are under way, by program; all programs are the empty one."""
+    audits: Shared[AuditKey, Audit] = field(default_factory=Shared[AuditKey, Audit])
+    """The audits that callers asked for and that are under way."""

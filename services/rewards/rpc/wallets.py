@@ -10,6 +10,7 @@ from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.queries.wallets import get_wallet, list_transfers
+from services.rewards.rpc.audit import audit_message
 from services.rewards.wire.wallets import balance_message, read_at_time, transfer_message
 
 
@@ -42,20 +43,4 @@ class WalletServicer:
     async def AuditLedger(
         self, request: wallet_pb2.AuditLedgerRequest, _context: Context
     ) -> wallet_pb2.AuditLedgerResponse:
-        audit = await audit_ledger(self.deps, request.program_id)
-        return wallet_pb2.AuditLedgerResponse(
-            balanced=not audit.findings,
-            transfer_count=audit.transfer_count,
-            account_count=audit.account_count,
-            reward_count=audit.reward_count,
-            findings=[
-                wallet_pb2.AuditFinding(
-                    check=each.check,
-                    program_id=each.program_id,
-                    subject=each.subject,
-                    detail=each.detail,
-                    concern=wallet_pb2.AUDIT_CONCERN_FLOW if each.of_flow else wallet_pb2.AUDIT_CONCERN_LEDGER,
-                )
-                for each in audit.findings
-            ],
-        )
+        return audit_message(await audit_ledger(self.deps, request.program_id, request.full))

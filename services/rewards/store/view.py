@@ -18,11 +18,15 @@ _UNHURRIED = (
 
 
 _ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_ONE_SNAPSHOT_TO_WRITE_BY = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
-async def on_one_snapshot(conn: AsyncConnection) -> None:
-    """Makes all that a transaction reads belong together, whatever is settled meanwhile; its first statement."""
-    await conn.execute(_ONE_SNAPSHOT)
+async def on_one_snapshot(conn: AsyncConnection, *, writes: bool = False) -> None:
+    """Makes all that a transaction reads belong together, whatever is settled meanwhile; its first statement.
+
+    One that `writes` fails where what it changes was changed since then.
+    """
+    await conn.execute(_ONE_SNAPSHOT_TO_WRITE_BY if writes else _ONE_SNAPSHOT)
 
 
 @dataclass(frozen=True, slots=True)

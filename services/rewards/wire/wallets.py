@@ -1,4 +1,4 @@
-"""Wallets and the audit out."""
+"""Wallets out."""
 
 from datetime import datetime
 

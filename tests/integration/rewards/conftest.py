@@ -192,9 +192,9 @@ class Ledger:
         return list((await self.wallets.ListTransfers(request, timeout=DEADLINE_SECONDS)).transfers)
 
     async def audit(self, program_id: str) -> wallet_pb2.AuditLedgerResponse:
-        """The audit of one program."""
+        """The full audit of one program."""
         return await self.wallets.AuditLedger(
-            wallet_pb2.AuditLedgerRequest(program_id=program_id), timeout=DEADLINE_SECONDS
+            wallet_pb2.AuditLedgerRequest(program_id=program_id, full=True), timeout=DEADLINE_SECONDS
         )
 
     async def explain(

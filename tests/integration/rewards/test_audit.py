@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from chassis.relay import Relay
-from services.rewards.store import audits
+from services.rewards.store.audits import findings, full
 from tests.integration.rewards.conftest import (
     NOON,
     Ledger,
@@ -90,9 +90,9 @@ async def test_a_conversion_that_never_comes_is_told_of(ledger: Ledger, publishe
 async def test_a_hold_that_nobody_ends_is_told_of(ledger: Ledger, published: Published) -> None:
     program = await published(three_levels(timedelta(days=3650)))
     await ledger.settle(message(recorded(program, "c1", 1000)))
-    for late, found in [(audits.OVERDUE, []), (audits.OVERDUE + timedelta(seconds=1), ["HOLD_OVERDUE"])]:
+    for late, found in [(findings.OVERDUE, []), (findings.OVERDUE + timedelta(seconds=1), ["HOLD_OVERDUE"])]:
         async with ledger.rewards.service.deps.database.transaction() as conn:
-            audit = await audits.run(conn, program, NOON + timedelta(days=3650) + late, [])
+            audit = await full.run(conn, program, NOON + timedelta(days=3650) + late, [])
         assert [each.check for each in audit.findings] == found
 
 

@@ -6,20 +6,21 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import approval_pb2, approval_pb2_grpc, plan_pb2
 
-from services.rewards.store import audits, wallets
+from services.rewards.store import wallets
+from services.rewards.store.audits import findings, full
 from tests.integration.rewards.conftest import NOON, Ledger, Owner, Published, forget, message, recorded, three_levels
 from tests.integration.rewards.counted import cap, contest, counter, plan, rule
 from tests.integration.rewards.spending import Spender, spending_plan
 from tests.running import DEADLINE_SECONDS
 
 YEARS = timedelta(days=3650)
-NOT_YET, LATE = audits.OVERDUE, audits.OVERDUE + timedelta(seconds=1)
+NOT_YET, LATE = findings.OVERDUE, findings.OVERDUE + timedelta(seconds=1)
 
 
 async def checks_at(ledger: Ledger, program: str, now: datetime) -> list[str]:
     """The checks that do not hold at a moment."""
     async with ledger.rewards.service.deps.database.transaction() as conn:
-        return [each.check for each in (await audits.run(conn, program, now, [])).findings]
+        return [each.check for each in (await full.run(conn, program, now, [])).findings]
 
 
 async def checks(ledger: Ledger, program: str) -> list[str]:

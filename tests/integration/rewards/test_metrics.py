@@ -18,7 +18,7 @@ from chassis.database import SHARES, Work
 from services.rewards import measures
 from services.rewards.commands.resting import Resting
 from services.rewards.store import standing
-from services.rewards.store.audits import Audit, AuditFinding
+from services.rewards.store.audits.findings import Audit, AuditFinding
 from tests.flow import becomes
 from tests.integration.rewards.conftest import Ledger, Published, three_levels
 from tests.running import DEADLINE_SECONDS, Running

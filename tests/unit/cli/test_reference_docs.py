@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from cli import errors
 from cli.__main__ import app
-from services.rewards.store.audits import _CHECKS, FLOW_CHECKS
+from services.rewards.store.audits.findings import FLOW_CHECKS
+from services.rewards.store.audits.full import CHECKS
 
 REFERENCE = Path("docs/reference")
 READERS = ["chassis", "cli", "services", "deploy"]
@@ -37,4 +38,4 @@ def test_every_finding_is_told_with_what_to_do() -> None:
     meaning, _, advice = page.partition("## What to do")
     for table in (meaning, advice):
         cells = re.findall(r"^\| (`[A-Z_`, ]+`) \|", table, re.MULTILINE)
-        assert {name for cell in cells for name in re.findall(r"[A-Z_]+", cell)} == FLOW_CHECKS.union(_CHECKS)
+        assert {name for cell in cells for name in re.findall(r"[A-Z_]+", cell)} == FLOW_CHECKS.union(CHECKS)

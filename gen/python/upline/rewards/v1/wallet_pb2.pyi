@@ -120,6 +120,30 @@ in fees.
 """
 Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
+class _AuditKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuditKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUDIT_KIND_UNSPECIFIED: _AuditKind.ValueType  # 0
+    """Not stated, as by a server of an earlier version, which reads everything: take it for FULL."""
+    AUDIT_KIND_FULL: _AuditKind.ValueType  # 1
+    """Everything."""
+    AUDIT_KIND_INCREMENTAL: _AuditKind.ValueType  # 2
+    """What was written since the last clean audit, with every account that it is on, and wallets of before."""
+
+class AuditKind(_AuditKind, metaclass=_AuditKindEnumTypeWrapper):
+    """How much an audit read."""
+
+AUDIT_KIND_UNSPECIFIED: AuditKind.ValueType  # 0
+"""Not stated, as by a server of an earlier version, which reads everything: take it for FULL."""
+AUDIT_KIND_FULL: AuditKind.ValueType  # 1
+"""Everything."""
+AUDIT_KIND_INCREMENTAL: AuditKind.ValueType  # 2
+"""What was written since the last clean audit, with every account that it is on, and wallets of before."""
+Global___AuditKind: _TypeAlias = AuditKind  # noqa: Y015
+
 class _AuditConcern:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -375,16 +399,20 @@ class AuditLedgerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
     program_id: _builtins.str
     """The program; empty for all."""
+    full: _builtins.bool
+    """Whether everything is recomputed, however much there is."""
     def __init__(
         self,
         *,
         program_id: _builtins.str = ...,
+        full: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["program_id", b"program_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["full", b"full", "program_id", b"program_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -442,6 +470,10 @@ class AuditLedgerResponse(_message.Message):
     ACCOUNT_COUNT_FIELD_NUMBER: _builtins.int
     REWARD_COUNT_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    RECOMPUTED_WALLET_COUNT_FIELD_NUMBER: _builtins.int
+    RECOMPUTED_SINCE_TIME_FIELD_NUMBER: _builtins.int
     balanced: _builtins.bool
     """Whether every check held, so that there is nothing for a person to do. False also where the ledger is right and
     something is late or was set aside: `findings[].concern` tells which.
@@ -452,9 +484,23 @@ class AuditLedgerResponse(_message.Message):
     """How many accounts were compared."""
     reward_count: _builtins.int
     """How many rewards were compared."""
+    kind: Global___AuditKind.ValueType
+    """Whether everything was read."""
+    recomputed_wallet_count: _builtins.int
+    """How many wallets were computed again from all of their history, with INCREMENTAL: those that value was spent from,
+    given to or paid out of, and, where all programs are asked for, a sample in the order of their names.
+    """
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditFinding]:
         """The findings, at most 100."""
+
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last clean audit began, with INCREMENTAL: what was written since then was read."""
+
+    @_builtins.property
+    def recomputed_since_time(self) -> _timestamp_pb2.Timestamp:
+        """No wallet was computed again longer ago than this, with INCREMENTAL."""
 
     def __init__(
         self,
@@ -464,10 +510,14 @@ class AuditLedgerResponse(_message.Message):
         account_count: _builtins.int = ...,
         reward_count: _builtins.int = ...,
         findings: _abc.Iterable[Global___AuditFinding] | None = ...,
+        kind: Global___AuditKind.ValueType = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        recomputed_wallet_count: _builtins.int = ...,
+        recomputed_since_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recomputed_since_time", b"recomputed_since_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "balanced", b"balanced", "findings", b"findings", "reward_count", b"reward_count", "transfer_count", b"transfer_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_count", b"account_count", "balanced", b"balanced", "findings", b"findings", "kind", b"kind", "recomputed_since_time", b"recomputed_since_time", "recomputed_wallet_count", b"recomputed_wallet_count", "reward_count", b"reward_count", "since_time", b"since_time", "transfer_count", b"transfer_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -72,9 +72,12 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AuditLedger(self, request, context):
-        """Recomputes balances from transfers and compares; also what is not settled yet. The same check runs continuously.
-        NOT_FOUND if a program is named that has no plan. An audit of the same scope that is under way in the same process
-        answers both callers, as of when it began: what was written since then is not in it.
+        """Compares what was written since the last clean audit, and a sample of the wallets of before, with the balances;
+        also what is not settled yet. With `full`, and where the last audit of all found the ledger wrong or this one comes
+        by a sign that it is, everything is recomputed. The same check runs continuously. NOT_FOUND if a program is named
+        that has no plan. An audit of the same scope that is under way in the same process answers both callers, as of when
+        it began: what was written since then is not in it. RESOURCE_EXHAUSTED with the reason `AUDIT_UNDER_WAY`, where all
+        programs are asked for and another process audits all of them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,1 @@
+"""Audits: everything in the ledger that contradicts itself, looked for in all of it or in what is new."""
