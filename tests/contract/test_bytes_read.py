@@ -3,22 +3,26 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from sqlalchemy import event
 from upline.attribution.v1 import conversion_pb2, link_pb2, participant_pb2, program_pb2
 from upline.notify.v1 import notify_pb2
-from upline.rewards.v1 import approval_pb2, payout_pb2, plan_pb2
+from upline.rewards.v1 import approval_pb2, contest_pb2, payout_pb2, plan_pb2, reward_pb2, wallet_pb2
 
+from chassis.ids import new_id
 from chassis.pages import MAX_PAGE_BYTES
 from tests.conftest import Servers
 from tests.contract.conftest import Channels
 from tests.contract.surface import METHODS, call, owner
 from tests.integration.attribution.people import Caller, order, request_id
-from tests.integration.rewards.conftest import Ledger, message, recorded, three_levels
+from tests.integration.rewards import counted
+from tests.integration.rewards.conftest import NOON, Ledger, message, recorded, three_levels
 from tests.running import Running
 
 BESIDE_ITEMS_BYTES = 256 * 1024
@@ -26,8 +30,39 @@ BESIDE_ITEMS_BYTES = 256 * 1024
 BYTEA = 17
 """The type's number in PostgreSQL."""
 WIDE = "я" * 256
-SHORT_ROWS = {"ListCodes", "ListRewards", "ListTransfers", "ExplainConversion", "GetLeaderboard"}
-"""Lists of rows that consist of ids, numbers and a short reason: a thousand of the longest take a few MB."""
+LONG_ID = "𝄞" * 128
+"""The longest id that a participant may have."""
+ONE_THING = "one thing, which a request of at most 4 MB made"
+OTHERWISE_BOUNDED = {
+    "ApproveRewards": "the rewards of a conversion, read as ListRewards reads them",
+    "AuditLedger": "100 findings a check",
+    "BindSponsor": ONE_THING,
+    "CreatePayoutBatch": "10,000 payouts and 1 MB",
+    "CreateProgram": ONE_THING,
+    "EnrollParticipant": ONE_THING,
+    "EnrollParticipants": "by what was asked for",
+    "ExplainReward": "two derivations, and as many revisions as fit",
+    "GetParticipant": ONE_THING,
+    "GetPlan": ONE_THING,
+    "GetProgram": ONE_THING,
+    "GetProgramTotals": "100 participants for each asset of the program",
+    "GetSettlementReport": "the accounts and kinds of each asset of the program",
+    "GetShareCounts": "so many channels as were asked for, 1,000 at most",
+    "GetTexts": ONE_THING,
+    "GetWallet": "one balance for each asset of the program",
+    "PublishPlan": ONE_THING,
+    "RecordClicks": "one token for each click that was told",
+    "RecordConversion": "as GetConversion",
+    "RejectRewards": "the rewards of a conversion, read as ListRewards reads them",
+    "ResolveCode": ONE_THING,
+    "ReverseConversion": ONE_THING,
+    "StreamClicks": "one acknowledgement for each portion of clicks",
+    "UpdateParticipant": ONE_THING,
+    "UpdateProgram": ONE_THING,
+    "ValidatePlan": "warnings and worst cases of one plan",
+    "WatchInbox": "one entry at a time",
+}
+"""Answers with lists that no page ends, and their bounds."""
 
 
 @dataclass(frozen=True)
@@ -244,9 +279,89 @@ async def inbox(world: World) -> Asked:
     return Asked(request, 5_000, 1_000, "entries")
 
 
+async def codes(world: World) -> Asked:
+    """Codes of the longest ids."""
+    await world.shop.create()
+    await world.shop.enroll(LONG_ID)
+    await world.run(
+        """INSERT INTO attribution.code (program_id, code, participant_id, channel, create_time, share_percent)
+        SELECT %(program)s, repeat('X', 58) || n, %(owner)s, repeat('я', 64), now(), '12.5'
+        FROM generate_series(1, 1000) AS n""",
+        owner=LONG_ID,
+    )
+    request = link_pb2.ListCodesRequest(program_id=world.program_id, participant_id=LONG_ID)
+    return Asked(request, 1_000, 1_000, "codes")
+
+
+async def rewards_(world: World) -> Asked:
+    """Rewards that were rejected with long reasons."""
+    await world.ledger.publish(world.program_id, three_levels())
+    await world.run(
+        """WITH new AS (
+            INSERT INTO rewards.reward
+            SELECT id, %(program)s, repeat('𝄞', 120) || n, repeat('r', 63), %(owner)s, 1, 'USD', 100, '9000-01-01Z', 1
+            FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS t (id, n) RETURNING *
+        ), taken AS (
+            INSERT INTO rewards.reward_revision SELECT reward_id, '', -100, now() FROM new
+        )
+        INSERT INTO rewards.hold_wait (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval,
+            reason, earliest, occurred_at)
+        SELECT program_id, conversion_id, hold_until, rule_id, 'vera', '', 3, repeat('𝄞', 500), now(), now()
+        FROM new""",
+        ids=[str(new_id()) for _ in range(1_000)],
+        owner=LONG_ID,
+    )
+    request = reward_pb2.ListRewardsRequest(program_id=world.program_id, beneficiary_id=LONG_ID)
+    return Asked(request, 3_700, 1_000, "rewards")
+
+
+async def transfers(world: World) -> Asked:
+    """Gifts among people with the longest ids."""
+    await world.ledger.publish(world.program_id, three_levels())
+    await world.run(
+        """INSERT INTO rewards.transfer (transfer_id, program_id, kind, participant_id, debit, credit, asset,
+            amount_minor, cause_id, recipient_id)
+        SELECT id, %(program)s, 20, repeat('𝄞', 120) || n, 3, 3, repeat('U', 32), 100, repeat('𝄞', 400), %(owner)s
+        FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS t (id, n)""",
+        ids=[str(new_id()) for _ in range(1_000)],
+        owner=LONG_ID,
+    )
+    request = wallet_pb2.ListTransfersRequest(program_id=world.program_id, participant_id=LONG_ID)
+    return Asked(request, 3_000, 1_000, "transfers")
+
+
+async def explanations(world: World) -> Asked:
+    """An order that two hundred rules pay on sixteen levels."""
+    levels = plan_pb2.Beneficiary(upline=plan_pb2.UplineLevels(from_level=1, to_level=16))
+    await world.ledger.publish(
+        world.program_id, counted.plan(*(counted.rule(f"rule-{number}", "0.01", to=levels) for number in range(200)))
+    )
+    people = tuple(f"{'𝄞' * 120}{number}" for number in range(16))
+    await world.ledger.settle(message(recorded(world.program_id, "order", 10_000, upline=people)))
+    request = reward_pb2.ExplainConversionRequest(program_id=world.program_id, conversion_id="order")
+    return Asked(request, 3_000, 3_200, "derivations")
+
+
+async def leaderboard(world: World) -> Asked:
+    """A ranking of people with the longest ids."""
+    plan = three_levels()
+    plan.counters.add().CopyFrom(counted.counter("orders"))
+    plan.contests.add().CopyFrom(counted.contest("spring", "orders", NOON, NOON + timedelta(days=1), timedelta(days=1)))
+    await world.ledger.publish(world.program_id, plan)
+    await world.run(
+        """INSERT INTO rewards.contest_score (program_id, contest_id, participant_id, score, reach_time)
+        SELECT %(program)s, 'spring', repeat('𝄞', 120) || n, n, now() FROM generate_series(1, 1000) AS n"""
+    )
+    request = contest_pb2.GetLeaderboardRequest(program_id=world.program_id, contest_id="spring")
+    return Asked(request, 1_000, 1_000, "standings")
+
+
 Fill = Callable[[World], Awaitable[Asked]]
 FILLS: dict[str, Fill] = {
+    "ExplainConversion": explanations,
     "GetConversion": reversals,
+    "GetLeaderboard": leaderboard,
+    "ListCodes": codes,
     "ListConversions": conversions,
     "ListDownline": downline,
     "ListInbox": inbox,
@@ -256,6 +371,8 @@ FILLS: dict[str, Fill] = {
     "ListPlans": plans,
     "ListPrograms": programs,
     "ListReferrals": referrals,
+    "ListRewards": rewards_,
+    "ListTransfers": transfers,
     "ListUpline": upline,
 }
 
@@ -274,6 +391,13 @@ async def world(
     async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as sql:
         made = World(services, sql, new_program_id("bytes"))
         yield made
+        # What was put into the ledger by hand would be found by every audit.
+        await made.run(
+            """DELETE FROM rewards.reward_revision WHERE reward_id IN (
+                SELECT reward_id FROM rewards.reward WHERE program_id = %(program)s)"""
+        )
+        for table in ("reward", "hold_wait", "transfer"):
+            await made.run(f"DELETE FROM rewards.{table} WHERE program_id = %(program)s")
         await made.run("DELETE FROM attribution.program WHERE program_id LIKE '0' || %(program)s || '%%'")
 
 
@@ -306,9 +430,25 @@ def reading(running: Running) -> Iterator[Read]:
         event.remove(engine, "after_cursor_execute", count)
 
 
-def test_every_list_is_tried() -> None:
-    paged = {method.name for method in METHODS if "page_size" in method.input_type.fields_by_name}
-    assert paged == FILLS.keys() - {"GetConversion"} | SHORT_ROWS
+def lists(message: Descriptor, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a message, or one within it, has a list."""
+    return any(
+        each.is_repeated
+        or (
+            each.message_type is not None
+            and each.message_type.full_name not in seen
+            and lists(each.message_type, seen | {message.full_name})
+        )
+        for each in message.fields
+        if each.message_type is None or each.message_type.full_name.startswith("upline.") or each.is_repeated
+    )
+
+
+def test_every_answer_with_a_list_has_a_bound() -> None:
+    listing = {method.name for method in METHODS if method.server_streaming or lists(method.output_type)}
+    assert listing == FILLS.keys() | OTHERWISE_BOUNDED.keys()
+    assert not FILLS.keys() & OTHERWISE_BOUNDED.keys()
+    assert {method.name for method in METHODS if "page_size" in method.input_type.fields_by_name} <= FILLS.keys()
 
 
 @pytest.mark.parametrize("name", FILLS)

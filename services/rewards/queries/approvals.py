@@ -11,8 +11,8 @@ from services.rewards.store import conversions, holds, rewards
 from services.rewards.store.view import on_one_snapshot
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
-_MIN_REWARD_BYTES = 150
-"""The length of a short reward in an answer: no more rewards are read than a page of such ones holds."""
+_SHORT_REWARD_BYTES = 150
+"""The length of a reward in an answer, without its texts."""
 
 
 class PendingConversion(NamedTuple):
@@ -42,12 +42,16 @@ async def list_pending(deps: QueryDeps, program_id: str, after: tuple[datetime, 
         wait_times = {key: moment for moment, key in waiting_keys[:limit]}
         stored = await conversions.load_in_turn(conn, list(wait_times))
         pending: list[PendingConversion] = []
-        left = MAX_PAGE_BYTES // _MIN_REWARD_BYTES
+        left_bytes = MAX_PAGE_BYTES
         for conversion in [each.conversion for each in stored.items]:
-            if left < 0:
+            if left_bytes < 0:
                 break
-            views = await rewards.of_conversion(conn, conversion, rewards.FIRST_ID, rewards.ALL)
-            awaiting = [each for each in views if each.awaits_approval and each.net_minor]
+            awaiting = [each for each in (await rewards.pending(conn, conversion)).items if each.net_minor]
             pending.append(PendingConversion(conversion.conversion_id, wait_times[conversion.key], awaiting))
-            left -= len(awaiting)
+            left_bytes -= sum(map(_reward_bytes, awaiting))
     return PendingPage(pending, len(waiting_keys) > len(pending))
+
+
+def _reward_bytes(reward: RewardView) -> int:
+    texts = reward.program_id, reward.conversion_id, reward.rule_id, reward.beneficiary_id, reward.until_event
+    return _SHORT_REWARD_BYTES + len("".join(texts).encode())

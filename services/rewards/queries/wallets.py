@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from chassis.pages import Portion
 from services.rewards.domain.ledger import AccountKind
 from services.rewards.domain.wallet.statement import AssetBalance, TransferView
 from services.rewards.queries.deps import QueryDeps, require_plans
@@ -34,7 +35,7 @@ async def get_wallet(
 
 async def list_transfers(
     deps: QueryDeps, program_id: str, participant_id: str, before: str, limit: int
-) -> list[TransferView]:
+) -> Portion[TransferView]:
     """A participant's transfers with ids below `before`, or all if it is empty, newest first."""
     async with deps.database.transaction() as conn:
         await require_plans(deps, conn, program_id)

@@ -51,7 +51,7 @@ class ApprovalServicer:
     ) -> approval_pb2.ApproveRewardsResponse:
         await approve(self.deps, request.program_id, request.conversion_id)
         rewards = await list_conversion_rewards(self.queries, request.program_id, request.conversion_id, "")
-        return approval_pb2.ApproveRewardsResponse(rewards=fitting(reward_message(each) for each in rewards))
+        return approval_pb2.ApproveRewardsResponse(rewards=fitting(map(reward_message, rewards.items)))
 
     async def RejectRewards(
         self, request: approval_pb2.RejectRewardsRequest, _context: Context
@@ -60,4 +60,4 @@ class ApprovalServicer:
             raise invalid("reason", "must not contain the character U+0000")
         await reject(self.deps, request.program_id, request.conversion_id, request.reason)
         rewards = await list_conversion_rewards(self.queries, request.program_id, request.conversion_id, "")
-        return approval_pb2.RejectRewardsResponse(rewards=fitting(reward_message(each) for each in rewards))
+        return approval_pb2.RejectRewardsResponse(rewards=fitting(map(reward_message, rewards.items)))

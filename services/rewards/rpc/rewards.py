@@ -39,9 +39,7 @@ class RewardServicer:
             rewards = await list_conversion_rewards(
                 self.queries, request.program_id, request.conversion_id, last_id, size + 1
             )
-        messages, token = self.pager.page(
-            request, Portion.whole(rewards), size, reward_message, lambda last: [last.reward_id]
-        )
+        messages, token = self.pager.page(request, rewards, size, reward_message, lambda last: [last.reward_id])
         return reward_pb2.ListRewardsResponse(rewards=messages, next_page_token=token)
 
     async def ExplainReward(

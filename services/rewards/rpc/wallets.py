@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from upline.rewards.v1 import wallet_pb2
 
 from chassis.handlers import Context
-from chassis.pages import Pager, Portion, page_size
+from chassis.pages import Pager, page_size
 from services.rewards.commands.audit import audit_ledger
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps
@@ -35,9 +35,7 @@ class WalletServicer:
         position = self.pager.position(request, request.page_token)
         last_id = position[0] if position else ""
         transfers = await list_transfers(self.queries, request.program_id, request.participant_id, last_id, size + 1)
-        messages, token = self.pager.page(
-            request, Portion.whole(transfers), size, transfer_message, lambda last: [last.transfer_id]
-        )
+        messages, token = self.pager.page(request, transfers, size, transfer_message, lambda last: [last.transfer_id])
         return wallet_pb2.ListTransfersResponse(transfers=messages, next_page_token=token)
 
     async def AuditLedger(

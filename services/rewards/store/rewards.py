@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.pages import Portion, read_portion, within_budget
 from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.domain.reward import AssetTotals, ProgramTotals, RevisionView, RewardView
@@ -27,18 +28,27 @@ _REWARD_COLUMNS = """
 # Only rewards that are marked as waiting for more than time have a row there.
 _WAITS = """LEFT JOIN hold_wait AS w ON w.program_id = r.program_id AND w.conversion_id = r.conversion_id
         AND w.mark = r.hold_until AND r.hold_until >= '9000-01-01Z'"""
-_OF_BENEFICIARY = text(f"""
+_ROW_BYTES = "octet_length(concat(program_id, conversion_id, rule_id, beneficiary_id, asset, until_event, reason))"
+_OF_BENEFICIARY = within_budget(
+    f"""
     SELECT {_REWARD_COLUMNS} FROM reward AS r {_WAITS}
     WHERE r.program_id = :program_id AND r.beneficiary_id = :beneficiary_id AND r.reward_id < CAST(:before AS uuid)
     ORDER BY r.reward_id DESC LIMIT :limit
-""")
-_OF_CONVERSION = text(f"""
+    """,
+    _ROW_BYTES,
+    "reward_id DESC",
+)
+_OF_CONVERSION_LISTING = f"""
     SELECT {_REWARD_COLUMNS} FROM reward AS r {_WAITS}
     WHERE r.beneficiary_id = ANY (CAST(:people AS text[])) AND r.program_id = :program_id
         AND r.reward_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) AND r.reward_id > CAST(:after AS uuid)
-        AND r.conversion_id = :conversion_id
+        AND r.conversion_id = :conversion_id {{which}}
     ORDER BY r.reward_id LIMIT :limit
-""")
+"""
+_OF_CONVERSION = within_budget(_OF_CONVERSION_LISTING.format(which=""), _ROW_BYTES, "reward_id")
+_PENDING = within_budget(
+    _OF_CONVERSION_LISTING.format(which=f"AND w.approval = {ApprovalState.PENDING:d}"), _ROW_BYTES, "reward_id"
+)
 _ONE = text(f"""
     SELECT {_REWARD_COLUMNS} FROM reward AS r {_WAITS}
     WHERE r.beneficiary_id = ANY (CAST(:people AS text[])) AND r.program_id = :program_id
@@ -88,31 +98,35 @@ ALL = 100_000
 
 async def of_beneficiary(
     conn: AsyncConnection, program_id: str, beneficiary_id: str, before: str, limit: int
-) -> list[RewardView]:
+) -> Portion[RewardView]:
     """One beneficiary's rewards with ids below `before`, newest first."""
-    rows = await conn.execute(
-        _OF_BENEFICIARY,
-        {"program_id": program_id, "beneficiary_id": beneficiary_id, "before": before, "limit": limit},
-    )
-    return [_view(row) for row in rows]
+    wanted = {"program_id": program_id, "beneficiary_id": beneficiary_id, "before": before, "limit": limit}
+    return await read_portion(conn, _OF_BENEFICIARY, wanted, _view)
 
 
-async def of_conversion(conn: AsyncConnection, conversion: Conversion, after: str, limit: int) -> list[RewardView]:
+async def of_conversion(
+    conn: AsyncConnection, conversion: Conversion, after: str = FIRST_ID, limit: int = ALL
+) -> Portion[RewardView]:
     """One conversion's rewards with ids above `after`, in the order of rules and levels."""
+    return await read_portion(conn, _OF_CONVERSION, _parameters(conversion, after, limit), _view)
+
+
+async def pending(conn: AsyncConnection, conversion: Conversion) -> Portion[RewardView]:
+    """One conversion's rewards that wait for a person's approval, in the order of rules and levels."""
+    return await read_portion(conn, _PENDING, _parameters(conversion, FIRST_ID, ALL), _view)
+
+
+def _parameters(conversion: Conversion, after: str, limit: int) -> dict[str, Any]:
     prefix = reward_prefix(conversion)
-    rows = await conn.execute(
-        _OF_CONVERSION,
-        {
-            "people": conversion.people,
-            "program_id": conversion.program_id,
-            "conversion_id": conversion.conversion_id,
-            "first": prefix + FIRST_POSITION,
-            "last": prefix + LAST_POSITION,
-            "after": after,
-            "limit": limit,
-        },
-    )
-    return [_view(row) for row in rows]
+    return {
+        "people": conversion.people,
+        "program_id": conversion.program_id,
+        "conversion_id": conversion.conversion_id,
+        "first": prefix + FIRST_POSITION,
+        "last": prefix + LAST_POSITION,
+        "after": after,
+        "limit": limit,
+    }
 
 
 async def load(conn: AsyncConnection, conversion: Conversion, reward_id: str) -> RewardView | None:

@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.ids import id_at, id_time, least_id
+from chassis.pages import Portion, read_portion, within_budget
 from services.rewards.domain.ledger import PARTICIPANT_ACCOUNT_KINDS, AccountKind
 from services.rewards.domain.wallet.statement import TransferView
 from services.rewards.domain.wallet.wallet import Pocket, WalletTransfer, changes
@@ -88,7 +89,8 @@ _BALANCES_AT = text(f"""
         WHERE program_id = :program_id AND recipient_id = :participant_id AND transfer_id < CAST(:end AS uuid)
     ) AS m WHERE place IN ({numbers(*sorted(PARTICIPANT_ACCOUNT_KINDS))}) GROUP BY asset, place
 """)
-_TRANSFERS = text("""
+_TRANSFERS = within_budget(
+    """
     SELECT * FROM (
         SELECT transfer_id, kind, participant_id, recipient_id, debit, credit, asset, amount_minor, reward_id, cause_id
         FROM movement
@@ -103,7 +105,10 @@ _TRANSFERS = text("""
         ORDER BY transfer_id DESC LIMIT :limit
     ) AS received
     ORDER BY transfer_id DESC LIMIT :limit
-""")
+    """,
+    "octet_length(concat(participant_id, recipient_id, asset, cause_id))",
+    "transfer_id DESC",
+)
 _CHECK_EXPIRY_AGAIN = text("""
     UPDATE expiring SET check_time = 'epoch'
     WHERE program_id = :program_id AND participant_id = :participant_id AND asset = :asset
@@ -211,10 +216,10 @@ async def balances_at(
 
 async def transfers(
     conn: AsyncConnection, program_id: str, participant_id: str, before: str, limit: int
-) -> list[TransferView]:
+) -> Portion[TransferView]:
     """A participant's transfers with ids below `before`, newest first; also what others passed on to them."""
     parameters = {"program_id": program_id, "participant_id": participant_id, "before": before, "limit": limit}
-    return [_transfer(row) for row in await conn.execute(_TRANSFERS, parameters)]
+    return await read_portion(conn, _TRANSFERS, parameters, _transfer)
 
 
 def _transfer(row: Row[Any]) -> TransferView:
