@@ -126,7 +126,10 @@ def say(line: str) -> None:
 def main() -> None:
     """Ends with code 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200, help="plays seeds 1 to so many that were not clean yet")
+    parser.add_argument(
+        "--seeds", type=int, default=200, help="plays those of seeds 1 to this one that were not clean yet"
+    )
+    parser.add_argument("--first", type=int, default=1, help="the first of them, if not 1")
     parser.add_argument("--seed", type=int, help="plays this one, whether it was clean or not")
     parser.add_argument("--workers", type=int, default=2, help="processes each of attribution and rewards")
     parser.add_argument("--folder", type=Path, default=Path(".upline/faults"), help="where results and states are kept")
@@ -143,7 +146,11 @@ def main() -> None:
             if not lacking:
                 say(f"left out here: {how}")
         before = {seed for seed, each in results(file).items() if not each["wrong"]}
-        seeds = [options.seed] if options.seed is not None else sorted(set(range(1, options.seeds + 1)) - before)
+        seeds = (
+            [options.seed]
+            if options.seed is not None
+            else sorted(set(range(options.first, options.seeds + 1)) - before)
+        )
         clean = asyncio.run(run(options.folder, seeds, options.workers))
     say(table(list(results(file).values())))
     sys.exit(0 if clean else 1)

@@ -100,6 +100,10 @@ class Facts:
     clicks: set[bytes] = field(default_factory=set)
     clicks_tried: set[bytes] = field(default_factory=set)
     """All clicks that were sent, acknowledged or not."""
+    visits: int = 0
+    """The number of visits to links that were tried: each is one click at most, of an id that nobody is told."""
+    led_on: int = 0
+    """The number of visitors who were led on with a token."""
     calls: Counter[str] = field(default_factory=Counter)
     """The number of calls by method and outcome."""
 
@@ -150,6 +154,11 @@ class Load:
                 await self._sell()
         await self._channel.close()
 
+    def take(self, owner: str, token: str) -> None:
+        """Keeps the token of a visitor for an order."""
+        if len(self._tokens) < TOKENS_KEPT:
+            self._tokens.append((owner, token))
+
     def check_alive(self) -> None:
         """Raises what made a caller give up."""
         for each in self._callers:
@@ -168,8 +177,7 @@ class Load:
             return
         assert answer.click_id == click.click_id
         self._facts.clicks.add(click.click_id)
-        if len(self._tokens) < TOKENS_KEPT:
-            self._tokens.append((owner, answer.click_token))
+        self.take(owner, answer.click_token)
 
     async def _click_many(self) -> None:
         clicks = [self._click()[1] for _ in range(self._rng.randint(1, MAX_CLICKS_A_CALL))]

@@ -9,17 +9,23 @@ import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
+import aiohttp
 import psycopg
 
 from cli.client import Client
+from services.attribution.domain.destination import TOKEN_PARAMETER
 from tests.e2e.world import World
 from tests.faults.checking import Verdict, check
 from tests.faults.injections import KINDS, POISON, Injection, Kind, draw, inject
 from tests.faults.load import Facts, Load, Rate
 from tests.faults.program import FEWEST_PEOPLE, HOLDS, Holds, enrol, make_links, open_program
+from tests.faults.shopping import Shopper, open_shop, wrong_wallets
 from tests.faults.sites import Site
 from tests.flow import becomes
 
@@ -29,6 +35,10 @@ DRAIN_SECONDS = 150.0
 """How long until all of it is settled and told: longer than a transaction may hang on a connection that died."""
 
 
+SHOPPERS = 2
+VISIT_SECONDS = 10.0
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+"""Tools are led on without a token."""
 RATE = Rate(max_orders_a_call=12, max_refunds_a_call=6, max_pause_seconds=0.3)
 
 
@@ -81,21 +91,72 @@ class Trade:
         """Works until the faults are over."""
         load = Load(scene.site.addresses.attribution, scene.world.program_id, self.facts, self.links, scene.seed, RATE)
         load.start()
-        while not scene.over.is_set():
-            load.check_alive()
-            await asyncio.sleep(0.1)
-        await load.finish(FINISH_SECONDS)
+        visiting = asyncio.create_task(self._visit(scene, load))
+        try:
+            while not scene.over.is_set():
+                load.check_alive()
+                await asyncio.sleep(0.1)
+            await load.finish(FINISH_SECONDS)
+            await visiting
+        finally:
+            visiting.cancel()
+
+    async def _visit(self, scene: Scene, load: Load) -> None:
+        """Follows links until the faults are over: whoever is led on has a token that counts, whatever else failed."""
+        rng = random.Random(scene.seed)
+        patience = aiohttp.ClientTimeout(total=VISIT_SECONDS)
+        async with aiohttp.ClientSession(headers={"User-Agent": BROWSER}, timeout=patience) as browser:
+            while not scene.over.is_set():
+                owner = rng.choice(list(self.links))
+                url = f"{scene.site.redirect_url}/r/{scene.world.program_id}/{self.links[owner]}"
+                self.facts.visits += 1
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with browser.get(url, allow_redirects=False) as answer:
+                        if answer.status == HTTPStatus.FOUND:
+                            load.take(owner, _token_in(answer.headers["Location"]))
+                            self.facts.led_on += 1
+                        else:
+                            assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE, await answer.text()
+                await asyncio.sleep(rng.uniform(0, RATE.max_pause_seconds))
 
     async def check(self, scene: Scene, verdict: Verdict) -> None:
         """Compares clicks, conversions, wallets, ledger and inboxes."""
         found = await check(scene.world, self.facts)
-        verdict.figures |= found.figures
+        verdict.figures |= found.figures | {"visits": self.facts.visits, "visitors_led_on": self.facts.led_on}
         verdict.wrong += [each for each in found.wrong if not (each.startswith("audit: ") and POISON in each)]
 
 
-def trade() -> Sequence[Workload]:
+def _token_in(location: str) -> str:
+    return dict(parse_qsl(urlsplit(location).query))[TOKEN_PARAMETER]
+
+
+class Shopping:
+    """Redemptions, gifts, exchanges and payouts in a program beside that of the round (tests/faults/shopping.py)."""
+
+    world: World
+    shoppers: list[Shopper]
+
+    async def prepare(self, scene: Scene) -> None:
+        """Makes people rich."""
+        program_id = f"{scene.world.program_id}-shop"
+        self.world = await open_shop(scene.world.client, scene.world.flow, program_id, POISON)
+
+    async def run(self, scene: Scene) -> None:
+        """Works until the faults are over."""
+        async with Client(scene.site.addresses) as client:
+            self.shoppers = [Shopper(self.world, client, scene.seed, number) for number in range(SHOPPERS)]
+            await asyncio.gather(*(each.work(scene.over, 1) for each in self.shoppers))
+
+    async def check(self, _scene: Scene, verdict: Verdict) -> None:
+        """Compares the wallets with what was done, and audits them."""
+        verdict.wrong += await wrong_wallets(self.world, self.shoppers)
+        verdict.wrong += [f"audit of the shop: {each}" for each in await self.world.audit() if POISON not in each]
+        verdict.figures["turns_in_the_shop"] = sum(each.turns for each in self.shoppers)
+
+
+def trade_and_shop() -> Sequence[Workload]:
     """The workloads of a round where nothing else is asked for."""
-    return [Trade()]
+    return [Trade(), Shopping()]
 
 
 @dataclass(frozen=True)
@@ -132,7 +193,7 @@ class Outcome:
 _PACE = Pace()
 
 
-async def play(site: Site, seed: int, workloads: Workloads = trade, pace: Pace = _PACE) -> Outcome:
+async def play(site: Site, seed: int, workloads: Workloads = trade_and_shop, pace: Pace = _PACE) -> Outcome:
     """Plays one round on a stack that is well. The same seed does the same to it; the rest is up to the machine."""
     rng = random.Random(seed)
     injections = draw(site, rng, pace.kinds, pace.spread_seconds)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 from sqlalchemy import make_url
@@ -24,7 +25,7 @@ from chassis.embedded.postgres import Postgres
 from chassis.embedded.state import UNPRIVILEGED_UID, StateDirectory, free_port
 from cli.client import Addresses
 from cli.stack.health import health
-from cli.stack.layout import DEFAULT_PORTS, SERVICES, ExternalServers, Layout
+from cli.stack.layout import DEFAULT_PORTS, REDIRECT, SERVICES, ExternalServers, Layout
 from cli.stack.services import ServiceProcess, service_environment, service_settings
 from cli.stack.supervisor import Stack
 from tests.faults.proxy import Link
@@ -121,6 +122,11 @@ class Site:
         return Addresses(**self.stack.layout.addresses())
 
     @property
+    def redirect_url(self) -> str:
+        """Where visitors reach the redirect."""
+        return f"http://127.0.0.1:{self.links[CALLERS, REDIRECT].port}"
+
+    @property
     def flow(self) -> Flow:
         """How far events have flowed, seen past the links."""
         return Flow(self.stack.servers.database_url, self.stack.servers.nats_url)
@@ -188,6 +194,10 @@ class Site:
         for name, address in self.stack.layout.addresses().items():
             if (said := health(address)) != "SERVING":
                 return f"{name} says {said}"
+        try:
+            urlopen(f"{self.stack.layout.redirect_url}/healthz", timeout=2).close()
+        except OSError as error:
+            return f"{REDIRECT}: {error}"
         return ""
 
 
@@ -209,7 +219,7 @@ async def site(state: Path, workers: int = 1, able: Able | None = None) -> Async
     ports = {POSTGRESQL: postgres.port, NATS: nats.port}
     links = {
         (near, far): Link(f"{near}>{far}", port) for near, _ in layout.processes() for far, port in ports.items()
-    } | {(CALLERS, name): Link(f"{CALLERS}>{name}", layout.ports[name]) for name in SERVICES}
+    } | {(CALLERS, kind): Link(f"{CALLERS}>{kind}", layout.ports[kind]) for kind in layout.kinds}
     stack.links = links
     for each in links.values():
         await each.start()
