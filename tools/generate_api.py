@@ -210,15 +210,18 @@ def reasons_in_code() -> dict[str, Reason]:
         for path in sorted((ROOT / folder).rglob("*.py")):
             service = path.relative_to(ROOT).parts[1] if folder == "services" else "every service"
             for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and (told := _told_by(node)) is not None:
+                if isinstance(node, ast.Call) and (told := reason_in(node)) is not None:
                     code, reason = told
                     found[reason].codes.add(code)
                     found[reason].services.add(service)
     return dict(found)
 
 
-def _told_by(call: ast.Call) -> tuple[str, str] | None:
-    """(code, reason) of a call that makes an error with a reason that is written there."""
+def reason_in(call: ast.Call) -> tuple[str, str] | None:
+    """(code, reason) of a call that makes an error with a reason that is written there.
+
+    Raises SystemExit for a reason that is put together: it could not be listed.
+    """
     name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
     texts = [each.value if isinstance(each, ast.Constant) else None for each in call.args]
     named = {each.arg: each.value for each in call.keywords}
@@ -233,6 +236,8 @@ def _told_by(call: ast.Call) -> tuple[str, str] | None:
         return (CONSTRUCTORS[name], stated.value) if isinstance(stated, ast.Constant) else None
     if name in CONSTRUCTORS and texts and isinstance(texts[0], str) and texts[0].isupper():
         return CONSTRUCTORS[name], texts[0]
+    if name in CONSTRUCTORS and call.args and isinstance(call.args[0], ast.JoinedStr | ast.IfExp):
+        raise SystemExit(f"write each reason out: {ast.unparse(call)}")
     return None
 
 
@@ -291,6 +296,11 @@ def errors_page() -> str:
     lines += ["", "## From some calls\n", "| reason | code | told at |", "|---|---|---|"]
     for reason in sorted(set(in_code) - set(FROM_ANY_CALL) - missing):
         lines.append(f"| `{reason}` | {', '.join(sorted(in_code[reason].codes))} | {', '.join(told[reason])} |")
+    lines += [
+        "",
+        "`EnrollParticipant` and `EnrollParticipants` that ask for it (`refuse_bad_touch`) are refused with the name",
+        "of an [AttributionReason](api/attribution.md#attributionreason), such as `UNKNOWN_CODE`.",
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.errors import already_exists, failed_precondition, invalid, not_found
+from chassis.errors import UplineError, already_exists, failed_precondition, invalid, not_found
 from chassis.idempotency import Answer, Call
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.spending import plan_in_force, withdraw
@@ -39,7 +39,8 @@ async def purchase_item(
         await withdraw(conn, payment, now)
         return payment
 
-    return await _once(deps, call, participant_id, TransferKind.PURCHASE, buy)
+    is_another = already_exists("PURCHASE_EXISTS", f"{call.request_id!r} is another purchase", "purchase_id")
+    return await _once(deps, call, participant_id, TransferKind.PURCHASE, buy, is_another)
 
 
 async def exchange_asset(
@@ -57,11 +58,10 @@ async def exchange_asset(
             raise failed_precondition("NOT_EXCHANGEABLE", f"{asset!r} cannot be turned into {into!r}", "into")
         into_minor = amount_minor * rate.numerator // rate.denominator
         if not 0 < into_minor <= MAX_AMOUNT_MINOR:
-            raise failed_precondition(
-                "ROUNDS_TO_ZERO" if into_minor == 0 else "AMOUNT_TOO_LARGE",
-                f"{amount_minor} minor units of {asset} are {into_minor} of {into}",
-                "amount_minor",
-            )
+            told = f"{amount_minor} minor units of {asset} are {into_minor} of {into}"
+            if into_minor == 0:
+                raise failed_precondition("ROUNDS_TO_ZERO", told, "amount_minor")
+            raise failed_precondition("AMOUNT_TOO_LARGE", told, "amount_minor")
         kind, cause_id = TransferKind.EXCHANGE, f"exchange:{program_id}/{call.request_id}"
         given = WalletTransfer(
             program_id, kind, participant_id, AccountKind.AVAILABLE, AccountKind.EXCHANGE, asset, amount_minor, cause_id
@@ -72,7 +72,8 @@ async def exchange_asset(
         await withdraw(conn, given, now, [received])
         return into_minor
 
-    return await _once(deps, call, participant_id, TransferKind.EXCHANGE, exchange)
+    is_another = already_exists("EXCHANGE_EXISTS", f"{call.request_id!r} is another exchange", "exchange_id")
+    return await _once(deps, call, participant_id, TransferKind.EXCHANGE, exchange, is_another)
 
 
 async def give_asset(
@@ -95,7 +96,8 @@ async def give_asset(
         )  # fmt: skip
         await withdraw(conn, gift, now)
 
-    return await _once(deps, call, participant_id, TransferKind.GIFT, give)
+    is_another = already_exists("GIFT_EXISTS", f"{call.request_id!r} is another gift", "gift_id")
+    return await _once(deps, call, participant_id, TransferKind.GIFT, give, is_another)
 
 
 async def _once(
@@ -104,12 +106,10 @@ async def _once(
     participant_id: str,
     kind: TransferKind,
     carry_out: Callable[[AsyncConnection], Awaitable[Value]],
+    is_another: UplineError,
 ) -> Answer:
-    """Carries a call out once behind the wallet's lock; the same again gets the first answer.
-
-    ALREADY_EXISTS for another call under the same id.
-    """
-    is_another = already_exists(f"{kind.name}_EXISTS", f"{call.request_id!r} is another {kind.name.lower()}")
+    """Carries a call out once behind the wallet's lock; the same again gets the first answer, and another call under
+    the same id that error."""
     async with deps.database.transaction() as conn:
         await wallets.lock(conn, [wallets.wallet_lock(call.program_id, participant_id)])
         earlier = await redemptions.load_operation(conn, call.program_id, kind, call.request_id)

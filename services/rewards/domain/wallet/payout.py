@@ -177,7 +177,7 @@ def request(payout: Payout) -> WalletTransfer:
 def approve(payout: Payout, now: datetime) -> Payout:
     """Lets it go on. The same again changes nothing."""
     if payout.state in {PayoutState.REJECTED, PayoutState.CANCELLED}:
-        raise _wrong_state(payout, "PAYOUT_ENDED")
+        raise PreconditionError("PAYOUT_ENDED", _standing(payout))
     return (
         replace(payout, state=PayoutState.APPROVED, update_time=now)
         if payout.state is PayoutState.REQUESTED
@@ -191,7 +191,7 @@ def reject(payout: Payout, reason: str, now: datetime) -> tuple[Payout, list[Wal
         return payout, []
     if payout.state is PayoutState.REQUESTED or (payout.state is PayoutState.APPROVED and payout.attempts == 0):
         return replace(payout, state=PayoutState.REJECTED, reason=reason, update_time=now), [_returned(payout)]
-    raise _wrong_state(payout, "PAYOUT_ON_ITS_WAY")
+    raise PreconditionError("PAYOUT_ON_ITS_WAY", _standing(payout))
 
 
 def sent(payout: Payout, now: datetime, batch_id: str = "") -> Payout:
@@ -264,7 +264,7 @@ def _answered(payout: Payout, state: PayoutState, answer: ProviderAnswer, now: d
 def retry(payout: Payout, now: datetime) -> Payout:
     """Lets a failed payout be handed over once more."""
     if payout.state is not PayoutState.FAILED:
-        raise _wrong_state(payout, "PAYOUT_NOT_FAILED")
+        raise PreconditionError("PAYOUT_NOT_FAILED", _standing(payout))
     return replace(payout, state=PayoutState.APPROVED, update_time=now)
 
 
@@ -273,7 +273,7 @@ def cancel(payout: Payout, now: datetime) -> tuple[Payout, list[WalletTransfer]]
     if payout.state is PayoutState.CANCELLED:
         return payout, []
     if payout.state is not PayoutState.FAILED:
-        raise _wrong_state(payout, "PAYOUT_NOT_FAILED")
+        raise PreconditionError("PAYOUT_NOT_FAILED", _standing(payout))
     return replace(payout, state=PayoutState.CANCELLED, update_time=now), [_returned(payout)]
 
 
@@ -286,8 +286,8 @@ def _returned(payout: Payout) -> WalletTransfer:
     return _move(payout, TransferKind.PAYOUT_RETURN, AccountKind.RESERVED, AccountKind.AVAILABLE, payout.amount_minor)
 
 
-def _wrong_state(payout: Payout, reason: str) -> PreconditionError:
-    return PreconditionError(reason, f"payout {payout.payout_id!r} is {payout.state.name.lower()}")
+def _standing(payout: Payout) -> str:
+    return f"payout {payout.payout_id!r} is {payout.state.name.lower()}"
 
 
 def _move(

@@ -103,14 +103,16 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApprovePayout(self, request, context):
-        """Approves a payout that waits for it. Repeatable.
+        """Approves a payout that waits for it. Repeatable. FAILED_PRECONDITION with reason `PAYOUT_ENDED` if it was rejected
+        or cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RejectPayout(self, request, context):
-        """Rejects a payout that is not on its way yet; the amount becomes available again. Repeatable.
+        """Rejects a payout that is not on its way yet; the amount becomes available again. Repeatable. FAILED_PRECONDITION
+        with reason `PAYOUT_ON_ITS_WAY` if it was handed over, whatever came of that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,14 +129,15 @@ class PayoutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryPayout(self, request, context):
-        """Hands a failed payout over once more. FAILED_PRECONDITION if it has not failed.
+        """Hands a failed payout over once more. FAILED_PRECONDITION with reason `PAYOUT_NOT_FAILED` if it has not failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelPayout(self, request, context):
-        """Gives a failed payout up: the amount becomes available again.
+        """Gives a failed payout up: the amount becomes available again. Repeatable. FAILED_PRECONDITION with reason
+        `PAYOUT_NOT_FAILED` if it has not failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -135,24 +135,27 @@ class RedemptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PurchaseItem(self, request, context):
-        """Buys something from the plan's catalogue. `purchase_id` makes it repeatable. NOT_FOUND if the plan in force does
-        not sell it.
+        """Buys something from the plan's catalogue. `purchase_id` makes it repeatable: ALREADY_EXISTS with reason
+        `PURCHASE_EXISTS` if it is another purchase's. NOT_FOUND if the plan in force does not sell it; FAILED_PRECONDITION
+        with reason `INSUFFICIENT_BALANCE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExchangeAsset(self, request, context):
-        """Turns one asset into another at the rate of the plan in force. `exchange_id` makes it repeatable.
-        FAILED_PRECONDITION with reason `NOT_EXCHANGEABLE` if the plan has no such rate, `INSUFFICIENT_BALANCE`.
+        """Turns one asset into another at the rate of the plan in force. `exchange_id` makes it repeatable: ALREADY_EXISTS
+        with reason `EXCHANGE_EXISTS` if it is another exchange's. FAILED_PRECONDITION with reason `NOT_EXCHANGEABLE` if
+        the plan has no such rate, `ROUNDS_TO_ZERO` if the amount comes to no whole minor unit of the other asset,
+        `AMOUNT_TOO_LARGE` if it comes to more than 10^15, `INSUFFICIENT_BALANCE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GiveAsset(self, request, context):
-        """Passes something on to another participant. `gift_id` makes it repeatable. FAILED_PRECONDITION with reason
-        `NOT_TRANSFERABLE`, `INSUFFICIENT_BALANCE`.
+        """Passes something on to another participant. `gift_id` makes it repeatable: ALREADY_EXISTS with reason `GIFT_EXISTS`
+        if it is another gift's. FAILED_PRECONDITION with reason `NOT_TRANSFERABLE`, `INSUFFICIENT_BALANCE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
