@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo up test test-unit chaos faults linearizability check format bench protos docs reference lock \
-	schema replay clients compose-drill clean
+.PHONY: help setup demo up test test-unit chaos faults linearizability fuzz check format bench protos docs reference \
+	lock schema replay clients compose-drill clean
 
 help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ linearizability: setup ## Check calls recorded in ROUNDS (20) of faults for an o
 	@rm -rf $(HISTORIES)
 	@$(BIN)/python -m tests.linearizability --rounds $(ROUNDS) --seed $(SEED) --out $(HISTORIES)
 	@tests/linearizability/checker/check.sh $(HISTORIES)/*.jsonl
+
+CALLS ?= 100000
+fuzz: setup ## Make CALLS calls (100000) of every RPC, generated as SEED says (1), and look for defects
+	@$(BIN)/python -m tests.fuzz --calls $(CALLS) --seed $(SEED)
 
 check: setup ## Formatting, lint, types, import contracts, protos, migrations, SQL, prose, docs, generated files
 	$(BIN)/ruff format --check .
