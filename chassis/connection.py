@@ -9,9 +9,13 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
 
 RECONNECT_SECONDS = 1.0
 """The pause before a client is made anew that has given up, as after a refused password."""
+ANSWER_SECONDS = 10.0
+"""The longest wait for the answer to a question; where nobody is there to answer, the broker says so at once."""
 CLOSE_SECONDS = 2.0
 """The longest wait for a connection that is being made when it is closed."""
 
@@ -24,6 +28,8 @@ class _Listener:
 
     subject: str
     deliver: Callable[[Msg], Awaitable[None]]
+    queue: str = ""
+    """Those who share a queue take turns; without one each is told everything."""
     subscription: Subscription | None = None
     """The subscription on the present connection; None while there is no connection."""
 
@@ -64,7 +70,32 @@ class Connection:
         async def deliver(message: Msg) -> None:
             await on_message(message.data)
 
-        listener = _Listener(subject, deliver)
+        return await self._add(_Listener(subject, deliver))
+
+    async def ask(self, subject: str, question: bytes) -> bytes | None:
+        """The answer of whoever answers on a subject; None if nobody does. Neither is stored."""
+        self.require()
+        try:
+            return (await self._client.request(subject, question, timeout=ANSWER_SECONDS)).data
+        except (NoRespondersError, NatsTimeout):
+            return None
+
+    async def answer(self, subject: str, queue: str, reply: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answers questions, one at a time, whenever there is a connection. Those who share a queue take turns. Where
+        `reply` raises there is no answer."""
+
+        async def deliver(message: Msg) -> None:
+            try:
+                answer = await reply(message.data)
+            except Exception as error:
+                log.warning("cannot answer", subject=subject, error=error)
+            else:
+                await message.respond(answer)
+
+        await self._add(_Listener(subject, deliver, queue))
+
+    async def _add(self, listener: _Listener) -> Callable[[], Awaitable[None]]:
+        """Begins to listen; returns what ends it."""
         self._listeners.append(listener)
         await self._subscribe()
 
@@ -92,7 +123,7 @@ class Connection:
         async with self._subscribing:
             for each in self._listeners:
                 if self.connected and each.subscription is None:
-                    each.subscription = await self._client.subscribe(each.subject, cb=each.deliver)
+                    each.subscription = await self._client.subscribe(each.subject, each.queue, each.deliver)
 
     async def _stay_connected(self) -> None:
         """Connects, and again where the client has given up, as after a refused password. A broken connection it mends

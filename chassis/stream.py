@@ -80,6 +80,22 @@ class Lag:
     """The place in the stream of the last one that was given to a process."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The messages that are on a stream, which keeps a message until its readers have acknowledged it."""
+
+    made: datetime
+    """When it was made, by which it is told from one of the same name that was lost."""
+    first: int
+    """The number of the first message on it, or of the next one if it is empty."""
+    last: int
+    """The number of the last message that was ever on it."""
+
+    def is_past(self, earlier: "Extent") -> bool:
+        """Whether nothing is left of what was on the stream earlier, be it that it was read, or lost."""
+        return self.made != earlier.made or self.first > earlier.last
+
+
 class Stream(Connection):
     """A connection to the broker that brings back the streams which the broker has lost."""
 
@@ -159,8 +175,8 @@ class Stream(Connection):
         for spec in self._specs.values():
             await self.ensure(spec)
 
-    async def made(self, spec: StreamSpec) -> datetime:
-        """The time when the stream was made; makes it if it is not there."""
+    async def extent(self, spec: StreamSpec) -> Extent:
+        """The messages on the stream; makes it if it is not there."""
         self.require()
         try:
             info = await self._jetstream.stream_info(spec.name)
@@ -169,7 +185,8 @@ class Stream(Connection):
             info = await self._jetstream.stream_info(spec.name)
         if info.created is None:
             raise RuntimeError(f"the broker does not say when {spec.name} was made")
-        return info.created
+        state = info.state
+        return Extent(info.created, state.first_seq if state.messages else state.last_seq + 1, state.last_seq)
 
     async def _create(self, config: StreamConfig) -> None:
         try:

@@ -117,6 +117,27 @@ MEASURED = Gauge(
     ["service"],
 )
 REMOVED_ROWS = Counter("upline_removed_rows_total", "Rows that had lived their time and were removed.", ["table"])
+RECONCILED_FACTS = Counter(
+    "upline_reconcile_facts_total", "Facts compared with what a reader has settled, by reader.", ["consumer"]
+)
+RECONCILE_GAPS_FOUND = Counter(
+    "upline_reconcile_gaps_total", "Facts found that a reader did not have, by reader.", ["consumer"]
+)
+RECONCILE_GAPS_CLOSED = Counter(
+    "upline_reconcile_gaps_closed_total", "Facts that a reader has after they were published again.", ["consumer"]
+)
+RECONCILE_OPEN_GAPS = Gauge("upline_reconcile_open_gaps", "Facts that a reader does not have, by reader.", ["consumer"])
+RECONCILE_SET_ASIDE = Gauge(
+    "upline_reconcile_set_aside", "Facts that were published again and are dead letters, by reader.", ["consumer"]
+)
+RECONCILE_LAG = Gauge(
+    "upline_reconcile_lag_seconds",
+    "Age of the oldest fact of which it is not known that its reader has it, by reader.",
+    ["consumer"],
+)
+RECONCILE_ANSWERED = Gauge(
+    "upline_reconcile_answered", "1 while the reader answers what it has settled, by reader.", ["consumer"]
+)
 LIBRARY_LEVEL = logging.WARNING
 """The level from which libraries log. Below it they log statements, parameters and addresses, so it does not follow
 UPLINE_LOG_LEVEL."""

@@ -24,6 +24,11 @@ class StreamSpec:
     max_bytes: int
 
 
+def reconcile_subject(consumer: str) -> str:
+    """The subject under which a consumer is asked what it has settled. No stream stores it."""
+    return f"upline.reconcile.{consumer}"
+
+
 CLICKS: Final = StreamSpec("CLICKS", "upline.clicks", ("click_writer",), _GIB)
 CONVERSIONS: Final = StreamSpec("CONVERSIONS", "upline.conversions", ("rewards",), _GIB)
 REWARDS: Final = StreamSpec("REWARDS", "upline.rewards", ("notify",), _GIB)

@@ -140,6 +140,31 @@ CREATE TABLE dead_letter (
     PRIMARY KEY (consumer, message_id)
 );
 
+-- Facts that were recorded and published, and that a reader did not have: their events are published again until it
+-- has.
+CREATE TABLE gap (
+    -- The reader: its durable consumer.
+    consumer text NOT NULL,
+    -- The program.
+    program_id text NOT NULL,
+    -- The event that tells of the fact.
+    event_id text NOT NULL,
+    -- The row of the outbox that holds the event.
+    outbox_id bigint NOT NULL,
+    -- When it was found missing.
+    find_time timestamp with time zone NOT NULL DEFAULT now(),
+    -- How often its event was published again.
+    attempts integer NOT NULL DEFAULT 0,
+    -- When its event was published again last; NULL before.
+    publish_time timestamp with time zone,
+    -- Whether the reader has it as a dead letter.
+    set_aside boolean NOT NULL DEFAULT false,
+    -- When it was found that the reader has the fact; NULL while it has not.
+    close_time timestamp with time zone,
+    PRIMARY KEY (consumer, program_id, event_id)
+);
+CREATE INDEX gap_open ON gap (outbox_id) WHERE close_time IS NULL;
+
 -- Referral links. A row never changes, so caches may hold it.
 CREATE TABLE link (
     -- The program.
@@ -289,6 +314,19 @@ CREATE TABLE program_request (
     -- When it was carried out.
     create_time timestamp with time zone NOT NULL DEFAULT now(),
     PRIMARY KEY (program_id, method, request_id)
+);
+
+-- How far the outbox was compared with what each reader of its stream has settled.
+CREATE TABLE reconciliation (
+    -- The reader: its durable consumer.
+    consumer text NOT NULL,
+    -- Rows of the outbox up to this one were compared: the reader has them, or they are dead letters or gaps.
+    settled_id bigint NOT NULL DEFAULT 0,
+    -- Rows up to this one were compared a second time.
+    again_id bigint NOT NULL DEFAULT 0,
+    -- When a process looked last.
+    look_time timestamp with time zone NOT NULL,
+    PRIMARY KEY (consumer)
 );
 
 -- Calls of versions before request ids were a program's own. Only read.
@@ -611,6 +649,31 @@ CREATE TABLE expiring (
 );
 CREATE INDEX expiring_due ON expiring (program_id, asset, check_time);
 
+-- Facts that were recorded and published, and that a reader did not have: their events are published again until it
+-- has.
+CREATE TABLE gap (
+    -- The reader: its durable consumer.
+    consumer text NOT NULL,
+    -- The program.
+    program_id text NOT NULL,
+    -- The event that tells of the fact.
+    event_id text NOT NULL,
+    -- The row of the outbox that holds the event.
+    outbox_id bigint NOT NULL,
+    -- When it was found missing.
+    find_time timestamp with time zone NOT NULL DEFAULT now(),
+    -- How often its event was published again.
+    attempts integer NOT NULL DEFAULT 0,
+    -- When its event was published again last; NULL before.
+    publish_time timestamp with time zone,
+    -- Whether the reader has it as a dead letter.
+    set_aside boolean NOT NULL DEFAULT false,
+    -- When it was found that the reader has the fact; NULL while it has not.
+    close_time timestamp with time zone,
+    PRIMARY KEY (consumer, program_id, event_id)
+);
+CREATE INDEX gap_open ON gap (outbox_id) WHERE close_time IS NULL;
+
 -- Holds that have not ended: a reward with this hold_until is on hold while the row is here.
 CREATE TABLE hold (
     -- The program.
@@ -809,6 +872,19 @@ CREATE TABLE program_request (
     -- When it was carried out.
     create_time timestamp with time zone NOT NULL DEFAULT now(),
     PRIMARY KEY (program_id, method, request_id)
+);
+
+-- How far the outbox was compared with what each reader of its stream has settled.
+CREATE TABLE reconciliation (
+    -- The reader: its durable consumer.
+    consumer text NOT NULL,
+    -- Rows of the outbox up to this one were compared: the reader has them, or they are dead letters or gaps.
+    settled_id bigint NOT NULL DEFAULT 0,
+    -- Rows up to this one were compared a second time.
+    again_id bigint NOT NULL DEFAULT 0,
+    -- When a process looked last.
+    look_time timestamp with time zone NOT NULL,
+    PRIMARY KEY (consumer)
 );
 
 -- Value that is set aside for orders, or pays a part of them.

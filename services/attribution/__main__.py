@@ -7,12 +7,13 @@ from chassis import process, retention
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.measuring import outbox
+from chassis.reconciler import Batches, Reconciler
 from chassis.relay import Relay
 from chassis.secrets import derive_key
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.topology import CLICKS, CONVERSIONS
-from services.attribution import jobs
+from services.attribution import events, jobs
 from services.attribution.commands.deps import ClickDeps, Deps, WriterDeps
 from services.attribution.consumer import CONSUMER, FETCH_MESSAGES, ClickBatches
 from services.attribution.intake import Intake, publish_batch
@@ -44,9 +45,12 @@ class AttributionService(Service[AttributionSettings]):
     async def compose(self) -> None:
         """Serves people and conversions, takes clicks in, and writes them."""
         click_token_key = derive_key(self.settings.secret, "click-token")
-        relay = Relay(self.databases[Work.RELAY], self.stream, CONVERSIONS)
+        relay = Relay(self.databases[Work.RELAY], self.stream)
         self.on_run(relay.run)
         self.on_measure(outbox(self.name))
+        batches = Batches(events.told_facts, events.only)
+        for reader in CONVERSIONS.consumers:
+            self.on_run(Reconciler(self.databases[Work.JOBS], self.stream, CONVERSIONS, reader, batches).run)
         deps = Deps(self.database, self.clock, relay, click_token_key)
         queries = QueryDeps(self.database)
         intake = Intake(partial(publish_batch, self.stream), lambda: self.stream.connected)

@@ -1,10 +1,11 @@
 """Facts about conversions as they go to the stream."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from upline.attribution.v1 import events_pb2
 
+from chassis.comparison import Fact
 from chassis.ids import new_id
 from chassis.stream import Message
 from chassis.times import to_timestamp
@@ -88,3 +89,24 @@ def messages(call_key: int, events: Sequence[events_pb2.ConversionEvent]) -> lis
         Message(CONVERSIONS.subject, new_id().hex, batch.DESCRIPTOR.full_name, batch.SerializeToString())
         for batch in cut
     ]
+
+
+def told_facts(payload: bytes) -> list[Fact]:
+    """The facts that a message tells."""
+    return [Fact(_program_id(each), each.event_id) for each in _events(payload)]
+
+
+def only(payload: bytes, event_ids: Collection[str]) -> bytes:
+    """A message with those of its events that have one of the ids."""
+    events = [each for each in _events(payload) if each.event_id in event_ids]
+    return events_pb2.ConversionEventBatch(events=events).SerializeToString()
+
+
+def _events(payload: bytes) -> Sequence[events_pb2.ConversionEvent]:
+    return events_pb2.ConversionEventBatch.FromString(payload).events
+
+
+def _program_id(event: events_pb2.ConversionEvent) -> str:
+    if event.HasField("recorded"):
+        return event.recorded.conversion.program_id
+    return event.reversed.reversal.program_id

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from chassis.reconciler import GAPS
 from chassis.retention import Life, common_lives
 from services.attribution.commands.click_writing import renew_partitions
 from services.attribution.commands.deps import WriterDeps
@@ -19,7 +20,7 @@ log = structlog.get_logger(__name__)
 def lives(settings: AttributionSettings) -> list[Life]:
     """How long the rows of the tables that grow live; clicks go by whole days instead."""
     shares = Life("shares", ("share",), "create_time < :before", settings.share_retention_days)
-    return [*common_lives(settings), shares]
+    return [*common_lives(settings), shares, GAPS]
 
 
 async def look_after_partitions(deps: WriterDeps, retention: timedelta) -> None:

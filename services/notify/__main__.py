@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from chassis import process, retention
+from chassis.answering import Reader
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.service import Service
@@ -21,6 +22,8 @@ from services.notify.rpc.inbox import InboxServicer
 from services.notify.rpc.preferences import PreferenceServicer
 from services.notify.rpc.texts import TextServicer
 from services.notify.settings import NotifySettings
+from services.notify.store.causes import told
+from services.notify.wire.events import read_told_facts
 
 
 class NotifyService(Service[NotifySettings]):
@@ -47,6 +50,7 @@ class NotifyService(Service[NotifySettings]):
 
         events = RewardEvents(replace(deps, database=self.databases[Work.CONSUMING]), self.progress)
         self.consume(REWARDS, CONSUMER, events.handle, FETCH_MESSAGES)
+        await Reader(self.databases[Work.JOBS], self.stream, CONSUMER, told, read_told_facts).listen()
         self.on_run(
             partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))
         )

@@ -4,9 +4,11 @@ from dataclasses import replace
 from functools import partial
 
 from chassis import process, retention
+from chassis.answering import Reader
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.measuring import outbox
+from chassis.reconciler import Batches, Reconciler
 from chassis.relay import Relay
 from chassis.service import Service
 from chassis.settings import ServiceSettings
@@ -14,6 +16,7 @@ from chassis.topology import CONVERSIONS, REWARDS
 from services.rewards import jobs, measures
 from services.rewards.commands.deps import Deps
 from services.rewards.consumer import CONSUMER, FETCH_MESSAGES, ConversionEvents
+from services.rewards.events import only, told_facts
 from services.rewards.providers import provider_of
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.rpc.approvals import ApprovalServicer
@@ -25,7 +28,9 @@ from services.rewards.rpc.redemptions import RedemptionServicer
 from services.rewards.rpc.rewards import RewardServicer
 from services.rewards.rpc.wallets import WalletServicer
 from services.rewards.settings import RewardsSettings
+from services.rewards.store.conversions import settled
 from services.rewards.store.plans import PlanCache
+from services.rewards.wire.events import read_told_facts
 
 
 class RewardsService(Service[RewardsSettings]):
@@ -40,9 +45,12 @@ class RewardsService(Service[RewardsSettings]):
 
     async def compose(self) -> None:
         """Serves plans, ledger and payouts, and settles the events of attribution."""
-        relay = Relay(self.databases[Work.RELAY], self.stream, REWARDS)
+        relay = Relay(self.databases[Work.RELAY], self.stream)
         self.on_run(relay.run)
         self.on_measure(outbox(self.name))
+        batches = Batches(told_facts, only)
+        for reader in REWARDS.consumers:
+            self.on_run(Reconciler(self.databases[Work.JOBS], self.stream, REWARDS, reader, batches).run)
         provider = provider_of(self.settings)
         if provider is not None:
             self.on_stop(provider.close)
@@ -63,6 +71,7 @@ class RewardsService(Service[RewardsSettings]):
         self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES)
         for each in measures.all_of(deps):
             self.on_measure(each)
+        await Reader(self.databases[Work.JOBS], self.stream, CONSUMER, settled, read_told_facts).listen()
         self.on_run(partial(jobs.run, replace(deps, database=self.databases[Work.JOBS])))
         self.on_run(
             partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings, self.clock))

@@ -1,10 +1,11 @@
 """Events of rewards: domain facts as messages of stream REWARDS."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from upline.rewards.v1 import events_pb2
 
+from chassis.comparison import Fact
 from chassis.ids import new_id
 from chassis.stream import Message
 from chassis.times import to_timestamp
@@ -169,6 +170,19 @@ def messages(facts: Iterable[events_pb2.RewardEvent]) -> list[Message]:
         batch_bytes += len(event)
     name = events_pb2.RewardEventBatch.DESCRIPTOR.full_name
     return [Message(REWARDS.subject, str(new_id()), name, b"".join(events)) for events in cut]
+
+
+def told_facts(payload: bytes) -> list[Fact]:
+    """The facts that a message tells."""
+    return [Fact(each.program_id, each.event_id) for each in events_pb2.RewardEventBatch.FromString(payload).events]
+
+
+def only(payload: bytes, event_ids: Collection[str]) -> bytes:
+    """A message with those of its events that have one of the ids."""
+    batch = events_pb2.RewardEventBatch.FromString(payload)
+    return events_pb2.RewardEventBatch(
+        events=[each for each in batch.events if each.event_id in event_ids]
+    ).SerializeToString()
 
 
 def _entries(fact: events_pb2.RewardEvent) -> list[bytes]:

@@ -11,6 +11,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from chassis.clock import Clock
+from chassis.reconciler import GAPS
 from chassis.retention import Life, common_lives
 from chassis.tasks import run_all
 from services.rewards.commands.audit import audit_when_due
@@ -61,6 +62,7 @@ def lives(settings: RewardsSettings, clock: Clock) -> list[Life]:
     overdue = "check_time < :before AND check_time > 'epoch'"
     return [
         *common_lives(settings),
+        GAPS,
         Life("waits", ("hold_wait",), f"end_time < :before AND {OVER_FOR_GOOD}", days, clock),
         Life("awaited events", ("awaited_event",), "record_time < :before", days, clock),
         Life("scans", ("expiring",), overdue, UNSCANNED_DAYS, clock),

@@ -35,6 +35,9 @@ class Apart:
     world: World
     link: link_pb2.Link
     """A link of `maria`, who sponsors `vera`."""
+    clock: Clock
+    readers: dict[str, AsyncExitStack]
+    """The ends of the services that read a stream, by its name."""
 
     async def click(self, attribution: Running) -> grpc.StatusCode:
         """Records a click at one process; the code of the answer."""
@@ -44,6 +47,16 @@ class Apart:
             request_serializer=click_pb2.RecordClickRequest.SerializeToString,
         )
         return await record(click_pb2.RecordClickRequest(click=click), timeout=DEADLINE_SECONDS).code()
+
+    @asynccontextmanager
+    async def without(self, service: type[RewardsService] | type[NotifyService]) -> AsyncIterator[None]:
+        """A service ends, and begins again at the same address."""
+        port = {RewardsService: self.rewards, NotifyService: self.notify}[service].service.server.port
+        ending = self.readers[service.name]
+        await ending.aclose()
+        yield
+        settings = self.servers.settings(service.name).model_copy(update={"port": port})
+        await ending.enter_async_context(running(service(settings, self.clock)))
 
 
 @asynccontextmanager
@@ -58,8 +71,13 @@ async def apart(folder: Path, clock: Clock, attributions: int = 1) -> AsyncItera
                 await run(running(AttributionService(servers.settings("attribution"), clock)))
                 for _ in range(attributions)
             ]
-            rewards = await run(running(RewardsService(servers.settings("rewards"), clock)))
-            notify = await run(running(NotifyService(servers.settings("notify"), clock)))
+            readers = {"rewards": await run(AsyncExitStack()), "notify": await run(AsyncExitStack())}
+            rewards = await readers["rewards"].enter_async_context(
+                running(RewardsService(servers.settings("rewards"), clock))
+            )
+            notify = await readers["notify"].enter_async_context(
+                running(NotifyService(servers.settings("notify"), clock))
+            )
             client = await run(Client(Addresses(several[0].target, rewards.target, notify.target)))
             flow = Flow(servers.postgres.url, servers.nats.url)
             world = await open_program(client, flow, "three-levels.yaml", "apart")
@@ -72,7 +90,7 @@ async def apart(folder: Path, clock: Clock, attributions: int = 1) -> AsyncItera
                 destination_url="https://shop.example/",
             )
             link = (await client.links.CreateLink(request, timeout=DEADLINE_SECONDS)).link
-            yield Apart(servers, several, rewards, notify, world, link)
+            yield Apart(servers, several, rewards, notify, world, link, clock, readers)
 
 
 async def health(service: Running, name: str) -> str:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import cast
 
-import nats
 import psycopg
 import pytest
 import pytest_asyncio
@@ -75,50 +74,16 @@ async def test_rows_published_before_the_relay_died_come_again_and_late_rows_wit
         await append(late, "late")  # committed below
         await append(prompt, "last")
         with pytest.raises(DiedError):
-            await Relay(outbox, cast(Stream, DiesAfterPublishing(broker)), SPEC).publish_some()
+            await Relay(outbox, cast(Stream, DiesAfterPublishing(broker))).publish_some()
         await becomes(distinct(read), {"first", "last"})
         await late.commit()
-        assert await Relay(outbox, broker, SPEC).publish_some() == 3
+        assert await Relay(outbox, broker).publish_some() == 3
         await becomes(distinct(read), {"first", "late", "last"})
-        assert await Relay(outbox, broker, SPEC).publish_some() == 0
+        assert await Relay(outbox, broker).publish_some() == 0
     finally:
         reader.cancel()
         await late.close()
         await prompt.close()
-
-
-async def test_a_broker_that_lost_its_disk_is_fed_again(servers: Servers, broker: Stream, outbox: Database) -> None:
-    spec = StreamSpec("WIPED_TEST", "wiped.test", ("reader",), 10 * 1024 * 1024)
-    await broker.ensure(spec)
-    conn = await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True)
-    client = await nats.connect(servers.nats.url)
-    try:
-        relay = Relay(outbox, broker, spec)
-        assert await relay.reconcile() == 0
-        for event_id in ("one", "two"):
-            await append(conn, event_id, spec)
-        assert await relay.publish_some() == 2
-        assert (
-            await Relay(outbox, broker, spec).reconcile() == 2
-        )  # within the margin for the clocks: once more does no harm
-        assert await relay.publish_some() == 2
-        await conn.execute(  # as if it had all been some time ago
-            f"UPDATE {SCHEMA}.outbox SET create_time = create_time - interval '1 hour',"
-            " publish_time = publish_time - interval '1 hour' WHERE subject = %s".encode(),
-            [spec.subject],
-        )
-        await client.jetstream().delete_stream(spec.name)
-        assert await relay.reconcile() == 2
-        assert await relay.publish_some() == 2
-        assert await relay.reconcile() == 0
-        subscription = await client.jetstream().pull_subscribe_bind(consumer="reader", stream=spec.name)
-        payloads = b"".join([each.data for each in await subscription.fetch(10, timeout=5)])
-        told = {event.event_id for event in events_pb2.RewardEventBatch.FromString(payloads).events}
-        assert told == {"one", "two"}
-    finally:
-        await client.jetstream().delete_stream(spec.name)
-        await client.close()
-        await conn.close()
 
 
 async def append(conn: psycopg.AsyncConnection[tuple[object, ...]], event_id: str, spec: StreamSpec = SPEC) -> None:

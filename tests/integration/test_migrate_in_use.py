@@ -13,8 +13,12 @@ from tests.conftest import ROLE_PASSWORD, SERVICES, Servers
 
 LAST_BUT_ONE = "0008"
 """The revision of attribution before the one that changes `click` and may be run again."""
-MADE_SINCE = "retention"
-"""The table that a later revision makes, which is taken away so that that one may be run again too."""
+UNDO_SINCE = """
+    SET search_path = attribution;
+    DROP TABLE retention, reconciliation, gap;
+    DROP INDEX participant_by_sponsor_and_key;
+"""
+"""Takes away what later revisions make, so that these may be run again too."""
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def url(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         conn.execute(f"CREATE DATABASE {name}".encode())
     migrating.migrate(own, SERVICES, ROLE_PASSWORD)
     with psycopg.connect(own) as conn:
-        conn.execute(f"DROP TABLE attribution.{MADE_SINCE}".encode())
+        conn.execute(UNDO_SINCE.encode())
         conn.execute("UPDATE attribution.alembic_version SET version_num = %s", [LAST_BUT_ONE])
     yield own
     with psycopg.connect(servers.postgres.url, autocommit=True) as conn:

@@ -65,6 +65,10 @@ WAIT = f"""
         (program_id, conversion_id, mark, rule_id, buyer_id, event_type, approval, earliest, occurred_at, end_time)
     SELECT '{NAME}', {{}} || {KEY}, '9000-01-01Z', 'r', 'vera', 'confirmed', {{}}, t, t, {{}} {MOMENTS}
 """
+GAP = f"""
+    INSERT INTO {{}}.gap (consumer, program_id, event_id, outbox_id, find_time, close_time)
+    SELECT '{NAME}', 'p', {{}} || {KEY}, 0, t, {{}} {MOMENTS}
+"""
 LEAST_ID = "CAST(lpad(to_hex(CAST(extract(epoch FROM {}) * 1000 AS bigint)), 12, '0') || repeat('0', 20) AS uuid)"
 
 
@@ -84,18 +88,30 @@ def common(service: str) -> dict[str, Growth]:
     }
 
 
+def gaps(service: str) -> Growth:
+    """The gaps of a service that others read the events of."""
+    return Growth(
+        GAP.format(service, "'closed-'", "t"),
+        "close_time",
+        f"consumer = '{NAME}' AND close_time IS NOT NULL",
+        GAP.format(service, "'open-'", "NULL"),
+    )
+
+
 GROWTH = {
     "attribution": common("attribution")
     | {
+        "gap": gaps("attribution"),
         "share": Growth(
             "INSERT INTO attribution.share (program_id, participant_id, channel, link_id, code, create_time)"
             f" SELECT '{NAME}', 'vera', 'mail', '', '', t {MOMENTS}",
             "create_time",
             f"program_id = '{NAME}'",
-        )
+        ),
     },
     "rewards": common("rewards")
     | {
+        "gap": gaps("rewards"),
         "hold_wait": Growth(
             WAIT.format("'over-'", 2, "t"),
             "end_time",

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.comparison import Fact
 from services.notify.domain.cause import Cause
 
 LIFE = "entries"
@@ -34,6 +35,13 @@ _CLAIM = text(f"""
     ORDER BY fresh.program_id, event_id
     ON CONFLICT (program_id, event_id) DO NOTHING
     RETURNING entry_id
+""")
+
+
+_TOLD = text("""
+    SELECT program_id, event_id FROM cause
+    JOIN unnest(CAST(:program_ids AS text[]), CAST(:event_ids AS text[])) AS asked (program_id, event_id)
+        USING (program_id, event_id)
 """)
 
 
@@ -71,3 +79,9 @@ async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_t
         },
     )
     return set(claimed.scalars())
+
+
+async def told(conn: AsyncConnection, facts: Sequence[Fact]) -> set[Fact]:
+    """Those among facts of which people were told."""
+    asked = {"program_ids": [each.program_id for each in facts], "event_ids": [each.event_id for each in facts]}
+    return {Fact(row.program_id, row.event_id) for row in await conn.execute(_TOLD, asked)}

@@ -1,10 +1,21 @@
 """Reward events as they come from the stream."""
 
+from google.protobuf.message import DecodeError
 from upline.rewards.v1 import events_pb2
 from upline.type.v1 import asset_pb2
 
+from chassis.comparison import Fact
 from chassis.times import to_datetime
 from services.notify.domain.cause import Asset, Cause, Change, Earning, UnusableEventError
+
+
+def read_told_facts(payload: bytes) -> list[Fact]:
+    """The facts that a message tells, by their names only; none where it cannot be read."""
+    try:
+        events = events_pb2.RewardEventBatch.FromString(payload).events
+    except DecodeError:
+        return []
+    return [Fact(each.program_id, each.event_id) for each in events]
 
 
 def read_cause(event: events_pb2.RewardEvent) -> Cause:

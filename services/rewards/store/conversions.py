@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.comparison import Fact
 from chassis.copying import NULL, copy_lines, escape, escape_once
 from chassis.pages import Portion, read_portion, within_budget
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, Reversal, ReversalKey
@@ -92,6 +93,18 @@ _LOAD_REVERSALS = text("""
     WHERE (program_id, conversion_id) IN (
         SELECT * FROM unnest(CAST(:program_ids AS text[]), CAST(:conversion_ids AS text[])))
     ORDER BY position
+""")
+
+# A row without an event waits for its conversion.
+_SETTLED = text("""
+    SELECT program_id, 'conversion:' || program_id || '/' || conversion_id AS event_id FROM conversion
+    JOIN unnest(CAST(:conversion_programs AS text[]), CAST(:conversion_ids AS text[]))
+        AS asked (program_id, conversion_id) USING (program_id, conversion_id)
+    WHERE event IS NOT NULL
+    UNION ALL
+    SELECT program_id, 'reversal:' || program_id || '/' || reversal_id FROM reversal
+    JOIN unnest(CAST(:reversal_programs AS text[]), CAST(:reversal_ids AS text[]))
+        AS asked (program_id, reversal_id) USING (program_id, reversal_id)
 """)
 
 
@@ -272,3 +285,25 @@ def _stored_conversion(row: Any) -> StoredConversion | None:
 def _arrived_conversion(row: Any) -> StoredConversion:
     conversion = read_stored_conversion(bytes(row.event))
     return StoredConversion(conversion, row.plan_version, EMPTY if row.snapshot is None else from_json(row.snapshot))
+
+
+async def settled(conn: AsyncConnection, facts: Sequence[Fact]) -> set[Fact]:
+    """Those among facts of attribution that are settled."""
+    conversions, reversals = _ids(facts, "conversion"), _ids(facts, "reversal")
+    asked = {
+        "conversion_programs": [program_id for program_id, _ in conversions],
+        "conversion_ids": [conversion_id for _, conversion_id in conversions],
+        "reversal_programs": [program_id for program_id, _ in reversals],
+        "reversal_ids": [reversal_id for _, reversal_id in reversals],
+    }
+    return {Fact(row.program_id, row.event_id) for row in await conn.execute(_SETTLED, asked)}
+
+
+def _ids(facts: Sequence[Fact], kind: str) -> list[tuple[str, str]]:
+    """The programs and ids of those facts that are of a kind, which their events' names begin with."""
+    found = []
+    for each in facts:
+        prefix = f"{kind}:{each.program_id}/"
+        if each.event_id.startswith(prefix):
+            found.append((each.program_id, each.event_id.removeprefix(prefix)))
+    return found

@@ -6,6 +6,7 @@ from functools import partial
 from google.protobuf.message import DecodeError
 from upline.attribution.v1 import conversion_pb2, events_pb2
 
+from chassis.comparison import Fact
 from chassis.times import to_datetime
 from services.rewards.domain.conversion import (
     ArrivedConversion,
@@ -57,6 +58,21 @@ def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, dict[int, Exceptio
         sorted(reversals.values(), key=lambda each: each.turn),
     )
     return facts, unreadable
+
+
+def read_told_facts(payload: bytes) -> list[Fact]:
+    """The facts that a message tells, by their names only; none where it cannot be read."""
+    try:
+        events = events_pb2.ConversionEventBatch.FromString(payload).events
+    except DecodeError:
+        return []
+    return [Fact(_program_id(each), each.event_id) for each in events]
+
+
+def _program_id(event: events_pb2.ConversionEvent) -> str:
+    if event.HasField("recorded"):
+        return event.recorded.conversion.program_id
+    return event.reversed.reversal.program_id
 
 
 def read_stored_conversion(event: bytes) -> Conversion:
