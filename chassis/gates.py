@@ -59,7 +59,8 @@ LIMITS = MappingProxyType(
         CallClass.STREAM: Limit(5_000, 0, 0.0, 5.0),
     }
 )
-"""The limits of each class in one process. Deciding and sweeping calls hold six of the ten connections at most."""
+"""The limits of each class in one process. Deciding and sweeping calls hold six of the ten connections at
+most, and those that help full audits two (`services.rewards.store.audits.helpers`)."""
 
 
 def classes(of: Mapping[CallClass, Sequence[str]]) -> Mapping[str, CallClass]:

@@ -3,11 +3,13 @@
 from typing import Annotated
 
 import typer
+from upline.rewards.v1 import wallet_pb2
 
+from cli.client import Client
 from cli.connection import StackChoice, run_with_client
 from cli.options import DEFAULT_STATE, Json, State, Targets
-from cli.output import print_json
-from cli.views.audit import print_audit, read_audit
+from cli.output import make_progress, print_json
+from cli.views.audit import print_audit, read_audit, read_full_audit
 
 
 def audit(
@@ -26,7 +28,14 @@ def audit(
 
     Examples: upline audit; upline audit --full; upline audit uds --json
     """
-    found = run_with_client(StackChoice(state, tuple(target)), lambda client: read_audit(client, program, full=full))
+
+    async def read(client: Client) -> wallet_pb2.AuditLedgerResponse:
+        if not full:
+            return await read_audit(client, program, full=False)
+        with make_progress() as bars:
+            return await read_full_audit(client, program, bars)
+
+    found = run_with_client(StackChoice(state, tuple(target)), read)
     if as_json:
         print_json(found)
     else:

@@ -1,12 +1,17 @@
 """The auditor's answer: whether the ledger balances, and what needs a person."""
 
+import asyncio
+
+from rich.progress import Progress
 from upline.rewards.v1 import wallet_pb2
 
-from cli.client import Client
+from cli.client import CALL_SECONDS, Client
 from cli.output import format_time, make_table, out
 
 AUDIT_SECONDS = 1_800.0
 """The deadline of an audit: any may come to read every transfer there is."""
+PROGRESS_SECONDS = 1.0
+"""How often an audit is asked how far it is."""
 
 
 async def read_audit(client: Client, program: str, *, full: bool) -> wallet_pb2.AuditLedgerResponse:
@@ -15,6 +20,20 @@ async def read_audit(client: Client, program: str, *, full: bool) -> wallet_pb2.
         wallet_pb2.AuditLedgerRequest(program_id=program, full=full), timeout=AUDIT_SECONDS
     )
     return answer
+
+
+async def read_full_audit(client: Client, program: str, bars: Progress) -> wallet_pb2.AuditLedgerResponse:
+    """The answer of a full audit, and bars that tell how far it is meanwhile."""
+    audit = asyncio.ensure_future(read_audit(client, program, full=True))
+    bar = bars.add_task("checks", total=None)
+    request = wallet_pb2.GetAuditProgressRequest(program_id=program)
+    try:
+        while not (await asyncio.wait([audit], timeout=PROGRESS_SECONDS))[0]:
+            found = await client.wallets.GetAuditProgress(request, timeout=CALL_SECONDS)
+            bars.update(bar, completed=found.checks_done, total=found.checks_total or None)
+    finally:
+        audit.cancel()
+    return audit.result()
 
 
 def ledger_balances(found: wallet_pb2.AuditLedgerResponse) -> bool:

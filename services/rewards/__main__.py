@@ -28,6 +28,7 @@ from services.rewards.rpc.redemptions import RedemptionServicer
 from services.rewards.rpc.rewards import RewardServicer
 from services.rewards.rpc.wallets import WalletServicer
 from services.rewards.settings import RewardsSettings
+from services.rewards.store.audits.helpers import Helpers
 from services.rewards.store.conversions import settled
 from services.rewards.store.plans import PlanCache
 from services.rewards.wire.events import read_told_facts
@@ -55,7 +56,8 @@ class RewardsService(Service[RewardsSettings]):
         if provider is not None:
             self.on_stop(provider.close)
         plans = PlanCache()
-        self.deps = deps = Deps(self.database, self.clock, relay, plans, provider)
+        helpers = Helpers(self.database)
+        self.deps = deps = Deps(self.database, self.clock, relay, plans, provider, audit_helpers=helpers)
         queries = QueryDeps(self.database, self.clock, plans)
 
         add = self.server.add

@@ -12,7 +12,9 @@ from upline.rewards.v1 import reward_pb2, wallet_pb2
 from chassis.gates import LIMITS, CallClass
 from services.rewards.commands import audit
 from services.rewards.rpc import wallets
+from services.rewards.store.audits import full
 from services.rewards.store.audits.findings import Audit
+from services.rewards.store.audits.helpers import MAX_HELPERS
 from tests.e2e.conftest import OpenProgram
 from tests.e2e.world import World
 from tests.errors import reason_of, status_of
@@ -128,3 +130,36 @@ async def test_two_audits_at_once_are_one(opened: OpenProgram, monkeypatch: pyte
         held.go_on.set()
     assert await asyncio.gather(*tasks) == [None, None]
     assert held.begun == 1
+
+
+async def test_full_audits_and_their_helpers_leave_connections_to_others(
+    opened: OpenProgram, rewards: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worlds = [await opened("three-levels.yaml") for _ in range(ROOM)]
+    world = worlds[0]
+    await world.enrol("maria")
+    await world.enrol("vera", sponsor_id="maria")
+    find, go_on = full.find, asyncio.Event()
+
+    async def held(*inputs: Any) -> Any:
+        await go_on.wait()
+        return await find(*inputs)
+
+    async def in_use() -> int:
+        return int(rewards.service.database.in_use())
+
+    monkeypatch.setattr(full, "find", held)
+    tasks = [asyncio.create_task(audited(each)) for each in worlds]
+    try:
+        await becomes(in_use, ROOM + MAX_HELPERS)
+        await world.buy("paid-all-the-same", "vera", 10_000)
+        await world.drained()
+        assert await world.wallet("maria") == {"USD": (0, 500)}
+        request = wallet_pb2.GetAuditProgressRequest(program_id=world.program_id)
+        progress = await world.client.wallets.GetAuditProgress(request, timeout=DEADLINE_SECONDS)
+        assert 0 <= progress.checks_done < progress.checks_total == len(full.CHECKS) + 1
+    finally:
+        go_on.set()
+    assert await asyncio.gather(*tasks) == [None] * ROOM
+    progress = await world.client.wallets.GetAuditProgress(request, timeout=DEADLINE_SECONDS)
+    assert (progress.checks_done, progress.checks_total) == (0, 0)

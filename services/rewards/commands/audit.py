@@ -16,6 +16,7 @@ from services.rewards.store.audits import checkpoint, full, news, sample
 from services.rewards.store.audits.checkpoint import AuditUnderWayError, Checkpoint
 from services.rewards.store.audits.findings import MAX_FINDINGS, Audit, AuditFinding, Coverage
 from services.rewards.store.audits.full import TallyLimit
+from services.rewards.store.audits.helpers import AuditProgress, Helpers
 from services.rewards.store.plans import ProgramPlans
 from services.rewards.store.view import on_one_snapshot
 
@@ -45,6 +46,12 @@ async def audit_ledger(deps: Deps, program_id: str, reads_all: bool) -> Audit:
     """
     work = partial(_audit_program, deps, program_id, reads_all) if program_id else partial(_audit_all, deps, reads_all)
     return await deps.audits.do((program_id, reads_all), work)
+
+
+def audit_progress(deps: Deps, program_id: str) -> AuditProgress:
+    """How far the full audit of one program has come, or of all for an empty id; nothing of nothing where this process
+    makes none."""
+    return deps.audit_progress.get(program_id, AuditProgress())
 
 
 async def audit_when_due(deps: Deps, interval: timedelta) -> AuditTurn:
@@ -115,9 +122,21 @@ async def _audit(
     limits = _limits(plans)
     audit = None if reads_all else await _audit_news(deps, conn, program_id, list(plans), found, limits, sampled)
     if audit is None:
-        audit = await full.run(conn, program_id, deps.clock.now(), limits)
+        # The job does without helpers: it has few connections, and other work that takes turns on them.
+        audit = await _audit_fully(deps, conn, program_id, limits, deps.audit_helpers if reads_all else None)
     unreadable = [AuditFinding("PLAN_UNREADABLE", each, "plan", why) for each, why in sorted(plans.unreadable.items())]
     return replace(audit, findings=(*unreadable, *audit.findings))
+
+
+async def _audit_fully(
+    deps: Deps, conn: AsyncConnection, program_id: str, limits: Sequence[TallyLimit], helpers: Helpers | None
+) -> Audit:
+    progress = deps.audit_progress[program_id] = AuditProgress()
+    try:
+        return await full.run(conn, program_id, deps.clock.now(), limits, helpers, progress)
+    finally:
+        if deps.audit_progress.get(program_id) is progress:
+            del deps.audit_progress[program_id]
 
 
 async def _audit_news(
@@ -138,7 +157,7 @@ async def _audit_news(
     wallets = list(dict.fromkeys([*await sample.active(conn), *sampled]))
     old = await sample.look(conn, wallets, given)
     findings = await full.find(conn, full.FLOW, given)
-    await conn.execute(news.AS_USUAL)
+    await news.plan_as_usual(conn)
     if new.signs or old.signs:
         log.warning("audit reads everything", signs_in_news=new.signs, signs_in_sample=old.signs)
         return None

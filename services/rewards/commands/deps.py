@@ -14,6 +14,7 @@ from services.rewards.commands.turns import ProgramTurns
 from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
 from services.rewards.store.audits.findings import Audit
+from services.rewards.store.audits.helpers import AuditProgress, Helpers
 from services.rewards.store.plans import PlanCache
 
 PROGRAM_RESTS_SECONDS = (1.0, 30.0)
@@ -24,8 +25,10 @@ ContestKey = tuple[str, str]
 """(program_id, contest_id)."""
 WalletKey = tuple[str, str]
 """(program_id, participant_id)."""
-AuditKey = tuple[str, bool]
-"""(program_id, which is empty for all; whether everything is read)."""
+AuditScope = str
+"""A program_id; empty for all programs."""
+AuditKey = tuple[AuditScope, bool]
+"""(the scope, whether everything is read)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,7 @@ class Deps:
     """The progress of settling, for those who watch it."""
     audits: Shared[AuditKey, Audit] = field(default_factory=Shared[AuditKey, Audit])
     """The audits that callers asked for and that are under way."""
+    audit_progress: dict[AuditScope, AuditProgress] = field(default_factory=dict)
+    """How far the full audits have come that are under way."""
+    audit_helpers: Helpers | None = None
+    """Those who help with full audits that callers ask for."""

@@ -30,6 +30,7 @@ CLASSES = classes(
             "RedemptionService.ExchangeAsset",
             "RedemptionService.GiveAsset",
             "RewardService.ListRewards",
+            "WalletService.GetAuditProgress",
             "WalletService.GetWallet",
             "WalletService.ListTransfers",
         ],

@@ -6,7 +6,7 @@ from upline.rewards.v1 import wallet_pb2
 
 from chassis.handlers import Context
 from chassis.pages import Pager, page_size
-from services.rewards.commands.audit import audit_ledger
+from services.rewards.commands.audit import audit_ledger, audit_progress
 from services.rewards.commands.deps import Deps
 from services.rewards.queries.deps import QueryDeps
 from services.rewards.queries.wallets import get_wallet, list_transfers
@@ -42,3 +42,9 @@ class WalletServicer:
         self, request: wallet_pb2.AuditLedgerRequest, _context: Context
     ) -> wallet_pb2.AuditLedgerResponse:
         return audit_message(await audit_ledger(self.deps, request.program_id, request.full))
+
+    async def GetAuditProgress(
+        self, request: wallet_pb2.GetAuditProgressRequest, _context: Context
+    ) -> wallet_pb2.GetAuditProgressResponse:
+        progress = audit_progress(self.deps, request.program_id)
+        return wallet_pb2.GetAuditProgressResponse(checks_done=progress.done, checks_total=progress.total)

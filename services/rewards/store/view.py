@@ -29,6 +29,12 @@ async def on_one_snapshot(conn: AsyncConnection, *, writes: bool = False) -> Non
     await conn.execute(_ONE_SNAPSHOT_TO_WRITE_BY if writes else _ONE_SNAPSHOT)
 
 
+async def join_snapshot(conn: AsyncConnection, snapshot_id: str) -> None:
+    """Makes a transaction read what the one shows that exported the snapshot; its first statement."""
+    await conn.execute(_ONE_SNAPSHOT)
+    await conn.execute(text(f"SET TRANSACTION SNAPSHOT '{snapshot_id}'"))
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The database as it was at one moment, for as long as the transaction lasts that exported it."""

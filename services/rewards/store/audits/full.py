@@ -1,15 +1,18 @@
 """The full audit: every check, over everything that is stored."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import allow_statements
 from chassis.ids import least_id
+from chassis.tasks import run_all
 from services.rewards.store.audits import balances, flow, operations, rewards
 from services.rewards.store.audits.findings import (
     AUDIT_TIMEOUT_MS,
@@ -20,6 +23,7 @@ from services.rewards.store.audits.findings import (
     Audit,
     AuditFinding,
 )
+from services.rewards.store.audits.helpers import MAX_HELPERS, AuditProgress, Helpers
 
 CHECKS = MappingProxyType(
     {
@@ -44,11 +48,11 @@ CHECKS = MappingProxyType(
     }
 )
 """The checks by the names of their findings, in the order in which these are told."""
-_COUNTS = text(f"""
+_COUNTS = f"""
     SELECT (SELECT count(*) FROM movement WHERE {balances.SCOPE}) AS transfer_count,
         (SELECT count(*) FROM reward WHERE {balances.SCOPE}) AS reward_count,
         (SELECT count(*) FROM ({balances.BALANCES}) AS b) AS account_count
-""")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,43 @@ async def find(conn: AsyncConnection, checks: Mapping[str, str], given: Mapping[
     return found
 
 
-async def run(conn: AsyncConnection, program_id: str, now: datetime, limits: Sequence[TallyLimit]) -> Audit:
-    """Runs every check, in a transaction that shows one snapshot throughout.
+async def run(
+    conn: AsyncConnection,
+    program_id: str,
+    now: datetime,
+    limits: Sequence[TallyLimit],
+    helpers: Helpers | None = None,
+    progress: AuditProgress | None = None,
+) -> Audit:
+    """Runs every check, in a transaction that shows one snapshot throughout, and in those of the helpers that are free.
 
     What no program can be named for, dead letters and the outbox, is told whatever program is asked for.
     """
-    await allow_statements(conn, AUDIT_TIMEOUT_MS)
-    findings = await find(conn, CHECKS, parameters(program_id, now, limits))
-    counts = (await conn.execute(_COUNTS, {"program_id": program_id})).one()
-    return Audit(counts.transfer_count, counts.account_count, counts.reward_count, tuple(findings[:MAX_FINDINGS]))
+    given = parameters(program_id, now, limits)
+    progress = progress or AuditProgress()
+    progress.total = len(CHECKS) + 1
+    left = deque((_COUNTS, *CHECKS))
+    found: dict[str, list[AuditFinding]] = {}
+    counts: list[Row[Any]] = []
+
+    async def work(one: AsyncConnection) -> None:
+        await allow_statements(one, AUDIT_TIMEOUT_MS)
+        while left:
+            name = left.popleft()
+            if name == _COUNTS:
+                counts.append((await one.execute(text(_COUNTS), {"program_id": program_id})).one())
+            else:
+                found[name] = await find(one, {name: CHECKS[name]}, given)
+            progress.done += 1
+
+    if helpers is None:
+        await work(conn)
+    else:
+        snapshot_id = await helpers.snapshot(conn)
+        await run_all(work(conn), *(helpers.help(snapshot_id, work) for _ in range(MAX_HELPERS)))
+    findings = [each for name in CHECKS for each in found[name]]
+    (count,) = counts
+    return Audit(count.transfer_count, count.account_count, count.reward_count, tuple(findings[:MAX_FINDINGS]))
 
 
 FLOW = MappingProxyType({name: sql for name, sql in CHECKS.items() if name in FLOW_CHECKS})

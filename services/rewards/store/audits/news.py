@@ -18,9 +18,10 @@ from services.rewards.domain.ledger import AccountKind, TransferKind
 from services.rewards.store.audits.balances import IS_NEGATIVE, SCOPE, legs
 from services.rewards.store.audits.kinds import AFTER_ACCRUAL, OF_NO_REWARD, OF_REWARDS, TAKEN
 
-# The planner has no statistics of what is new, and would rather read all of a table than use an index for it.
-BY_INDEX = text("SET LOCAL enable_seqscan = off")
-AS_USUAL = text("SET LOCAL enable_seqscan TO DEFAULT")
+# The planner has no statistics of what is new: it would rather read all of a table than use an index for it, and would
+# compile what it takes for long.
+_BY_INDEX = text("SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)")
+_AS_USUAL = ("SET LOCAL enable_seqscan TO DEFAULT", "SET LOCAL jit TO DEFAULT")
 
 _STAGE = (
     "CREATE TEMPORARY TABLE news (LIKE movement) ON COMMIT DROP",
@@ -148,10 +149,16 @@ async def look(conn: AsyncConnection, since: int, programs: Sequence[str], given
 
     `programs`: those whose own accounts are compared; `given`: what the statements of checks ask for.
     """
-    await conn.execute(BY_INDEX)
+    await conn.execute(_BY_INDEX)
     values = {**given, "since": since, "programs": programs}
     for each in _STAGE:
         await execute(conn, each, values)
     signs = [name for name, each in _SIGNS.items() if (await execute(conn, each, values)).scalar_one()]
     counts = (await conn.execute(_COUNTS)).one()
     return Look(counts.movement_count, counts.account_count, counts.reward_count, tuple(signs))
+
+
+async def plan_as_usual(conn: AsyncConnection) -> None:
+    """Lets the planner decide again how what comes after a look is read."""
+    for each in _AS_USUAL:
+        await conn.execute(text(each))

@@ -419,6 +419,54 @@ class AuditLedgerRequest(_message.Message):
 Global___AuditLedgerRequest: _TypeAlias = AuditLedgerRequest  # noqa: Y015
 
 @_typing.final
+class GetAuditProgressRequest(_message.Message):
+    """Request of GetAuditProgress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAM_ID_FIELD_NUMBER: _builtins.int
+    program_id: _builtins.str
+    """The program that is audited; empty for all."""
+    def __init__(
+        self,
+        *,
+        program_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["program_id", b"program_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditProgressRequest: _TypeAlias = GetAuditProgressRequest  # noqa: Y015
+
+@_typing.final
+class GetAuditProgressResponse(_message.Message):
+    """Response of GetAuditProgress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_DONE_FIELD_NUMBER: _builtins.int
+    CHECKS_TOTAL_FIELD_NUMBER: _builtins.int
+    checks_done: _builtins.int
+    """How many checks have ended. Some take much longer than others."""
+    checks_total: _builtins.int
+    """How many there are."""
+    def __init__(
+        self,
+        *,
+        checks_done: _builtins.int = ...,
+        checks_total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks_done", b"checks_done", "checks_total", b"checks_total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditProgressResponse: _TypeAlias = GetAuditProgressResponse  # noqa: Y015
+
+@_typing.final
 class AuditFinding(_message.Message):
     """Something the audit found wrong."""
 

@@ -50,6 +50,11 @@ class WalletServiceStub:
                 request_serializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.AuditLedgerRequest.SerializeToString,
                 response_deserializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.AuditLedgerResponse.FromString,
                 _registered_method=True)
+        self.GetAuditProgress = channel.unary_unary(
+                '/upline.rewards.v1.WalletService/GetAuditProgress',
+                request_serializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.GetAuditProgressRequest.SerializeToString,
+                response_deserializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.GetAuditProgressResponse.FromString,
+                _registered_method=True)
 
 
 class WalletServiceServicer:
@@ -83,6 +88,14 @@ class WalletServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAuditProgress(self, request, context):
+        """Tells how far a full audit has come that the process that answers is making, for whoever waits for it. A connection
+        is to one process; where it makes none of that scope, both numbers are 0.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WalletServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -100,6 +113,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.AuditLedger,
                     request_deserializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.AuditLedgerRequest.FromString,
                     response_serializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.AuditLedgerResponse.SerializeToString,
+            ),
+            'GetAuditProgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuditProgress,
+                    request_deserializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.GetAuditProgressRequest.FromString,
+                    response_serializer=upline_dot_rewards_dot_v1_dot_wallet__pb2.GetAuditProgressResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +202,33 @@ class WalletService:
             '/upline.rewards.v1.WalletService/AuditLedger',
             upline_dot_rewards_dot_v1_dot_wallet__pb2.AuditLedgerRequest.SerializeToString,
             upline_dot_rewards_dot_v1_dot_wallet__pb2.AuditLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuditProgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/upline.rewards.v1.WalletService/GetAuditProgress',
+            upline_dot_rewards_dot_v1_dot_wallet__pb2.GetAuditProgressRequest.SerializeToString,
+            upline_dot_rewards_dot_v1_dot_wallet__pb2.GetAuditProgressResponse.FromString,
             options,
             channel_credentials,
             insecure,
