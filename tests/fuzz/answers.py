@@ -26,6 +26,8 @@ ALLOWED = frozenset(
 )  # fmt: skip
 """The codes that a healthy stack gives to whom it refuses. It has room for the few calls at once that come here, and
 its servers are there, so nothing is UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED either."""
+NOT_YET = frozenset({"AUDIT_UNDER_WAY"})
+"""Reasons for coming again that belong to a healthy stack, too."""
 _ROW = re.compile(r"^\| `([^`]+)` \| ([A-Z_, ]+) \|", re.MULTILINE)
 _REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 WITHOUT_FIELD = frozenset({"DEADLINE_REQUIRED", "NOT_A_REQUEST", "TOO_LONG", "ZERO_CHARACTER"})
@@ -43,7 +45,7 @@ def wrong_error(error: grpc.aio.AioRpcError, requests: Sequence[Message]) -> str
 
     `requests` are the messages that were sent, where they can be read; of several, any may be meant.
     """
-    if error.code() not in ALLOWED:
+    if error.code() not in ALLOWED and reason_of(error) not in NOT_YET:
         return f"{error.code().name} is no answer of a healthy stack"
     status = _status(error)
     if status is None:

@@ -45,6 +45,10 @@ PLANNED = 0.75
 """How often something is asked for that the plan offers."""
 LONG = 0.004
 """How often an order is as long as few are: so that pages end before they have as many items as were asked for."""
+TOO_LONG = 0.01
+"""How many of the garbled requests are longer than any may be."""
+UNKNOWN_FIELD = b"\xfa\xff\x03"
+"""The tag of a text that no contract has."""
 STATES = {
     "ApprovePayoutRequest": "REQUESTED", "RejectPayoutRequest": "REQUESTED", "ReportPayoutRequest": "SENT",
     "RetryPayoutRequest": "FAILED", "CancelPayoutRequest": "FAILED", "CaptureRedemptionRequest": "AUTHORIZED",
@@ -373,13 +377,15 @@ class Generator:
         rng = self._rng
         if not content:
             return rng.randbytes(rng.randint(1, 40))
+        if rng.random() < TOO_LONG:
+            return content + UNKNOWN_FIELD + _varint(5_000_000) + bytes(5_000_000)
         place = rng.randrange(len(content))
         return rng.choice(
             (
                 content[:place],
                 content[:place] + rng.randbytes(1) + content[place + 1 :],
                 content[:place] + rng.randbytes(4) + content[place:],
-                content + b"\xfa\xff\x03\x02hi",
+                content + UNKNOWN_FIELD + b"\x02hi",
                 content + content,
             )
         )
@@ -394,7 +400,7 @@ class Generator:
         if rng.random() < LONG:
             attributes = {f"{key:02}": "я" * 256 for key in range(20)}
             draft.ClearField("lines")
-            for _ in range(rng.choice((20, 60, 80))):
+            for _ in range(rng.choice((20, 60, 80, 100))):
                 draft.lines.add(amount_minor=rng.randrange(1_000), attributes=attributes)
         for number, line in enumerate(draft.lines):
             line.line_id = f"line-{number}"
@@ -599,6 +605,14 @@ CONDITIONS = (
 
 def _made(method: MethodDescriptor, messages: tuple[Message, ...], program_id: str, how: str) -> Made:
     return Made(method, tuple(each.SerializeToString() for each in messages), program_id, how, messages)
+
+
+def _varint(number: int) -> bytes:
+    """A length as protobuf writes it."""
+    content = b""
+    while number > 127:
+        content, number = content + bytes([number & 127 | 128]), number >> 7
+    return content + bytes([number])
 
 
 @cache

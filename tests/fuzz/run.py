@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -34,7 +34,7 @@ from tests.e2e.stacks import Up, upline
 from tests.e2e.world import PROGRAMS
 from tests.faults.killing import nats_url, postgres_url
 from tests.flow import Flow
-from tests.fuzz.answers import reason_of, wrong_answer, wrong_error
+from tests.fuzz.answers import NOT_YET, reason_of, wrong_answer, wrong_error
 from tests.fuzz.effects import Effects
 from tests.fuzz.generator import Generator, Made
 from tests.fuzz.pool import Pool
@@ -48,6 +48,7 @@ BAZAAR = Path(__file__).with_name("bazaar.yaml")
 PEOPLE = 20
 CALL_SECONDS = 30.0
 DRAIN_SECONDS = 300.0
+AUDIT_SECONDS = 600.0
 ROUND = 500
 """Calls after which it turns from callers at once to one who looks at effects, and back."""
 LOOKED_AT = 0.2
@@ -70,6 +71,9 @@ TOUR = (
 STAY = 8
 """The number of times that each of them is made, in a program that has everything."""
 LAST_TRIES = 60
+NO_DEADLINE = "no deadline"
+WITHOUT_DEADLINE = 0.003
+"""How often a call states no deadline, for which it is refused."""
 NOT_SERVED = frozenset({"List"})
 """Of health; the library itself does not serve it yet."""
 WEIGHTS = {
@@ -82,10 +86,11 @@ WEIGHTS = {
 """How often a method is called, beside others' 1: often what others need, seldom what costs much."""
 NEVER_OK_WEIGHT, IMPOSSIBLE_WEIGHT = 8.0, 0.1
 """How often a method is called that never succeeded yet, and one that cannot."""
-READING = re.compile(r"^(Get|List|Explain|Resolve|Validate|Audit|Watch|Check|ServerReflection)")
+READING = re.compile(r"^(Get|List|Explain|Resolve|Validate|Watch|Check|ServerReflection)")
+"""Methods that change nothing when they succeed, either."""
 OF_JOBS = re.compile(
-    r"^(rewards\.(balance|account|reward|transfer|hold|debt|expir|contest|payout|outbox|awaited|wallet|retention|tally)"
-    r"|notify\.(inbox|cause|retention|processed)|attribution\.(outbox|retention|click))"
+    r"^(rewards\.(balance|account|reward|transfer|hold|debt|expir|contest|payout|outbox|awaited|wallet|tally|audit)"
+    r"|notify\.(inbox|cause)|attribution\.click|[a-z]+\.(retention|reconcil|outbox))"
 )
 """Tables that are written without a call just then. A refused call that writes there does so each time it is sent."""
 SEVERE = re.compile(r"\[error|Traceback|\[critical")
@@ -264,7 +269,9 @@ class Run:
         method = self._rng.choices(self._methods, [self._weight(each) for each in self._methods])[0]
         if not _is_ours(method):
             return Made(method, (self._library_request(method).SerializeToString(),), "", "valid", ())
-        return self._generator.make(method, how)
+        made = self._generator.make(method, how)
+        is_unary = not method.server_streaming
+        return replace(made, how=NO_DEADLINE) if is_unary and self._rng.random() < WITHOUT_DEADLINE else made
 
     def _weight(self, method: MethodDescriptor) -> float:
         weight = WEIGHTS.get(method.name, 1.0)
@@ -328,21 +335,18 @@ class Run:
             is_click = made.method.containing_service.name == "ClickService"
             stored = await effects.stored() if is_click else 0
             outcome = await self._call(made)
-            if outcome.code is grpc.StatusCode.OK:
-                if not READING.match(made.method.name):
-                    await effects.quiet()
-                continue
-            if len(made.parts) > 1:  # what was acknowledged on a stream before it was refused stays
+            works = outcome.code is grpc.StatusCode.OK and not READING.match(made.method.name)
+            if works or len(made.parts) > 1:  # what was acknowledged on a stream before it was refused stays
                 await effects.quiet()
                 continue
-            self.summary.looked_at += 1
+            self.summary.looked_at += outcome.code is not grpc.StatusCode.OK
             if is_click and await effects.stored() != stored:
-                self._note(self.summary.calls, made, outcome, "refused, and the broker stored an event")
+                self._note(self.summary.calls, made, outcome, f"{_how(outcome)}, and the broker stored an event")
             if committed := await effects.committed():
                 await self._look_closer(effects, made, outcome, committed)
 
     async def _look_closer(self, effects: Effects, made: Made, outcome: Outcome, committed: list[int]) -> None:
-        """Tells what a refused call wrote from what was written just then by a job."""
+        """Tells what a call that was refused, or only reads, wrote from what was written just then by a job."""
         written = await effects.written(committed)
         for _ in range(3):
             await effects.quiet()
@@ -350,12 +354,12 @@ class Run:
             if not await effects.committed():
                 break
         else:
-            self._note(self.summary.calls, made, outcome, f"refused, and it wrote each time: {written}")
+            self._note(self.summary.calls, made, outcome, f"{_how(outcome)}, and it wrote each time: {written}")
             return
         if all(OF_JOBS.match(each) for each in written):
             self.summary.background += 1
         else:
-            self._note(self.summary.calls, made, outcome, f"refused, and it wrote: {written}")
+            self._note(self.summary.calls, made, outcome, f"{_how(outcome)}, and it wrote: {written}")
 
     def _note(self, number: int, made: Made, outcome: Outcome, what: str) -> None:
         kind = f"{made.method.name} {outcome.code.name} {re.sub(r'[0-9]+', '#', what)[:120]}"
@@ -387,7 +391,7 @@ class Run:
         await effects.quiet()
         summary.wrong += [f"an event was set aside: {each}" for each in await effects.dead_letters()]
         async with Client(Addresses(**self._stack.published["services"])) as client:
-            audit = await client.wallets.AuditLedger(wallet_pb2.AuditLedgerRequest(), timeout=600.0)
+            audit = await _audit(client)
         summary.figures |= {
             "transfers": audit.transfer_count, "accounts": audit.account_count, "rewards": audit.reward_count,
             "programs": len(self._pool.programs),
@@ -426,7 +430,7 @@ class Run:
         return [each.full_name for each in self._methods if not self._codes[each.full_name]["OK"]]
 
     def _pids(self) -> dict[str, int]:
-        return {name: self._stack.child(f"services.{name}") for name in self._channels}
+        return {name: self._stack.child(f" services.{name} ") for name in self._channels}
 
 
 async def run(stack: Up, seed: int, clients: int, record: Path, calls: int, again: Path | None = None) -> Summary:
@@ -445,6 +449,21 @@ def _read(line: str) -> Made:
     return Made(Default().FindServiceByName(service).methods_by_name[method], content, "", how, ())
 
 
+async def _audit(client: Client) -> wallet_pb2.AuditLedgerResponse:
+    """An audit of all programs, when the job's has ended that may be under way."""
+    while True:
+        try:
+            audit: wallet_pb2.AuditLedgerResponse = await client.wallets.AuditLedger(
+                wallet_pb2.AuditLedgerRequest(), timeout=AUDIT_SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            if reason_of(error) not in NOT_YET:
+                raise
+            await asyncio.sleep(1.0)
+        else:
+            return audit
+
+
 async def _send(channel: grpc.aio.Channel, made: Made) -> Outcome:
     """Sends a request; of a watch, the first answer is enough."""
     method = made.method
@@ -460,7 +479,8 @@ async def _send(channel: grpc.aio.Channel, made: Made) -> Outcome:
                 break
             watch.cancel()
         else:
-            answer = await channel.unary_unary(path)(made.parts[0], timeout=CALL_SECONDS)
+            seconds = None if made.how == NO_DEADLINE else CALL_SECONDS
+            answer = await channel.unary_unary(path)(made.parts[0], timeout=seconds)
     except grpc.aio.AioRpcError as error:
         return Outcome(error.code(), error=error)
     return Outcome(grpc.StatusCode.OK, GetMessageClass(method.output_type).FromString(answer))
@@ -478,6 +498,10 @@ async def _converse(call: Any, parts: Sequence[bytes]) -> bytes:
     if answer is grpc.aio.EOF or await call.read() is not grpc.aio.EOF:
         raise AssertionError(f"{await call.code()} after another number of answers than of messages")
     return answer
+
+
+def _how(outcome: Outcome) -> str:
+    return "read" if outcome.code is grpc.StatusCode.OK else "refused"
 
 
 def _is_ours(method: MethodDescriptor) -> bool:
