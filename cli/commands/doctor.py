@@ -12,9 +12,9 @@ def doctor(state: State = DEFAULT_STATE, as_json: Json = False) -> None:
     """Check this machine and a running stack, and say what to do where something is wrong.
 
     Looks at Python, packages, the servers' programs, the state directory, disk, ports, clock, and, if a stack runs, at
-    its services, the broker's sync_interval, the tables and dead letters. Where UPLINE_ATTRIBUTION_ADDR and so on name
-    services that run elsewhere, at those, and at the servers of UPLINE_NATS_MONITOR_URL and UPLINE_DATABASE_URL.
-    Changes nothing. The exit code is 0 only if all is well.
+    its services, the broker's sync_interval, the tables, dead letters and what was recorded and not settled. Where
+    UPLINE_ATTRIBUTION_ADDR and so on name services that run elsewhere, at those, and at the servers of
+    UPLINE_NATS_MONITOR_URL and UPLINE_DATABASE_URL. Changes nothing. The exit code is 0 only if all is well.
 
     Examples: upline doctor; upline doctor --state /var/lib/upline --json; docker compose run --rm cli doctor
     """

@@ -21,6 +21,8 @@ from cli.stack.services import LONGEST_PAUSE_SECONDS
 
 MAX_CLOCK_SKEW_SECONDS = 2.0
 MONITOR_SECONDS = 3.0
+OWNERS = frozenset({"attribution", "rewards"})
+"""The services that compare what they recorded with what the reader of their stream has settled."""
 STANDSTILL_ADVICE = (
     "keep the end of {} for whoever mends it, then restart that process: what it has in hand goes to another, or comes"
     " again (docs/guides/operate.md, Events that get nowhere)"
@@ -146,6 +148,17 @@ def _dead_letters(conn: psycopg.Connection[Any], service: str) -> CheckResult:
     return CheckResult(f"dead letters of {service}", not count, str(count or "none"), "upline dead-letters list")
 
 
+def _gaps(conn: psycopg.Connection[Any], service: str) -> CheckResult:
+    row = conn.execute(f"SELECT count(*) FROM {service}.gap WHERE close_time IS NULL AND NOT set_aside".encode())
+    count = (row.fetchone() or (0,))[0]
+    return CheckResult(
+        f"facts of {service} that were not settled",
+        not count,
+        str(count or "none"),
+        f"{service}.gap names them; they are sent again (docs/guides/operate.md, What was recorded and not settled)",
+    )
+
+
 def check_database(deployment: Deployment) -> list[CheckResult]:
     if not deployment.database_url:
         found = "not looked at: UPLINE_DATABASE_URL does not name it; the services' readiness checks its tables"
@@ -165,6 +178,8 @@ def check_database(deployment: Deployment) -> list[CheckResult]:
                     )
                 )
                 results.append(_dead_letters(conn, service))
+                if service in OWNERS and found == wanted:
+                    results.append(_gaps(conn, service))
             row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
             skew = abs(float(row[0]) - time.time()) if row else 0.0
             results.append(

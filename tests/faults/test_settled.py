@@ -1,5 +1,6 @@
 """All that was acknowledged is settled: what is missing at a reader is found, published again, and counted."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from nats.js import JetStreamContext
 
 from chassis.clock import ManualClock
 from chassis.topology import CONVERSIONS, REWARDS
+from cli.doctor.deployment import Deployment, check_database
 from services.notify.__main__ import NotifyService
 from services.rewards.__main__ import RewardsService
 from tests.conftest import Servers
@@ -170,3 +172,22 @@ async def test_an_order_that_is_set_aside_is_no_gap(everything: Apart) -> None:
         await jetstream.purge_stream(CONVERSIONS.name)
     await becomes(partial(compared, everything), True)
     assert (await earned(everything), await gaps(everything)) == (before, known)
+
+
+async def test_the_doctor_names_what_is_not_settled(everything: Apart) -> None:
+    check = "facts of attribution that were not settled"
+    await becomes(partial(examined, everything, check), (True, "none"))
+    gap = "'someone', 'apart', 'conversion:apart/nowhere', 0"  # of a reader that nobody asks: it stays as it is
+    await write(
+        everything.servers,
+        f"INSERT INTO attribution.gap (consumer, program_id, event_id, outbox_id) VALUES ({gap})",
+    )
+    assert await examined(everything, check) == (False, "1")
+    await write(everything.servers, "DELETE FROM attribution.gap WHERE consumer = 'someone'")
+
+
+async def examined(everything: Apart, check: str) -> tuple[bool, str]:
+    """The doctor's finding of one check."""
+    deployment = Deployment({}, "", "", "", everything.servers.postgres.url)
+    (found,) = [each for each in await asyncio.to_thread(check_database, deployment) if each.check == check]
+    return found.ok, found.found
