@@ -454,7 +454,7 @@ async def _audit(client: Client) -> wallet_pb2.AuditLedgerResponse:
     while True:
         try:
             audit: wallet_pb2.AuditLedgerResponse = await client.wallets.AuditLedger(
-                wallet_pb2.AuditLedgerRequest(), timeout=AUDIT_SECONDS
+                wallet_pb2.AuditLedgerRequest(full=True), timeout=AUDIT_SECONDS
             )
         except grpc.aio.AioRpcError as error:
             if reason_of(error) not in NOT_YET:
