@@ -32,6 +32,7 @@ MOST_AT_ONCE = 3
 POISON = "poison:"
 """The beginning of the names of messages that nobody can handle."""
 BROKER_SECONDS = 20.0
+PURGES = 10
 GONE_SECONDS = 40.0
 """Longer than a service may take to bring calls to their end."""
 PLAN_SECONDS = 60.0
@@ -88,7 +89,9 @@ def draw(site: Site, rng: random.Random, kinds: Mapping[str, Kind], spread_secon
             round(rng.uniform(*kind.lasts), 2),
         )
         drawn[name, injection.target] = injection
-    return list(drawn.values())
+    lost = {target for name, target in drawn if name in ("lost stream", "lost messages")}
+    # Nobody can tell that something is missing while it may still be in a message, and poison is tried for ten minutes.
+    return [each for each in drawn.values() if each.kind != "poison event" or each.target not in lost]
 
 
 async def inject(site: Site, kinds: Mapping[str, Kind], injections: list[Injection]) -> None:
@@ -233,6 +236,8 @@ async def _skew(site: Site, injection: Injection) -> None:
             site.skew(each, site.skews[each] - moved)
 
 
+KEPT_STREAMS = ("CONVERSIONS", "REWARDS")
+"""The streams whose messages stand in an outbox, too. A click is nowhere else until it is written."""
 STREAMS = MappingProxyType({spec.name: spec for spec in (CLICKS, CONVERSIONS, REWARDS)})
 
 
@@ -305,6 +310,19 @@ async def _poison_plan(site: Site, _injection: Injection) -> None:
                     break
 
 
+async def _lost_messages(site: Site, injection: Injection) -> None:
+    """Removes from a stream whatever its reader has not settled, several times; owner and reader find out that it is
+    missing."""
+    spec = STREAMS[injection.target]
+
+    async def purge(jetstream: JetStreamContext) -> None:
+        await jetstream.purge_stream(spec.name)
+
+    for _ in range(PURGES):
+        await _at_broker(site, purge)
+        await asyncio.sleep(injection.seconds / PURGES)
+
+
 async def _at_broker(site: Site, work: Callable[[JetStreamContext], Awaitable[None]]) -> None:
     """Does something at the broker, which may be away: then it is done once it is back."""
     ends = asyncio.get_running_loop().time() + BROKER_SECONDS
@@ -348,7 +366,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "clock": Kind(_clocks, ("-40", "-5", "5", "40"), (2.0, 6.0), _skew, weight=2.0),
         "poison event": Kind(lambda _site: list(STREAMS), ("torn", "large", "says nothing"), (0.0, 0.0), _poison_event),
         "poison plan": Kind(lambda _site: ["rewards"], ("at its limit",), (0.0, 0.0), _poison_plan, weight=0.5),
-        "lost stream": Kind(lambda _site: ["CONVERSIONS", "REWARDS"], ("deleted",), (0.0, 0.0), _lost_stream),
+        "lost stream": Kind(lambda _site: [*KEPT_STREAMS], ("deleted",), (0.0, 0.0), _lost_stream),
+        "lost messages": Kind(lambda _site: [*KEPT_STREAMS], ("purged",), (0.5, 2.0), _lost_messages),
     }
 )
 """Everything that a round may do."""

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -27,10 +28,18 @@ from tests.faults.load import Facts, Load, Rate
 from tests.faults.program import FEWEST_PEOPLE, HOLDS, Holds, enrol, make_links, open_program
 from tests.faults.shopping import Shopper, open_shop, wrong_wallets
 from tests.faults.sites import Site
-from tests.flow import becomes
+from tests.flow import Flow, becomes
 
 FINISH_SECONDS = 90.0
 """How long callers may take to have everything acknowledged that they began, once the stack is whole again."""
+RECONCILE_SECONDS = 120.0
+OWNERS = ("attribution", "rewards")
+"""The owners of streams that a reader settles."""
+_LAST = "SELECT coalesce(max(outbox_id), 0) FROM {owner}.outbox"
+_DISAGREEMENT = """
+    SELECT (SELECT count(*) FROM {owner}.gap WHERE close_time IS NULL AND NOT set_aside),
+        greatest(0, %(last)s - coalesce((SELECT max(settled_id) FROM {owner}.reconciliation), 0))
+"""
 DRAIN_SECONDS = 150.0
 """How long until all of it is settled and told: longer than a transaction may hang on a connection that died."""
 
@@ -169,6 +178,8 @@ class Pace:
     spread_seconds: float = 3.0
     """The time within which faults begin."""
     holds: Holds = HOLDS
+    reconciles: bool = True
+    """Whether a round waits until services have compared what they hold."""
 
 
 @dataclass
@@ -234,6 +245,10 @@ async def play(site: Site, seed: int, workloads: Workloads = trade_and_shop, pac
                 await asyncio.gather(*runs, return_exceptions=True)
             await _settled(world)
             lap("drain_seconds")
+            if pace.reconciles:
+                await reconciled(world.flow)
+                await _settled(world)
+                lap("reconcile_seconds")
             verdict = Verdict()
             for workload in working:
                 await workload.check(scene, verdict)
@@ -257,6 +272,21 @@ async def _while_alive(runs: list["asyncio.Task[None]"], doing: Awaitable[None])
             each.result()
             raise AssertionError("a workload ended before the faults were over")
     await task
+
+
+async def reconciled(flow: Flow) -> None:
+    """Returns when the owners of streams have found that their readers have all that was recorded before this call.
+    Fails where they have not in time."""
+    async with await psycopg.AsyncConnection.connect(flow.postgres_url, autocommit=True) as conn:
+        for owner in OWNERS:
+            last = (await (await conn.execute(_LAST.format(owner=owner).encode())).fetchall())[0][0]
+            await becomes(partial(_disagreement, conn, owner, last), (0, 0), RECONCILE_SECONDS)
+
+
+async def _disagreement(conn: psycopg.AsyncConnection[Any], owner: str, last: int) -> tuple[int, int]:
+    """How many gaps are open, and how many ids of the outbox were not compared yet, of those up to `last`."""
+    rows = await (await conn.execute(_DISAGREEMENT.format(owner=owner).encode(), {"last": last})).fetchall()
+    return int(rows[0][0]), int(rows[0][1])
 
 
 async def _settled(world: World) -> None:

@@ -10,10 +10,10 @@ import pytest_asyncio
 
 from tests.faults.injections import SHORT_KINDS
 from tests.faults.program import Holds
-from tests.faults.rounds import Pace, play
+from tests.faults.rounds import Pace, play, reconciled
 from tests.faults.sites import Able, Site, site
 
-PACE = Pace(SHORT_KINDS, warm_seconds=0.3, spread_seconds=0.5, holds=Holds(1, 1))
+PACE = Pace(SHORT_KINDS, warm_seconds=0.3, spread_seconds=0.5, holds=Holds(1, 1), reconciles=False)
 SEEDS = range(1, 13)
 
 
@@ -32,3 +32,7 @@ async def test_what_was_acknowledged_is_what_is_paid_and_told(stack: Site, seed:
     assert outcome.injections
     assert outcome.wrong == []
     assert outcome.figures["conversions_acknowledged"] > 0
+
+
+async def test_services_agree_on_all_of_it(stack: Site) -> None:
+    await reconciled(stack.flow)
