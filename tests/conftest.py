@@ -30,11 +30,13 @@ from chassis.embedded.state import StateDirectory, free_port
 from chassis.migrate import migrate, role_name
 from chassis.settings import ServiceSettings
 from services.attribution.settings import LinkSettings, RedirectSettings
+from tests.holding import watch_connections
 from tests.running import Running, running
 
 # A slow machine is no failure; and what CI says must be about the change, not about the day's random numbers.
 settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("suite")
+watch_connections()
 # In the background of a script Ctrl-C is ignored, and everything that the suite starts would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
