@@ -42,7 +42,7 @@ LEVELS = 3
 async def measure() -> list[Figure]:
     """Measures e2e_* at light load, after quiet and at half of the peak, the peak itself, and memory_* of each
     service."""
-    with _run_stack() as stack:
+    with run_stack() as stack:
         async with Client(Addresses(**stack.layout.addresses())) as client:
             await _prepare(client)
             light = await _probe_each(client, range(PROBES), PROBE_PAUSE_SECONDS)
@@ -69,7 +69,7 @@ async def measure() -> list[Figure]:
 
 
 @contextmanager
-def _run_stack() -> Iterator[Stack]:
+def run_stack() -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="upline-bench-"))
     state = StateDirectory(folder)
     stack = Stack(state, ephemeral_layout(ExternalServers()), lambda _: None)
@@ -164,7 +164,7 @@ async def _probe_once(client: Client, number: int, pause_seconds: float) -> tupl
 
     told = asyncio.create_task(until_told())
     await client.conversions.RecordConversion(
-        conversion_pb2.RecordConversionRequest(program_id=PROGRAM, conversion=_order(f"buyer-{number}")), timeout=30
+        conversion_pb2.RecordConversionRequest(program_id=PROGRAM, conversion=order_of(f"buyer-{number}")), timeout=30
     )
     paid_seconds = await asyncio.wait_for(until_paid(), DEADLINE_SECONDS)
     told_seconds = await asyncio.wait_for(told, DEADLINE_SECONDS)
@@ -173,7 +173,7 @@ async def _probe_once(client: Client, number: int, pause_seconds: float) -> tupl
     return paid_seconds, told_seconds
 
 
-def _order(buyer: str) -> conversion_pb2.ConversionDraft:
+def order_of(buyer: str) -> conversion_pb2.ConversionDraft:
     return conversion_pb2.ConversionDraft(
         conversion_id=uuid4().hex,
         event_type="order",
@@ -183,7 +183,7 @@ def _order(buyer: str) -> conversion_pb2.ConversionDraft:
 
 
 async def _record_batch(client: Client, chance: random.Random) -> None:
-    orders = [_order(f"p{chance.randrange(TREE)}") for _ in range(BATCH)]
+    orders = [order_of(f"p{chance.randrange(TREE)}") for _ in range(BATCH)]
     await client.conversions.RecordConversions(
         conversion_pb2.RecordConversionsRequest(program_id=PROGRAM, conversions=orders), timeout=60
     )

@@ -75,8 +75,8 @@ SHARES = MappingProxyType(
         # Whoever holds a connection of calls for long waits for a lock, and that wait ends in the same time.
         Work.CALLS: Share(10, LOCK_TIMEOUT_MS / 1000),
         Work.CLICKS: Share(2, LOCK_TIMEOUT_MS / 1000),
-        # Settling has two transactions at once: one is decided while the other is written.
-        Work.CONSUMING: Share(2, 30.0),
+        # Settling has two transactions at once: one is decided while the other is written. What takes long has a third.
+        Work.CONSUMING: Share(3, 30.0),
         Work.RELAY: Share(1, 30.0),
         # The audit has one for as long as it takes; two are left for all the others, which take turns.
         Work.JOBS: Share(3, 30.0),

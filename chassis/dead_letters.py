@@ -17,6 +17,7 @@ minutes: enough for a deployment to be rolled back under it, and for whatever it
 MAX_ERROR_CHARS = 2_000
 """The characters of an error that are kept: more than a person reads, where a list of problems can be longer."""
 
+PUT_APART = "this message takes long, and waits for its turn"
 ON_TRIAL = "this message was being handled alone, and nothing was heard of it since"
 """Stands for the error of a message while it is handled alone."""
 
@@ -40,6 +41,10 @@ _BEGIN_TRIAL = text("""
     INSERT INTO dead_letter (consumer, message_id, subject, payload, error, attempts)
     VALUES (:consumer, :message_id, :subject, :payload, :error, 0)
     ON CONFLICT (consumer, message_id) DO UPDATE SET error = excluded.error, update_time = now()
+""")
+_END_TRIAL = text("""
+    UPDATE dead_letter SET error = :error, update_time = now()
+    WHERE consumer = :consumer AND message_id = :message_id AND error = :on_trial
 """)
 _SET_ASIDE = text("""
     UPDATE dead_letter SET attempts = :attempts, error = :error, update_time = now(), park_time = now()
@@ -123,6 +128,12 @@ class DeadLetters:
         }
         async with self.database.transaction() as conn:
             await conn.execute(_BEGIN_TRIAL, letter)
+
+    async def end_trial(self, consumer: str, message: Msg) -> None:
+        """Notes that a message is no longer being handled: it was put apart, and waits."""
+        key = {"consumer": consumer, "message_id": message_name(message)}
+        async with self.database.transaction() as conn:
+            await conn.execute(_END_TRIAL, {**key, "error": PUT_APART, "on_trial": ON_TRIAL})
 
     async def set_aside(self, consumer: str, message: Msg) -> None:
         """Stores a message on trial for a person, because it took the process with it."""

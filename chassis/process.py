@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from chassis import telemetry
 from chassis.file_clock import clock_for
 from chassis.heap import freeze_heap
+from chassis.pacing import SWITCH_SECONDS
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.tasks import cancel_all
@@ -27,6 +28,7 @@ def main(service: type[Service[Any]]) -> None:
         settings = ServiceSettings()
         await serve(service(settings, clock_for(settings, service.name)))
 
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         uvloop.run(whole())
     except RuntimeError as error:

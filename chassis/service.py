@@ -7,16 +7,17 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from chassis import telemetry
 from chassis.clock import Clock
-from chassis.consumer import Consumer
+from chassis.consumer import Consumer, Handle
 from chassis.database import Database, Work
 from chassis.dead_letters import DeadLetters
+from chassis.loop_lag import watch_loop
 from chassis.measuring import Measure, dead_letters, measure
 from chassis.migrate import assert_migrated, head_revision
 from chassis.pages import Pager
@@ -74,11 +75,16 @@ class Service(ABC, Generic[Settings]):
         self._work.append(work)
 
     def consume(
-        self, spec: StreamSpec, durable: str, handle: Callable[[Sequence[bytes]], Awaitable[None]], fetch_messages: int
+        self,
+        spec: StreamSpec,
+        durable: str,
+        handle: Handle,
+        fetch_messages: int,
+        handle_apart: Handle | None = None,
     ) -> None:
         """Makes reading a stream a part of `run`; health tells whether what waits there gets done."""
         letters = DeadLetters(self.databases[Work.CONSUMING])
-        consumer = Consumer(self.stream, spec, durable, handle, letters, fetch_messages, self.progress)
+        consumer = Consumer(self.stream, spec, durable, handle, letters, fetch_messages, self.progress, handle_apart)
         self.on_run(consumer.run)
         self.on_measure(dead_letters(self.name))
         self.server.watch(Probe("consuming", consumer.check_progress))
@@ -133,7 +139,7 @@ class Service(ABC, Generic[Settings]):
 
     async def run(self) -> None:
         """Answers, and works, until cancelled; raises if it cannot go on."""
-        await run_all(self.server.run(), *(work() for work in self._work))
+        await run_all(watch_loop(), self.server.run(), *(work() for work in self._work))
 
     async def leave(self) -> None:
         """Takes no more connections, and sends callers away who would stay; all others are served as ever."""

@@ -61,6 +61,14 @@ CONNECTIONS_WAITING = Gauge(
 REFUSED_CALLS = Counter(
     "upline_calls_refused_total", "Calls refused because too many of their class were under way.", ["class"]
 )
+LOOP_LAG_SECONDS = Histogram(
+    "upline_loop_lag_seconds",
+    "Time for which the event loop of the process was held, seen fifty times a second.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+EVENTS_APART = Gauge(
+    "upline_events_apart", "Messages whose work takes long, which wait for their turn in this process.", ["consumer"]
+)
 UNDELIVERED = Gauge(
     "upline_consumer_undelivered_messages",
     "Messages of a stream that no process of their consumer was given yet, as the broker counts them.",

@@ -70,7 +70,7 @@ class RewardsService(Service[RewardsSettings]):
         add(PayoutServicer(deps, queries, self.pager), CLASSES)
 
         events = ConversionEvents(replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress))
-        self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES)
+        self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES, events.handle_apart)
         for each in measures.all_of(deps):
             self.on_measure(each)
         await Reader(self.databases[Work.JOBS], self.stream, CONSUMER, settled, read_told_facts).listen()

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.consumer import SomeFailedError
+from chassis.pacing import in_turns
 from chassis.telemetry import BATCH_EVENTS, EVENTS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import settle
 from services.rewards.domain.conversion import ArrivedConversion, Reversal
-from services.rewards.wire.events import read_facts
+from services.rewards.wire.events import FactReading
 
 CONSUMER = "rewards"
 FETCH_MESSAGES = 64
@@ -23,17 +24,32 @@ class ConversionEvents:
 
     async def handle(self, payloads: Sequence[bytes]) -> None:
         """Settles the facts that the messages tell. Raises SomeFailedError after that if one cannot be read or
-        settled."""
-        facts, unreadable = read_facts(payloads)
+        settled, or takes long."""
+        await self._handle(payloads, apart=False)
+
+    async def handle_apart(self, payloads: Sequence[bytes]) -> None:
+        """Settles facts that take long. Raises SomeFailedError as `handle` does."""
+        await self._handle(payloads, apart=True)
+
+    async def _handle(self, payloads: Sequence[bytes], *, apart: bool) -> None:
+        reading = await _read(payloads)
+        facts = reading.facts
         count = len(facts.conversions) + len(facts.reversals)
         BATCH_EVENTS.labels(CONSUMER).observe(count)
-        failed = await settle(self.deps, facts)
+        failed = await settle(self.deps, facts, apart=apart)
         EVENTS.labels(CONSUMER).inc(count - len(failed))
-        if unreadable or failed:
-            raise SomeFailedError(unreadable | _by_place(payloads, failed))
+        if reading.unreadable or failed:
+            raise SomeFailedError(reading.unreadable | await _by_place(payloads, failed))
 
 
-def _by_place(
+async def _read(payloads: Sequence[bytes]) -> FactReading:
+    reading = FactReading()
+    async for _ in in_turns(reading.read_each(payloads)):
+        pass
+    return reading
+
+
+async def _by_place(
     payloads: Sequence[bytes], failed: Sequence[tuple[ArrivedConversion | Reversal, Exception]]
 ) -> dict[int, Exception]:
     """The places of the messages that tell failed facts, with the first error of each. Messages are read once more to
@@ -41,7 +57,7 @@ def _by_place(
     errors: dict[tuple[type, tuple[str, str]], Exception] = {(type(fact), fact.key): error for fact, error in failed}
     found: dict[int, Exception] = {}
     for place, payload in enumerate(payloads if errors else ()):
-        facts, _ = read_facts([payload])
+        facts = (await _read([payload])).facts
         told: list[ArrivedConversion | Reversal] = [*facts.conversions, *facts.reversals]
         for fact in told:
             if error := errors.get((type(fact), fact.key)):

@@ -7,6 +7,7 @@ import pytest_asyncio
 from chassis.stream import Stream
 from tests.conftest import Servers
 from tests.e2e.conftest import client, flow, opened  # noqa: F401 - fixtures
+from tests.integration.rewards.conftest import ledger, published  # noqa: F401 - fixtures
 
 
 @pytest_asyncio.fixture(scope="session")

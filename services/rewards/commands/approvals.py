@@ -50,7 +50,7 @@ async def reject(deps: Deps, program_id: str, conversion_id: str, reason: str) -
         if pending:
             plan = await deps.plans.plan(conn, program_id, stored.plan_version)
             rejection = Rejection(program_id, conversion_id, tuple(each.rule_id for each in pending), deps.clock.now())
-            await _post_rejection(conn, plan, stored, rejection, reason)
+            await _post_rejection(deps, conn, plan, stored, rejection, reason)
             await _end_holds(conn, rejection, pending)
     deps.relay.wake()
 
@@ -70,13 +70,13 @@ async def _require_requests(conn: AsyncConnection, program_id: str, conversion_i
 
 
 async def _post_rejection(
-    conn: AsyncConnection, plan: Plan, stored: StoredConversion, rejection: Rejection, reason: str
+    deps: Deps, conn: AsyncConnection, plan: Plan, stored: StoredConversion, rejection: Rejection, reason: str
 ) -> None:
     """Posts a rejection. Rows of holds are locked after those that say what they wait for, as for a release."""
     conversion, now = stored.conversion, rejection.time
     key = conversion.key
     earlier = (await conversions.load_reversals(conn, [key]))[key]
-    position = await write_released_headroom(conn, plan, stored, earlier, rejection)
+    position = await write_released_headroom(conn, deps.deciding, plan, stored, earlier, rejection)
     await holds.decide(conn, *key, ApprovalState.REJECTED, now, reason, position)
     held = await ledger.lock_holds(conn, [conversion])
     posted = (await ledger.load_posted(conn, [conversion], held))[key]

@@ -1,7 +1,8 @@
 """Reversals become clawbacks: what one takes back of the rewards of its conversion, at every level."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +11,7 @@ from services.rewards import events
 from services.rewards.commands import effects
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import load_expired
+from services.rewards.commands.pacing import Pacing
 from services.rewards.domain.conversion import ConversionKey, Reversal
 from services.rewards.domain.settle.clawback import Clawback, claw_back, revised
 from services.rewards.domain.settle.debts import debited_wallets, with_debts
@@ -18,7 +20,9 @@ from services.rewards.store.conversions import StoredConversion
 from services.rewards.store.plans import ProgramPlans
 
 
-async def settle_reversals(deps: Deps, locked: asyncio.Event, reversals: Sequence[Reversal]) -> None:
+async def settle_reversals(
+    deps: Deps, pacing: Pacing[Reversal], locked: asyncio.Event, reversals: Sequence[Reversal]
+) -> None:
     """Settles reversals in one transaction. `locked` is set once it has the locks that give them their place among all
     facts of their programs."""
     async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
@@ -33,6 +37,9 @@ async def settle_reversals(deps: Deps, locked: asyncio.Event, reversals: Sequenc
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         stored = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
         locked.set()
+        reversals = await _without_slow(conn, pacing, versions, stored, reversals)
+        if not reversals:
+            return
         positions = await tallies.draw_positions(conn, len(reversals))
         by_key = {each.key: position for each, position in zip(reversals, positions, strict=True)}
         added = await conversions.insert_reversals(conn, reversals, by_key)
@@ -41,12 +48,31 @@ async def settle_reversals(deps: Deps, locked: asyncio.Event, reversals: Sequenc
             known = await conversions.load_reversals(conn, [(each.program_id, each.conversion_id) for each in fresh])
             arrived = [found for key in known if (found := stored[key]) is not None]
             new = {key: by_key[key] for key in added}
-            await effects.reverse_stored_effects(conn, versions, arrived, known, new)
-            await post_clawbacks(conn, versions, stored, known, fresh)
+            await effects.reverse_stored_effects(conn, pacing, versions, arrived, known, new)
+            await post_clawbacks(conn, pacing, versions, stored, known, fresh)
+
+
+async def _without_slow(
+    conn: AsyncConnection,
+    pacing: Pacing[Any],
+    versions: ProgramPlans,
+    stored: Mapping[ConversionKey, StoredConversion | None],
+    reversals: Sequence[Reversal],
+) -> Sequence[Reversal]:
+    """The reversals but for those of programs of which one takes long to decide."""
+    paid = [each for each in stored.values() if each is not None and each.plan_version]
+    await versions.compile(conn, {(each.conversion.program_id, each.plan_version) for each in paid})
+    slow = {
+        each.conversion.program_id
+        for each in paid
+        if pacing.takes_long(versions.plan(each.conversion.program_id, each.plan_version), each.conversion)
+    }
+    return pacing.leave_out(reversals, slow) if slow else reversals
 
 
 async def post_clawbacks(
     conn: AsyncConnection,
+    pacing: Pacing[Any],
     versions: ProgramPlans,
     stored: Mapping[ConversionKey, StoredConversion | None],
     known: Mapping[ConversionKey, Sequence[Reversal]],
@@ -63,16 +89,19 @@ async def post_clawbacks(
     posted = await ledger.load_posted(conn, arrived, held)
     fresh = {each.key for each in new}
     earlier = {key: [each for each in known[key] if each.key not in fresh] for key in paid}
-    clawbacks = []
-    for reversal in new:
-        key = reversal.program_id, reversal.conversion_id
-        if (found := paid.get(key)) is None:
-            continue
-        plan = versions.plan(reversal.program_id, found.plan_version)
-        clawback = claw_back(plan, found.conversion, earlier[key], reversal, posted[key], found.snapshot)
-        clawbacks.append(clawback)
-        posted[key] = revised(posted[key], clawback.revisions)
-        earlier[key].append(reversal)
+
+    def each_clawback() -> Iterator[Clawback]:
+        for reversal in new:
+            key = reversal.program_id, reversal.conversion_id
+            if (found := paid.get(key)) is None:
+                continue
+            plan = versions.plan(reversal.program_id, found.plan_version)
+            clawback = claw_back(plan, found.conversion, earlier[key], reversal, posted[key], found.snapshot)
+            posted[key] = revised(posted[key], clawback.revisions)
+            earlier[key].append(reversal)
+            yield clawback
+
+    clawbacks = await pacing.make(each_clawback())
     clawbacks = await _charge_debts(conn, versions, clawbacks)
     await ledger.post(
         conn,

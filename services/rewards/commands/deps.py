@@ -5,11 +5,13 @@ from functools import partial
 
 from chassis.clock import Clock
 from chassis.database import Database
+from chassis.pacing import Beside
 from chassis.progress import Progress
 from chassis.relay import Relay
 from chassis.sharing import Shared
 from services.rewards.commands.one_by_one import Turns
 from services.rewards.commands.resting import Resting
+from services.rewards.commands.slow import SlowPrograms
 from services.rewards.commands.turns import ProgramTurns
 from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
@@ -45,6 +47,10 @@ class Deps:
     """The programs whose facts waited in vain lately."""
     program_turns: ProgramTurns = field(default_factory=ProgramTurns)
     """Which transactions of this process have the turn of which programs."""
+    slow_programs: SlowPrograms = field(default_factory=SlowPrograms)
+    """The programs whose facts take long to decide."""
+    deciding: Beside = field(default_factory=partial(Beside, "deciding"))
+    """Decides what takes long."""
     contest_turns: Turns[ContestKey] = field(default_factory=Turns[ContestKey])
     """The turns of contests that are to be closed."""
     debtor_turns: Turns[WalletKey] = field(default_factory=Turns[WalletKey])

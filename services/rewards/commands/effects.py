@@ -1,9 +1,12 @@
 """Effects of facts on the tallies of programs whose facts have an order. Their locks are taken."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.pacing import Beside
+from services.rewards.commands.pacing import Pacing
 from services.rewards.domain.conversion import ConversionKey, Reversal, ReversalKey
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.counting import PreparedConversion, prepare, release_headroom, reverse_effects
@@ -40,6 +43,7 @@ async def write_changes(conn: AsyncConnection, changes: Mapping[str, TallyChange
 
 async def reverse_stored_effects(
     conn: AsyncConnection,
+    pacing: Pacing[Any],
     plans: ProgramPlans,
     stored: Iterable[StoredConversion],
     reversals: Mapping[ConversionKey, Sequence[Reversal]],
@@ -53,22 +57,33 @@ async def reverse_stored_effects(
         return
     await plans.compile(conn, {(each.conversion.program_id, each.plan_version) for each in counted})
     paid = [(plans.plan(each.conversion.program_id, each.plan_version), each) for each in counted]
-    running = await load_running(conn, programs, [prepare(plan, each.conversion) for plan, each in paid])
+    prepared = await pacing.make(prepare(plan, each.conversion) for plan, each in paid)
+    running = await load_running(conn, programs, prepared)
     rejections = await holds.load_rejections(conn, [each.conversion.key for plan, each in paid if plan.waits])
-    for plan, each in paid:
-        known = reversals[each.conversion.key]
-        later = [(one, new[one.key]) for one in known if one.key in new]
-        earlier = [one for one in known if one.key not in new]
-        rule_ids, _ = rejections.get(each.conversion.key, NO_REJECTION)
-        reverse_effects(plan, each.conversion, each.snapshot, earlier, later, running[plan.program_id], rule_ids)
+
+    def reverse_each() -> Iterator[None]:
+        for plan, each in paid:
+            known = reversals[each.conversion.key]
+            later = [(one, new[one.key]) for one in known if one.key in new]
+            earlier = [one for one in known if one.key not in new]
+            rule_ids, _ = rejections.get(each.conversion.key, NO_REJECTION)
+            reverse_effects(plan, each.conversion, each.snapshot, earlier, later, running[plan.program_id], rule_ids)
+            yield
+
+    await pacing.make(reverse_each())
     await write_changes(conn, {program_id: each.take_changes() for program_id, each in running.items()})
 
 
 async def write_released_headroom(
-    conn: AsyncConnection, plan: Plan, stored: StoredConversion, earlier: Sequence[Reversal], rejection: Rejection
+    conn: AsyncConnection,
+    deciding: Beside,
+    plan: Plan,
+    stored: StoredConversion,
+    earlier: Sequence[Reversal],
+    rejection: Rejection,
 ) -> int:
     """Takes what a person rejects out of the tallies; returns the position of the rejection."""
     running = RunningTallies({})
-    release_headroom(plan, stored.conversion, stored.snapshot, earlier, rejection, running)
+    await deciding.run(release_headroom, plan, stored.conversion, stored.snapshot, earlier, rejection, running)
     await tallies.add(conn, plan.program_id, running.changes, running.reached)
     return (await tallies.draw_positions(conn, 1))[0]

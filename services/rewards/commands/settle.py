@@ -1,9 +1,9 @@
 """Settling: facts become postings, each exactly once, in whatever order and however often they arrive."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
 
 from psycopg.errors import UniqueViolation
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,15 +16,14 @@ from services.rewards import events
 from services.rewards.commands import effects
 from services.rewards.commands.clawbacks import post_clawbacks, settle_reversals
 from services.rewards.commands.deps import Deps
+from services.rewards.commands.pacing import Fact, Pacing
 from services.rewards.commands.turns import Turn
-from services.rewards.domain.conversion import ArrivedConversion, Conversion, ConversionKey, FactBatch, Reversal
+from services.rewards.domain.conversion import ArrivedConversion, ConversionKey, FactBatch, Reversal
 from services.rewards.domain.plan.plan import Plan
 from services.rewards.domain.settle.accrual import Accrual
 from services.rewards.domain.settle.counting import (
     DecidedPart,
     PendingConversions,
-    PreparedConversion,
-    decide_plain,
     prepare,
 )
 from services.rewards.domain.settle.holds import signal_of, waits_of
@@ -32,6 +31,8 @@ from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.store import conversions, holds, ledger, plans, tallies
 from services.rewards.store.plans import ProgramPlans
 
+FACTS_A_TRANSACTION_APART = 4
+"""They may take a second together, for which the locks of their program are held."""
 FACTS_A_TRANSACTION = 1_000
 """The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for
 long."""
@@ -42,41 +43,53 @@ PARTS_AHEAD = 2
 on."""
 CONVERSIONS_A_PART = 250
 """While so many are decided, those before them are written. Nothing is decided while the last of a transaction are."""
-CONVERSIONS_A_TURN = 8
-"""Deciding so many takes less than a millisecond: for so long the writing may have to wait."""
+REWARDS_A_PART = 10_000
+"""A part ends earlier where its conversions have so many rewards: they are in memory several times while they are
+written."""
 
-Fact = TypeVar("Fact", ArrivedConversion, Reversal)
 
-
-async def settle(deps: Deps, facts: FactBatch) -> list[tuple[ArrivedConversion | Reversal, Exception]]:
+async def settle(
+    deps: Deps, facts: FactBatch, *, apart: bool = False
+) -> list[tuple[ArrivedConversion | Reversal, Exception]]:
     """Settles facts. One that cannot be settled, now or ever, keeps no other from it: returns these with their errors.
-    Raises only if the database does not answer, for then all of them have to come again."""
-    conversions = await _in_transactions(deps, facts.conversions, _settle_conversions)
-    reversals = await _in_transactions(deps, facts.reversals, settle_reversals)
+    Raises only if the database does not answer, for then all of them have to come again.
+
+    Facts of programs that take long to decide are left out, with TakesLongError: they are to come again alone, and
+    `apart`. Then they are decided in a thread, few to a transaction, for so long others of the program wait.
+    """
+    most = FACTS_A_TRANSACTION_APART if apart else FACTS_A_TRANSACTION
+    conversions = await _in_transactions(deps, facts.conversions, most, apart, _settle_conversions)
+    reversals = await _in_transactions(deps, facts.reversals, most, apart, settle_reversals)
     deps.relay.wake()
     return [*conversions, *reversals]
 
 
 async def _in_transactions(
-    deps: Deps, facts: Sequence[Fact], work: Callable[[Deps, asyncio.Event, Sequence[Fact]], Awaitable[None]]
+    deps: Deps,
+    facts: Sequence[Fact],
+    most: int,
+    apart: bool,
+    work: Callable[[Deps, Pacing[Fact], asyncio.Event, Sequence[Fact]], Awaitable[None]],
 ) -> list[tuple[Fact, Exception]]:
-    """Works on all facts, a transaction for each part. While the database writes one part, the next is decided: that
-    one begins when the one before has its locks, so that the parts of a program that counts take effect in the order in
-    which they came."""
-    slots = asyncio.Semaphore(TRANSACTIONS_AT_ONCE)
+    """Works on all facts, a transaction for each part of so many at most. While the database writes one part, the next
+    is decided: that one begins when the one before has its locks, so that the parts of a program that counts take
+    effect in the order in which they came."""
+    pacing = Pacing[Fact](deps, apart)
+    facts = pacing.leave_out_known(facts)
+    slots = asyncio.Semaphore(TRANSACTIONS_AT_ONCE if not apart else 1)
 
     async def one(part: Sequence[Fact], before: asyncio.Event, locked: asyncio.Event) -> list[tuple[Fact, Exception]]:
         await before.wait()
         async with slots:
             try:
-                failed = await _isolating_programs(deps, part, partial(work, deps, locked))
+                failed = await _isolating_programs(deps, part, partial(work, deps, pacing, locked))
             finally:
                 locked.set()
             if len(failed) < len(part):
                 deps.progress.made()
             return failed
 
-    parts = [facts[start : start + FACTS_A_TRANSACTION] for start in range(0, len(facts), FACTS_A_TRANSACTION)]
+    parts = [facts[start : start + most] for start in range(0, len(facts), most)]
     locks = [asyncio.Event() for _ in range(len(parts) + 1)]
     locks[0].set()
     failures: list[tuple[Fact, Exception]] = []
@@ -85,7 +98,7 @@ async def _in_transactions(
         if isinstance(outcome, BaseException):
             raise outcome
         failures += outcome
-    return failures
+    return failures + pacing.left_out
 
 
 async def _isolating_programs(
@@ -116,13 +129,15 @@ def _program_of(fact: Fact) -> str:
     return fact.program_id
 
 
-async def _settle_conversions(deps: Deps, locked: asyncio.Event, arrived: Sequence[ArrivedConversion]) -> None:
+async def _settle_conversions(
+    deps: Deps, pacing: Pacing[ArrivedConversion], locked: asyncio.Event, arrived: Sequence[ArrivedConversion]
+) -> None:
     """Settles conversions in one transaction. `locked` is set once it has the locks that give them their place among
     all facts of their programs."""
     async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in arrived}
         await plans.pin_versions(conn, program_ids)
-        settlement = _Settlement(conn, await deps.plans.load(conn, program_ids))
+        settlement = _Settlement(conn, pacing, await deps.plans.load(conn, program_ids))
         await settlement.prepare(arrived)
         await settlement.lock(turn)
         locked.set()
@@ -138,8 +153,9 @@ class _Settlement:
     """The settlement of conversions in one transaction. Once they are prepared and the locks are taken, each part of
     them is decided, claimed, counted, posted and published; while one part is written, the next is decided."""
 
-    def __init__(self, conn: AsyncConnection, versions: ProgramPlans) -> None:
+    def __init__(self, conn: AsyncConnection, pacing: Pacing[ArrivedConversion], versions: ProgramPlans) -> None:
         self._conn = conn
+        self._pacing = pacing
         self._versions = versions
         self._ordered = versions.with_order
         self._rows: dict[ConversionKey, tuple[ArrivedConversion, int]] = {}
@@ -158,6 +174,22 @@ class _Settlement:
             self._rows[conversion.key] = each, 0 if in_force is None else in_force.version
         paying = {(program_id, version) for (program_id, _), (_, version) in self._rows.items() if version}
         await self._versions.compile(self._conn, paying)
+        self._leave_out_slow()
+        await self._pacing.make(self._prepare_each())
+
+    def _leave_out_slow(self) -> None:
+        slow = {
+            each.program_id
+            for each, version in self._rows.values()
+            if version and self._pacing.takes_long(self._versions.plan(each.program_id, version), each.conversion)
+        }
+        if slow:
+            arrived = [each for each, _ in self._rows.values()]
+            kept = {each.conversion.key for each in self._pacing.leave_out(arrived, slow)}
+            self._rows = {key: row for key, row in self._rows.items() if key in kept}
+            self._ordered -= slow
+
+    def _prepare_each(self) -> Iterator[None]:
         for each, version in self._rows.values():
             conversion = each.conversion
             plan = self._versions.plan(conversion.program_id, version) if version else None
@@ -165,10 +197,12 @@ class _Settlement:
                 self._pending.counting.append((None if plan is None else prepare(plan, conversion), conversion))
             else:
                 self._pending.plain.append((plan, conversion))
+            yield
 
     async def lock(self, turn: Turn) -> None:
         """Takes the locks of programs whose facts have an order, or whose holds wait for events."""
-        if locks := self._ordered | {each for each, found in self._versions.items() if found.awaited_events}:
+        waits = {each for each, _ in self._rows if self._versions[each].awaited_events}
+        if locks := self._ordered | waits:
             await turn.take(locks)
             await tallies.lock(self._conn, locks)
 
@@ -185,7 +219,7 @@ class _Settlement:
         if awaited:
             late = [each for key in self._rows for each in self._late.get(key, ())]
             stored = await conversions.lock_expected(self._conn, awaited)
-            await post_clawbacks(self._conn, self._versions, stored, self._late, late)
+            await post_clawbacks(self._conn, self._pacing, self._versions, stored, self._late, late)
 
     async def _settle(self, pending: PendingConversions) -> None:
         accruals: list[Accrual] = []
@@ -194,33 +228,41 @@ class _Settlement:
             prepared = [each for each, _ in counting if each is not None]
             running = await effects.load_running(self._conn, self._ordered, prepared)
             positions = await tallies.draw_positions(self._conn, len(counting))
+        parts = deque[DecidedPart]()
         async with Pipeline(self._write, PARTS_AHEAD) as pipeline:
-            if pending.plain:
-                part = decide_plain(pending.plain)
-                accruals += part.accruals
-                await pipeline.put(part)
-            for start in range(0, len(counting), CONVERSIONS_A_PART):
-                end = start + CONVERSIONS_A_PART
-                part = await self._decide(counting[start:end], positions[start:end], running)
-                accruals += part.accruals
-                await pipeline.put(part)
+            async for _ in self._pacing.turns(self._decide(pending, positions, running, parts)):
+                while parts:
+                    accruals += parts[0].accruals
+                    await pipeline.put(parts.popleft())
         await self._keep_waiting(accruals, pending)
 
-    async def _decide(
+    def _decide(
         self,
-        counting: Sequence[tuple[PreparedConversion | None, Conversion]],
+        pending: PendingConversions,
         positions: Sequence[int],
         running: Mapping[str, RunningTallies],
-    ) -> DecidedPart:
-        """Decides conversions one after the other; every few of them, lets the writing of those before go on."""
-        part = DecidedPart()
-        for number, ((prepared, conversion), position) in enumerate(zip(counting, positions, strict=True)):
+        parts: deque[DecidedPart],
+    ) -> Iterator[None]:
+        """Decides conversions one after the other, and puts them into parts."""
+        part, rewards = DecidedPart(), 0
+        for plan, conversion in pending.plain:
+            rewards += part.add_plain(plan, conversion)
+            if rewards >= REWARDS_A_PART:
+                parts.append(part)
+                part, rewards = DecidedPart(), 0
+            yield
+        if part.conversions:
+            parts.append(part)
+            part, rewards = DecidedPart(), 0
+        for (prepared, conversion), position in zip(pending.counting, positions, strict=True):
             late = self._late.get(conversion.key, ())
-            part.add(conversion, prepared, running.get(conversion.program_id), position, late)
-            if number % CONVERSIONS_A_TURN == 0:
-                await asyncio.sleep(0)
-        part.changes = {program_id: each.take_changes() for program_id, each in running.items()}
-        return part
+            rewards += part.add(conversion, prepared, running.get(conversion.program_id), position, late)
+            if rewards >= REWARDS_A_PART or len(part.conversions) >= CONVERSIONS_A_PART:
+                parts.append(_counted(part, running))
+                part, rewards = DecidedPart(), 0
+            yield
+        if part.conversions:
+            parts.append(_counted(part, running))
 
     async def _write(self, part: DecidedPart) -> None:
         await self._claim(part)
@@ -236,7 +278,9 @@ class _Settlement:
             await conversions.store_positions(self._conn, part.counted)
 
     async def _publish(self, accruals: Sequence[Accrual]) -> None:
-        facts = [events.accrued(each, self._plan_of(each).assets) for each in accruals if each.rewards]
+        facts = await self._pacing.make(
+            events.accrued(each, self._plan_of(each).assets) for each in accruals if each.rewards
+        )
         await outbox.append(self._conn, events.messages(facts))
 
     async def _keep_waiting(self, accruals: Sequence[Accrual], pending: PendingConversions) -> None:
@@ -258,3 +302,9 @@ class _Settlement:
     def _plan_of(self, accrual: Accrual) -> Plan:
         """The version that pays an accrual, which has rewards."""
         return self._versions.plan(accrual.conversion.program_id, accrual.rewards[0].plan_version)
+
+
+def _counted(part: DecidedPart, running: Mapping[str, RunningTallies]) -> DecidedPart:
+    """A part with what it counted."""
+    part.changes = {program_id: each.take_changes() for program_id, each in running.items()}
+    return part

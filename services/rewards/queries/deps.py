@@ -1,12 +1,14 @@
 """The collaborators that queries share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.errors import not_found
+from chassis.pacing import Beside
 from services.rewards.domain.plan.versions import PlanVersions
 from services.rewards.store.plans import PlanCache
 
@@ -18,6 +20,8 @@ class QueryDeps:
     database: Database
     clock: Clock
     plans: PlanCache
+    explaining: Beside = field(default_factory=partial(Beside, "explaining"))
+    """Decides again what callers want explained, and puts it into words."""
 
 
 async def require_plans(deps: QueryDeps, conn: AsyncConnection, program_id: str) -> PlanVersions:

@@ -66,9 +66,11 @@ async def explain_reward(deps: QueryDeps, program_id: str, reward_id: str) -> Ex
         revisions = await rewards.revisions(conn, reward_id)
         plan = await deps.plans.plan(conn, program_id, reward.plan_version)
     slot = UUID(reward_id).int & 0xFFFF
-    first, current = (
-        _in_slot(decide(plan, conversion, stored.snapshot), slot) for conversion in (stored.conversion, remaining)
-    )
+    decided = [
+        await deps.explaining.run(decide, plan, conversion, stored.snapshot)
+        for conversion in (stored.conversion, remaining)
+    ]
+    first, current = (_in_slot(each, slot) for each in decided)
     if reward.rejection_reason:
         current = rejected_decision(current, reward.rejection_reason)
     return ExplainedReward(reward, plan, stored.conversion, first, remaining, current, revisions)
@@ -92,7 +94,7 @@ async def explain_conversion(deps: QueryDeps, program_id: str, conversion_id: st
         rejected_decision(each, rejection.reason)
         if each.outcome is Outcome.PAID and each.rule.rule_id in rejection.rule_ids
         else each
-        for each in decide(plan, remaining, stored.snapshot)
+        for each in await deps.explaining.run(decide, plan, remaining, stored.snapshot)
     ]
     return ExplainedConversion(remaining, stored.plan_version, plan, decisions, silent(plan, remaining))
 

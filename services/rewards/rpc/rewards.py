@@ -1,6 +1,8 @@
 """RewardService: rewards and their explanations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from upline.rewards.v1 import reward_pb2
 
@@ -8,7 +10,7 @@ from chassis.handlers import Context
 from chassis.pages import Pager, Portion, fitting, page_size
 from services.rewards.domain.explain.decision import explain_conversion as conversion_sentence
 from services.rewards.queries.deps import QueryDeps
-from services.rewards.queries.explain import explain_conversion, explain_reward
+from services.rewards.queries.explain import ExplainedConversion, explain_conversion, explain_reward
 from services.rewards.queries.rewards import get_program_totals, list_beneficiary_rewards, list_conversion_rewards
 from services.rewards.wire.explanations import derivation_message, read_locale, read_reward_id, revision_message
 from services.rewards.wire.rewards import reward_message, totals_message
@@ -63,6 +65,15 @@ class RewardServicer:
         locale = read_locale(request.locale)
         position = self.pager.position(request, request.page_token)
         explained = await explain_conversion(self.queries, request.program_id, request.conversion_id)
+        return await self.queries.explaining.run(self._explanation, request, position, explained, locale)
+
+    def _explanation(
+        self,
+        request: reward_pb2.ExplainConversionRequest,
+        position: Sequence[Any] | None,
+        explained: ExplainedConversion,
+        locale: str,
+    ) -> reward_pb2.ExplainConversionResponse:
         plan, remaining = explained.plan, explained.remaining
         decisions = [(number, plan, each) for number, each in enumerate(explained.all_decisions, start=1) if plan]
         messages, token = self.pager.page(

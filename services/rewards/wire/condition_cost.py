@@ -95,7 +95,8 @@ def _shape(value: object) -> Shape:
         keys, values = _largest(map(_shape, value)), _largest(map(_shape, value.values()))
         return _map_shape(len(value), keys, values, _ENTRY_STEPS)
     if isinstance(value, Sequence):
-        return _list_shape(len(value), _largest(map(_shape, value)))
+        different = {id(each): each for each in value}.values()
+        return _list_shape(len(value), _largest(map(_shape, different)))
     return SCALAR
 
 

@@ -1,6 +1,6 @@
 """Events of attribution: from the contract to domain values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from google.protobuf.message import DecodeError
@@ -26,38 +26,56 @@ class UnknownFactError(ValueError):
     """A fact of a kind that this version does not know; it is set aside until a version comes that does."""
 
 
-def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, dict[int, Exception]]:
-    """Decodes messages of stream CONVERSIONS; a fact that stands in them twice comes once.
+class FactReading:
+    """The facts that messages of stream CONVERSIONS tell; one that stands in them twice comes once."""
 
-    The errors say why a message, by its place among all, or the first of its facts at fault, cannot be read.
-    """
-    conversions: dict[ConversionKey, ArrivedConversion] = {}
-    reversals: dict[ReversalKey, Reversal] = {}
-    unreadable: dict[int, Exception] = {}
-    for place, payload in enumerate(payloads):
-        try:
-            batch = events_pb2.ConversionEventBatch.FromString(payload)
-        except DecodeError as error:
-            unreadable[place] = error
-            continue
-        for event in batch.events:
+    def __init__(self) -> None:
+        self.unreadable: dict[int, Exception] = {}
+        """Why a message, by its place among all, or the first of its facts at fault, cannot be read."""
+        self._conversions: dict[ConversionKey, ArrivedConversion] = {}
+        self._reversals: dict[ReversalKey, Reversal] = {}
+
+    @property
+    def facts(self) -> FactBatch:
+        """The facts that were read, in the order of recording."""
+        return FactBatch(
+            sorted(self._conversions.values(), key=lambda each: each.conversion.turn),
+            sorted(self._reversals.values(), key=lambda each: each.turn),
+        )
+
+    def read_each(self, payloads: Sequence[bytes]) -> Iterator[None]:
+        """Reads fact after fact."""
+        for place, payload in enumerate(payloads):
             try:
-                kind = event.WhichOneof("fact")
-                if kind == "recorded":
-                    conversion = read_conversion(event.recorded)
-                    conversions[conversion.key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
-                elif kind == "reversed":
-                    reversal = read_reversal(event.reversed)
-                    reversals[reversal.key] = reversal
-                else:
-                    raise UnknownFactError(f"event {event.event_id!r} tells nothing this version knows")
-            except ValueError as error:
-                unreadable.setdefault(place, error)
-    facts = FactBatch(
-        sorted(conversions.values(), key=lambda each: each.conversion.turn),
-        sorted(reversals.values(), key=lambda each: each.turn),
-    )
-    return facts, unreadable
+                batch = events_pb2.ConversionEventBatch.FromString(payload)
+            except DecodeError as error:
+                self.unreadable[place] = error
+                continue
+            for event in batch.events:
+                try:
+                    self._read(event)
+                except ValueError as error:
+                    self.unreadable.setdefault(place, error)
+                yield
+
+    def _read(self, event: events_pb2.ConversionEvent) -> None:
+        kind = event.WhichOneof("fact")
+        if kind == "recorded":
+            conversion = read_conversion(event.recorded)
+            self._conversions[conversion.key] = ArrivedConversion(conversion, event.recorded.SerializeToString())
+        elif kind == "reversed":
+            reversal = read_reversal(event.reversed)
+            self._reversals[reversal.key] = reversal
+        else:
+            raise UnknownFactError(f"event {event.event_id!r} tells nothing this version knows")
+
+
+def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, dict[int, Exception]]:
+    """The facts of messages, with the errors of those that cannot be read, by place."""
+    reading = FactReading()
+    for _ in reading.read_each(payloads):
+        pass
+    return reading.facts, reading.unreadable
 
 
 def read_told_facts(payload: bytes) -> list[Fact]:

@@ -14,6 +14,7 @@ from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_grpc, wallet_pb2, wallet_pb2_grpc
 from upline.type.v1 import asset_pb2, money_pb2
 
+from chassis.apart import TakesLongError
 from chassis.consumer import SomeFailedError
 from chassis.database import Work, is_transient
 from chassis.times import to_timestamp
@@ -129,19 +130,27 @@ async def settled(deps: Deps, payloads: Sequence[bytes]) -> None:
     """Settles stream messages, as the consumer does. Raises the first error of those that fail for good.
 
     Where tests settle more at once than there are connections, or a machine is slow, some wait in vain for a connection
-    or a lock. They come again, as they would from the stream.
+    or a lock. They come again, as they would from the stream. Those that take long come again alone.
     """
+    events = ConversionEvents(deps)
+    handle = events.handle
     while True:
         try:
-            await ConversionEvents(deps).handle(payloads)
+            await handle(payloads)
         except SomeFailedError as error:
-            if final := [each for each in error.failures.values() if not is_transient(each)]:
+            if final := [each for each in error.failures.values() if not _comes_again(each)]:
                 raise final[0] from None
+            if any(isinstance(each, TakesLongError) for each in error.failures.values()):
+                handle = events.handle_apart
         except PoolTimeout:
             pass
         else:
             return
         await asyncio.sleep(0.1)
+
+
+def _comes_again(error: Exception) -> bool:
+    return isinstance(error, TakesLongError) or is_transient(error)
 
 
 @dataclass

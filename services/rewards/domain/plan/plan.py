@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from fractions import Fraction
 from typing import NamedTuple
 
-from services.rewards.domain.details import MAX_LINES
+from services.rewards.domain.details import MAX_LINES, Line
 from services.rewards.domain.ledger import MAX_AMOUNT_MINOR
 from services.rewards.domain.plan.allotments import Part
 from services.rewards.domain.plan.amounts import Base, LevelAmount, Table
@@ -36,6 +36,15 @@ levels with a condition on each person's attributes stay below it. No plan is pu
 one that may, rules that a conversion's steps do not reach for pay nothing."""
 LEVEL_STEPS = 50
 """To decide a level of a rule takes as long as so many steps of conditions."""
+MAX_QUICK_STEPS = 100_000
+"""The most steps of a conversion that is decided among others: some 3 ms. It may have 2,000 rewards. What takes more is
+decided apart, so that nobody waits for it."""
+_LARGEST_TEXT = "\U0001f600" * 256
+_LARGEST_LINE = Line(
+    _LARGEST_TEXT, _LARGEST_TEXT, _LARGEST_TEXT, 0, {f"{number}{_LARGEST_TEXT}": _LARGEST_TEXT for number in range(20)}
+)
+_LINES = {0: (), **{2**power: (_LARGEST_LINE,) * 2**power for power in range(10)}}
+"""The lines of orders that are priced, by their number: the largest that the contracts allow."""
 
 __all__ = ["BUYER_LEVEL", "Base", "LevelAmount", "Plan", "Rule"]
 
@@ -204,6 +213,10 @@ class Plan:
     is_stateful: bool = field(init=False)
     """Whether the plan counts anything from conversion to conversion."""
     _costly: dict[str, bool] = field(init=False, compare=False, repr=False, default_factory=dict)
+    _quick: dict[str, bool] = field(init=False, compare=False, repr=False, default_factory=dict)
+    _quick_extents: dict[tuple[str, int, int], bool] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
     _event_rules: dict[str, EventRules] = field(init=False, compare=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -226,6 +239,25 @@ class Plan:
         if event_type not in self._costly:
             self._costly[event_type] = sum(steps for _, steps in self.prices(event_type)) > MAX_CONVERSION_STEPS
         return self._costly[event_type]
+
+    def is_quick(self, event_type: str) -> bool:
+        """Whether every conversion of a type is decided quickly, however large it is."""
+        if event_type not in self._quick:
+            self._quick[event_type] = sum(steps for _, steps in self.prices(event_type)) <= MAX_QUICK_STEPS
+        return self._quick[event_type]
+
+    def is_quick_for(self, event_type: str, levels: int, lines: int) -> bool:
+        """Whether a conversion with so many levels above the buyer and so many lines is decided quickly."""
+        rounded = min((count for count in _LINES if count >= lines), default=max(_LINES))
+        key = event_type, levels, rounded
+        if key not in self._quick_extents:
+            event_rules, values = self.event_rules(event_type), {"lines": _LINES[rounded]}
+            prices = event_rules.prices(
+                event_rules.extent(levels, rounded),
+                lambda condition: condition.steps(values if "lines" in condition.names else {}),
+            )
+            self._quick_extents[key] = sum(steps for _, steps in prices) <= MAX_QUICK_STEPS
+        return self._quick_extents[key]
 
     def _select_rules(self, event_type: str) -> EventRules:
         rules = tuple(each for each in self.rules if event_type in each.event_types)

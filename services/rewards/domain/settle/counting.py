@@ -80,31 +80,34 @@ class DecidedPart:
         running: RunningTallies | None,
         position: int,
         late: Sequence[Reversal],
-    ) -> None:
-        """Decides the next conversion; `prepared` is None where no plan was in force, `running` where its program has
-        no tallies, which only such a conversion may do without.
+    ) -> int:
+        """Decides the next conversion, and returns how many rewards it has; `prepared` is None where no plan was in
+        force, `running` where its program has no tallies, which only such a conversion may do without.
 
         `late`: reversals that came before the conversion. They take effect on tallies with it.
         """
-        snapshot = None
+        snapshot, rewards = None, 0
         if prepared is not None:
             if running is None:
                 raise RuntimeError(f"the tallies of program {conversion.program_id!r} were not loaded")
             accrual, snapshot = prepared.decide(running, position)
             self.accruals.append(accrual)
+            rewards = len(accrual.rewards)
             if late:
                 new = [(each, position) for each in late]
                 reverse_effects(prepared.plan, conversion, snapshot or EMPTY, [], new, running)
         self.conversions.append(conversion)
         self.counted[conversion.key] = CountedPosition(position, None if snapshot is None else snapshot.to_json())
+        return rewards
 
-
-def decide_plain(plain: Sequence[tuple[Plan | None, Conversion]]) -> DecidedPart:
-    """Decides conversions of programs whose facts have no order, with the plans that pay them."""
-    return DecidedPart(
-        [conversion for _, conversion in plain],
-        [accrue(plan, conversion) for plan, conversion in plain if plan is not None],
-    )
+    def add_plain(self, plan: Plan | None, conversion: Conversion) -> int:
+        """Decides the next conversion of a program whose facts have no order, and returns how many rewards it has."""
+        self.conversions.append(conversion)
+        if plan is None:
+            return 0
+        accrual = accrue(plan, conversion)
+        self.accruals.append(accrual)
+        return len(accrual.rewards)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,64 @@
+"""Work that takes the processor: in short turns on the event loop, or beside it in a thread, so that whatever else a
+process does goes on meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter
+from typing import ParamSpec, TypeVar
+
+TURN_SECONDS = 0.002
+"""The time for which work on the event loop goes on before everything else gets its turn. What waits there may need ten
+turns to be done, a statement of the database one or two each."""
+SWITCH_SECONDS = 0.001
+"""The time after which a thread that computes leaves the interpreter to the event loop, a fifth of Python's own: the
+loop asks for it anew after each wait."""
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+async def in_turns(steps: Iterable[object]) -> AsyncIterator[None]:
+    """Goes through steps, none of which may take long; comes back after each turn of the event loop and at the end, so
+    that what was made so far can be taken over."""
+    remaining = iter(steps)
+    done = False
+    while not done:
+        done = _take_turn(remaining)
+        if not done:
+            await asyncio.sleep(0)
+        yield
+
+
+def _take_turn(steps: Iterable[object]) -> bool:
+    """Takes steps for as long as a turn lasts, at least one; says whether there were no more."""
+    ends = perf_counter() + TURN_SECONDS
+    return all(perf_counter() < ends for _ in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A thread for one kind of work that may take long: one piece at a time, for each takes the interpreter from
+    everything else in the process. Others wait in turn; whoever goes away leaves the line."""
+
+    name: str
+    _threads: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_threads", ThreadPoolExecutor(1, thread_name_prefix=self.name))
+
+    async def run(
+        self, work: Callable[Parameters, Result], *inputs: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
+        """Does the work; returns what comes of it."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *inputs, **named))
+
+    async def in_turns(self, steps: Iterable[object]) -> AsyncIterator[None]:
+        """Goes through steps as the function of this name does, but of which each may take long."""
+        remaining = iter(steps)
+        done = False
+        while not done:
+            done = await self.run(_take_turn, remaining)
+            yield
