@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy.exc import SQLAlchemyError
 
 from chassis.embedded import nats, postgres
 from chassis.migrate import head_revision
 from chassis.topology import BROKER_NAME, CONSUMING_NAME
 from cli.doctor.result import CheckResult
+from cli.doctor.standing import check_lag, check_standing
 from cli.stack.health import health, redirect_health
 from cli.stack.layout import REDIRECT, SERVICES, ExternalServers
 from cli.stack.services import LONGEST_PAUSE_SECONDS
@@ -97,9 +99,10 @@ def check_services(deployment: Deployment) -> list[CheckResult]:
         if (broker := health(deployment.services[name], name=BROKER_NAME)) == "NOT_SERVING":
             advice = f"the broker does not answer, or does not store: look for `not ready` in {log}"
             results.append(CheckResult(f"broker of {name}", False, broker, advice))
-        elif answer == "SERVING" and health(deployment.services[name], name=CONSUMING_NAME) == "NOT_SERVING":
-            found = "events wait for it, and it settles none, although database and broker answer"
-            results.append(CheckResult(f"events of {name}", False, found, STANDSTILL_ADVICE.format(log)))
+        elif answer == "SERVING":
+            moves = health(deployment.services[name], name=CONSUMING_NAME) != "NOT_SERVING"
+            found = "those that wait are worked on" if moves else "they wait, and none is settled"
+            results.append(CheckResult(f"events of {name}", moves, found, STANDSTILL_ADVICE.format(log)))
     if deployment.redirect_url:
         answer = redirect_health(deployment.redirect_url)
         results.append(
@@ -127,6 +130,7 @@ def check_broker(deployment: Deployment) -> list[CheckResult]:
         # The address is the stack's own.
         with urllib.request.urlopen(f"{url}/varz", timeout=MONITOR_SECONDS) as answer:  # noqa: S310
             config = json.load(answer).get("jetstream", {}).get("config", {})
+        lag = check_lag(url)
     except (urllib.error.URLError, OSError, ValueError) as error:
         return [CheckResult("sync_interval", False, f"the NATS monitor does not answer: {error}", deployment.restart)]
     always = bool(config.get("sync_always"))
@@ -139,13 +143,8 @@ def check_broker(deployment: Deployment) -> list[CheckResult]:
             said or "the broker has nothing to say against them",
             f"free disk space; then {deployment.restart}, unless the broker was started again by itself",
         ),
+        *lag,
     ]
-
-
-def _dead_letters(conn: psycopg.Connection[Any], service: str) -> CheckResult:
-    row = conn.execute(f"SELECT count(*) FROM {service}.dead_letter WHERE park_time IS NOT NULL".encode()).fetchone()
-    count = row[0] if row else 0
-    return CheckResult(f"dead letters of {service}", not count, str(count or "none"), "upline dead-letters list")
 
 
 def _gaps(conn: psycopg.Connection[Any], service: str) -> CheckResult:
@@ -177,7 +176,6 @@ def check_database(deployment: Deployment) -> list[CheckResult]:
                         f"the code needs {wanted}: run `upline migrate`, or start `upline up` again",
                     )
                 )
-                results.append(_dead_letters(conn, service))
                 if service in OWNERS and found == wanted:
                     results.append(_gaps(conn, service))
             row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
@@ -187,7 +185,9 @@ def check_database(deployment: Deployment) -> list[CheckResult]:
                     "database clock", skew < MAX_CLOCK_SKEW_SECONDS, f"{skew:.3f} s apart", "bring the clocks together"
                 )
             )
-    except psycopg.Error as error:
+        if all(each.ok for each in results if each.check.startswith("tables of")):
+            results += check_standing(deployment.database_url)
+    except (psycopg.Error, SQLAlchemyError) as error:
         advice = f"look at the database's log, or {deployment.restart}"
         results.append(CheckResult("database", False, str(error).strip(), advice))
     return results
