@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database, is_busy
+from services.rewards.store.audits.findings import AUDIT_TIMEOUT_MS
 from services.rewards.store.view import join_snapshot
 
 MAX_HELPERS = 2
@@ -16,6 +17,8 @@ deciding calls that may be under way, eight of ten are in use, and two are left 
 for milliseconds."""
 
 _EXPORT = text("SELECT pg_export_snapshot()")
+# The transaction that exports waits for its helpers, idle, however long their last check takes.
+_WAIT = text(f"SET LOCAL idle_in_transaction_session_timeout = {AUDIT_TIMEOUT_MS}")
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,7 @@ class Helpers:
 
     async def snapshot(self, conn: AsyncConnection) -> str:
         """The snapshot of a transaction, for helpers to join as long as it lasts."""
+        await conn.execute(_WAIT)
         snapshot_id: str = (await conn.execute(_EXPORT)).scalar_one()
         return snapshot_id
 
