@@ -42,7 +42,6 @@ OTHERWISE_BOUNDED = {
     "EnrollParticipant": ONE_THING,
     "EnrollParticipants": "by what was asked for",
     "ExplainReward": "two derivations, and as many revisions as fit",
-    "GetAuditProgress": "two numbers",
     "GetParticipant": ONE_THING,
     "GetPlan": ONE_THING,
     "GetProgram": ONE_THING,
