@@ -5,14 +5,15 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 import structlog
 from nats.aio.msg import Msg
 
 from chassis.apart import ApartQueue, TakesLongError
 from chassis.database import is_transient
-from chassis.dead_letters import DeadLetters, History, message_name
+from chassis.dead_letters import About, DeadLetters, History, message_name
 from chassis.migrate import assert_migrated
 from chassis.progress import STALLED_SECONDS, Progress
 from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
@@ -41,6 +42,7 @@ reason of its own while it works on it."""
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
+NOTHING_KNOWN: Mapping[int, About] = MappingProxyType({})
 
 
 Handle = Callable[[Sequence[bytes]], Awaitable[None]]
@@ -53,11 +55,19 @@ class StalledError(Exception):
 class SomeFailedError(Exception):
     """Some of several messages could not be handled, and all the others were."""
 
-    def __init__(self, failures: Mapping[int, Exception]) -> None:
+    def __init__(self, failures: Mapping[int, Exception], about: Mapping[int, About] = NOTHING_KNOWN) -> None:
         """`failures`: the error of each message that failed, by its place among all; TakesLongError where nothing was
-        done because it is to be done apart."""
+        done because it is to be done apart. `about`: the fact at fault, where it is known, by the same places."""
         super().__init__(str(next(iter(failures.values()))))
         self.failures = failures
+        self.about = about
+
+
+class _Failure(NamedTuple):
+    """A message that failed."""
+
+    error: Exception
+    about: About
 
 
 _NO_HISTORY = History()
@@ -239,10 +249,10 @@ class Consumer:
         failures = await self._failures(messages, handle)
         MESSAGES.labels(self.durable, "settled").inc(len(messages) - len(failures))
         await self._acknowledge([each for place, each in enumerate(messages) if place not in failures])
-        for place, error in sorted(failures.items()):
-            if isinstance(error, TakesLongError):
-                await self._put_apart(messages[place], error.whose)
-            elif not await self._give_up(messages[place], error):
+        for place, failure in sorted(failures.items()):
+            if isinstance(failure.error, TakesLongError):
+                await self._put_apart(messages[place], failure.error.whose)
+            elif not await self._give_up(messages[place], failure):
                 await self._nak(messages[place])
 
     async def _put_apart(self, message: Msg, whose: str) -> None:
@@ -256,16 +266,16 @@ class Consumer:
                 return
         await self._apart.put(whose, message)
 
-    async def _failures(self, messages: list[Msg], handle: Handle) -> Mapping[int, Exception]:
-        """Handles messages together, and where it is not known which of them failed, each one alone. Returns the errors
-        of those that failed, by their places."""
+    async def _failures(self, messages: list[Msg], handle: Handle) -> Mapping[int, _Failure]:
+        """Handles messages together, and where it is not known which of them failed, each one alone. Returns those that
+        failed, by their places."""
         try:
             await self._once_able(lambda: handle([each.data for each in messages]))
         except SomeFailedError as error:
-            return error.failures
+            return {place: _Failure(each, error.about.get(place, {})) for place, each in error.failures.items()}
         except Exception as error:
             if len(messages) == 1:
-                return {0: error}
+                return {0: _Failure(error, {})}
             alone = [await self._failures([each], handle) for each in messages]
             return {place: failed[0] for place, failed in enumerate(alone) if failed}
         return {}
@@ -296,16 +306,17 @@ class Consumer:
             return False
         return True
 
-    async def _give_up(self, message: Msg, error: Exception) -> bool:
+    async def _give_up(self, message: Msg, failure: _Failure) -> bool:
         """Counts a failure; says whether it was the last one allowed, so that the message is set aside."""
+        error, about = failure
         try:
-            if not await self.dead_letters.give_up(self.durable, message, error):
+            if not await self.dead_letters.give_up(self.durable, message, error, about):
                 self.progress.failed(message_name(message))
                 MESSAGES.labels(self.durable, "failed").inc()
-                log.error("message failed, will retry", consumer=self.durable, exc_info=error)
+                log.error("message failed, will retry", consumer=self.durable, **about, exc_info=error)
                 return False
             MESSAGES.labels(self.durable, "set_aside").inc()
-            log.error("message set aside as a dead letter", consumer=self.durable, exc_info=error)
+            log.error("message set aside as a dead letter", consumer=self.durable, **about, exc_info=error)
             await message.term()
             self.progress.made()
         except Exception as fault:  # it is delivered again, and fails again, until this can be told

@@ -1,6 +1,6 @@
 """Messages that fail for a reason of their own: counted, and after some tries set aside for a person."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +17,8 @@ minutes: enough for a deployment to be rolled back under it, and for whatever it
 MAX_ERROR_CHARS = 2_000
 """The characters of an error that are kept: more than a person reads, where a list of problems can be longer."""
 
+About = Mapping[str, str]
+"""The fact of a message that could not be handled: what identifies it, such as its trace id, by names as in logs."""
 PUT_APART = "this message takes long, and waits for its turn"
 ON_TRIAL = "this message was being handled alone, and nothing was heard of it since"
 """Stands for the error of a message while it is handled alone."""
@@ -90,7 +92,7 @@ class DeadLetters:
 
     database: Database
 
-    async def give_up(self, consumer: str, message: Msg, error: Exception) -> bool:
+    async def give_up(self, consumer: str, message: Msg, error: Exception, about: About) -> bool:
         """Counts a failure; says whether it was the last one allowed, so that the message is stored for a person."""
         key = {"consumer": consumer, "message_id": message_name(message)}
         async with self.database.transaction() as conn:
@@ -101,7 +103,7 @@ class DeadLetters:
                         **key,
                         "subject": message.subject,
                         "payload": message.data,
-                        "error": describe_with_kind(error)[:MAX_ERROR_CHARS],
+                        "error": _told(error, about),
                     },
                 )
             ).scalar_one()
@@ -167,6 +169,12 @@ class DeadLetters:
             if taken.rowcount:
                 await publish()
         return bool(taken.rowcount)
+
+
+def _told(error: Exception, about: About) -> str:
+    """The error as it is kept, with the fact at fault behind it."""
+    fact = f" ({', '.join(f'{name} {value}' for name, value in about.items())})" if about else ""
+    return describe_with_kind(error)[: MAX_ERROR_CHARS - len(fact)] + fact
 
 
 def message_name(message: Msg) -> str:

@@ -19,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
+from chassis import tracing
 from chassis.database import is_beyond_int64, is_busy, is_transient, is_unprepared, is_unstorable_text
 from chassis.draining import Calls
 from chassis.errors import FieldViolation, UplineError, grpc_code, invalid_fields, unavailable
@@ -125,6 +126,7 @@ def _unary(calls: Calls, gate: Gate, method: MethodDescriptor, behavior: Behavio
 
     async def call(request: ProtoMessage, context: Context) -> Any:
         began = time.perf_counter()
+        tracing.begin(context.invocation_metadata)
         with count:
             try:
                 await calls.admit()
@@ -147,6 +149,7 @@ def _streaming_answer(
     count = _Count(method)
 
     async def call(request: ProtoMessage, context: Context) -> AsyncIterator[Any]:
+        tracing.begin(context.invocation_metadata)
         with count:
             try:
                 await calls.admit()
@@ -172,6 +175,7 @@ def _streaming_both(
             yield request
 
     async def call(requests: AsyncIterator[ProtoMessage], context: Context) -> AsyncIterator[Any]:
+        tracing.begin(context.invocation_metadata)
         with count:
             try:
                 await calls.admit()

@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from structlog.typing import EventDict, Processor
 
+from chassis import tracing
 from chassis.faults import describe, trace
 from chassis.settings import ServiceSettings
 
@@ -201,6 +202,7 @@ def configure(settings: ServiceSettings, service: str, revision: str = "") -> No
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         name_service,
+        _name_trace,
         # Whoever runs the process in the foreground stamps the lines itself.
         *([structlog.processors.TimeStamper(fmt="iso", utc=True)] if settings.log_json else []),
         structlog.processors.StackInfoRenderer(),
@@ -239,6 +241,14 @@ def _configure_libraries(processors: list[Processor]) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
     root.addHandler(handler)
     _library_handlers[:] = [handler]
+
+
+def _name_trace(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Names the trace of the call that a line belongs to, unless it names that of a fact. None is left out rather than
+    empty."""
+    if trace_id := event.pop("trace_id", "") or tracing.current():
+        event["trace_id"] = trace_id
+    return event
 
 
 def _tell_errors(_logger: object, _name: str, event: EventDict) -> EventDict:

@@ -32,6 +32,8 @@ POLL_SECONDS = 0.05
 STANDSTILL_SECONDS = 30.0
 """The time after which a service that takes nothing up is not waited for any longer: twice that after which the broker
 gives away what a process that died had in hand."""
+SHOWN_TRACES = 20
+"""The most traces that are told of one message, which may hold a thousand facts: more than a person follows."""
 _TYPES: dict[str, type[ProtoMessage]] = {
     CLICKS.subject: click_pb2.ClickBatch,
     CONVERSIONS.subject: attribution_events_pb2.ConversionEventBatch,
@@ -56,20 +58,36 @@ class ServiceLetter(NamedTuple):
             "subject": self.letter.subject,
             "attempts": self.letter.attempts,
             "error": self.letter.error,
+            "trace_ids": self.trace_ids(),
             "payload_bytes": len(self.letter.payload),
             "create_time": plain_values(to_timestamp(self.letter.create_time)),
             "park_time": plain_values(to_timestamp(self.letter.park_time)),
         }
 
+    def trace_ids(self) -> list[str]:
+        """The traces of the facts that the message tells, each once and at most SHOWN_TRACES of them. That of the fact
+        at fault stands in the error, where it is known."""
+        batch = self._message()
+        facts: list[Any] = []
+        if isinstance(batch, attribution_events_pb2.ConversionEventBatch):
+            facts = [event.recorded if event.HasField("recorded") else event.reversed for event in batch.events]
+        elif isinstance(batch, rewards_events_pb2.RewardEventBatch):
+            facts = list(batch.events)
+        return list(dict.fromkeys(each.trace_id for each in facts if each.trace_id))[:SHOWN_TRACES]
+
     def content(self) -> dict[str, Any]:
         """The fields of the message, or its bytes in base 64 if they cannot be read."""
+        message = self._message()
+        if message is not None:
+            return {"content": plain_values(message)}
+        return {"payload_base64": base64.b64encode(self.letter.payload).decode()}
+
+    def _message(self) -> ProtoMessage | None:
         kind = _TYPES.get(self.letter.subject)
         try:
-            if kind is not None:
-                return {"content": plain_values(kind.FromString(self.letter.payload))}
+            return kind.FromString(self.letter.payload) if kind is not None else None
         except DecodeError:
-            pass
-        return {"payload_base64": base64.b64encode(self.letter.payload).decode()}
+            return None
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from upline.attribution.v1 import events_pb2
 
+from chassis import tracing
 from chassis.comparison import Fact
 from chassis.ids import new_id
 from chassis.stream import Message
@@ -72,13 +73,15 @@ def conversion_reversed(program: Program, reversal: Reversal, record_time: datet
 def messages(call_key: int, events: Sequence[events_pb2.ConversionEvent]) -> list[Message]:
     """Stream messages that hold all that one call recorded, in its order; each event tells its place in the call.
 
-    `call_key` is the key of the call's first fact.
+    `call_key` is the key of the call's first fact. All have the trace of the call.
     """
+    trace_id = tracing.current()
     cut: list[events_pb2.ConversionEventBatch] = []
     batch_bytes = 0
     for number, event in enumerate(events, start=1):
         fact = event.recorded if event.HasField("recorded") else event.reversed
         fact.call_place.call_key, fact.call_place.number = call_key, number
+        fact.trace_id = trace_id
         size = event.ByteSize()
         if not cut or len(cut[-1].events) == MAX_EVENTS or batch_bytes + size > MAX_PAYLOAD_BYTES:
             cut.append(events_pb2.ConversionEventBatch())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.consumer import SomeFailedError
+from chassis.dead_letters import About
 from chassis.pacing import in_turns
 from chassis.telemetry import BATCH_EVENTS, EVENTS
 from services.rewards.commands.deps import Deps
@@ -39,7 +40,20 @@ class ConversionEvents:
         failed = await settle(self.deps, facts, apart=apart)
         EVENTS.labels(CONSUMER).inc(count - len(failed))
         if reading.unreadable or failed:
-            raise SomeFailedError(reading.unreadable | await _by_place(payloads, failed))
+            unsettled = await _by_place(payloads, failed)
+            raise SomeFailedError(
+                reading.unreadable | {place: error for place, (_, error) in unsettled.items()},
+                {place: _about(fact) for place, (fact, _) in unsettled.items()},
+            )
+
+
+def _about(fact: ArrivedConversion | Reversal) -> About:
+    """The names that logs give to a fact."""
+    if isinstance(fact, ArrivedConversion):
+        told = {"conversion": fact.conversion.conversion_id, "trace_id": fact.conversion.trace_id}
+    else:
+        told = {"conversion": fact.conversion_id, "reversal": fact.reversal_id, "trace_id": fact.trace_id}
+    return {name: text for name, text in {"program": fact.program_id, **told}.items() if text}
 
 
 async def _read(payloads: Sequence[bytes]) -> FactReading:
@@ -51,15 +65,15 @@ async def _read(payloads: Sequence[bytes]) -> FactReading:
 
 async def _by_place(
     payloads: Sequence[bytes], failed: Sequence[tuple[ArrivedConversion | Reversal, Exception]]
-) -> dict[int, Exception]:
-    """The places of the messages that tell failed facts, with the first error of each. Messages are read once more to
-    find them, rather than to note of every fact where it stood."""
+) -> dict[int, tuple[ArrivedConversion | Reversal, Exception]]:
+    """The places of the messages that tell failed facts, with the first of each and its error. Messages are read once
+    more to find them, rather than to note of every fact where it stood."""
     errors: dict[tuple[type, tuple[str, str]], Exception] = {(type(fact), fact.key): error for fact, error in failed}
-    found: dict[int, Exception] = {}
+    found: dict[int, tuple[ArrivedConversion | Reversal, Exception]] = {}
     for place, payload in enumerate(payloads if errors else ()):
         facts = (await _read([payload])).facts
         told: list[ArrivedConversion | Reversal] = [*facts.conversions, *facts.reversals]
         for fact in told:
             if error := errors.get((type(fact), fact.key)):
-                found.setdefault(place, error)
+                found.setdefault(place, (fact, error))
     return found

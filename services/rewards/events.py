@@ -5,6 +5,7 @@ from datetime import datetime
 
 from upline.rewards.v1 import events_pb2
 
+from chassis import tracing
 from chassis.comparison import Fact
 from chassis.ids import new_id
 from chassis.stream import Message
@@ -62,6 +63,7 @@ def taken_back(clawback: Clawback, assets: Iterable[Asset]) -> events_pb2.Reward
         clawback.reversal.record_time,
         assets,
     )
+    event.trace_id = clawback.reversal.trace_id or clawback.conversion.trace_id
     _add_earnings(event, ((each.reward, -each.delta_minor, None) for each in clawback.revisions))
     return event
 
@@ -114,6 +116,7 @@ def payout_answered(payout: Payout, asset: Asset) -> events_pb2.RewardEvent | No
         buyer_id=payout.participant_id,
         assets=[asset_message(asset)],
         change=change,
+        trace_id=tracing.current(),
     )
     amount_minor = payout.paid_minor if payout.state in _WITHOUT_FEE else payout.amount_minor
     event.earnings.add(beneficiary_id=payout.participant_id, asset=asset.code, amount_minor=amount_minor)
@@ -250,6 +253,7 @@ def _event(
     event.event_type = conversion.event_type
     event.buyer_id = conversion.buyer_id
     event.change = change
+    event.trace_id = conversion.trace_id
     for each in assets:
         if each.code in named:
             event.assets.append(asset_message(each))

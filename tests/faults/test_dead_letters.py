@@ -18,7 +18,7 @@ from services.rewards.consumer import ConversionEvents
 from tests.conftest import Servers
 from tests.e2e.conftest import OpenProgram
 from tests.flow import becomes
-from tests.integration.rewards.conftest import message, recorded
+from tests.integration.rewards.conftest import message, recorded, reversed_
 from tests.integration.rewards.test_operator_commands import upline
 from tests.running import Running
 
@@ -98,6 +98,38 @@ async def test_what_was_set_aside_is_put_back_once_the_cause_is_mended(
         work.cancel()
     assert await world.wallet("maria") == {"USD": (0, 2 * 500)}
     assert await world.audit() == []
+
+
+async def test_a_dead_letter_names_the_fact_at_fault_and_its_trace(
+    opened: OpenProgram, rewards: Running, broker: Stream, servers: Servers, owner: Connection
+) -> None:
+    world = await opened("three-levels.yaml")
+    await broker.ensure(SPEC)
+    deps = rewards.service.deps
+    order = recorded(world.program_id, "order-0", 10_000)
+    order.recorded.trace_id = "a" * 32
+    refund = reversed_(world.program_id, "order-0", "too-much", 10_001)
+    refund.reversed.trace_id = "b" * 32
+
+    async def is_parked() -> bool:
+        found = await owner.execute(
+            b"SELECT 1 FROM rewards.dead_letter WHERE message_id = %s AND park_time IS NOT NULL", [name]
+        )
+        return await found.fetchone() is not None
+
+    name = f"{world.program_id}:facts"
+    handle = ConversionEvents(deps).handle
+    consumer = Consumer(broker, SPEC, "set_aside_test", handle, DeadLetters(deps.database), retry_seconds=QUICKLY)
+    work = asyncio.create_task(consumer.run())
+    try:
+        await broker.publish(Message(SPEC.subject, name, "test", message(order, refund)))
+        await becomes(is_parked, True)
+    finally:
+        work.cancel()
+    code, letter, error = await upline(servers, "dead-letters", "show", name, "--json")
+    assert code == 0, error
+    fact = f"(program {world.program_id}, conversion order-0, reversal too-much, trace_id {'b' * 32})"
+    assert letter["error"] == f"OverReversedError: order-0: 1 more was taken back than there was {fact}"
 
 
 async def test_what_is_put_back_stands_before_no_new_order(

@@ -9,7 +9,7 @@ import pytest_asyncio
 from nats.aio.msg import Msg
 
 from chassis.consumer import Consumer
-from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters, History
+from chassis.dead_letters import MAX_ATTEMPTS, About, DeadLetters, History
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from services.rewards.consumer import ConversionEvents
@@ -34,12 +34,12 @@ class Stumbling:
         self._dead_letters = dead_letters
         self._stumbled = False
 
-    async def give_up(self, consumer: str, message: Msg, error: Exception) -> bool:
+    async def give_up(self, consumer: str, message: Msg, error: Exception, about: About) -> bool:
         """Counts a failure, but not the first."""
         if not self._stumbled:
             self._stumbled = True
             raise psycopg.OperationalError("the server closed the connection")
-        return await self._dead_letters.give_up(consumer, message, error)
+        return await self._dead_letters.give_up(consumer, message, error, about)
 
     async def histories(self, consumer: str, messages: Sequence[Msg]) -> dict[str, History]:
         """How often each message has failed."""

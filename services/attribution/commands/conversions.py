@@ -1,9 +1,11 @@
 """Recording conversions: who referred the buyer, decided and stored in one transaction."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import already_exists, invalid
@@ -26,6 +28,8 @@ from services.attribution.store.participants import (
 )
 from services.attribution.store.programs import load_program
 from services.attribution.store.tree import UplineWalks, find_above, find_roots, lengthen, walk_up
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ async def record_conversions(
 
     result = await in_transaction(deps.database, work)
     deps.relay.wake()
+    for each in result.fresh if log.is_enabled_for(logging.DEBUG) else ():
+        log.debug("conversion recorded", program=program_id, conversion=each.conversion_id)
     return result
 
 

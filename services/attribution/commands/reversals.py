@@ -1,9 +1,11 @@
 """Reversing conversions: taking the whole or a part of them back."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
@@ -27,6 +29,8 @@ from services.attribution.store.conversions import load_conversions, lock_conver
 from services.attribution.store.programs import load_program
 from services.attribution.store.reversals import insert_reversals, load_reversals, load_reversals_of, new_keys
 from services.attribution.wire.conversions import line_amounts
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ async def reverse_conversions(
 
     result = await in_transaction(deps.database, work)
     deps.relay.wake()
+    for each in result.fresh if log.is_enabled_for(logging.DEBUG) else ():
+        log.debug("reversal recorded", program=program_id, reversal=each.reversal_id, conversion=each.conversion_id)
     return result
 
 

@@ -1,5 +1,6 @@
 """Delivering causes: everyone who earned finds an entry in their inbox."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
@@ -43,6 +44,17 @@ async def _write(deps: Deps, causes: Iterable[tuple[Cause, list[Notice]]]) -> se
             (each.entry_id, each.cause.program_id, notices) for each, notices in numbered if each.entry_id in fresh
         ]
         await entry_store.write(conn, claimed)
+    for each, told in numbered if log.is_enabled_for(logging.DEBUG) else ():
+        if each.entry_id in fresh:
+            cause = each.cause
+            log.debug(
+                "people told",
+                program=cause.program_id,
+                conversion=cause.conversion_id,
+                event_id=cause.event_id,
+                people=len(told),
+                trace_id=cause.trace_id,
+            )
     return {Inbox(program_id, notice.participant_id) for _, program_id, notices in claimed for notice in notices}
 
 

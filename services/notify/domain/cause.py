@@ -1,6 +1,6 @@
 """Causes, as the stream tells them, and the notices that they are for people."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
@@ -113,6 +113,8 @@ class Cause:
     """The contest of a prize; empty for anything else."""
     reason: str = ""
     """The reason that a person gave for rejecting a reward; empty for anything else."""
+    trace_id: str = field(default="", compare=False)
+    """The trace by which log lines about it are found; empty where no call is behind it."""
 
 
 class Amount(NamedTuple):

@@ -35,6 +35,7 @@ def read_cause(event: events_pb2.RewardEvent) -> Cause:
             earnings=_earnings(event),
             contest_id=event.contest_id,
             reason=event.reason,
+            trace_id=event.trace_id,
         )
     except ValueError as error:
         raise UnusableEventError(f"event {event.event_id!r}: {error}") from error

@@ -1,10 +1,12 @@
 """Settling: facts become postings, each exactly once, in whatever order and however often they arrive."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+import structlog
 from psycopg.errors import UniqueViolation
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,6 +49,8 @@ REWARDS_A_PART = 10_000
 """A part ends earlier where its conversions have so many rewards: they are in memory several times while they are
 written."""
 
+log = structlog.get_logger(__name__)
+
 
 async def settle(
     deps: Deps, facts: FactBatch, *, apart: bool = False
@@ -61,7 +65,31 @@ async def settle(
     conversions = await _in_transactions(deps, facts.conversions, most, apart, _settle_conversions)
     reversals = await _in_transactions(deps, facts.reversals, most, apart, settle_reversals)
     deps.relay.wake()
-    return [*conversions, *reversals]
+    failed: list[tuple[ArrivedConversion | Reversal, Exception]] = [*conversions, *reversals]
+    _log_settled(facts, failed)
+    return failed
+
+
+def _log_settled(facts: FactBatch, failed: Sequence[tuple[ArrivedConversion | Reversal, Exception]]) -> None:
+    """A line for each fact that is settled, now or before."""
+    if not log.is_enabled_for(logging.DEBUG):
+        return
+    unsettled = {id(fact) for fact, _ in failed}
+    for arrived in facts.conversions:
+        if id(arrived) not in unsettled:
+            each = arrived.conversion
+            log.debug(
+                "conversion settled", program=each.program_id, conversion=each.conversion_id, trace_id=each.trace_id
+            )
+    for reversal in facts.reversals:
+        if id(reversal) not in unsettled:
+            log.debug(
+                "reversal settled",
+                program=reversal.program_id,
+                reversal=reversal.reversal_id,
+                conversion=reversal.conversion_id,
+                trace_id=reversal.trace_id,
+            )
 
 
 async def _in_transactions(

@@ -54,6 +54,8 @@ class Conversion:
     taken_by_line: Mapping[str, int] = field(default_factory=dict)
     """The amount that was taken back of each line, by line id."""
     call_place: CallPlace = UNPLACED
+    trace_id: str = field(default="", compare=False)
+    """The trace by which log lines about it are found; nothing is decided by it."""
 
     @property
     def key(self) -> ConversionKey:
@@ -110,6 +112,8 @@ class Reversal:
     lines: tuple[tuple[str, int], ...] = ()
     """(line id, amount that is taken back of it); empty for conversions without lines."""
     call_place: CallPlace = UNPLACED
+    trace_id: str = field(default="", compare=False)
+    """The trace by which log lines about it are found; unknown, and empty, for one that is read from the database."""
 
     @property
     def key(self) -> ReversalKey:

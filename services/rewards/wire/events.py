@@ -117,6 +117,7 @@ def read_conversion(message: events_pb2.ConversionRecorded) -> Conversion:
         amount_minor,
         read_details=partial(read_details, message),
         call_place=_read_place(message.call_place),
+        trace_id=message.trace_id,
     )
 
 
@@ -164,6 +165,7 @@ def read_reversal(message: events_pb2.ConversionReversed) -> Reversal:
         to_datetime(reversal.create_time),
         tuple([(each.line_id, each.amount_minor) for each in reversal.lines]),
         _read_place(message.call_place),
+        message.trace_id,
     )
 
 

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class ConversionServiceStub:
-    """Conversions: any rewarded event (sign-up, order, deposit, renewal, …), and their reversals.
+    """Conversions: any rewarded event (sign-up, order, deposit, renewal, …), and their reversals. A call that names a trace
+    in its metadata (`traceparent`, W3C Trace Context) is found by it in the logs of all services, with all that follows
+    from it; for one that names none, a trace is made.
     """
 
     def __init__(self, channel):
@@ -68,7 +70,9 @@ class ConversionServiceStub:
 
 
 class ConversionServiceServicer:
-    """Conversions: any rewarded event (sign-up, order, deposit, renewal, …), and their reversals.
+    """Conversions: any rewarded event (sign-up, order, deposit, renewal, …), and their reversals. A call that names a trace
+    in its metadata (`traceparent`, W3C Trace Context) is found by it in the logs of all services, with all that follows
+    from it; for one that names none, a trace is made.
     """
 
     def RecordConversion(self, request, context):
@@ -164,7 +168,9 @@ def add_ConversionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ConversionService:
-    """Conversions: any rewarded event (sign-up, order, deposit, renewal, …), and their reversals.
+    """Conversions: any rewarded event (sign-up, order, deposit, renewal, …), and their reversals. A call that names a trace
+    in its metadata (`traceparent`, W3C Trace Context) is found by it in the logs of all services, with all that follows
+    from it; for one that names none, a trace is made.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upline.attribution.v1 import conversion_pb2 as upline_dot_attribution_dot_v1_dot_conversion__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"upline/attribution/v1/events.proto\x12\x15upline.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&upline/attribution/v1/conversion.proto\"N\n\x14\x43onversionEventBatch\x12\x36\n\x06\x65vents\x18\x01 \x03(\x0b\x32&.upline.attribution.v1.ConversionEvent\"\xda\x01\n\x0f\x43onversionEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x08recorded\x18\x03 \x01(\x0b\x32).upline.attribution.v1.ConversionRecordedH\x00\x12=\n\x08reversed\x18\x04 \x01(\x0b\x32).upline.attribution.v1.ConversionReversedH\x00\x42\x06\n\x04\x66\x61\x63t\"\xe0\x04\n\x12\x43onversionRecorded\x12\x35\n\nconversion\x18\x01 \x01(\x0b\x32!.upline.attribution.v1.Conversion\x12X\n\x10\x62uyer_attributes\x18\x02 \x03(\x0b\x32>.upline.attribution.v1.ConversionRecorded.BuyerAttributesEntry\x12-\n\tbind_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x06upline\x18\x04 \x03(\x0b\x32#.upline.attribution.v1.UplineMember\x12\x15\n\rlink_owner_id\x18\x05 \x01(\t\x12\x15\n\rshare_percent\x18\x06 \x01(\t\x12\x61\n\x15link_owner_attributes\x18\x07 \x03(\x0b\x32\x42.upline.attribution.v1.ConversionRecorded.LinkOwnerAttributesEntry\x12\x1a\n\x12link_share_percent\x18\x08 \x01(\t\x12\x34\n\ncall_place\x18\t \x01(\x0b\x32 .upline.attribution.v1.CallPlace\x1a\x36\n\x14\x42uyerAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a:\n\x18LinkOwnerAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"-\n\tCallPlace\x12\x10\n\x08\x63\x61ll_key\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x05\"\xa2\x01\n\x0cUplineMember\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12G\n\nattributes\x18\x02 \x03(\x0b\x32\x33.upline.attribution.v1.UplineMember.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\x12\x43onversionReversed\x12\x31\n\x08reversal\x18\x01 \x01(\x0b\x32\x1f.upline.attribution.v1.Reversal\x12\x34\n\ncall_place\x18\x02 \x01(\x0b\x32 .upline.attribution.v1.CallPlaceBW\n\x15upline.attribution.v1B\x0b\x45ventsProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"upline/attribution/v1/events.proto\x12\x15upline.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&upline/attribution/v1/conversion.proto\"N\n\x14\x43onversionEventBatch\x12\x36\n\x06\x65vents\x18\x01 \x03(\x0b\x32&.upline.attribution.v1.ConversionEvent\"\xda\x01\n\x0f\x43onversionEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x08recorded\x18\x03 \x01(\x0b\x32).upline.attribution.v1.ConversionRecordedH\x00\x12=\n\x08reversed\x18\x04 \x01(\x0b\x32).upline.attribution.v1.ConversionReversedH\x00\x42\x06\n\x04\x66\x61\x63t\"\xf2\x04\n\x12\x43onversionRecorded\x12\x35\n\nconversion\x18\x01 \x01(\x0b\x32!.upline.attribution.v1.Conversion\x12X\n\x10\x62uyer_attributes\x18\x02 \x03(\x0b\x32>.upline.attribution.v1.ConversionRecorded.BuyerAttributesEntry\x12-\n\tbind_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x06upline\x18\x04 \x03(\x0b\x32#.upline.attribution.v1.UplineMember\x12\x15\n\rlink_owner_id\x18\x05 \x01(\t\x12\x15\n\rshare_percent\x18\x06 \x01(\t\x12\x61\n\x15link_owner_attributes\x18\x07 \x03(\x0b\x32\x42.upline.attribution.v1.ConversionRecorded.LinkOwnerAttributesEntry\x12\x1a\n\x12link_share_percent\x18\x08 \x01(\t\x12\x34\n\ncall_place\x18\t \x01(\x0b\x32 .upline.attribution.v1.CallPlace\x12\x10\n\x08trace_id\x18\n \x01(\t\x1a\x36\n\x14\x42uyerAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a:\n\x18LinkOwnerAttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"-\n\tCallPlace\x12\x10\n\x08\x63\x61ll_key\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x05\"\xa2\x01\n\x0cUplineMember\x12\x16\n\x0eparticipant_id\x18\x01 \x01(\t\x12G\n\nattributes\x18\x02 \x03(\x0b\x32\x33.upline.attribution.v1.UplineMember.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8f\x01\n\x12\x43onversionReversed\x12\x31\n\x08reversal\x18\x01 \x01(\x0b\x32\x1f.upline.attribution.v1.Reversal\x12\x34\n\ncall_place\x18\x02 \x01(\x0b\x32 .upline.attribution.v1.CallPlace\x12\x10\n\x08trace_id\x18\x03 \x01(\tBW\n\x15upline.attribution.v1B\x0b\x45ventsProtoP\x01Z/upline.internal/go/attribution/v1;attributionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,17 +45,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSIONEVENT']._serialized_start=215
   _globals['_CONVERSIONEVENT']._serialized_end=433
   _globals['_CONVERSIONRECORDED']._serialized_start=436
-  _globals['_CONVERSIONRECORDED']._serialized_end=1044
-  _globals['_CONVERSIONRECORDED_BUYERATTRIBUTESENTRY']._serialized_start=930
-  _globals['_CONVERSIONRECORDED_BUYERATTRIBUTESENTRY']._serialized_end=984
-  _globals['_CONVERSIONRECORDED_LINKOWNERATTRIBUTESENTRY']._serialized_start=986
-  _globals['_CONVERSIONRECORDED_LINKOWNERATTRIBUTESENTRY']._serialized_end=1044
-  _globals['_CALLPLACE']._serialized_start=1046
-  _globals['_CALLPLACE']._serialized_end=1091
-  _globals['_UPLINEMEMBER']._serialized_start=1094
-  _globals['_UPLINEMEMBER']._serialized_end=1256
-  _globals['_UPLINEMEMBER_ATTRIBUTESENTRY']._serialized_start=1207
-  _globals['_UPLINEMEMBER_ATTRIBUTESENTRY']._serialized_end=1256
-  _globals['_CONVERSIONREVERSED']._serialized_start=1258
-  _globals['_CONVERSIONREVERSED']._serialized_end=1383
+  _globals['_CONVERSIONRECORDED']._serialized_end=1062
+  _globals['_CONVERSIONRECORDED_BUYERATTRIBUTESENTRY']._serialized_start=948
+  _globals['_CONVERSIONRECORDED_BUYERATTRIBUTESENTRY']._serialized_end=1002
+  _globals['_CONVERSIONRECORDED_LINKOWNERATTRIBUTESENTRY']._serialized_start=1004
+  _globals['_CONVERSIONRECORDED_LINKOWNERATTRIBUTESENTRY']._serialized_end=1062
+  _globals['_CALLPLACE']._serialized_start=1064
+  _globals['_CALLPLACE']._serialized_end=1109
+  _globals['_UPLINEMEMBER']._serialized_start=1112
+  _globals['_UPLINEMEMBER']._serialized_end=1274
+  _globals['_UPLINEMEMBER_ATTRIBUTESENTRY']._serialized_start=1225
+  _globals['_UPLINEMEMBER_ATTRIBUTESENTRY']._serialized_end=1274
+  _globals['_CONVERSIONREVERSED']._serialized_start=1277
+  _globals['_CONVERSIONREVERSED']._serialized_end=1420
 # @@protoc_insertion_point(module_scope)

@@ -143,6 +143,7 @@ class ConversionRecorded(_message.Message):
     LINK_OWNER_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     LINK_SHARE_PERCENT_FIELD_NUMBER: _builtins.int
     CALL_PLACE_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     link_owner_id: _builtins.str
     """Who owns the link or code that led to this conversion; empty where neither did."""
     share_percent: _builtins.str
@@ -153,6 +154,11 @@ class ConversionRecorded(_message.Message):
     link_share_percent: _builtins.str
     """The part of what the owner is paid for this conversion, in percent, that they chose on that link or code to give to
     the buyer. Empty where they chose none.
+    """
+    trace_id: _builtins.str
+    """The trace of the call that recorded it: the trace id of its `traceparent` (W3C Trace Context, 32 hexadecimal
+    digits), or one that was made for it. Log lines about the conversion name it, and events of its rewards carry it
+    on; nothing is decided by it. Empty in events that were made before this was kept.
     """
     @_builtins.property
     def conversion(self) -> _conversion_pb2.Conversion:
@@ -192,10 +198,11 @@ class ConversionRecorded(_message.Message):
         link_owner_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         link_share_percent: _builtins.str = ...,
         call_place: Global___CallPlace | None = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "call_place", b"call_place", "conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "call_place", b"call_place", "conversion", b"conversion", "link_owner_attributes", b"link_owner_attributes", "link_owner_id", b"link_owner_id", "link_share_percent", b"link_share_percent", "share_percent", b"share_percent", "upline", b"upline"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind_time", b"bind_time", "buyer_attributes", b"buyer_attributes", "call_place", b"call_place", "conversion", b"conversion", "link_owner_attributes", b"link_owner_attributes", "link_owner_id", b"link_owner_id", "link_share_percent", b"link_share_percent", "share_percent", b"share_percent", "trace_id", b"trace_id", "upline", b"upline"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,6 +296,11 @@ class ConversionReversed(_message.Message):
 
     REVERSAL_FIELD_NUMBER: _builtins.int
     CALL_PLACE_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    trace_id: _builtins.str
+    """The trace of the call that recorded it, as for conversions. A reversal that came before its conversion has the
+    trace of that one.
+    """
     @_builtins.property
     def reversal(self) -> _conversion_pb2.Reversal:
         """The reversal; what it takes back is in `amount_minor` and `lines`, never pending."""
@@ -302,10 +314,11 @@ class ConversionReversed(_message.Message):
         *,
         reversal: _conversion_pb2.Reversal | None = ...,
         call_place: Global___CallPlace | None = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["call_place", b"call_place", "reversal", b"reversal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_place", b"call_place", "reversal", b"reversal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_place", b"call_place", "reversal", b"reversal", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

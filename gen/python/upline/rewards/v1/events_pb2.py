@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from upline.type.v1 import asset_pb2 as upline_dot_type_dot_v1_dot_asset__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eupline/rewards/v1/events.proto\x12\x11upline.rewards.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aupline/type/v1/asset.proto\"B\n\x10RewardEventBatch\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.upline.rewards.v1.RewardEvent\"\xcb\x02\n\x0bRewardEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nprogram_id\x18\x03 \x01(\t\x12\x15\n\rconversion_id\x18\x04 \x01(\t\x12\x12\n\nevent_type\x18\x05 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x06 \x01(\t\x12%\n\x06\x61ssets\x18\x07 \x03(\x0b\x32\x15.upline.type.v1.Asset\x12/\n\x06\x63hange\x18\x08 \x01(\x0e\x32\x1f.upline.rewards.v1.RewardChange\x12,\n\x08\x65\x61rnings\x18\t \x03(\x0b\x32\x1a.upline.rewards.v1.Earning\x12\x12\n\ncontest_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\"\xf7\x01\n\x07\x45\x61rning\x12\x11\n\treward_id\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x65neficiary_id\x18\x03 \x01(\t\x12\r\n\x05level\x18\x04 \x01(\x05\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12.\n\nhold_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05waits\x18\t \x01(\x08\x12\x0c\n\x04rank\x18\n \x01(\x05*\xda\x02\n\x0cRewardChange\x12\x1d\n\x19REWARD_CHANGE_UNSPECIFIED\x10\x00\x12\x19\n\x15REWARD_CHANGE_ACCRUED\x10\x01\x12\x1a\n\x16REWARD_CHANGE_RELEASED\x10\x02\x12\x1a\n\x16REWARD_CHANGE_REVERSED\x10\x03\x12\x1a\n\x16REWARD_CHANGE_REJECTED\x10\x04\x12\x1a\n\x16REWARD_CHANGE_EXPIRING\x10\x05\x12\x1d\n\x19REWARD_CHANGE_PAYOUT_PAID\x10\x06\x12\x1f\n\x1bREWARD_CHANGE_PAYOUT_FAILED\x10\x07\x12!\n\x1dREWARD_CHANGE_PAYOUT_RETURNED\x10\x08\x12\x1b\n\x17REWARD_CHANGE_PRIZE_WON\x10\t\x12 \n\x1cREWARD_CHANGE_PAYOUT_BOUNCED\x10\nBK\n\x11upline.rewards.v1B\x0b\x45ventsProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eupline/rewards/v1/events.proto\x12\x11upline.rewards.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aupline/type/v1/asset.proto\"B\n\x10RewardEventBatch\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.upline.rewards.v1.RewardEvent\"\xdd\x02\n\x0bRewardEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nprogram_id\x18\x03 \x01(\t\x12\x15\n\rconversion_id\x18\x04 \x01(\t\x12\x12\n\nevent_type\x18\x05 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x06 \x01(\t\x12%\n\x06\x61ssets\x18\x07 \x03(\x0b\x32\x15.upline.type.v1.Asset\x12/\n\x06\x63hange\x18\x08 \x01(\x0e\x32\x1f.upline.rewards.v1.RewardChange\x12,\n\x08\x65\x61rnings\x18\t \x03(\x0b\x32\x1a.upline.rewards.v1.Earning\x12\x12\n\ncontest_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x10\n\x08trace_id\x18\x0c \x01(\t\"\xf7\x01\n\x07\x45\x61rning\x12\x11\n\treward_id\x18\x01 \x01(\t\x12\x0f\n\x07rule_id\x18\x02 \x01(\t\x12\x16\n\x0e\x62\x65neficiary_id\x18\x03 \x01(\t\x12\r\n\x05level\x18\x04 \x01(\x05\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12.\n\nhold_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05waits\x18\t \x01(\x08\x12\x0c\n\x04rank\x18\n \x01(\x05*\xda\x02\n\x0cRewardChange\x12\x1d\n\x19REWARD_CHANGE_UNSPECIFIED\x10\x00\x12\x19\n\x15REWARD_CHANGE_ACCRUED\x10\x01\x12\x1a\n\x16REWARD_CHANGE_RELEASED\x10\x02\x12\x1a\n\x16REWARD_CHANGE_REVERSED\x10\x03\x12\x1a\n\x16REWARD_CHANGE_REJECTED\x10\x04\x12\x1a\n\x16REWARD_CHANGE_EXPIRING\x10\x05\x12\x1d\n\x19REWARD_CHANGE_PAYOUT_PAID\x10\x06\x12\x1f\n\x1bREWARD_CHANGE_PAYOUT_FAILED\x10\x07\x12!\n\x1dREWARD_CHANGE_PAYOUT_RETURNED\x10\x08\x12\x1b\n\x17REWARD_CHANGE_PRIZE_WON\x10\t\x12 \n\x1cREWARD_CHANGE_PAYOUT_BOUNCED\x10\nBK\n\x11upline.rewards.v1B\x0b\x45ventsProtoP\x01Z\'upline.internal/go/rewards/v1;rewardsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'upline.rewards.v1.events_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\021upline.rewards.v1B\013EventsProtoP\001Z\'upline.internal/go/rewards/v1;rewardsv1'
-  _globals['_REWARDCHANGE']._serialized_start=767
-  _globals['_REWARDCHANGE']._serialized_end=1113
+  _globals['_REWARDCHANGE']._serialized_start=785
+  _globals['_REWARDCHANGE']._serialized_end=1131
   _globals['_REWARDEVENTBATCH']._serialized_start=114
   _globals['_REWARDEVENTBATCH']._serialized_end=180
   _globals['_REWARDEVENT']._serialized_start=183
-  _globals['_REWARDEVENT']._serialized_end=514
-  _globals['_EARNING']._serialized_start=517
-  _globals['_EARNING']._serialized_end=764
+  _globals['_REWARDEVENT']._serialized_end=532
+  _globals['_EARNING']._serialized_start=535
+  _globals['_EARNING']._serialized_end=782
 # @@protoc_insertion_point(module_scope)

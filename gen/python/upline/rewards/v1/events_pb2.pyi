@@ -138,6 +138,7 @@ class RewardEvent(_message.Message):
     EARNINGS_FIELD_NUMBER: _builtins.int
     CONTEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique for ever; the same fact always has the same id."""
     program_id: _builtins.str
@@ -154,6 +155,11 @@ class RewardEvent(_message.Message):
     """The contest; with PRIZE_WON only."""
     reason: _builtins.str
     """Why a person rejected it, in that person's own words; with REJECTED only."""
+    trace_id: _builtins.str
+    """The trace of the call behind it (W3C Trace Context, 32 hexadecimal digits): for REVERSED that of the reversal, for
+    other changes of rewards that of the conversion, for answers about a payout that of the call that told them. Log
+    lines about the event name it; nothing is decided by it. Empty where no call is behind it, or none is known.
+    """
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When the fact happened."""
@@ -180,10 +186,11 @@ class RewardEvent(_message.Message):
         earnings: _abc.Iterable[Global___Earning] | None = ...,
         contest_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "buyer_id", b"buyer_id", "change", b"change", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "earnings", b"earnings", "event_id", b"event_id", "event_type", b"event_type", "occurred_at", b"occurred_at", "program_id", b"program_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "buyer_id", b"buyer_id", "change", b"change", "contest_id", b"contest_id", "conversion_id", b"conversion_id", "earnings", b"earnings", "event_id", b"event_id", "event_type", b"event_type", "occurred_at", b"occurred_at", "program_id", b"program_id", "reason", b"reason", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
