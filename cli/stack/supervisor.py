@@ -20,12 +20,21 @@ from cli.stack.health import health, redirect_health
 from cli.stack.layout import REDIRECT, SERVICES, Layout
 from cli.stack.logs import LogFollower, ShowLine, rotate_log
 from cli.stack.servers import StackServers
-from cli.stack.services import FAILING_DEATHS, ServiceProcess, service_environment, service_settings
+from cli.stack.services import (
+    FAILING_DEATHS,
+    LONGEST_PAUSE_SECONDS,
+    MAX_DOUBLINGS,
+    ServiceProcess,
+    service_environment,
+    service_settings,
+)
 
 WATCH_SECONDS = 0.2
 SERVING_SECONDS = 90.0
 """The time that services have to become ready: enough for three interpreters on a small, busy machine."""
-SERVER_RETRIES = 5
+SERVER_PAUSE_SECONDS = 1.0
+"""The pause before a server that could not be started is tried again, the first time: helper processes of a killed one
+may need a moment to leave its files."""
 
 SayLine = Callable[[str], None]
 
@@ -58,6 +67,8 @@ class Stack:
         self.servers = StackServers(state, layout.external, for_tests=test_clock_file is not None)
         self._broker_care = BrokerCare()
         self.processes: list[ServiceProcess] = []
+        self._failed_starts: dict[str, tuple[int, float]] = {}
+        """How often each server could not be started again, and when it is tried next."""
         self._follower = LogFollower(show) if show else None
         self._up = threading.Event()
         self._stop = threading.Event()
@@ -212,8 +223,7 @@ class Stack:
             self._restart_server("PostgreSQL", self.servers.postgres)
         if self.servers.nats:
             self._check_broker(self.servers.nats)
-            if not self.servers.nats.running:
-                self._restart_server("NATS", self.servers.nats)
+            if not self.servers.nats.running and self._restart_server("NATS", self.servers.nats):
                 self._broker_care.note_start()
         self._watch_services()
 
@@ -228,21 +238,23 @@ class Stack:
             self._say(f"NATS does not store, though there is space ({said}); stopping it")
             broker.stop()
 
-    def _restart_server(self, name: str, server: Postgres | Nats) -> None:
-        """Starts a server again on the same port. Helper processes of a killed one may need a moment to leave its
-        files."""
-        for attempt in range(1, SERVER_RETRIES + 1):
-            self._say(f"{name} is gone; starting it again")
-            try:
-                server.start()
-            except RuntimeError as error:
-                if attempt == SERVER_RETRIES:
-                    raise StackFailed(f"{name} cannot be started again: {error}") from error
-                if self._stop.wait(float(attempt)):
-                    raise _StopRequested from error
-            else:
-                self._say(f"{name} answers again")
-                return
+    def _restart_server(self, name: str, server: Postgres | Nats) -> bool:
+        """Starts a server again on the same port; says whether it answers. One that does not come up, as on a full
+        disk, is tried again after growing pauses, and takes nothing with it: it comes back by itself once it can."""
+        failures, not_before = self._failed_starts.get(name, (0, 0.0))
+        if time.monotonic() < not_before:
+            return False
+        self._say(f"{name} is gone; starting it again")
+        try:
+            server.start()
+        except Exception as error:
+            pause = min(SERVER_PAUSE_SECONDS * 2.0 ** min(failures, MAX_DOUBLINGS), LONGEST_PAUSE_SECONDS)
+            self._failed_starts[name] = (failures + 1, time.monotonic() + pause)
+            self._say(f"{name} cannot be started again, the next try is in {pause:g} s: {error}")
+            return False
+        self._failed_starts.pop(name, None)
+        self._say(f"{name} answers again")
+        return True
 
     def _watch_services(self) -> None:
         now = time.monotonic()
