@@ -42,6 +42,16 @@ class Flow:
     postgres_url: str
     nats_url: str
 
+    async def remove(self, poison: str) -> None:
+        """Removes messages whose names begin with `poison` from their streams, as an operator may who waits for no
+        further try."""
+        client = await nats.connect(self.nats_url)
+        try:
+            for spec in (CLICKS, CONVERSIONS, REWARDS):
+                await _remove(client.jetstream(), spec, poison)
+        finally:
+            await client.close()
+
     async def drained(self, seconds: float = DRAIN_SECONDS, poison: str = "") -> None:
         """Returns when all that was recorded before this call was settled and told. Fails after `seconds`. Messages
         whose names begin with `poison` may be left: nobody can handle them, and they are tried for ten minutes."""
@@ -65,6 +75,12 @@ async def _unpublished(conn: psycopg.AsyncConnection[tuple[int]], owner: str) ->
     return row[0] if row else 0
 
 
+async def _remove(jetstream: JetStreamContext, spec: StreamSpec, poison: str) -> None:
+    state = (await jetstream.stream_info(spec.name)).state
+    for sequence in await _poisonous(jetstream, spec, state.first_seq, poison):
+        await jetstream.delete_msg(spec.name, sequence)
+
+
 async def _behind(jetstream: JetStreamContext, spec: StreamSpec, durable: str, poison: str) -> int:
     """Messages that were not delivered yet, or not acknowledged.
 
@@ -76,18 +92,20 @@ async def _behind(jetstream: JetStreamContext, spec: StreamSpec, durable: str, p
         delivered = consumer.delivered.stream_seq if consumer.delivered else 0
         behind = state.last_seq - delivered + (consumer.num_ack_pending or 0)
         if poison and 0 < behind <= MOST_POISON:
-            behind -= await _poisonous(jetstream, spec, state.first_seq, poison)
+            behind -= len(await _poisonous(jetstream, spec, state.first_seq, poison))
     except BrokerError:  # the broker is starting
         return -1
     return behind
 
 
-async def _poisonous(jetstream: JetStreamContext, spec: StreamSpec, sequence: int, poison: str) -> int:
-    """How many of the messages that a stream still has are poison."""
-    found = 0
+async def _poisonous(jetstream: JetStreamContext, spec: StreamSpec, sequence: int, poison: str) -> list[int]:
+    """The numbers of those messages on a stream that are poison."""
+    found = []
     with suppress(NotFoundError):  # after the last one
         while True:
             message = await jetstream.get_msg(spec.name, seq=sequence, subject=spec.subject, next=True)
-            found += (message.headers or {}).get("Nats-Msg-Id", "").startswith(poison)
-            sequence = (message.seq or sequence) + 1
+            sequence = message.seq or sequence
+            if (message.headers or {}).get("Nats-Msg-Id", "").startswith(poison):
+                found.append(sequence)
+            sequence += 1
     return found

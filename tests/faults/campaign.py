@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -39,7 +40,11 @@ def results(file: Path) -> dict[int, dict[str, Any]]:
 
 
 async def run(folder: Path, seeds: Sequence[int], workers: int) -> bool:
-    """Plays the seeds; says whether all were clean."""
+    """Plays the seeds; says whether all were clean. Whoever interrupts it is not left with mounted disks."""
+    playing = asyncio.current_task()
+    assert playing is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
     folder.mkdir(parents=True, exist_ok=True)
     file, left, clean = folder / "results.jsonl", list(seeds), True
     while left:
@@ -151,7 +156,11 @@ def main() -> None:
             if options.seed is not None
             else sorted(set(range(options.first, options.seeds + 1)) - before)
         )
-        clean = asyncio.run(run(options.folder, seeds, options.workers))
+        try:
+            clean = asyncio.run(run(options.folder, seeds, options.workers))
+        except asyncio.CancelledError:
+            say("interrupted; the next run goes on here")
+            clean = False
     say(table(list(results(file).values())))
     sys.exit(0 if clean else 1)
 
