@@ -153,9 +153,9 @@ async def _audit_news(
     if found.horizon is None or found.clean_time is None or found.round_time is None or not found.is_fresh:
         return None
     given = full.parameters(program_id, deps.clock.now(), limits)
-    new = await news.look(conn, found.horizon, programs, given)
+    new = await news.examine_news(conn, found.horizon, programs, given)
     wallets = list(dict.fromkeys([*await sample.active(conn), *sampled]))
-    old = await sample.look(conn, wallets, given)
+    old = await sample.examine_sample(conn, wallets, given)
     findings = await full.find(conn, full.FLOW, given)
     await news.plan_as_usual(conn)
     if new.signs or old.signs:

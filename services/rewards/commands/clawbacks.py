@@ -32,7 +32,7 @@ async def settle_reversals(
         await plans.pin_versions(conn, program_ids)
         versions = await deps.plans.load(conn, program_ids)
         if ordered := versions.with_order:
-            await turn.take(ordered)
+            await turn.wait_for(ordered)
             await tallies.lock(conn, ordered)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
         stored = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])

@@ -25,7 +25,7 @@ async def close_due_contests(deps: Deps) -> int:
         async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
             # Behind the lock of the program's facts none is half counted; a second process finds the contest closed.
             await plans.pin_versions(conn, [program_id])
-            await turn.take([program_id])
+            await turn.wait_for([program_id])
             await tallies.lock(conn, [program_id])
             if await contests.is_due(conn, program_id, contest_id, now):
                 await _close(deps, conn, program_id, contest_id)

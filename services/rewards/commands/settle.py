@@ -231,7 +231,7 @@ class _Settlement:
         """Takes the locks of programs whose facts have an order, or whose holds wait for events."""
         waits = {each for each, _ in self._rows if self._versions[each].awaited_events}
         if locks := self._ordered | waits:
-            await turn.take(locks)
+            await turn.wait_for(locks)
             await tallies.lock(self._conn, locks)
 
     async def settle_all(self) -> None:

@@ -37,12 +37,12 @@ class ProgramTurns:
 
 @dataclass(slots=True)
 class Turn:
-    """The turn of some programs, from `take` to the end of the block."""
+    """The turn of some programs, from `wait_for` to the end of the block."""
 
     _turns: ProgramTurns
     _taken: list[asyncio.Lock] = field(default_factory=list)
 
-    async def take(self, program_ids: Collection[str]) -> None:
+    async def wait_for(self, program_ids: Collection[str]) -> None:
         """Waits for the turn of programs, once in a block. TimeoutError after WAIT_SECONDS."""
         async with asyncio.timeout(WAIT_SECONDS):
             for program_id in sorted(program_ids):  # in one order, so that nobody waits in a circle

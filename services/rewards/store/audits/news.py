@@ -144,7 +144,7 @@ async def execute(conn: AsyncConnection, sql: str, values: Mapping[str, object])
     return await conn.execute(statement, {each: values[each] for each in statement.compile().params})
 
 
-async def look(conn: AsyncConnection, since: int, programs: Sequence[str], given: Mapping[str, object]) -> Look:
+async def examine_news(conn: AsyncConnection, since: int, programs: Sequence[str], given: Mapping[str, object]) -> Look:
     """Looks at what was written at the horizon `since` and beyond. Leaves the table `news` until the transaction ends.
 
     `programs`: those whose own accounts are compared; `given`: what the statements of checks ask for.

@@ -190,7 +190,7 @@ _COUNTS = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class SampleTurn:
     """The wallets whose turn it is."""
 
     wallets: tuple[Wallet, ...]
@@ -206,7 +206,7 @@ async def active(conn: AsyncConnection) -> list[Wallet]:
     return [(row.program_id, row.participant_id) for row in rows]
 
 
-async def next_turn(conn: AsyncConnection, after: Wallet) -> Turn:
+async def next_turn(conn: AsyncConnection, after: Wallet) -> SampleTurn:
     """The wallets that come after one, in the order of their names; at least one, however long its history is."""
     parameters = {"program_id": after[0], "participant_id": after[1], "limit": SAMPLE_ACCOUNTS}
     rows = (await conn.execute(_IN_ORDER, parameters)).all()
@@ -214,15 +214,15 @@ async def next_turn(conn: AsyncConnection, after: Wallet) -> Turn:
     count = 0
     for wallet, accounts in groupby(rows, key=lambda row: (row.program_id, row.participant_id)):
         if count >= SAMPLE_MOVEMENTS:
-            return Turn(tuple(wallets), wallets[-1], ends_round=False)
+            return SampleTurn(tuple(wallets), wallets[-1], ends_round=False)
         wallets.append(wallet)
         count += sum(each.movement_count for each in accounts)
     if wallets and len(rows) == SAMPLE_ACCOUNTS:
-        return Turn(tuple(wallets), wallets[-1], ends_round=False)
-    return Turn(tuple(wallets), ("", ""), ends_round=True)
+        return SampleTurn(tuple(wallets), wallets[-1], ends_round=False)
+    return SampleTurn(tuple(wallets), ("", ""), ends_round=True)
 
 
-async def look(conn: AsyncConnection, wallets: Sequence[Wallet], given: Mapping[str, object]) -> Look:
+async def examine_sample(conn: AsyncConnection, wallets: Sequence[Wallet], given: Mapping[str, object]) -> Look:
     """Computes wallets again, of whatever program they are; the table `news` is there."""
     values = {
         **given,
