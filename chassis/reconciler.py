@@ -22,6 +22,7 @@ from itertools import takewhile
 from operator import attrgetter
 
 import structlog
+from google.protobuf.message import DecodeError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,6 +48,10 @@ first time keeps a process busy half of the time at most."""
 AGAIN_AFTER = timedelta(hours=1)
 """How old rows are when they are compared for the second time. By then a database that came back without its last
 commits, as after a failover, is found to lack what it had said that it has."""
+HELD_SECONDS = 30.0
+HELD_MESSAGES = 20
+"""A stream that has held no more than so many messages for so long, because they fail and are tried again, keeps
+nothing else from being compared: what they tell is not missing, and is asked for the second time."""
 MAX_OPEN_GAPS = 5_000
 """With so many open gaps no further ones are looked for until some are closed."""
 BATCH_GAPS = 200
@@ -171,6 +176,8 @@ class _Head:
     """When every transaction before this one has ended, no row up to `last_id` comes any more."""
     extent: Extent | None = None
     """The stream when all of these rows had been published."""
+    held_from: float = 0.0
+    """When the stream was that, by the event loop's clock."""
 
 
 @dataclass
@@ -187,6 +194,7 @@ class Reconciler:
     pause_seconds: float = RECONCILE_SECONDS
     again_after: timedelta = AGAIN_AFTER
     batch_seconds: float = BATCH_SECONDS
+    held_seconds: float = HELD_SECONDS
 
     _head: _Head | None = field(default=None, init=False)
     _republished: Extent | None = field(default=None, init=False)
@@ -230,10 +238,29 @@ class Reconciler:
         head = self._head = self._head or await self._next_head()
         if head.extent is None and await self._is_complete(head):
             head.extent = await self.stream.extent(self.spec)
-        if head.extent is None or not (await self.stream.extent(self.spec)).is_past(head.extent):
+            head.held_from = asyncio.get_running_loop().time()
+        if head.extent is None:
             return
-        if await self._compare_windows(settled_id, head.last_id, self._advance):
+        held: set[Fact] = set()
+        if not (await self.stream.extent(self.spec)).is_past(head.extent):
+            if asyncio.get_running_loop().time() - head.held_from < self.held_seconds:
+                return
+            payloads = await self.stream.held(self.spec, head.extent.last, HELD_MESSAGES)
+            if payloads is None:
+                return
+            held = self._told(payloads)
+        if await self._compare_windows(settled_id, head.last_id, self._advance, held=held):
             self._head = None
+
+    def _told(self, payloads: Sequence[bytes]) -> set[Fact]:
+        """The facts in messages; one that cannot be read tells none."""
+        told: set[Fact] = set()
+        for each in payloads:
+            try:
+                told.update(self.batches.facts(each))
+            except DecodeError:
+                continue
+        return told
 
     async def _compare_again(self, again_id: int, settled_id: int) -> None:
         await self._compare_windows(again_id, settled_id, self._advance_again, is_again=True)
@@ -257,6 +284,7 @@ class Reconciler:
         advance: Callable[[AsyncConnection, int, int, bool], Awaitable[None]],
         *,
         is_again: bool = False,
+        held: Collection[Fact] = (),
     ) -> bool:
         """Compares rows, window by window; says whether it came to the end of them."""
         loop = asyncio.get_running_loop()
@@ -281,6 +309,7 @@ class Reconciler:
                 difference = await self._ask_once_read(difference)
             if difference is None:
                 return False
+            difference.missing = [each for each in difference.missing if each not in held]
             end = rows[-1].outbox_id if rows else last_id
             found = await self._note(difference, outbox_ids, after, end, are_old, advance)
             self._tell(difference, len(outbox_ids), found)

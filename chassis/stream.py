@@ -188,6 +188,24 @@ class Stream(Connection):
         state = info.state
         return Extent(info.created, state.first_seq if state.messages else state.last_seq + 1, state.last_seq)
 
+    async def held(self, spec: StreamSpec, last: int, most: int) -> list[bytes] | None:
+        """The messages that are still on the stream, up to the one of that number; None if there are more than
+        `most`."""
+        found: list[bytes] = []
+        number = (await self.extent(spec)).first
+        while number <= last:
+            try:
+                message = await self._jetstream.get_msg(spec.name, number, subject=spec.subject, next=True)
+            except NotFoundError:
+                break
+            if message.seq is None or message.seq > last:
+                break
+            if len(found) == most:
+                return None
+            found.append(message.data or b"")
+            number = message.seq + 1
+        return found
+
     async def _create(self, config: StreamConfig) -> None:
         try:
             await self._jetstream.add_stream(config)

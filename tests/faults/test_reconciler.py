@@ -158,6 +158,23 @@ async def test_what_waits_on_the_stream_is_no_gap(apparatus: Apparatus) -> None:
     assert (await apparatus.compared(), await apparatus.gaps()) == (0, {})
 
 
+async def test_messages_that_fail_for_long_keep_nothing_else_from_being_compared(apparatus: Apparatus) -> None:
+    await apparatus.record("fails")
+    await apparatus.publish()
+    await apparatus.jetstream.publish(SPEC.subject, b"nobody can read this")
+    reconciler = apparatus.reconciler
+    reconciler.held_seconds = 0.0
+    for each in ("settled", "lost"):
+        await apparatus.record(each)
+        await apparatus.publish()
+    last = (await apparatus.jetstream.stream_info(SPEC.name)).state.last_seq
+    for number in (last - 1, last):  # one of them as by its reader
+        await apparatus.jetstream.delete_msg(SPEC.name, number)
+    apparatus.settled.add("settled")
+    await reconciler.reconcile()
+    assert (await apparatus.compared(), await apparatus.gaps()) == (3, {"lost": False})
+
+
 async def test_a_reader_that_does_not_answer_has_no_gap(empty: Apparatus) -> None:
     await empty.record("unknown")
     await empty.publish()
