@@ -107,7 +107,7 @@ class _Innocent:
 async def measure() -> list[Figure]:
     """Measures isolation_*."""
     figures: list[Figure] = []
-    with run_stack() as stack:
+    with run_stack(with_redirect=True) as stack:
         addresses = stack.layout.addresses()
         async with (
             Client(Addresses(**addresses)) as client,

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,10 +70,11 @@ async def measure() -> list[Figure]:
 
 
 @contextmanager
-def run_stack() -> Iterator[Stack]:
+def run_stack(with_redirect: bool = False) -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="upline-bench-"))
     state = StateDirectory(folder)
-    stack = Stack(state, ephemeral_layout(ExternalServers()), lambda _: None)
+    layout = replace(ephemeral_layout(ExternalServers()), with_redirect=with_redirect)
+    stack = Stack(state, layout, lambda _: None)
     try:
         stack.start()
         yield stack

@@ -2,12 +2,13 @@
 process does goes on meanwhile."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter
-from typing import ParamSpec, TypeVar
+from time import perf_counter, sleep
+from typing import Final, ParamSpec, TypeVar
 
 TURN_SECONDS = 0.002
 """The time for which work on the event loop goes on before everything else gets its turn. What waits there may need ten
@@ -16,8 +17,21 @@ SWITCH_SECONDS = 0.001
 """The time after which a thread that computes leaves the interpreter to the event loop, a fifth of Python's own: the
 loop asks for it anew after each wait."""
 
+_beside: Final = threading.local()
+"""Since when the thread at hand has computed without a rest; nothing on the event loop."""
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+
+def give_way() -> None:
+    """Rests, in a thread beside the event loop, for as long as the thread has computed since its last rest; does
+    nothing elsewhere. To be called between pieces that keep the interpreter to themselves: the loop asks for it many
+    times for one call, and without rests would wait for such a piece each time."""
+    began = getattr(_beside, "began", None)
+    if began is not None and (computed := perf_counter() - began) >= TURN_SECONDS:
+        sleep(computed)
+        _beside.began = perf_counter()
 
 
 async def in_turns(steps: Iterable[object]) -> AsyncIterator[None]:
@@ -38,6 +52,14 @@ def _take_turn(steps: Iterable[object]) -> bool:
     return all(perf_counter() < ends for _ in steps)
 
 
+def _giving_way(work: Callable[[], Result]) -> Result:
+    _beside.began = perf_counter()
+    try:
+        return work()
+    finally:
+        give_way()
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """A thread for one kind of work that may take long: one piece at a time, for each takes the interpreter from
@@ -53,7 +75,9 @@ class Beside:
         self, work: Callable[Parameters, Result], *inputs: Parameters.args, **named: Parameters.kwargs
     ) -> Result:
         """Does the work; returns what comes of it."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *inputs, **named))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(_giving_way, partial(work, *inputs, **named))
+        )
 
     async def in_turns(self, steps: Iterable[object]) -> AsyncIterator[None]:
         """Goes through steps as the function of this name does, but of which each may take long."""

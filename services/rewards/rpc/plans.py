@@ -1,8 +1,6 @@
 """PlanService: plans and their versions."""
 
-import asyncio
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -12,6 +10,7 @@ from upline.rewards.v1 import plan_pb2
 
 from chassis.handlers import Context
 from chassis.idempotency import call_of
+from chassis.pacing import Beside
 from chassis.pages import Pager, page_size
 from chassis.times import to_timestamp
 from services.rewards.commands.deps import Deps
@@ -22,10 +21,6 @@ from services.rewards.queries.plans import get_plan, list_plans
 from services.rewards.store.plans import PlanRow
 from services.rewards.wire.plans import as_answered, read_plan, read_published_plan, stored_bytes
 from services.rewards.wire.warnings import warning_messages, worst_case_messages
-
-READ_AT_ONCE = 1
-"""A plan of callers that is read and looked over takes ten seconds at worst. More at once would take more of the
-interpreter from everything else; callers wait in turn, and those whose deadline passes leave the line."""
 
 Request = TypeVar("Request", bound=Message)
 Read = TypeVar("Read")
@@ -43,9 +38,8 @@ class PlanServicer:
     deps: Deps
     queries: QueryDeps
     pager: Pager
-    _threads: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(READ_AT_ONCE, thread_name_prefix="plans-read")
-    )
+    _reading: Beside = field(default_factory=partial(Beside, "plans-read"))
+    """One plan at a time: the largest takes ten seconds at worst."""
 
     async def PublishPlan(
         self, request: plan_pb2.PublishPlanRequest, _context: Context
@@ -71,7 +65,7 @@ class PlanServicer:
         return plan_pb2.ListPlansResponse(plan_versions=messages, next_page_token=token)
 
     async def _read(self, read: Callable[[Request], Read], request: Request) -> Read:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read, request)
+        return await self._reading.run(read, request)
 
 
 def read_publication(request: plan_pb2.PublishPlanRequest) -> tuple[Plan, bytes, Iterable[plan_pb2.PlanWarning]]:

@@ -17,6 +17,7 @@ from typing import Final, cast
 from cel_expr_python import cel
 from upline.attribution.v1 import conversion_pb2
 
+from chassis.pacing import give_way
 from services.rewards.domain.details import Line
 from services.rewards.domain.plan.condition import Condition, ConditionError, Variable
 from services.rewards.wire.alternatives import alternatives
@@ -82,6 +83,7 @@ class CelCondition:
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether the condition is true; a variable that the expression does not use may be left out."""
+        give_way()  # no other thread gets the interpreter while the library evaluates
         if self.cost.steps > MAX_CONDITION_STEPS:
             self._check_steps(values)
         try:
@@ -129,6 +131,7 @@ class Compiler:
 
     def compile(self, text: str, scope: Scope) -> CelCondition:
         """The expression, ready to be evaluated. Raises InvalidConditionError."""
+        give_way()
         # What the conversion alone decides is evaluated once for it, not once for everybody.
         if scope is Scope.PERSON and self._is_valid(text, Scope.CONVERSION):
             scope = Scope.CONVERSION

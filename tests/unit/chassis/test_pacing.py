@@ -4,6 +4,8 @@ import asyncio
 import threading
 from collections.abc import Iterator
 
+import pytest
+
 from chassis import pacing
 from chassis.loop_lag import watch_loop
 from chassis.pacing import Beside, in_turns
@@ -62,3 +64,19 @@ async def test_a_loop_that_is_held_is_seen() -> None:
     await asyncio.sleep(0.05)
     watching.cancel()
     assert sums() - before > 0.1
+
+
+async def test_work_beside_the_loop_rests_for_as_long_as_it_computes(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    now, rests = [0.0], list[float]()
+    monkeypatch.setattr(pacing, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(pacing, "sleep", rests.append)
+
+    def work() -> None:
+        for seconds in (pacing.TURN_SECONDS / 2, pacing.TURN_SECONDS, 0.02):
+            now[0] += seconds
+            pacing.give_way()
+
+    work()
+    assert not rests, "the event loop must not rest"
+    await Beside("test").run(work)
+    assert rests == pytest.approx([1.5 * pacing.TURN_SECONDS, 0.02])
