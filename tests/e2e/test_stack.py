@@ -188,11 +188,12 @@ def test_a_service_that_is_killed_again_and_again_stops_no_other_one_and_comes_b
             assert stack.process.poll() is None, stack.log.read_text()
             time.sleep(0.1)
         until(lambda: "6 deaths in a row); the others go on" in stack.log.read_text(), READY_SECONDS)
-        assert stack.published["failing"]["notify"].startswith("was killed by signal 9 (6 deaths in a row)")
+        told = "was killed by signal 9 (6 deaths in a row)"
+        until(lambda: stack.published["failing"].get("notify", "").startswith(told), READY_SECONDS)
         assert others <= stack.children().keys()
         until(lambda: serving(stack), READY_SECONDS)
         until(lambda: stack.published["failing"] == {}, READY_SECONDS)
-        assert "notify is well again" in stack.log.read_text()
+        until(lambda: "notify is well again" in stack.log.read_text(), READY_SECONDS)
         assert stack.stop() == 0
 
 
