@@ -33,8 +33,9 @@ from services.rewards.domain.tally.running import RunningTallies
 from services.rewards.store import conversions, holds, ledger, plans, tallies
 from services.rewards.store.plans import ProgramPlans
 
-FACTS_A_TRANSACTION_APART = 4
-"""They may take a second together, for which the locks of their program are held."""
+FACTS_A_TRANSACTION_APART = 1
+"""One may take a second, for which the locks of its program are held: who publishes a plan that takes less waits for
+them."""
 FACTS_A_TRANSACTION = 1_000
 """The more rows go into an index together, the less each costs; below a few thousand no transaction holds locks for
 long."""
@@ -59,7 +60,8 @@ async def settle(
     Raises only if the database does not answer, for then all of them have to come again.
 
     Facts of programs that take long to decide are left out, with TakesLongError: they are to come again alone, and
-    `apart`. Then they are decided in a thread, few to a transaction, for so long others of the program wait.
+    `apart`. Then they are decided in a thread, each in a transaction of its own, for which others of the program
+    wait.
     """
     most = FACTS_A_TRANSACTION_APART if apart else FACTS_A_TRANSACTION
     conversions = await _in_transactions(deps, facts.conversions, most, apart, _settle_conversions)
