@@ -38,6 +38,8 @@ was in hand when a process died comes again."""
 MAX_UNANSWERED = 5
 """So many of them, the last of them alone, and a message is set aside: a process may be killed once or twice for a
 reason of its own while it works on it."""
+ACQUIT_SECONDS = 2.0
+"""The time that a process which stops takes for a note about the message in hand."""
 
 log = structlog.get_logger(__name__)
 
@@ -103,9 +105,10 @@ class Consumer:
     handle_apart: Callable[[Sequence[bytes]], Awaitable[None]] | None = None
     """Handles a message of which `handle` said that it takes long; None where none does. It has one at a time, beside
     everything else."""
+    apart: ApartQueue = field(default_factory=ApartQueue)
+    """The messages that take long, until they are handled."""
     retry_seconds: tuple[float, ...] = RETRY_SECONDS
     expires_seconds: float = EXPIRES_SECONDS
-    _apart: ApartQueue = field(default_factory=ApartQueue)
 
     async def run(self) -> None:
         """Reads until cancelled; then hands back the messages it holds, for others to work on at once."""
@@ -168,16 +171,16 @@ class Consumer:
         """Works on messages that take long, one after the other."""
         if self.handle_apart is None:
             return
-        EVENTS_APART.labels(self.durable).set_function(lambda: len(self._apart.messages))
-        heartbeat = asyncio.create_task(_ask_for_time(lambda: list(self._apart.messages.values())))
+        EVENTS_APART.labels(self.durable).set_function(lambda: len(self.apart.messages))
+        heartbeat = asyncio.create_task(_ask_for_time(lambda: list(self.apart.messages.values())))
         try:
             while True:
-                message = await self._apart.next()
+                message = await self.apart.next()
                 await self._handle_all([message], self.handle_apart)
-                await self._apart.done(message)
+                await self.apart.done(message)
         finally:
             heartbeat.cancel()
-            await self._hand_back(None, list(self._apart.messages.values()))
+            await self._hand_back(None, list(self.apart.messages.values()))
 
     async def _handle_all(self, messages: list[Msg], handle: Handle) -> None:
         by_history = await self._by_history(messages)
@@ -223,7 +226,19 @@ class Consumer:
             log.warning("cannot handle a message alone, will retry", consumer=self.durable, error=error)
             await self._nak(message)
             return
-        await self._handle([message], handle)
+        try:
+            await self._handle([message], handle)
+        except asyncio.CancelledError:  # the process is told to stop, so the message is not to blame
+            await self._acquit(message)
+            raise
+
+    async def _acquit(self, message: Msg) -> None:
+        """Takes the note back that a message is being handled alone."""
+        try:
+            async with asyncio.timeout(ACQUIT_SECONDS):
+                await self.dead_letters.end_trial(self.durable, message)
+        except Exception as error:  # then it takes one death less until it is set aside
+            log.warning("cannot note that a message is not handled any more", consumer=self.durable, error=error)
 
     async def _hand_back(self, pull: Pull | None, messages: list[Msg]) -> None:
         try:
@@ -251,11 +266,11 @@ class Consumer:
         await self._acknowledge([each for place, each in enumerate(messages) if place not in failures])
         for place, failure in sorted(failures.items()):
             if isinstance(failure.error, TakesLongError):
-                await self._put_apart(messages[place], failure.error.whose)
+                await self._put_apart(messages[place], failure.error.names)
             elif not await self._give_up(messages[place], failure):
                 await self._nak(messages[place])
 
-    async def _put_apart(self, message: Msg, whose: str) -> None:
+    async def _put_apart(self, message: Msg, names: frozenset[str]) -> None:
         """Has a message that takes long wait for its turn. While it waits, it is not on trial."""
         if _delivered(message) > SUSPECT_DELIVERIES:
             try:
@@ -264,7 +279,7 @@ class Consumer:
                 log.warning("cannot put a message apart, will retry", consumer=self.durable, error=error)
                 await self._nak(message)
                 return
-        await self._apart.put(whose, message)
+        await self.apart.put(names, message)
 
     async def _failures(self, messages: list[Msg], handle: Handle) -> Mapping[int, _Failure]:
         """Handles messages together, and where it is not known which of them failed, each one alone. Returns those that

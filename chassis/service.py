@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from chassis import telemetry
+from chassis.apart import ApartQueue
 from chassis.clock import Clock
 from chassis.consumer import Consumer, Handle
 from chassis.database import Database, Work
@@ -61,6 +62,8 @@ class Service(ABC, Generic[Settings]):
         self.clock = clock
         self.progress = Progress()
         """The progress of the consumer of this process."""
+        self.apart = ApartQueue()
+        """The messages of the consumer of this process that take long."""
         self._work: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._measures: list[Measure] = []
         self._farewells: list[Callable[[], None]] = []
@@ -84,7 +87,9 @@ class Service(ABC, Generic[Settings]):
     ) -> None:
         """Makes reading a stream a part of `run`; health tells whether what waits there gets done."""
         letters = DeadLetters(self.databases[Work.CONSUMING])
-        consumer = Consumer(self.stream, spec, durable, handle, letters, fetch_messages, self.progress, handle_apart)
+        consumer = Consumer(
+            self.stream, spec, durable, handle, letters, fetch_messages, self.progress, handle_apart, self.apart
+        )
         self.on_run(consumer.run)
         self.on_measure(dead_letters(self.name))
         self.server.watch(Probe("consuming", consumer.check_progress))

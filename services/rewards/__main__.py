@@ -69,7 +69,8 @@ class RewardsService(Service[RewardsSettings]):
         add(ContestServicer(queries, self.pager), CLASSES)
         add(PayoutServicer(deps, queries, self.pager), CLASSES)
 
-        events = ConversionEvents(replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress))
+        consuming = replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress, apart=self.apart)
+        events = ConversionEvents(consuming)
         self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES, events.handle_apart)
         for each in measures.all_of(deps):
             self.on_measure(each)

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import psycopg
 
-from chassis.consumer import MAX_UNANSWERED
+from chassis.consumer import MAX_UNANSWERED, Consumer
+from chassis.dead_letters import DeadLetters
 from chassis.migrate import migrate
 from chassis.stream import Message, Stream
-from chassis.topology import CONVERSIONS, REWARDS
+from chassis.topology import CONVERSIONS, REWARDS, StreamSpec
 from tests.conftest import ROLE_PASSWORD, SECRET, SERVICES, Servers
 from tests.faults.dying import DEADLY
 from tests.flow import becomes
 from tests.integration.rewards.conftest import message, recorded
+from tests.running import Running
 from tests.spare import spare_servers
 
 ORDERS = 10
 PROGRAM = "deadly"
+SPEC = StreamSpec("STOPPED_TEST", "stopped.test", ("stopped_test",), 10 * 1024 * 1024)
 SECONDS = 300.0
 """Long enough for a slow machine to start a service six times."""
 
@@ -92,3 +95,29 @@ async def test_a_message_that_kills_is_set_aside_and_the_others_are_settled(tmp_
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             await stream.close()
+
+
+async def test_a_message_that_is_in_hand_at_every_stop_is_not_to_blame(rewards: Running, broker: Stream) -> None:
+    await broker.ensure(SPEC)
+    await broker.publish(Message(SPEC.subject, "patient", "test", b"patient"))
+    letters = DeadLetters(rewards.service.database)
+    entered, ended = asyncio.Event(), asyncio.Event()
+    handled: list[bytes] = []
+
+    async def handle(payloads: object) -> None:
+        entered.set()
+        await ended.wait()
+        handled.extend(payloads)  # type: ignore[call-overload]
+
+    for _ in range(MAX_UNANSWERED + 3):
+        work = asyncio.create_task(Consumer(broker, SPEC, "stopped_test", handle, letters).run())
+        await asyncio.wait_for(entered.wait(), SECONDS)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        entered.clear()
+    ended.set()
+    work = asyncio.create_task(Consumer(broker, SPEC, "stopped_test", handle, letters).run())
+    await becomes(lambda: asyncio.sleep(0, list(handled)), [b"patient"], SECONDS)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert [each for each in await letters.parked() if each.consumer == "stopped_test"] == []

@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +13,12 @@ import pytest_asyncio
 from upline.rewards.v1 import plan_pb2, reward_pb2
 
 from bench import worst_plans
-from chassis.consumer import Consumer
+from chassis.apart import ApartQueue, TakesLongError
+from chassis.consumer import Consumer, SomeFailedError
 from chassis.dead_letters import DeadLetters
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
+from services.rewards.commands import settle as settling
 from services.rewards.consumer import ConversionEvents
 from services.rewards.domain.settle import counting
 from tests.flow import becomes
@@ -67,11 +70,12 @@ Publish = Callable[..., Any]
 async def publish(rewards: Running, broker: Stream) -> AsyncIterator[Publish]:
     """Publishes messages on a stream of the test's own, which the rewards service settles meanwhile."""
     await broker.ensure(SPEC)
-    deps = rewards.service.deps
+    deps = replace(rewards.service.deps, apart=ApartQueue())
     events = ConversionEvents(deps)
     consumer = Consumer(
-        broker, SPEC, "long_test", events.handle, DeadLetters(deps.database), handle_apart=events.handle_apart
-    )
+        broker, SPEC, "long_test", events.handle, DeadLetters(deps.database), handle_apart=events.handle_apart,
+        apart=deps.apart,
+    )  # fmt: skip
     work = asyncio.create_task(consumer.run())
 
     async def publish_all(*payloads: bytes) -> None:
@@ -134,6 +138,51 @@ async def test_facts_of_the_program_that_come_meanwhile_wait_behind_those_before
         await becomes(settled_count, 2)
     assert (await ledger.explain(slow, "o1")).remaining_minor == 0
     assert await ledger.available(slow, "t0") == [0]
+
+
+async def failures(handle: Callable[[Sequence[bytes]], Any], *payloads: bytes) -> dict[int, Exception]:
+    """The errors of messages by their places."""
+    try:
+        await handle(payloads)
+    except SomeFailedError as error:
+        return dict(error.failures)
+    return {}
+
+
+async def test_a_program_whose_fact_came_with_one_that_takes_long_does_not_wait_apart(
+    published: Published, rewards: Running
+) -> None:
+    slow, quick = await published(worst_plans.costly_conditions()), await published(three_levels())
+    events = ConversionEvents(rewards.service.deps)
+    merged = large(slow, "o1") + message(recorded(quick, "o1", 1_000))
+    found = await failures(events.handle, merged)
+    assert isinstance(error := found[0], TakesLongError)
+    assert error.names == {slow}
+    assert await failures(events.handle_apart, merged) == {}
+    assert await failures(events.handle, message(recorded(quick, "o2", 1_000))) == {}
+
+
+async def test_a_quick_fact_behind_a_slow_one_of_the_program_waits_in_the_next_transaction_too(
+    published: Published, rewards: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "FACTS_A_TRANSACTION", 1)
+    slow = await published(worst_plans.costly_conditions())
+    events = ConversionEvents(rewards.service.deps)
+    quick = recorded(slow, "o2", 100, event_type="nothing is paid for")
+    taken_back = reversed_(slow, "o0", "r1", 1)
+    found = await failures(events.handle, large(slow, "o1"), message(quick), message(taken_back))
+    assert {place: type(error) for place, error in found.items()} == dict.fromkeys(range(3), TakesLongError)
+
+
+async def test_a_fact_that_fails_does_not_hide_one_that_takes_long(published: Published, rewards: Running) -> None:
+    slow, bad = await published(worst_plans.costly_conditions()), await published(three_levels())
+    deps = rewards.service.deps
+    deps.resting_programs.failed(bad, TimeoutError("it waited in vain"), asyncio.get_running_loop().time())
+    events = ConversionEvents(deps)
+    merged = message(recorded(bad, "o1", 1_000)) + large(slow, "o1")
+    assert isinstance((await failures(events.handle, merged))[0], TakesLongError)
+    # Apart, both are tried, and whatever rests is tried as well: it came with nothing that would wait for it.
+    assert await failures(events.handle_apart, merged) == {}
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ async def _without_slow(
     """The reversals but for those of programs of which one takes long to decide."""
     paid = [each for each in stored.values() if each is not None and each.plan_version]
     await versions.compile(conn, {(each.conversion.program_id, each.plan_version) for each in paid})
-    slow = {
+    slow = pacing.slow | {
         each.conversion.program_id
         for each in paid
         if pacing.takes_long(versions.plan(each.conversion.program_id, each.plan_version), each.conversion)

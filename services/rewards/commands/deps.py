@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import partial
 
+from chassis.apart import ApartQueue
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.pacing import Beside
@@ -11,7 +12,6 @@ from chassis.relay import Relay
 from chassis.sharing import Shared
 from services.rewards.commands.one_by_one import Turns
 from services.rewards.commands.resting import Resting
-from services.rewards.commands.slow import SlowPrograms
 from services.rewards.commands.turns import ProgramTurns
 from services.rewards.domain.settle.debts import PocketKey
 from services.rewards.domain.wallet.payout import Provider
@@ -47,8 +47,8 @@ class Deps:
     """The programs whose facts waited in vain lately."""
     program_turns: ProgramTurns = field(default_factory=ProgramTurns)
     """Which transactions of this process have the turn of which programs."""
-    slow_programs: SlowPrograms = field(default_factory=SlowPrograms)
-    """The programs whose facts take long to decide."""
+    apart: ApartQueue = field(default_factory=ApartQueue)
+    """The messages that tell of facts which take long to decide, under the names of their programs."""
     deciding: Beside = field(default_factory=partial(Beside, "deciding"))
     """Decides what takes long."""
     contest_turns: Turns[ContestKey] = field(default_factory=Turns[ContestKey])

@@ -1,7 +1,6 @@
 """How settling takes its turns: facts that are decided quickly among one another, those that take long apart from
 them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -18,7 +17,9 @@ Made = TypeVar("Made")
 class Pacing(Generic[Fact]):
     """The pace of settling some facts: in short turns on the event loop; `apart`, in a thread, whatever they take."""
 
-    def __init__(self, deps: Deps, apart: bool) -> None:
+    def __init__(self, deps: Deps, apart: bool, slow: set[str]) -> None:
+        """`slow`: the programs that facts were left out of so far, to which this one adds its own."""
+        self.slow = slow
         self.left_out: list[tuple[Fact, Exception]] = []
         """The facts that are to come again apart, with TakesLongError."""
         self._deps = deps
@@ -50,19 +51,17 @@ class Pacing(Generic[Fact]):
         )
 
     def leave_out_known(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        """The facts without those of programs that took long lately."""
-        now = asyncio.get_running_loop().time()
+        """The facts without those of programs of which some wait apart already: they keep their order."""
         if self._apart:
-            self._deps.slow_programs.remember({each.program_id for each in facts}, now)
             return facts
-        slow = self._deps.slow_programs.at(now)
+        slow = self._deps.apart.names | self.slow
         return self.leave_out(facts, slow) if slow else facts
 
     def leave_out(self, facts: Sequence[Fact], program_ids: Collection[str]) -> Sequence[Fact]:
-        """The facts without those of programs that take long, which stay apart from now on for a while."""
+        """The facts without those of programs that take long, whose later facts are left out as well."""
         found = [(each, TakesLongError(each.program_id)) for each in facts if each.program_id in program_ids]
         if not found:
             return facts
-        self._deps.slow_programs.remember({each.program_id for each, _ in found}, asyncio.get_running_loop().time())
+        self.slow |= {each.program_id for each, _ in found}
         self.left_out += found
         return [each for each in facts if each.program_id not in program_ids]

@@ -64,8 +64,9 @@ async def settle(
     wait.
     """
     most = FACTS_A_TRANSACTION_APART if apart else FACTS_A_TRANSACTION
-    conversions = await _in_transactions(deps, facts.conversions, most, apart, _settle_conversions)
-    reversals = await _in_transactions(deps, facts.reversals, most, apart, settle_reversals)
+    slow: set[str] = set()
+    conversions = await _in_transactions(deps, facts.conversions, most, apart, slow, _settle_conversions)
+    reversals = await _in_transactions(deps, facts.reversals, most, apart, slow, settle_reversals)
     deps.relay.wake()
     failed: list[tuple[ArrivedConversion | Reversal, Exception]] = [*conversions, *reversals]
     _log_settled(facts, failed)
@@ -99,12 +100,13 @@ async def _in_transactions(
     facts: Sequence[Fact],
     most: int,
     apart: bool,
+    slow: set[str],
     work: Callable[[Deps, Pacing[Fact], asyncio.Event, Sequence[Fact]], Awaitable[None]],
 ) -> list[tuple[Fact, Exception]]:
     """Works on all facts, a transaction for each part of so many at most. While the database writes one part, the next
     is decided: that one begins when the one before has its locks, so that the parts of a program that counts take
     effect in the order in which they came."""
-    pacing = Pacing[Fact](deps, apart)
+    pacing = Pacing[Fact](deps, apart, slow)
     facts = pacing.leave_out_known(facts)
     slots = asyncio.Semaphore(TRANSACTIONS_AT_ONCE if not apart else 1)
 
@@ -112,7 +114,7 @@ async def _in_transactions(
         await before.wait()
         async with slots:
             try:
-                failed = await _isolating_programs(deps, part, partial(work, deps, pacing, locked))
+                failed = await _isolating_programs(deps, part, apart, partial(work, deps, pacing, locked))
             finally:
                 locked.set()
             if len(failed) < len(part):
@@ -132,14 +134,14 @@ async def _in_transactions(
 
 
 async def _isolating_programs(
-    deps: Deps, facts: Sequence[Fact], work: Callable[[Sequence[Fact]], Awaitable[None]]
+    deps: Deps, facts: Sequence[Fact], apart: bool, work: Callable[[Sequence[Fact]], Awaitable[None]]
 ) -> list[tuple[Fact, Exception]]:
     """Works on facts, but for those of programs whose facts waited in vain a moment ago, as for a lock. They would wait
-    again, and everything that came with them."""
+    again, and everything that came with them. What is settled apart came with nothing else, and is tried."""
     resting, now = deps.resting_programs, asyncio.get_running_loop().time()
     skipped: list[tuple[Fact, Exception]] = []
     awake = facts
-    if resting.keys(now):
+    if not apart and resting.keys(now):
         errors = {each.program_id: resting.error_of(each.program_id, now) for each in facts}
         skipped = [(each, error) for each in facts if (error := errors[each.program_id]) is not None]
         awake = [each for each in facts if errors[each.program_id] is None]
@@ -211,7 +213,8 @@ class _Settlement:
         slow = {
             each.program_id
             for each, version in self._rows.values()
-            if version and self._pacing.takes_long(self._versions.plan(each.program_id, version), each.conversion)
+            if each.program_id in self._pacing.slow
+            or (version and self._pacing.takes_long(self._versions.plan(each.program_id, version), each.conversion))
         }
         if slow:
             arrived = [each for each, _ in self._rows.values()]

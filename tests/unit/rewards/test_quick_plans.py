@@ -3,7 +3,6 @@
 import pytest
 
 from bench import worst_plans
-from services.rewards.commands.slow import MAX_SLOW, SLOW_SECONDS, SlowPrograms
 from services.rewards.domain.plan.plan import MAX_LEVEL
 from tests.unit.rewards.plans import plan, rule, upline
 
@@ -29,20 +28,3 @@ def test_rules_for_everybody_take_long_where_many_are_above() -> None:
 @pytest.mark.parametrize("worst", [worst_plans.costly_conditions, worst_plans.many_rewards])
 def test_the_worst_plans_take_long(worst) -> None:  # type: ignore[no-untyped-def]
     assert not plan(*worst().rules).is_quick_for("order", MAX_LEVEL, 1)
-
-
-def test_a_program_stays_apart_for_a_while_after_its_last_slow_fact() -> None:
-    slow = SlowPrograms()
-    assert slow.at(0.0) == frozenset()
-    slow.remember(["a"], 0.0)
-    slow.remember(["b"], SLOW_SECONDS / 2)
-    assert slow.at(SLOW_SECONDS - 1) == {"a", "b"}
-    assert slow.at(SLOW_SECONDS) == {"b"}
-    slow.remember(["b"], SLOW_SECONDS)
-    assert slow.at(2 * SLOW_SECONDS - 1) == {"b"}
-
-
-def test_no_more_slow_programs_are_remembered_than_there_is_room_for() -> None:
-    slow = SlowPrograms()
-    slow.remember([str(number) for number in range(MAX_SLOW + 5)], 0.0)
-    assert len(slow.at(1.0)) == MAX_SLOW
