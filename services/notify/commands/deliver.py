@@ -30,13 +30,12 @@ async def deliver(deps: Deps, causes: Sequence[Cause]) -> list[tuple[Cause, Exce
 
 
 async def _deliver(deps: Deps, causes: Sequence[Cause]) -> None:
-    by_event = {(each.program_id, each.event_id): (each, notices(each)) for each in causes if each.earnings}
-    if by_event:
-        await _announce(deps, await _write(deps, by_event.values()))
+    by_event = {(each.program_id, each.event_id): (each, notices(each)) for each in causes}
+    await _announce(deps, await _write(deps, by_event.values()))
 
 
 async def _write(deps: Deps, causes: Iterable[tuple[Cause, list[Notice]]]) -> set[Inbox]:
-    """Writes the entries of all causes in one transaction; returns the inboxes that got something new."""
+    """Writes all causes and their entries in one transaction; returns the inboxes that got something new."""
     numbered = [(NumberedCause(new_id(), cause), notices) for cause, notices in causes]
     async with deps.database.transaction() as conn:
         fresh = await cause_store.claim(conn, [cause for cause, _ in numbered], deps.clock.now())

@@ -17,7 +17,8 @@ LIFE = "entries"
 _REPEAT_MARGIN = "8 days"
 """An event may be of a time up to seven days after its arrival, as one that warns of an expiry; a day is for clocks."""
 
-# Whoever inserts the row owns the cause; another transaction with the same event waits here, then leaves it alone.
+# Whoever inserts the row owns the cause; another transaction with the same event waits here, then leaves it alone. A
+# row says that the event was handled, also where it tells nobody: what has none is asked for, and sent again, for ever.
 _CLAIM = text(f"""
     INSERT INTO cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
                        contest_id, reason, texts_version, create_time)
@@ -30,11 +31,11 @@ _CLAIM = text(f"""
          AS fresh (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at, assets,
                    contest_id, reason)
     LEFT JOIN program USING (program_id)
-    WHERE occurred_at >= coalesce(
-        (SELECT removed_before + interval '{_REPEAT_MARGIN}' FROM retention WHERE life = '{LIFE}'), '-infinity')
     ORDER BY fresh.program_id, event_id
     ON CONFLICT (program_id, event_id) DO NOTHING
-    RETURNING entry_id
+    RETURNING entry_id, occurred_at >= coalesce(
+        (SELECT removed_before + interval '{_REPEAT_MARGIN}' FROM retention WHERE life = '{LIFE}'), '-infinity'
+    ) AS is_told
 """)
 
 
@@ -54,10 +55,11 @@ class NumberedCause:
 
 
 async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_time: datetime) -> set[UUID]:
-    """Inserts causes; returns the ids of those that nobody wrote before. They are inserted in one order, so that racing
-    consumers cannot deadlock.
+    """Inserts causes; returns the ids of those that people are to be told of: nobody wrote them before. They are
+    inserted in one order, so that racing consumers cannot deadlock.
 
-    What happened so long ago that its cause may have been removed is left out: it may have been told already.
+    What happened so long ago that its cause may have been removed is inserted and not returned: it may have been told
+    already.
     """
     claimed = await conn.execute(
         _CLAIM,
@@ -78,10 +80,10 @@ async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_t
             "create_time": create_time,
         },
     )
-    return set(claimed.scalars())
+    return {row.entry_id for row in claimed if row.is_told}
 
 
 async def told(conn: AsyncConnection, facts: Sequence[Fact]) -> set[Fact]:
-    """Those among facts of which people were told."""
+    """Those among facts that were handled: people were told, or there was nobody to tell any more."""
     asked = {"program_ids": [each.program_id for each in facts], "event_ids": [each.event_id for each in facts]}
     return {Fact(row.program_id, row.event_id) for row in await conn.execute(_TOLD, asked)}

@@ -9,9 +9,12 @@ from pydantic import ValidationError
 from upline.notify.v1 import notify_pb2_grpc
 
 from chassis import retention
+from chassis.comparison import Fact
+from chassis.database import Database
 from chassis.ids import id_at
 from chassis.times import to_timestamp
 from services.notify.settings import NotifySettings
+from services.notify.store.causes import told
 from tests.conftest import Servers
 from tests.flow import becomes
 from tests.integration.notify.conftest import NotifyFactory, Publish, earning, listed, reward_event, when_there
@@ -99,6 +102,38 @@ async def test_an_event_that_comes_again_after_its_entries_went_tells_nobody(
         await publish(old, fresh)  # in one message: with the one that is told, the other has been handled
         await when_there(inboxes, program, "maria", 1)
     assert [each.cause_id for each in (await listed(inboxes, program, "maria")).entries] == [fresh.event_id]
+
+
+async def test_what_tells_nobody_is_settled_all_the_same(
+    inboxes: notify_pb2_grpc.InboxServiceStub,
+    publish: Publish,
+    servers: Servers,
+    new_program_id: Callable[[str], str],
+) -> None:
+    """Its owner asks for what was not settled, and sends it again: for ever, if that never comes to be."""
+    program = new_program_id("untold")
+    with psycopg.connect(servers.postgres.url) as conn:
+        conn.execute(
+            "INSERT INTO notify.retention (life, sweep_time, removed_before)"
+            " VALUES ('entries', now(), now() - interval '30 days')"
+        )
+    late = reward_event(program, [earning("maria", 1, 1)])  # of a time before which causes may have been removed
+    late.occurred_at.CopyFrom(to_timestamp(datetime.now(UTC) - timedelta(days=23)))
+    empty = reward_event(program, [])
+    fresh = reward_event(program, [earning("maria", 1, 2)])
+    for each in (empty, fresh):
+        each.occurred_at.CopyFrom(to_timestamp(datetime.now(UTC)))
+    await publish(late, empty, fresh)
+    entries = await when_there(inboxes, program, "maria", 1)
+    assert [each.cause_id for each in entries] == [fresh.event_id]
+    facts = {"late": late, "empty": empty, "fresh": fresh, "unknown": reward_event(program, [])}
+    names = {Fact(program, event.event_id): name for name, event in facts.items()}
+    database = Database(servers.postgres.url, "notify")
+    try:
+        async with database.transaction() as sql:
+            assert {names[each] for each in await told(sql, list(names))} == {"late", "empty", "fresh"}
+    finally:
+        await database.close()
 
 
 def test_a_retention_outlives_events_that_come_again(servers: Servers) -> None:
