@@ -49,9 +49,13 @@ AGAIN_AFTER = timedelta(hours=1)
 """How old rows are when they are compared for the second time. By then a database that came back without its last
 commits, as after a failover, is found to lack what it had said that it has."""
 HELD_SECONDS = 30.0
-HELD_MESSAGES = 20
-"""A stream that has held no more than so many messages for so long, because they fail and are tried again, keeps
-nothing else from being compared: what they tell is not missing, and is asked for the second time."""
+"""A stream that has held messages for so long, because they fail and are tried again, or are done apart, keeps nothing
+else from being compared: what they tell is not missing, and is asked for the second time."""
+HELD_MESSAGES = 1_000
+"""The most of them that are read for that: more than wait apart in two processes of the reader (`chassis.apart`)."""
+HELD_BYTES = 16 * 1024**2
+"""The most bytes that they have: by the names of the shortest facts, 70 MB of memory. With more of either nothing is
+compared until enough of them are done, and it is tried again after HELD_SECONDS."""
 MAX_OPEN_GAPS = 5_000
 """With so many open gaps no further ones are looked for until some are closed."""
 BATCH_GAPS = 200
@@ -198,7 +202,7 @@ class Reconciler:
 
     _head: _Head | None = field(default=None, init=False)
     _republished: Extent | None = field(default=None, init=False)
-    """The stream when a batch had been published again that it may not have let go of yet."""
+    """The part of the stream with the last batch that was published again."""
 
     async def run(self) -> None:
         """Compares until cancelled."""
@@ -245,19 +249,26 @@ class Reconciler:
         if not (await self.stream.extent(self.spec)).is_past(head.extent):
             if asyncio.get_running_loop().time() - head.held_from < self.held_seconds:
                 return
-            payloads = await self.stream.held(self.spec, head.extent.last, HELD_MESSAGES)
-            if payloads is None:
+            told = await self._told(head.extent)
+            if told is None:
+                head.held_from = asyncio.get_running_loop().time()
                 return
-            held = self._told(payloads)
+            held = told
         if await self._compare_windows(settled_id, head.last_id, self._advance, held=held):
             self._head = None
 
-    def _told(self, payloads: Sequence[bytes]) -> set[Fact]:
-        """The facts in messages; one that cannot be read tells none."""
+    async def _told(self, extent: Extent) -> set[Fact] | None:
+        """The facts in the messages that are still on the stream; one that cannot be read tells none. None where there
+        are too many to be read."""
         told: set[Fact] = set()
-        for each in payloads:
+        messages = size = 0
+        async for payload in self.stream.held(self.spec, extent):
+            messages += 1
+            size += len(payload)
+            if messages > HELD_MESSAGES or size > HELD_BYTES:
+                return None
             try:
-                told.update(self.batches.facts(each))
+                told.update(self.batches.facts(payload))
             except DecodeError:
                 continue
         return told
@@ -405,7 +416,7 @@ class Reconciler:
         stream has let go of the one before."""
         async with self.database.transaction() as conn:
             last_id = (await conn.execute(_LAST_ID)).scalar_one()
-        if self._republished and not (await self.stream.extent(self.spec)).is_past(self._republished):
+        if self._republished and not await self.stream.has_let_go(self.spec, self._republished):
             return
         for _ in range(BATCHES_A_ROUND):
             async with self.database.transaction() as conn:
@@ -418,8 +429,9 @@ class Reconciler:
             by_row: dict[int, set[str]] = {}
             for row in sorted(due):
                 by_row.setdefault(row.outbox_id, set()).add(row.event_id)
+            before = await self.stream.extent(self.spec)
             await self.stream.publish_all(merge(await self._messages(by_row)))
-            self._republished = await self.stream.extent(self.spec)
+            self._republished = (await self.stream.extent(self.spec)).since(before)
             if len(due) < BATCH_GAPS or not await self._has_let_go(self._republished):
                 return
 
@@ -437,10 +449,10 @@ class Reconciler:
             messages.append(Message(row.subject, new_id().hex, row.message_type, payload))
         return messages
 
-    async def _has_let_go(self, extent: Extent) -> bool:
-        """Waits for the stream to have let go of what was on it; says whether it has."""
+    async def _has_let_go(self, part: Extent) -> bool:
+        """Waits for the stream to have let go of a part of it; says whether it has."""
         ends = asyncio.get_running_loop().time() + self.batch_seconds
-        while not (await self.stream.extent(self.spec)).is_past(extent):
+        while not await self.stream.has_let_go(self.spec, part):
             if asyncio.get_running_loop().time() > ends:
                 return False
             await asyncio.sleep(POLL_SECONDS)

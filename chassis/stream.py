@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.request import urlopen
@@ -94,6 +94,10 @@ class Extent:
     def is_past(self, earlier: "Extent") -> bool:
         """Whether nothing is left of what was on the stream earlier, be it that it was read, or lost."""
         return self.made != earlier.made or self.first > earlier.last
+
+    def since(self, earlier: "Extent") -> "Extent":
+        """The part of it that came after what was on the stream earlier."""
+        return replace(self, first=earlier.last + 1) if self.made == earlier.made else self
 
 
 class Stream(Connection):
@@ -188,23 +192,29 @@ class Stream(Connection):
         state = info.state
         return Extent(info.created, state.first_seq if state.messages else state.last_seq + 1, state.last_seq)
 
-    async def held(self, spec: StreamSpec, last: int, most: int) -> list[bytes] | None:
-        """The messages that are still on the stream, up to the one of that number; None if there are more than
-        `most`."""
-        found: list[bytes] = []
-        number = (await self.extent(spec)).first
-        while number <= last:
+    async def held(self, spec: StreamSpec, part: Extent) -> AsyncIterator[bytes]:
+        """The messages of a part of the stream that are still on it, one by one."""
+        number = part.first
+        while number <= part.last:
             try:
                 message = await self._jetstream.get_msg(spec.name, number, subject=spec.subject, next=True)
             except NotFoundError:
-                break
-            if message.seq is None or message.seq > last:
-                break
-            if len(found) == most:
-                return None
-            found.append(message.data or b"")
+                return
+            if message.seq is None or message.seq > part.last:
+                return
+            yield message.data or b""
             number = message.seq + 1
-        return found
+
+    async def has_let_go(self, spec: StreamSpec, part: Extent) -> bool:
+        """Whether nothing is left of a part of the stream, whatever came before it or behind."""
+        now = await self.extent(spec)
+        if now.is_past(part):
+            return True
+        if now.first < part.first:
+            async for _ in self.held(spec, part):
+                return False
+            return True
+        return False
 
     async def _create(self, config: StreamConfig) -> None:
         try:

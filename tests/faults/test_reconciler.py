@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import nats
 import psycopg
+import pytest
 import pytest_asyncio
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from upline.rewards.v1 import events_pb2
 
+from chassis import reconciler as reconciler_module
 from chassis.answering import Reader
 from chassis.comparison import Fact
 from chassis.database import Database
@@ -26,6 +28,7 @@ SCHEMA = "reconciler_test"
 SPEC = StreamSpec("RECONCILED_TEST", "reconciled.test", ("reconciled",), 10 * 1024 * 1024)
 (READER,) = SPEC.consumers
 PROGRAM = "program"
+FAILING = 30
 TABLES = f"""
 CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.outbox (LIKE rewards.outbox INCLUDING ALL);
@@ -71,6 +74,15 @@ class Apparatus:
                 await message.ack_sync()
         await subscription.unsubscribe()
         return read
+
+    async def published(self) -> int:
+        """The number of messages on the stream."""
+        return int((await self.jetstream.stream_info(SPEC.name)).state.messages)
+
+    async def lose_last(self) -> None:
+        """The stream lets go of its last message."""
+        last = (await self.jetstream.stream_info(SPEC.name)).state.last_seq
+        await self.jetstream.delete_msg(SPEC.name, last)
 
     async def lose_stream(self) -> None:
         """The broker loses the stream."""
@@ -159,20 +171,56 @@ async def test_what_waits_on_the_stream_is_no_gap(apparatus: Apparatus) -> None:
 
 
 async def test_messages_that_fail_for_long_keep_nothing_else_from_being_compared(apparatus: Apparatus) -> None:
-    await apparatus.record("fails")
-    await apparatus.publish()
+    for number in range(FAILING):
+        await apparatus.record(f"fails-{number}")
+        await apparatus.publish()
     await apparatus.jetstream.publish(SPEC.subject, b"nobody can read this")
     reconciler = apparatus.reconciler
     reconciler.held_seconds = 0.0
     for each in ("settled", "lost"):
         await apparatus.record(each)
         await apparatus.publish()
-    last = (await apparatus.jetstream.stream_info(SPEC.name)).state.last_seq
-    for number in (last - 1, last):  # one of them as by its reader
-        await apparatus.jetstream.delete_msg(SPEC.name, number)
+        await apparatus.lose_last()  # one of them as by its reader
     apparatus.settled.add("settled")
     await reconciler.reconcile()
-    assert (await apparatus.compared(), await apparatus.gaps()) == (3, {"lost": False})
+    assert (await apparatus.compared(), await apparatus.gaps()) == (FAILING + 2, {"lost": False})
+
+
+async def test_more_that_is_held_than_may_be_read_is_no_gap(
+    apparatus: Apparatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler = apparatus.reconciler
+    reconciler.held_seconds = 0.0
+    for number in range(2):
+        await apparatus.record(f"fails-{number}")
+        await apparatus.publish()
+    for limit in ("HELD_MESSAGES", "HELD_BYTES"):
+        with monkeypatch.context() as context:
+            context.setattr(reconciler_module, limit, 1)
+            await reconciler.reconcile()
+        assert (await apparatus.compared(), await apparatus.gaps()) == (0, {})
+    await reconciler.reconcile()
+    assert (await apparatus.compared(), await apparatus.gaps()) == (2, {})
+
+
+async def test_a_message_that_is_held_keeps_nothing_from_being_published_again(
+    apparatus: Apparatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "RETRY_BASE_SECONDS", 0.0)
+    await apparatus.record("held")
+    await apparatus.publish()
+    reconciler = apparatus.reconciler
+    reconciler.held_seconds = 0.0
+    for each in ("first", "second"):
+        await apparatus.record(each)
+        await apparatus.publish()
+        await apparatus.lose_last()
+        await reconciler.reconcile()
+        assert await apparatus.published() == 2  # with the one that is held
+        await reconciler.reconcile()
+        assert await apparatus.published() == 2  # waits for its batch to be gone
+        await apparatus.lose_last()
+    assert await apparatus.gaps() == {"first": False, "second": False}
 
 
 async def test_a_reader_that_does_not_answer_has_no_gap(empty: Apparatus) -> None:
