@@ -168,8 +168,8 @@ async def test_while_the_database_is_away_nothing_is_counted(
         await reader.publish(order)
         async with reader.reading():
             await becomes(tries, True)
+            reader.handle = handle  # before the database is able again, when what is refused would be counted
             await reader.owner.execute(b"ALTER TABLE rewards.dead_letter_gone RENAME TO dead_letter")
-            reader.handle = handle
             await becomes(lambda: settled_count(world), 1)
             await becomes(reader.waiting, 0)
     finally:
