@@ -1,4 +1,4 @@
-"""A reader of a stream answers what it has settled, to the publisher that compares (`chassis.reconciler`)."""
+"""A reader of a stream answers what it has settled, to the publisher that compares (`chassis.asking`)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass

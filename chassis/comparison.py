@@ -1,5 +1,5 @@
 """A publisher's facts are compared with those that a reader has settled: questions, answers, and how a difference is
-narrowed down to the facts that are missing. All of it is pure; the two sides are `chassis.reconciler` and
+narrowed down to the facts that are missing. All of it is pure; the two sides are `chassis.asking` and
 `chassis.answering`.
 
 A question names facts, and the answer says how many of them the reader has, with a digest of their names as they stand

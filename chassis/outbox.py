@@ -11,6 +11,7 @@ _APPEND = text("""
     INSERT INTO outbox (subject, message_id, message_type, payload)
     VALUES (:subject, :message_id, :message_type, :payload)
 """)
+_LAST_ID = text("SELECT coalesce(max(outbox_id), 0) FROM outbox")
 
 
 async def append(conn: AsyncConnection, messages: Sequence[Message]) -> None:
@@ -28,3 +29,9 @@ async def append(conn: AsyncConnection, messages: Sequence[Message]) -> None:
                 for each in messages
             ],
         )
+
+
+async def last_id(conn: AsyncConnection) -> int:
+    """The id of the last row that is there; 0 where there is none. Rows before it may still be committed."""
+    found: int = (await conn.execute(_LAST_ID)).scalar_one()
+    return found

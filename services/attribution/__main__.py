@@ -4,10 +4,11 @@ from datetime import timedelta
 from functools import partial
 
 from chassis import process, retention
+from chassis.asking import AskedReader, Batches
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.measuring import outbox
-from chassis.reconciler import Batches, Reconciler
+from chassis.reconciler import Reconciler
 from chassis.relay import Relay
 from chassis.secrets import derive_key
 from chassis.service import Service
@@ -50,7 +51,8 @@ class AttributionService(Service[AttributionSettings]):
         self.on_measure(outbox(self.name))
         batches = Batches(events.told_facts, events.only)
         for reader in CONVERSIONS.consumers:
-            self.on_run(Reconciler(self.databases[Work.JOBS], self.stream, CONVERSIONS, reader, batches).run)
+            asked = AskedReader(self.stream, CONVERSIONS, reader, batches)
+            self.on_run(Reconciler(self.databases[Work.JOBS], asked).run)
         deps = Deps(self.database, self.clock, relay, click_token_key)
         queries = QueryDeps(self.database)
         intake = Intake(partial(publish_batch, self.stream), lambda: self.stream.connected)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from chassis.reconciler import GAPS
+from chassis.gaps import GAPS
 from chassis.retention import Life, common_lives
 from services.attribution.commands.click_writing import renew_partitions
 from services.attribution.commands.deps import WriterDeps

@@ -5,10 +5,11 @@ from functools import partial
 
 from chassis import process, retention
 from chassis.answering import Reader
+from chassis.asking import AskedReader, Batches
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.measuring import outbox
-from chassis.reconciler import Batches, Reconciler
+from chassis.reconciler import Reconciler
 from chassis.relay import Relay
 from chassis.service import Service
 from chassis.settings import ServiceSettings
@@ -51,7 +52,8 @@ class RewardsService(Service[RewardsSettings]):
         self.on_measure(outbox(self.name))
         batches = Batches(told_facts, only)
         for reader in REWARDS.consumers:
-            self.on_run(Reconciler(self.databases[Work.JOBS], self.stream, REWARDS, reader, batches).run)
+            asked = AskedReader(self.stream, REWARDS, reader, batches)
+            self.on_run(Reconciler(self.databases[Work.JOBS], asked).run)
         provider = provider_of(self.settings)
         if provider is not None:
             self.on_stop(provider.close)

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from chassis.clock import Clock
-from chassis.reconciler import GAPS
+from chassis.gaps import GAPS
 from chassis.retention import Life, common_lives
 from chassis.tasks import run_all
 from services.rewards.commands.audit import audit_when_due

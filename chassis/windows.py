@@ -1,0 +1,228 @@
+"""The outbox is compared with what a reader has settled in windows, ranges of its ids, each once and once more an hour
+later. No clock decides what is compared, and none says what should have been settled by now; these are known instead:
+
+- A window is complete when every transaction has ended that was under way when its last id was there.
+- What is missing in a reader's tables is in no message that is still to be read when the stream has let go of all that
+  was on it after the window was published, or is another one of the same name.
+
+What is missing then, and is in no dead letter, is a gap (`chassis.gaps`). Where the reader does not answer nothing is
+known, and nothing is done. How far it has what was recorded is remembered in table `reconciliation`, so that a lost
+stream costs what was under way and not what was settled.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import takewhile
+from operator import attrgetter
+
+import structlog
+from google.protobuf.message import DecodeError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis import outbox, telemetry
+from chassis.asking import AskedReader
+from chassis.comparison import Difference, Fact
+from chassis.database import Database
+from chassis.gaps import MAX_OPEN_GAPS, Gaps
+from chassis.pages import within_budget
+from chassis.stream import Extent
+
+WINDOW_ROWS = 1_000
+"""The most rows of a window; it ends before if they have more bytes than an answer may."""
+WINDOWS_A_ROUND = 50
+"""The most windows of a round; the next one goes on where it ended."""
+PAUSE_RATIO = 1.0
+"""The pause after a window, as a multiple of the time that it took: an outbox of seven days that is compared for the
+first time keeps a process busy half of the time at most."""
+AGAIN_AFTER = timedelta(hours=1)
+"""How old rows are when they are compared for the second time. By then a database that came back without its last
+commits, as after a failover, is found to lack what it had said that it has."""
+HELD_SECONDS = 30.0
+"""A stream that has held messages for so long, because they fail and are tried again, or are done apart, keeps nothing
+else from being compared: what they tell is not missing, and is asked for the second time."""
+HELD_MESSAGES = 1_000
+"""The most of them that are read for that: more than wait apart in two processes of the reader (`chassis.apart`)."""
+HELD_BYTES = 16 * 1024**2
+"""The most bytes that they have: by the names of the shortest facts, 70 MB of memory. With more of either nothing is
+compared until enough of them are done, and it is tried again after HELD_SECONDS."""
+NAMED_IN_LOG = 10
+
+log = structlog.get_logger(__name__)
+
+_NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
+_IS_COMPLETE = text("""
+    SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) >= :transaction
+        AND NOT EXISTS (SELECT FROM outbox WHERE publish_time IS NULL AND outbox_id <= :last_id)
+""")
+_WINDOW = within_budget(
+    f"""
+    SELECT outbox_id, payload, create_time < now() - make_interval(secs => :old_seconds) AS is_old FROM outbox
+    WHERE outbox_id > :after AND outbox_id <= :last_id AND publish_time IS NOT NULL
+    ORDER BY outbox_id LIMIT {WINDOW_ROWS}
+    """,
+    "octet_length(payload)",
+    "outbox_id",
+)
+_ADVANCE = text("""
+    UPDATE reconciliation SET settled_id = :last_id,
+        again_id = CASE WHEN again_id = :after AND :are_old THEN :last_id ELSE again_id END
+    WHERE consumer = :consumer AND settled_id = :after
+""")
+_ADVANCE_AGAIN = text("""
+    UPDATE reconciliation SET again_id = :last_id WHERE consumer = :consumer AND again_id = :after
+""")
+
+
+@dataclass(slots=True)
+class _Head:
+    """How far the outbox is compared next."""
+
+    last_id: int
+    transaction: int
+    """When every transaction before this one has ended, no row up to `last_id` comes any more."""
+    extent: Extent | None = None
+    """The stream when all of these rows had been published."""
+    held_from: float = 0.0
+    """When the stream was that, by the event loop's clock."""
+
+
+@dataclass
+class Windows:
+    """The windows in which an outbox is compared with one reader."""
+
+    database: Database
+    reader: AskedReader
+    gaps: Gaps
+    """Where what is missing is written down."""
+    again_after: timedelta = AGAIN_AFTER
+    held_seconds: float = HELD_SECONDS
+
+    _head: _Head | None = field(default=None, init=False)
+
+    async def compare_new(self, settled_id: int) -> None:
+        """Compares what was recorded after a row, if the stream has let go of it."""
+        head = self._head = self._head or await self._next_head()
+        if head.extent is None and await self._is_complete(head):
+            head.extent = await self.reader.extent()
+            head.held_from = asyncio.get_running_loop().time()
+        if head.extent is None:
+            return
+        held: set[Fact] = set()
+        if not (await self.reader.extent()).is_past(head.extent):
+            if asyncio.get_running_loop().time() - head.held_from < self.held_seconds:
+                return
+            told = await self._told(head.extent)
+            if told is None:
+                head.held_from = asyncio.get_running_loop().time()
+                return
+            held = told
+        if await self._compare(settled_id, head.last_id, self._advance, held=held):
+            self._head = None
+
+    async def compare_again(self, again_id: int, settled_id: int) -> None:
+        """Compares once more what is old enough among the rows after one and up to another."""
+        await self._compare(again_id, settled_id, self._advance_again, is_again=True)
+
+    async def _next_head(self) -> _Head:
+        """The rows up to the last one. Whoever may still commit one before it has begun to write by now."""
+        async with self.database.transaction() as conn:
+            last_id = await outbox.last_id(conn)
+            return _Head(last_id, (await conn.execute(_NEXT_TRANSACTION)).scalar_one())
+
+    async def _is_complete(self, head: _Head) -> bool:
+        limits = {"transaction": head.transaction, "last_id": head.last_id}
+        async with self.database.transaction() as conn:
+            complete: bool = (await conn.execute(_IS_COMPLETE, limits)).scalar_one()
+        return complete
+
+    async def _told(self, extent: Extent) -> set[Fact] | None:
+        """The facts in the messages that are still on the stream; one that cannot be read tells none. None where there
+        are too many to be read."""
+        told: set[Fact] = set()
+        messages = size = 0
+        async for payload in self.reader.stream.held(self.reader.spec, extent):
+            messages += 1
+            size += len(payload)
+            if messages > HELD_MESSAGES or size > HELD_BYTES:
+                return None
+            try:
+                told.update(self.reader.batches.facts(payload))
+            except DecodeError:
+                continue
+        return told
+
+    async def _compare(
+        self,
+        after: int,
+        last_id: int,
+        advance: Callable[[AsyncConnection, int, int, bool], Awaitable[None]],
+        *,
+        is_again: bool = False,
+        held: Collection[Fact] = (),
+    ) -> bool:
+        """Compares rows, window by window; says whether it came to the end of them."""
+        loop = asyncio.get_running_loop()
+        for _ in range(WINDOWS_A_ROUND):
+            if after >= last_id:
+                return True
+            began = loop.time()
+            async with self.database.transaction() as conn:
+                limits = {"after": after, "last_id": last_id, "old_seconds": self.again_after.total_seconds()}
+                rows = (await conn.execute(_WINDOW, limits)).all()
+            are_old = bool(rows) and all(row.is_old for row in rows)
+            if is_again:
+                rows = list(takewhile(attrgetter("is_old"), rows))
+                if not rows:
+                    return True
+            outbox_ids: dict[Fact, int] = {}
+            for row in rows:
+                outbox_ids |= dict.fromkeys(self.reader.batches.facts(bytes(row.payload)), row.outbox_id)
+                await asyncio.sleep(0)  # a row has up to a thousand facts: others have their turn
+            difference = await self.reader.ask(list(outbox_ids))
+            if difference is not None and difference.missing and is_again:
+                difference = await self._ask_once_read(difference)
+            if difference is None:
+                return False
+            missing = {each: outbox_ids[each] for each in difference.missing if each not in held}
+            end = rows[-1].outbox_id if rows else last_id
+            async with self.database.transaction() as conn:
+                found = await self.gaps.add(conn, missing)
+                await advance(conn, after, end, are_old)
+            self._tell(list(missing), len(outbox_ids), found)
+            if found >= MAX_OPEN_GAPS:
+                return False
+            after = end
+            await asyncio.sleep(PAUSE_RATIO * (loop.time() - began))
+        return after >= last_id
+
+    async def _ask_once_read(self, difference: Difference) -> Difference | None:
+        """Asks once more for what is missing, after the reader has read what is on the stream: a dead letter that was
+        put back may be there. None where that takes too long."""
+        if not await self.reader.wait_let_go(await self.reader.extent()):
+            return None
+        again = await self.reader.ask(difference.missing)
+        if again is not None:
+            again.set_aside += difference.set_aside
+        return again
+
+    async def _advance(self, conn: AsyncConnection, after: int, end: int, are_old: bool) -> None:
+        limits = {"consumer": self.reader.consumer, "after": after, "last_id": end, "are_old": are_old}
+        await conn.execute(_ADVANCE, limits)
+
+    async def _advance_again(self, conn: AsyncConnection, after: int, end: int, _: bool) -> None:
+        await conn.execute(_ADVANCE_AGAIN, {"consumer": self.reader.consumer, "after": after, "last_id": end})
+
+    def _tell(self, missing: list[Fact], compared: int, found: int) -> None:
+        consumer = self.reader.consumer
+        telemetry.RECONCILED_FACTS.labels(consumer).inc(compared)
+        telemetry.RECONCILE_GAPS_FOUND.labels(consumer).inc(found)
+        if found:
+            log.error(
+                "recorded and not settled, publishing again",
+                consumer=consumer,
+                events=found,
+                first=[each.event_id for each in missing[:NAMED_IN_LOG]],
+            )
