@@ -9,18 +9,26 @@ missing. Rows of the outbox are removed when the reader has them.
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from chassis import telemetry
 from chassis.asking import AskedReader
 from chassis.database import Database
 from chassis.gaps import MAX_OPEN_GAPS, Gaps
-from chassis.windows import Windows
+from chassis.ids import new_id
+from chassis.tasks import run_all
+from chassis.windows import Compared, Windows
 
 RECONCILE_SECONDS = 3.0
 """The pause between two rounds, of whichever processes: nothing of a lost stream waits for longer."""
+CLAIM_SECONDS = 20.0
+"""A round of which nothing was heard for so long is over: its process died, or stands still. Another takes its place,
+and it ends as soon as it finds that."""
+RENEW_SECONDS = 5.0
+"""How often a round says that it works: several times before it is taken to be over."""
 RETENTION = timedelta(days=7)
 """The time for which published rows are kept at least, so that what is lost can be published again."""
 PURGE_SECONDS = 3_600.0
@@ -28,12 +36,19 @@ PURGE_BATCH = 5_000
 
 log = structlog.get_logger(__name__)
 
-# One round at a time in the deployment. A time in the future was written before the clock was set back.
+# One round at a time in the deployment. A time in the future was written before the clock was set back. No lock is
+# held: between two transactions a connection may be somebody else's, as behind PgBouncer.
 _CLAIM = text("""
-    INSERT INTO reconciliation (consumer, look_time) VALUES (:consumer, now())
-    ON CONFLICT (consumer) DO UPDATE SET look_time = now()
-    WHERE reconciliation.look_time NOT BETWEEN now() - make_interval(secs => :seconds) AND now()
-    RETURNING settled_id, again_id
+    INSERT INTO reconciliation (consumer, look_time, round_id) VALUES (:consumer, now(), :round_id)
+    ON CONFLICT (consumer) DO UPDATE SET look_time = now(), round_id = excluded.round_id
+    WHERE reconciliation.look_time NOT BETWEEN now() - make_interval(secs =>
+        CASE WHEN reconciliation.round_id IS NULL THEN CAST(:pause_seconds AS float8)
+             ELSE CAST(:claim_seconds AS float8) END) AND now()
+    RETURNING settled_id, again_id, held_after, held_made
+""")
+_RENEW = text("UPDATE reconciliation SET look_time = now() WHERE consumer = :consumer AND round_id = :round_id")
+_END = text("""
+    UPDATE reconciliation SET look_time = now(), round_id = NULL WHERE consumer = :consumer AND round_id = :round_id
 """)
 _STANDING = text("""
     SELECT (SELECT count(*) FROM gap WHERE consumer = :consumer AND close_time IS NULL AND NOT set_aside) AS open,
@@ -49,6 +64,10 @@ _PURGE = text("""
             AND NOT EXISTS (SELECT FROM gap WHERE gap.outbox_id = outbox.outbox_id AND close_time IS NULL)
         ORDER BY outbox_id LIMIT :limit FOR UPDATE SKIP LOCKED)
 """)
+
+
+class LostClaimError(Exception):
+    """A round was taken over by another process, which had heard nothing of it for too long."""
 
 
 @dataclass
@@ -80,18 +99,48 @@ class Reconciler:
             await asyncio.sleep(self.pause_seconds)
 
     async def reconcile(self) -> None:
-        """Compares what is new, and some of what is old; publishes again what is missing, and notes what is not missing
-        any more. Does nothing but measure where another process did so a moment ago."""
+        """Makes a round, unless one is under way, or ended a moment ago; then tells how things stand. Raises
+        LostClaimError where another process took the round over."""
+        round_id = new_id()
+        limits = {"pause_seconds": self.pause_seconds / 2, "claim_seconds": CLAIM_SECONDS}
         async with self.database.transaction() as conn:
-            claim = {"consumer": self.reader.consumer, "seconds": self.pause_seconds / 2}
+            claim = {"consumer": self.reader.consumer, "round_id": round_id, **limits}
             claimed = (await conn.execute(_CLAIM, claim)).one_or_none()
         if claimed is not None:
+            ended = asyncio.Event()
+            try:
+                await run_all(self._work(Compared(*claimed), ended), self._renew(round_id, ended))
+            finally:
+                await self._note(_END, round_id)
+        await self._measure()
+
+    async def _work(self, compared: Compared, ended: asyncio.Event) -> None:
+        """Compares what is new, and some of what is old; publishes again what is missing, and notes what is not missing
+        any more."""
+        try:
             open_gaps = await self.gaps.settle()
             if open_gaps is not None and open_gaps < MAX_OPEN_GAPS:
-                await self.windows.compare_new(claimed.settled_id)
-                await self.windows.compare_again(claimed.again_id, claimed.settled_id)
+                await self.windows.compare_new(compared)
+                await self.windows.compare_again(compared)
             await self.gaps.republish()
-        await self._measure()
+        finally:
+            ended.set()
+
+    async def _renew(self, round_id: UUID, ended: asyncio.Event) -> None:
+        """Says now and then that the round works, until it has ended."""
+        while not ended.is_set():
+            try:
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await ended.wait()
+            except TimeoutError:
+                if not await self._note(_RENEW, round_id):
+                    raise LostClaimError("another process took the round over") from None
+
+    async def _note(self, statement: TextClause, round_id: UUID) -> bool:
+        """Notes something of a round; says whether it is still this process' own."""
+        async with self.database.transaction() as conn:
+            noted = await conn.execute(statement, {"consumer": self.reader.consumer, "round_id": round_id})
+        return bool(noted.rowcount)
 
     async def purge(self) -> int:
         """Removes some of the rows that the reader has for long enough; returns how many."""

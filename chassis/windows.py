@@ -11,16 +11,16 @@ stream costs what was under way and not what was settled.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
 from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
 from google.protobuf.message import DecodeError
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox, telemetry
 from chassis.asking import AskedReader
@@ -42,7 +42,8 @@ AGAIN_AFTER = timedelta(hours=1)
 commits, as after a failover, is found to lack what it had said that it has."""
 HELD_SECONDS = 30.0
 """A stream that has held messages for so long, because they fail and are tried again, or are done apart, keeps nothing
-else from being compared: what they tell is not missing, and is asked for the second time."""
+else from being compared: what they tell is passed over. It is asked for the second time, or as soon as the stream is
+lost, and these messages with it."""
 HELD_MESSAGES = 1_000
 """The most of them that are read for that: more than wait apart in two processes of the reader (`chassis.apart`)."""
 HELD_BYTES = 16 * 1024**2
@@ -66,14 +67,39 @@ _WINDOW = within_budget(
     "octet_length(payload)",
     "outbox_id",
 )
+# What was passed over as held was not compared, however old it is. Of what was passed over the place before the first
+# row is kept that was not compared a second time, and with it the stream that held it.
 _ADVANCE = text("""
     UPDATE reconciliation SET settled_id = :last_id,
-        again_id = CASE WHEN again_id = :after AND :are_old THEN :last_id ELSE again_id END
+        again_id = CASE WHEN again_id = :after AND :are_old AND CAST(:held_after AS bigint) IS NULL
+            THEN :last_id ELSE again_id END,
+        held_after = CASE WHEN held_after >= again_id THEN held_after ELSE coalesce(:held_after, held_after) END,
+        held_made = CASE WHEN held_after >= again_id THEN held_made ELSE coalesce(:held_made, held_made) END
     WHERE consumer = :consumer AND settled_id = :after
 """)
 _ADVANCE_AGAIN = text("""
     UPDATE reconciliation SET again_id = :last_id WHERE consumer = :consumer AND again_id = :after
 """)
+_NOTHING_HELD = {"held_after": None, "held_made": None}
+_GO_BACK = text("""
+    UPDATE reconciliation SET settled_id = least(settled_id, greatest(again_id, held_after)), held_after = NULL,
+        held_made = NULL
+    WHERE consumer = :consumer AND held_after = :held_after
+    RETURNING settled_id
+""")
+
+
+class Compared(NamedTuple):
+    """How far an outbox was compared with a reader."""
+
+    settled_id: int
+    """Up to this row."""
+    again_id: int
+    """Up to this one a second time."""
+    held_after: int | None
+    """The row before the first one of which a fact was passed over, because the stream held it; None where none was."""
+    held_made: datetime | None
+    """When that stream was made."""
 
 
 @dataclass(slots=True)
@@ -102,8 +128,11 @@ class Windows:
 
     _head: _Head | None = field(default=None, init=False)
 
-    async def compare_new(self, settled_id: int) -> None:
-        """Compares what was recorded after a row, if the stream has let go of it."""
+    async def compare_new(self, compared: Compared) -> None:
+        """Compares what was recorded since, if the stream has let go of it, and what a stream held that was lost."""
+        settled_id = compared.settled_id
+        if compared.held_after is not None and (await self.reader.extent()).made != compared.held_made:
+            settled_id = await self._go_back(compared.held_after)
         head = self._head = self._head or await self._next_head()
         if head.extent is None and await self._is_complete(head):
             head.extent = await self.reader.extent()
@@ -119,12 +148,20 @@ class Windows:
                 head.held_from = asyncio.get_running_loop().time()
                 return
             held = told
-        if await self._compare(settled_id, head.last_id, self._advance, held=held):
+        if await self._compare(settled_id, head.last_id, held=held, made=head.extent.made):
             self._head = None
 
-    async def compare_again(self, again_id: int, settled_id: int) -> None:
-        """Compares once more what is old enough among the rows after one and up to another."""
-        await self._compare(again_id, settled_id, self._advance_again, is_again=True)
+    async def compare_again(self, compared: Compared) -> None:
+        """Compares once more what is old enough among the rows that were compared once."""
+        await self._compare(compared.again_id, compared.settled_id, is_again=True)
+
+    async def _go_back(self, held_after: int) -> int:
+        """Has everything compared anew from the first row that was passed over; returns where that begins."""
+        async with self.database.transaction() as conn:
+            begins: int = (
+                await conn.execute(_GO_BACK, {"consumer": self.reader.consumer, "held_after": held_after})
+            ).scalar_one()
+        return begins
 
     async def _next_head(self) -> _Head:
         """The rows up to the last one. Whoever may still commit one before it has begun to write by now."""
@@ -158,12 +195,13 @@ class Windows:
         self,
         after: int,
         last_id: int,
-        advance: Callable[[AsyncConnection, int, int, bool], Awaitable[None]],
         *,
         is_again: bool = False,
         held: Collection[Fact] = (),
+        made: datetime | None = None,
     ) -> bool:
-        """Compares rows, window by window; says whether it came to the end of them."""
+        """Compares rows, window by window; says whether it came to the end of them. What is missing and held by the
+        stream that was made then is passed over."""
         loop = asyncio.get_running_loop()
         for _ in range(WINDOWS_A_ROUND):
             if after >= last_id:
@@ -187,10 +225,16 @@ class Windows:
             if difference is None:
                 return False
             missing = {each: outbox_ids[each] for each in difference.missing if each not in held}
+            passed_over = [outbox_ids[each] for each in difference.missing if each in held]
             end = rows[-1].outbox_id if rows else last_id
+            place = {"consumer": self.reader.consumer, "after": after, "last_id": end}
             async with self.database.transaction() as conn:
                 found = await self.gaps.add(conn, missing)
-                await advance(conn, after, end, are_old)
+                if is_again:
+                    await conn.execute(_ADVANCE_AGAIN, place)
+                else:
+                    passed = {"held_after": min(passed_over) - 1, "held_made": made} if passed_over else _NOTHING_HELD
+                    await conn.execute(_ADVANCE, {**place, "are_old": are_old, **passed})
             self._tell(list(missing), len(outbox_ids), found)
             if found >= MAX_OPEN_GAPS:
                 return False
@@ -207,13 +251,6 @@ class Windows:
         if again is not None:
             again.set_aside += difference.set_aside
         return again
-
-    async def _advance(self, conn: AsyncConnection, after: int, end: int, are_old: bool) -> None:
-        limits = {"consumer": self.reader.consumer, "after": after, "last_id": end, "are_old": are_old}
-        await conn.execute(_ADVANCE, limits)
-
-    async def _advance_again(self, conn: AsyncConnection, after: int, end: int, _: bool) -> None:
-        await conn.execute(_ADVANCE_AGAIN, {"consumer": self.reader.consumer, "after": after, "last_id": end})
 
     def _tell(self, missing: list[Fact], compared: int, found: int) -> None:
         consumer = self.reader.consumer

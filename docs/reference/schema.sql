@@ -324,8 +324,15 @@ CREATE TABLE reconciliation (
     settled_id bigint NOT NULL DEFAULT 0,
     -- Rows up to this one were compared a second time.
     again_id bigint NOT NULL DEFAULT 0,
-    -- When a process looked last.
+    -- When a process looked last, or said last that its round works.
     look_time timestamp with time zone NOT NULL,
+    -- The round that is under way; NULL between two.
+    round_id uuid,
+    -- The row before the first one of which a fact was passed over, because the stream held the message that tells it;
+    -- NULL where none was since the stream was made. It says nothing any more once again_id is past it.
+    held_after bigint,
+    -- When the stream was made that held it.
+    held_made timestamp with time zone,
     PRIMARY KEY (consumer)
 );
 
@@ -882,8 +889,15 @@ CREATE TABLE reconciliation (
     settled_id bigint NOT NULL DEFAULT 0,
     -- Rows up to this one were compared a second time.
     again_id bigint NOT NULL DEFAULT 0,
-    -- When a process looked last.
+    -- When a process looked last, or said last that its round works.
     look_time timestamp with time zone NOT NULL,
+    -- The round that is under way; NULL between two.
+    round_id uuid,
+    -- The row before the first one of which a fact was passed over, because the stream held the message that tells it;
+    -- NULL where none was since the stream was made. It says nothing any more once again_id is past it.
+    held_after bigint,
+    -- When the stream was made that held it.
+    held_made timestamp with time zone,
     PRIMARY KEY (consumer)
 );
 

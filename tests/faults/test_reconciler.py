@@ -1,8 +1,83 @@
 """The rounds of the reconciler, with a reader that has what a test says."""
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
 from nats.js.errors import NotFoundError
 
+from chassis import reconciler as reconciler_module
+from chassis.asking import AskedReader
+from chassis.comparison import Difference, Fact
+from chassis.reconciler import CLAIM_SECONDS, LostClaimError, Reconciler
 from tests.faults.reconciling import READER, SPEC, Apparatus
+
+
+@dataclass(frozen=True, slots=True)
+class SlowReader(AskedReader):
+    """A reader that answers when it is let."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def ask(self, facts: Sequence[Fact]) -> Difference | None:
+        """Asks as soon as it is let."""
+        self.asked.set()
+        await self.let.wait()
+        return await super(SlowReader, self).ask(facts)
+
+
+async def slow_reconciler(apparatus: Apparatus) -> tuple[Reconciler, SlowReader]:
+    """A process of which the round takes as long as a test likes, because there is something to ask."""
+    await apparatus.record("new")
+    await apparatus.publish()
+    apparatus.settled |= set(await apparatus.read())
+    other = apparatus.reconciler
+    reader = SlowReader(**{name: getattr(other.reader, name) for name in other.reader.__dataclass_fields__})
+    return replace(other, reader=reader), reader
+
+
+async def test_one_process_compares_for_as_long_as_its_round_works(apparatus: Apparatus) -> None:
+    slow, reader = await slow_reconciler(apparatus)
+    works = asyncio.create_task(slow.reconcile())
+    await reader.asked.wait()
+    other = apparatus.reconciler
+    await other.reconcile()
+    assert await apparatus.compared() == 0
+    reader.let.set()
+    await works
+    assert await apparatus.compared() == 1
+    await apparatus.record("newer")
+    await apparatus.publish()
+    apparatus.settled |= set(await apparatus.read())
+    await other.reconcile()
+    assert await apparatus.compared() == 2
+
+
+async def test_a_round_of_which_nothing_is_heard_any_more_is_taken_over(apparatus: Apparatus) -> None:
+    slow, reader = await slow_reconciler(apparatus)
+    works = asyncio.create_task(slow.reconcile())
+    await reader.asked.wait()
+    await apparatus.owner.execute(
+        "UPDATE reconciliation SET look_time = look_time - make_interval(secs => %s)", [CLAIM_SECONDS]
+    )
+    await apparatus.reconciler.reconcile()
+    assert await apparatus.compared() == 1
+    reader.let.set()
+    await works
+    assert await apparatus.compared() == 1
+
+
+async def test_a_round_that_was_taken_over_ends(apparatus: Apparatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler_module, "RENEW_SECONDS", 0.01)
+    slow, reader = await slow_reconciler(apparatus)
+    works = asyncio.create_task(slow.reconcile())
+    await reader.asked.wait()
+    await apparatus.owner.execute("UPDATE reconciliation SET round_id = gen_random_uuid()")
+    with pytest.raises(LostClaimError):
+        await works
+    assert await apparatus.compared() == 0
 
 
 async def test_rows_are_kept_until_the_reader_has_them(apparatus: Apparatus) -> None:

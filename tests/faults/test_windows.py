@@ -126,3 +126,33 @@ async def test_what_a_reader_has_lost_is_found_when_it_is_asked_again(apparatus:
     reconciler.windows.again_after = timedelta(0)
     await reconciler.reconcile()
     assert await apparatus.gaps() == {"lost": False}
+
+
+async def test_what_was_held_is_compared_at_once_when_the_stream_is_lost(apparatus: Apparatus) -> None:
+    await apparatus.record("settled")
+    await apparatus.publish()
+    apparatus.settled |= set(await apparatus.read())
+    reconciler = apparatus.reconciler
+    reconciler.windows.held_seconds = 0.0
+    await reconciler.reconcile()
+    for each in ("held", "held too"):
+        await apparatus.record(each)
+        await apparatus.publish()
+        await reconciler.reconcile()
+    assert (await apparatus.compared(), await apparatus.gaps()) == (3, {})
+    await apparatus.lose_stream()
+    await apparatus.reconciler.reconcile()
+    assert (await apparatus.compared(), await apparatus.gaps()) == (3, {"held": False, "held too": False})
+
+
+async def test_what_was_held_is_compared_again_however_old_it_was(apparatus: Apparatus) -> None:
+    await apparatus.record("held")
+    await apparatus.publish()
+    reconciler = apparatus.reconciler
+    reconciler.windows.held_seconds = 0.0
+    reconciler.windows.again_after = timedelta(0)
+    await reconciler.reconcile()
+    assert (await apparatus.compared(), await apparatus.gaps()) == (1, {})
+    await apparatus.lose_last()
+    await reconciler.reconcile()
+    assert await apparatus.gaps() == {"held": False}
