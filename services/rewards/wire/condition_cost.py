@@ -34,6 +34,9 @@ _MAX_TEXT_BYTES: Final = 1_024
 """256 characters of four bytes: no text is longer that a condition may ask for."""
 _MAX_ENTRIES: Final = 50
 _MAX_LINE_ENTRIES: Final = 20
+_COPIED_ENTRY_BYTES: Final = 40
+"""The memory of an entry of a list. Each turn of `map` and `filter` makes the list anew, with one entry more: that
+takes next to no time, but the lists stay until the evaluation ends."""
 _CONVERTED_UNITS: Final = 9
 """The length of a number or a time as a text, at most."""
 
@@ -163,6 +166,8 @@ class ConditionCost(NamedTuple):
     """The parts evaluated and units worked on, where the library stops a loop after MAX_TURNS."""
     turns: int
     """The turns of all loops, if the library did not stop them."""
+    built: int
+    """The units that are built at most: no part of the expression builds more than one without a step for each."""
 
 
 def cost_of(root: SyntaxNode, shapes: Mapping[str, Shape]) -> ConditionCost:
@@ -170,7 +175,8 @@ def cost_of(root: SyntaxNode, shapes: Mapping[str, Shape]) -> ConditionCost:
     estimate = _Estimate(shapes)
     estimate.of(root)
     steps = EVALUATION_STEPS + sum(each.input_steps for each in shapes.values()) + estimate.steps
-    return ConditionCost(min(steps, MAX_STEPS), min(estimate.turns, MAX_STEPS))
+    built = estimate.steps + estimate.copied
+    return ConditionCost(min(steps, MAX_STEPS), min(estimate.turns, MAX_STEPS), min(built, MAX_STEPS))
 
 
 class _Estimate:
@@ -182,6 +188,8 @@ class _Estimate:
         """How often the part at hand is evaluated."""
         self.steps = 0
         self.turns = 0
+        self.copied = 0
+        """The units of lists that were made anew for each entry."""
 
     def of(self, node: SyntaxNode) -> Shape:
         """The shape of what comes out of a part. Counts what it takes."""
@@ -207,6 +215,7 @@ class _Estimate:
         step = self.of(_without_growth(node.parts[3], so_far))
         if _grows(node.parts[3], so_far):
             self._shapes[so_far] = _gathered(step, over.entries)
+            self.copied += min(self._times, MAX_TURNS) * over.entries * _COPIED_ENTRY_BYTES // (2 * UNIT)
         elif step.units > first.units:  # what no macro there is does
             self._count(MAX_STEPS)
         self._count(1)

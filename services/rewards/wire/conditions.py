@@ -19,7 +19,7 @@ from upline.attribution.v1 import conversion_pb2
 
 from chassis.pacing import give_way
 from services.rewards.domain.details import Line
-from services.rewards.domain.plan.condition import Condition, ConditionError, Variable
+from services.rewards.domain.plan.condition import Condition, ConditionError, SharedFacts, Variable
 from services.rewards.wire.alternatives import alternatives
 from services.rewards.wire.condition_cost import MAX_STEPS, MAX_TURNS, ConditionCost, Shape, cost_of, shape_of
 from services.rewards.wire.condition_errors import compile_error, place_of, without_status
@@ -47,6 +47,10 @@ MAX_CONDITION_STEPS: Final = 1_000_000
 """The most steps of a condition: some 30 ms. The costliest that programs have are loops over lines, which take 200,000
 to be handed to the library where an order has 500 with 20 attributes each. No plan is published with a condition that
 may take more; a stored one that may is evaluated where the conversion at hand is small enough."""
+MAX_KEPT_UNITS: Final = MAX_CONDITION_STEPS
+"""The most units of 64 bytes that evaluations build of shared facts before the library is handed these anew, for until
+then it keeps what they built: no more than one condition may build by itself. Forty conditions on each of 500 lines
+build a third of it."""
 _COSTLY_PATTERN_STEPS: Final = 1_000
 """Beyond it, a pattern may be what makes a condition too costly: asked of 500 lines, it takes half of what there is."""
 
@@ -86,9 +90,22 @@ class CelCondition:
         give_way()  # no other thread gets the interpreter while the library evaluates
         if self.cost.steps > MAX_CONDITION_STEPS:
             self._check_steps(values)
+        return self._is_true(
+            None, values if self._is_bare else {name: _to_cel(value) for name, value in values.items()}
+        )
+
+    def holds_among(self, facts: SharedFacts) -> bool:
+        """Whether the condition is true; evaluated by itself where it may build too much to be kept for others."""
+        if self.cost.built > MAX_KEPT_UNITS or self.cost.steps > MAX_CONDITION_STEPS:
+            return self.holds({name: facts.values[name] for name in self.names})
+        give_way()  # as above
+        if not isinstance(facts.handed, _Handed):
+            facts.handed = _Handed(facts.values)
+        return self._is_true(facts.handed.activation(self.cost.built), None)
+
+    def _is_true(self, activation: cel.Activation | None, data: Mapping[str, object] | None) -> bool:
         try:
-            data = values if self._is_bare else {name: _to_cel(value) for name, value in values.items()}
-            result = self._expression.eval(None, data).value()
+            result = self._expression.eval(activation, data).value()
         except RuntimeError as error:  # the library raises where its budget is used up
             raise ConditionError(without_status(str(error))) from error
         if result is True or result is False:
@@ -111,6 +128,24 @@ class CelCondition:
             raise ConditionError(
                 f"it may take {_number(steps)} steps here, and a condition has {MAX_CONDITION_STEPS:,} at most"
             )
+
+
+class _Handed:
+    """The facts of a conversion as the library was handed them: once for many evaluations."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._data = _as_data(values)
+        self._activation: cel.Activation | None = None
+        self._left = 0
+        """The units that evaluations may still build before it is handed them anew."""
+
+    def activation(self, units: int) -> cel.Activation:
+        """The facts for an evaluation that builds so many units at most."""
+        if self._activation is None or self._left < units:
+            self._activation = _environment(Scope.CONVERSION, frozenset()).Activation(self._data)
+            self._left = MAX_KEPT_UNITS
+        self._left -= units
+        return self._activation
 
 
 class Compiler:
@@ -202,6 +237,10 @@ class _NamedCondition:
         """Raises NotImplementedError: nothing is decided by a plan that is not compiled."""
         raise NotImplementedError(f"not compiled: {self.text!r}, for {sorted(values)}")
 
+    def holds_among(self, facts: SharedFacts) -> bool:
+        """Raises NotImplementedError: nothing is decided by a plan that is not compiled."""
+        raise NotImplementedError(f"not compiled: {self.text!r}, for {sorted(facts.values)}")
+
 
 class NamingCompiler(Compiler):
     """Compiles nothing. It stands in where all of a plan is asked for but its conditions, which take nearly all of its
@@ -221,7 +260,7 @@ def _environment(scope: Scope, counter_ids: frozenset[str]) -> cel.Env:
 def _too_costly(condition: CelCondition) -> str:
     """The message about a condition that may take too long: how much, and what takes less. Empty for one that may
     not."""
-    steps, turns = condition.cost
+    steps, turns, _ = condition.cost
     largest = "for the largest conversion there can be"
     if turns > MAX_TURNS:
         return (
@@ -260,6 +299,10 @@ def _wrong_patterns(condition: CelCondition) -> Iterable[str]:
                 f"{place_of(condition.text, pattern.offset)}{pattern.value!r} is no pattern of RE2 ({why});"
                 " `contains` looks for a text as it stands"
             )
+
+
+def _as_data(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: _to_cel(value) for name, value in values.items()}
 
 
 def _to_cel(value: object) -> object:

@@ -26,11 +26,11 @@ def decide(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> li
     the rest of it would earn by itself. So no refund gives anybody more, whichever rule won its group or met a limit,
     and the order of refunds does not matter.
     """
-    whole = Inputs(plan, conversion.whole, snapshot)
     if not conversion.touched:
-        return decide_whole(plan, whole)
+        return decide_whole(plan, Inputs(plan, conversion.whole, snapshot))
+    owed = _owed(plan, Inputs(plan, conversion.whole, snapshot))
     inputs = Inputs(plan, conversion, snapshot)
-    return [part for each in _left(plan, inputs, _owed(plan, whole)) for part in _shared(each, inputs)]
+    return [part for each in _left(plan, inputs, owed) for part in _shared(each, inputs)]
 
 
 def decide_whole(plan: Plan, inputs: Inputs) -> list[Decision]:

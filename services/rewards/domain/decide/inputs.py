@@ -10,7 +10,7 @@ from services.rewards.domain.conversion import Conversion
 from services.rewards.domain.details import Details, Line
 from services.rewards.domain.plan.allotments import Divided
 from services.rewards.domain.plan.audience import BUYER_LEVEL
-from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError
+from services.rewards.domain.plan.condition import COUNTERS_PREFIX, Condition, ConditionError, SharedFacts
 from services.rewards.domain.plan.counters import Counter
 from services.rewards.domain.plan.periods import period_names
 from services.rewards.domain.plan.plan import MAX_CONVERSION_STEPS, Plan, Rule
@@ -18,6 +18,7 @@ from services.rewards.domain.tally.snapshot import Snapshot
 from services.rewards.domain.tally.tallies import TallyKey
 
 LINE: Final = "line"
+LINES: Final = "lines"
 OUT_OF_STEPS: Final = (
     f"deciding a conversion takes {MAX_CONVERSION_STEPS:,} steps at most, and what stands before it in the plan takes"
     " them"
@@ -38,6 +39,7 @@ class Inputs:
         self.event_rules = plan.event_rules(conversion.event_type)
         self._is_costly = plan.is_costly(conversion.event_type)
         self._verdicts: dict[int, bool | ConditionError] = {}
+        self._shared_facts: SharedFacts | None = None
         self.periods = period_names(conversion.occurred_at, plan.zone)
         """The periods in which the conversion happened, as tallies name them."""
         self.used: dict[tuple[int, str], tuple[TallyKey | None, ...]] = {}
@@ -94,6 +96,11 @@ class Inputs:
             if not condition.asks_for_people and id(condition) not in self._verdicts:
                 self._verdicts[id(condition)] = self._verdict(condition)
 
+    def let_facts_go(self) -> None:
+        """Lets go of the facts that conditions shared so far: nobody keeps those of as many conversions as wait to be
+        decided together."""
+        self._shared_facts = None
+
     def holds_at_all(self, condition: Condition) -> bool:
         """Whether a condition on the conversion alone is true. Raises ConditionError."""
         return self.holds(condition, "", BUYER_LEVEL)
@@ -136,9 +143,17 @@ class Inputs:
     def _verdict(self, condition: Condition) -> bool | ConditionError:
         try:
             self._check_reached(condition)
+            if LINES in condition.names:
+                return condition.holds_among(self._facts())
             return condition.holds(self._values(condition, "", BUYER_LEVEL))
         except ConditionError as error:
             return error
+
+    def _facts(self) -> SharedFacts:
+        """The facts that conditions on the lines of the conversion share."""
+        if self._shared_facts is None:
+            self._shared_facts = SharedFacts({name: value(self) for name, value in _OF_CONVERSION.items()})
+        return self._shared_facts
 
     def _values(self, condition: Condition, participant_id: str, level: int) -> dict[str, object]:
         """The values of the condition's variables; those of a person, where it asks for people."""
@@ -219,7 +234,7 @@ _OF_CONVERSION: Final[dict[str, Callable[[Inputs], object]]] = {
     "event.code": lambda inputs: inputs.details.code,
     "event.link_id": lambda inputs: inputs.details.link_id,
     "event.attributes": lambda inputs: inputs.details.attributes,
-    "lines": lambda inputs: inputs.details.lines,
+    LINES: lambda inputs: inputs.details.lines,
     "buyer.id": lambda inputs: inputs.conversion.buyer_id,
     "buyer.attributes": lambda inputs: inputs.details.buyer_attributes,
     "buyer.bound": lambda inputs: inputs.details.bind_time is not None,

@@ -16,6 +16,20 @@ class ConditionError(Exception):
     """A condition could not be evaluated. The text says why, for people."""
 
 
+class SharedFacts:
+    """The facts of a conversion, for conditions that ask about its lines. Most of what these take is to hand the lines
+    over, so what evaluating makes of the facts for one condition is kept here for the next. It may be large: whoever is
+    done asking lets it go."""
+
+    __slots__ = ("handed", "values")
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values = values
+        """The values of all variables that do not depend on a person."""
+        self.handed: object = None
+        """The facts as whoever evaluates has made them, which is nobody else's to read."""
+
+
 class Condition(Protocol):
     """A compiled expression that is true or not."""
 
@@ -42,6 +56,9 @@ class Condition(Protocol):
 
     def holds(self, values: Mapping[str, object]) -> bool:
         """Whether the condition is true. Raises ConditionError where it has no value, as for a missing attribute."""
+
+    def holds_among(self, facts: SharedFacts) -> bool:
+        """Whether a condition that does not ask for people is true, as `holds` says."""
 
 
 def counters_in(condition: Condition) -> frozenset[str]:

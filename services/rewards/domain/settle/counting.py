@@ -42,6 +42,7 @@ class PreparedConversion:
         inputs.snapshot = running.snapshot(self.read_tallies) if self.read_tallies else EMPTY
         decisions = decide_whole(plan, inputs)
         running.apply(changes_of(plan, inputs, decisions), (conversion.record_time, position))
+        inputs.let_facts_go()
         return post(plan, conversion, owed(decisions)), inputs.snapshot if self.read_tallies else None
 
 
@@ -51,6 +52,7 @@ def prepare(plan: Plan, conversion: Conversion) -> PreparedConversion:
     inputs.evaluate(rule.when for rule in inputs.event_rules.rules if rule.when is not None)
     read = tally_keys_of(plan, inputs)
     counted = members(plan, inputs)
+    inputs.let_facts_go()
     return PreparedConversion(plan, conversion, inputs, read, read + counted if counted else read)
 
 
