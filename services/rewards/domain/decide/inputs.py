@@ -38,7 +38,8 @@ class Inputs:
         self.snapshot = snapshot
         self.event_rules = plan.event_rules(conversion.event_type)
         self._is_costly = plan.is_costly(conversion.event_type)
-        self._verdicts: dict[int, bool | ConditionError] = {}
+        self._verdicts: dict[int, bool | str] = {}
+        """The verdicts of conditions; where one has no value, why. An error would keep what it was evaluated with."""
         self._shared_facts: SharedFacts | None = None
         self.periods = period_names(conversion.occurred_at, plan.zone)
         """The periods in which the conversion happened, as tallies name them."""
@@ -85,8 +86,8 @@ class Inputs:
         verdict = self._verdicts.get(id(condition))
         if verdict is None:
             verdict = self._verdicts[id(condition)] = self._verdict(condition)
-        if isinstance(verdict, ConditionError):
-            raise verdict
+        if isinstance(verdict, str):
+            raise ConditionError(verdict)
         return verdict
 
     def evaluate(self, conditions: Iterable[Condition]) -> None:
@@ -140,14 +141,14 @@ class Inputs:
     def _steps_of(self, condition: Condition) -> int:
         return condition.steps({name: value(self) for name, value in _variables(condition.names).of_conversion})
 
-    def _verdict(self, condition: Condition) -> bool | ConditionError:
+    def _verdict(self, condition: Condition) -> bool | str:
         try:
             self._check_reached(condition)
             if LINES in condition.names:
                 return condition.holds_among(self._facts())
             return condition.holds(self._values(condition, "", BUYER_LEVEL))
         except ConditionError as error:
-            return error
+            return str(error)
 
     def _facts(self) -> SharedFacts:
         """The facts that conditions on the lines of the conversion share."""
