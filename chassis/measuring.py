@@ -1,8 +1,7 @@
 """Metrics of what stands in a service's database: read by one task of each process, now and then.
 
 Nothing is read when metrics are asked for, so however often that is, and by how many, costs the database nothing. Each
-statement goes by an index, or reads the small table of failures, and stops counting at a bound. It has two seconds, and
-nobody waits for it.
+statement goes by an index, and stops counting at a bound. It has two seconds, and nobody waits for it.
 """
 
 import asyncio
@@ -46,7 +45,8 @@ _OUTBOX = text(f"""
 """)
 _DEAD_LETTERS = text(f"""
     SELECT consumer, count(*) AS number, extract(epoch FROM clock_timestamp() - min(park_time))::float8 AS age_seconds
-    FROM (SELECT consumer, park_time FROM dead_letter WHERE park_time IS NOT NULL LIMIT {MOST_COUNTED}) AS parked
+    FROM (SELECT consumer, park_time FROM dead_letter WHERE park_time IS NOT NULL
+          ORDER BY park_time LIMIT {MOST_COUNTED}) AS parked
     GROUP BY consumer
 """)
 

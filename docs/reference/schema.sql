@@ -139,6 +139,7 @@ CREATE TABLE dead_letter (
     park_time timestamp with time zone,
     PRIMARY KEY (consumer, message_id)
 );
+CREATE INDEX dead_letter_parked ON dead_letter (park_time, message_id) WHERE park_time IS NOT NULL;
 
 -- Facts that were recorded and published, and that a reader did not have: their events are published again until it
 -- has.
@@ -637,8 +638,25 @@ CREATE TABLE dead_letter (
     update_time timestamp with time zone NOT NULL DEFAULT now(),
     -- When it was set aside; NULL while it is still tried.
     park_time timestamp with time zone,
+    -- Whether dead_letter_fact has the facts that it tells.
+    facts_read boolean NOT NULL DEFAULT false,
     PRIMARY KEY (consumer, message_id)
 );
+CREATE INDEX dead_letter_parked ON dead_letter (park_time, message_id) WHERE park_time IS NOT NULL;
+CREATE INDEX dead_letter_unread ON dead_letter (consumer, message_id) WHERE park_time IS NOT NULL AND NOT facts_read;
+
+-- The facts that dead letters tell, which are not missing for whoever compares. They go when the letter goes.
+CREATE TABLE dead_letter_fact (
+    -- The consumer that failed.
+    consumer text NOT NULL,
+    -- The message that was set aside.
+    message_id text NOT NULL,
+    -- The digest of the names of a fact: BLAKE2b of 16 bytes.
+    digest bytea NOT NULL,
+    PRIMARY KEY (consumer, message_id, digest),
+    FOREIGN KEY (consumer, message_id) REFERENCES dead_letter(consumer, message_id) ON DELETE CASCADE
+);
+CREATE INDEX dead_letter_fact_by_digest ON dead_letter_fact (digest);
 
 -- When wallets are scanned for what expires; a wallet without a row is scanned at once.
 CREATE TABLE expiring (
@@ -1243,8 +1261,25 @@ CREATE TABLE dead_letter (
     update_time timestamp with time zone NOT NULL DEFAULT now(),
     -- When it was set aside; NULL while it is still tried.
     park_time timestamp with time zone,
+    -- Whether dead_letter_fact has the facts that it tells.
+    facts_read boolean NOT NULL DEFAULT false,
     PRIMARY KEY (consumer, message_id)
 );
+CREATE INDEX dead_letter_parked ON dead_letter (park_time, message_id) WHERE park_time IS NOT NULL;
+CREATE INDEX dead_letter_unread ON dead_letter (consumer, message_id) WHERE park_time IS NOT NULL AND NOT facts_read;
+
+-- The facts that dead letters tell, which are not missing for whoever compares. They go when the letter goes.
+CREATE TABLE dead_letter_fact (
+    -- The consumer that failed.
+    consumer text NOT NULL,
+    -- The message that was set aside.
+    message_id text NOT NULL,
+    -- The digest of the names of a fact: BLAKE2b of 16 bytes.
+    digest bytea NOT NULL,
+    PRIMARY KEY (consumer, message_id, digest),
+    FOREIGN KEY (consumer, message_id) REFERENCES dead_letter(consumer, message_id) ON DELETE CASCADE
+);
+CREATE INDEX dead_letter_fact_by_digest ON dead_letter_fact (digest);
 
 -- Entries of inboxes, one a cause and participant. The key is at once the order of an inbox and the rule that nobody is
 -- told twice.

@@ -31,6 +31,9 @@ CREATE TABLE {SCHEMA}.outbox (LIKE rewards.outbox INCLUDING ALL);
 CREATE TABLE {SCHEMA}.reconciliation (LIKE rewards.reconciliation INCLUDING ALL);
 CREATE TABLE {SCHEMA}.gap (LIKE rewards.gap INCLUDING ALL);
 CREATE TABLE {SCHEMA}.dead_letter (LIKE rewards.dead_letter INCLUDING ALL);
+CREATE TABLE {SCHEMA}.dead_letter_fact (LIKE rewards.dead_letter_fact INCLUDING ALL);
+ALTER TABLE {SCHEMA}.dead_letter_fact
+    ADD FOREIGN KEY (consumer, message_id) REFERENCES {SCHEMA}.dead_letter ON DELETE CASCADE;
 """
 
 

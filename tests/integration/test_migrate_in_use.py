@@ -16,7 +16,7 @@ LAST_BUT_ONE = "0008"
 UNDO_SINCE = """
     SET search_path = attribution;
     DROP TABLE retention, reconciliation, gap;
-    DROP INDEX participant_by_sponsor_and_key;
+    DROP INDEX participant_by_sponsor_and_key, dead_letter_parked;
 """
 """Takes away what later revisions make, so that these may be run again too."""
 
