@@ -11,15 +11,13 @@ from typing import NamedTuple, TypeVar
 import structlog
 from nats.aio.msg import Msg
 
-from chassis.apart import ApartQueue, TakesLongError
 from chassis.database import is_transient
 from chassis.dead_letters import About, DeadLetters, History, message_name
 from chassis.migrate import assert_migrated
 from chassis.progress import STALLED_SECONDS, Progress
 from chassis.pull import EXPIRES_SECONDS, ConsumerGoneError, Pull
 from chassis.stream import Stream
-from chassis.tasks import run_all
-from chassis.telemetry import BATCH_MESSAGES, BATCH_SECONDS, EVENTS_APART, MESSAGES, UNACKNOWLEDGED, UNDELIVERED
+from chassis.telemetry import BATCH_MESSAGES, BATCH_SECONDS, MESSAGES, UNACKNOWLEDGED, UNDELIVERED
 from chassis.telemetry import STALLED_SECONDS as STALLED
 from chassis.topology import StreamSpec
 
@@ -58,8 +56,8 @@ class SomeFailedError(Exception):
     """Some of several messages could not be handled, and all the others were."""
 
     def __init__(self, failures: Mapping[int, Exception], about: Mapping[int, About] = NOTHING_KNOWN) -> None:
-        """`failures`: the error of each message that failed, by its place among all; TakesLongError where nothing was
-        done because it is to be done apart. `about`: the fact at fault, where it is known, by the same places."""
+        """`failures`: the error of each message that failed, by its place among all. `about`: the fact at fault, where
+        it is known, by the same places."""
         super().__init__(str(next(iter(failures.values()))))
         self.failures = failures
         self.about = about
@@ -102,19 +100,11 @@ class Consumer:
     dead_letters: DeadLetters
     fetch_messages: int = FETCH_MESSAGES
     progress: Progress = field(default_factory=Progress)
-    handle_apart: Callable[[Sequence[bytes]], Awaitable[None]] | None = None
-    """Handles a message of which `handle` said that it takes long; None where none does. It has one at a time, beside
-    everything else."""
-    apart: ApartQueue = field(default_factory=ApartQueue)
-    """The messages that take long, until they are handled."""
     retry_seconds: tuple[float, ...] = RETRY_SECONDS
     expires_seconds: float = EXPIRES_SECONDS
 
     async def run(self) -> None:
         """Reads until cancelled; then hands back the messages it holds, for others to work on at once."""
-        await run_all(self._read(), self._work_apart())
-
-    async def _read(self) -> None:
         pull: Pull | None = None
         messages: list[Msg] = []
         try:
@@ -156,39 +146,24 @@ class Consumer:
             )
 
     async def _work_on(self, messages: list[Msg]) -> None:
-        heartbeat = asyncio.create_task(_ask_for_time(lambda: messages))
+        heartbeat = asyncio.create_task(_ask_for_time(messages))
         self.progress.in_hand = len(messages)
         BATCH_MESSAGES.labels(self.durable).observe(len(messages))
         began = asyncio.get_running_loop().time()
         try:
-            await self._handle_all(messages, self.handle)
+            await self._handle_all(messages)
         finally:
             self.progress.in_hand = 0
             BATCH_SECONDS.labels(self.durable).observe(asyncio.get_running_loop().time() - began)
             heartbeat.cancel()
 
-    async def _work_apart(self) -> None:
-        """Works on messages that take long, one after the other."""
-        if self.handle_apart is None:
-            return
-        EVENTS_APART.labels(self.durable).set_function(lambda: len(self.apart.messages))
-        heartbeat = asyncio.create_task(_ask_for_time(lambda: list(self.apart.messages.values())))
-        try:
-            while True:
-                message = await self.apart.next()
-                await self._handle_all([message], self.handle_apart)
-                await self.apart.done(message)
-        finally:
-            heartbeat.cancel()
-            await self._hand_back(None, list(self.apart.messages.values()))
-
-    async def _handle_all(self, messages: list[Msg], handle: Handle) -> None:
+    async def _handle_all(self, messages: list[Msg]) -> None:
         by_history = await self._by_history(messages)
         for each in (by_history.new, by_history.failed):
             if each:
-                await self._handle(each, handle)
+                await self._handle(each)
         for message, history in by_history.suspect:
-            await self._handle_alone(message, history, handle)
+            await self._handle_alone(message, history)
 
     async def _by_history(self, messages: list[Msg]) -> _ByHistory:
         again = [each for each in messages if _delivered(each) > 1]
@@ -210,7 +185,7 @@ class Consumer:
         found.suspect.sort(key=lambda each: each[1].on_trial)
         return found
 
-    async def _handle_alone(self, message: Msg, history: History, handle: Handle) -> None:
+    async def _handle_alone(self, message: Msg, history: History) -> None:
         """Handles a message that may have taken a process with it; sets it aside once that is known."""
         took_process = history.on_trial and _unanswered(message, history) >= MAX_UNANSWERED
         try:
@@ -227,7 +202,7 @@ class Consumer:
             await self._nak(message)
             return
         try:
-            await self._handle([message], handle)
+            await self._handle([message])
         except asyncio.CancelledError:  # the process is told to stop, so the message is not to blame
             await self._acquit(message)
             raise
@@ -259,39 +234,26 @@ class Consumer:
             log.warning("cannot create stream", stream=self.spec.name, error=error)
             await asyncio.sleep(RETRY_SECONDS[1])
 
-    async def _handle(self, messages: list[Msg], handle: Handle) -> None:
+    async def _handle(self, messages: list[Msg]) -> None:
         """Handles messages. Those that fail keep no other from being handled and acknowledged at once."""
-        failures = await self._failures(messages, handle)
+        failures = await self._failures(messages)
         MESSAGES.labels(self.durable, "settled").inc(len(messages) - len(failures))
         await self._acknowledge([each for place, each in enumerate(messages) if place not in failures])
         for place, failure in sorted(failures.items()):
-            if isinstance(failure.error, TakesLongError):
-                await self._put_apart(messages[place], failure.error.names)
-            elif not await self._give_up(messages[place], failure):
+            if not await self._give_up(messages[place], failure):
                 await self._nak(messages[place])
 
-    async def _put_apart(self, message: Msg, names: frozenset[str]) -> None:
-        """Has a message that takes long wait for its turn. While it waits, it is not on trial."""
-        if _delivered(message) > SUSPECT_DELIVERIES:
-            try:
-                await self._once_able(partial(self.dead_letters.end_trial, self.durable, message))
-            except Exception as error:
-                log.warning("cannot put a message apart, will retry", consumer=self.durable, error=error)
-                await self._nak(message)
-                return
-        await self.apart.put(names, message)
-
-    async def _failures(self, messages: list[Msg], handle: Handle) -> Mapping[int, _Failure]:
+    async def _failures(self, messages: list[Msg]) -> Mapping[int, _Failure]:
         """Handles messages together, and where it is not known which of them failed, each one alone. Returns those that
         failed, by their places."""
         try:
-            await self._once_able(lambda: handle([each.data for each in messages]))
+            await self._once_able(lambda: self.handle([each.data for each in messages]))
         except SomeFailedError as error:
             return {place: _Failure(each, error.about.get(place, {})) for place, each in error.failures.items()}
         except Exception as error:
             if len(messages) == 1:
                 return {0: _Failure(error, {})}
-            alone = [await self._failures([each], handle) for each in messages]
+            alone = [await self._failures([each]) for each in messages]
             return {place: failed[0] for place, failed in enumerate(alone) if failed}
         return {}
 
@@ -355,12 +317,12 @@ class Consumer:
             log.warning("cannot nak", consumer=self.durable, error=error)
 
 
-async def _ask_for_time(in_hand: Callable[[], Sequence[Msg]]) -> None:
+async def _ask_for_time(messages: Sequence[Msg]) -> None:
     """Keeps messages that are worked on from being delivered again, until cancelled."""
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         try:
-            for message in in_hand():
+            for message in messages:
                 if not message.is_acked:
                     await message.in_progress()
         except Exception as error:  # they may come again, which costs work and changes nothing

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nats.aio.msg import Msg
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import Database
 from chassis.faults import describe_with_kind
@@ -19,9 +20,9 @@ MAX_ERROR_CHARS = 2_000
 
 About = Mapping[str, str]
 """The fact of a message that could not be handled: what identifies it, such as its trace id, by names as in logs."""
-PUT_APART = "this message takes long, and waits for its turn"
 ON_TRIAL = "this message was being handled alone, and nothing was heard of it since"
 """Stands for the error of a message while it is handled alone."""
+STOPPED = "the process was stopped while this message was being handled alone"
 
 _COUNT = text("""
     INSERT INTO dead_letter (consumer, message_id, subject, payload, error)
@@ -52,10 +53,33 @@ _SET_ASIDE = text("""
     UPDATE dead_letter SET attempts = :attempts, error = :error, update_time = now(), park_time = now()
     WHERE consumer = :consumer AND message_id = :message_id
 """)
+_STORE = text("""
+    INSERT INTO dead_letter (consumer, message_id, subject, payload, error, attempts, park_time)
+    VALUES (:consumer, :message_id, :subject, :payload, :error, :attempts, now())
+    ON CONFLICT (consumer, message_id) DO UPDATE
+    SET error = excluded.error, attempts = excluded.attempts, update_time = now(), park_time = now()
+""")
 _WRITE_NOTHING = text("UPDATE dead_letter SET attempts = attempts WHERE false")
 _TAKE = text("""
     DELETE FROM dead_letter WHERE consumer = :consumer AND message_id = :message_id AND park_time IS NOT NULL
 """)
+
+
+class SetAside(NamedTuple):
+    """A message that is set aside at once, because it was tried elsewhere."""
+
+    consumer: str
+    message_id: str
+    subject: str
+    payload: bytes
+    error: str
+    """The error of the last try."""
+    attempts: int
+
+
+async def set_aside(conn: AsyncConnection, letter: SetAside) -> None:
+    """Stores a message for a person."""
+    await conn.execute(_STORE, letter._asdict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +127,7 @@ class DeadLetters:
                         **key,
                         "subject": message.subject,
                         "payload": message.data,
-                        "error": _told(error, about),
+                        "error": told(error, about),
                     },
                 )
             ).scalar_one()
@@ -132,10 +156,10 @@ class DeadLetters:
             await conn.execute(_BEGIN_TRIAL, letter)
 
     async def end_trial(self, consumer: str, message: Msg) -> None:
-        """Notes that a message is no longer being handled: it was put apart, and waits."""
+        """Notes that a message is no longer being handled: the process stops."""
         key = {"consumer": consumer, "message_id": message_name(message)}
         async with self.database.transaction() as conn:
-            await conn.execute(_END_TRIAL, {**key, "error": PUT_APART, "on_trial": ON_TRIAL})
+            await conn.execute(_END_TRIAL, {**key, "error": STOPPED, "on_trial": ON_TRIAL})
 
     async def set_aside(self, consumer: str, message: Msg) -> None:
         """Stores a message on trial for a person, because it took the process with it."""
@@ -171,7 +195,7 @@ class DeadLetters:
         return bool(taken.rowcount)
 
 
-def _told(error: Exception, about: About) -> str:
+def told(error: Exception, about: About) -> str:
     """The error as it is kept, with the fact at fault behind it."""
     fact = f" ({', '.join(f'{name} {value}' for name, value in about.items())})" if about else ""
     return describe_with_kind(error)[: MAX_ERROR_CHARS - len(fact)] + fact

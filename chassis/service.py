@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from chassis import telemetry
-from chassis.apart import ApartQueue
 from chassis.clock import Clock
 from chassis.consumer import Consumer, Handle
 from chassis.database import Database, Work
@@ -62,8 +61,6 @@ class Service(ABC, Generic[Settings]):
         self.clock = clock
         self.progress = Progress()
         """The progress of the consumer of this process."""
-        self.apart = ApartQueue()
-        """The messages of the consumer of this process that take long."""
         self._work: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._measures: list[Measure] = []
         self._farewells: list[Callable[[], None]] = []
@@ -77,19 +74,10 @@ class Service(ABC, Generic[Settings]):
         """Makes `work` a part of `run`."""
         self._work.append(work)
 
-    def consume(
-        self,
-        spec: StreamSpec,
-        durable: str,
-        handle: Handle,
-        fetch_messages: int,
-        handle_apart: Handle | None = None,
-    ) -> None:
+    def consume(self, spec: StreamSpec, durable: str, handle: Handle, fetch_messages: int) -> None:
         """Makes reading a stream a part of `run`; health tells whether what waits there gets done."""
         letters = DeadLetters(self.databases[Work.CONSUMING])
-        consumer = Consumer(
-            self.stream, spec, durable, handle, letters, fetch_messages, self.progress, handle_apart, self.apart
-        )
+        consumer = Consumer(self.stream, spec, durable, handle, letters, fetch_messages, self.progress)
         self.on_run(consumer.run)
         self.on_measure(dead_letters(self.name))
         self.server.watch(Probe("consuming", consumer.check_progress))

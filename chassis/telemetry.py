@@ -67,9 +67,6 @@ LOOP_LAG_SECONDS = Histogram(
     "Time for which the event loop of the process was held, seen fifty times a second.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
-EVENTS_APART = Gauge(
-    "upline_events_apart", "Messages whose work takes long, which wait for their turn in this process.", ["consumer"]
-)
 UNDELIVERED = Gauge(
     "upline_consumer_undelivered_messages",
     "Messages of a stream that no process of their consumer was given yet, as the broker counts them.",

@@ -41,11 +41,12 @@ AGAIN_AFTER = timedelta(hours=1)
 """How old rows are when they are compared for the second time. By then a database that came back without its last
 commits, as after a failover, is found to lack what it had said that it has."""
 HELD_SECONDS = 30.0
-"""A stream that has held messages for so long, because they fail and are tried again, or are done apart, keeps nothing
-else from being compared: what they tell is passed over. It is asked for the second time, or as soon as the stream is
-lost, and these messages with it."""
+"""A stream that has held messages for so long, because they fail and are tried again, keeps nothing else from
+being compared: what they tell is passed over. It is asked for the second time, or as soon as the stream is lost, and
+these messages with it."""
 HELD_MESSAGES = 1_000
-"""The most of them that are read for that: more than wait apart in two processes of the reader (`chassis.apart`)."""
+"""The most of them that are read for that: so many messages that fail at once have one cause, and a person is called
+for it."""
 HELD_BYTES = 16 * 1024**2
 """The most bytes that they have: by the names of the shortest facts, 70 MB of memory. With more of either nothing is
 compared until enough of them are done, and it is tried again after HELD_SECONDS."""

@@ -33,6 +33,9 @@ MANY_MESSAGES = 1_000
 """So many messages behind are worth a look: up to half a million events."""
 HOLD_SECONDS = 600.0
 """A hold that is overdue for so long is bad; each is told that is over a minute late."""
+DEFERRED_SECONDS = (600.0, 86_400.0)
+"""The ages of a fact that waits for its program's turn which are worth a look, and which are bad: a refund of it may
+come at any time, and its people ask where their reward is."""
 AUDIT_SECONDS = 3_600.0
 """The last clean audit is worth a look when it was so long ago; one is made every five minutes."""
 AUDIT_ADVICE = "run `upline audit`, and look for `audit finding` and `job failed` in the log of rewards"
@@ -93,7 +96,10 @@ def _dead_letters(service: str, found: Mapping[str, Standing]) -> CheckResult:
 
 
 async def _ledger(conn: AsyncConnection) -> list[CheckResult]:
-    from services.rewards.store import standing  # here, as they bring the domain, which other checks do not need
+    from services.rewards.store import (  # here, as they bring the domain, which other checks do not need
+        deferred,
+        standing,
+    )
     from services.rewards.store.audits import checkpoint
 
     now = datetime.now(UTC)
@@ -101,7 +107,27 @@ async def _ledger(conn: AsyncConnection) -> list[CheckResult]:
         _audit(await checkpoint.read(conn), now),
         _holds(await standing.overdue_holds(conn, now)),
         _payouts(await standing.waiting_payouts(conn, now)),
+        _deferred(await deferred.standing(conn)),
     ]
+
+
+def _deferred(found: Mapping[str, Standing]) -> CheckResult:
+    oldest = max((each.age_seconds for each in found.values()), default=0.0)
+    look, bad = DEFERRED_SECONDS
+    number = _number(sum(each.number for each in found.values()))
+    return CheckResult(
+        "slow programs",
+        oldest <= bad,
+        f"{number} facts wait, the oldest for {_time(oldest)}, of {_most(found)}" if found else "none",
+        "their plans take long for an order: say them more simply, or start another process of rewards",
+        oldest > look,
+    )
+
+
+def _most(found: Mapping[str, Standing]) -> str:
+    """The programs that have the most, and how many there are besides."""
+    most = sorted(found, key=lambda program_id: (-found[program_id].number, program_id))
+    return ", ".join(most[:NAMED]) + (f" and {len(most) - NAMED} more" if len(most) > NAMED else "")
 
 
 def _audit(found: "Checkpoint", now: datetime) -> CheckResult:
@@ -122,8 +148,7 @@ def _audit(found: "Checkpoint", now: datetime) -> CheckResult:
 
 def _holds(found: Mapping[str, Standing]) -> CheckResult:
     oldest = max((each.age_seconds for each in found.values()), default=0.0)
-    most = sorted(found, key=lambda program_id: (-found[program_id].number, program_id))
-    programs = ", ".join(most[:NAMED]) + (f" and {len(most) - NAMED} more" if len(most) > NAMED else "")
+    programs = _most(found)
     number = _number(sum(each.number for each in found.values()))
     return CheckResult(
         "holds",

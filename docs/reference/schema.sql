@@ -658,6 +658,37 @@ CREATE TABLE dead_letter_fact (
 );
 CREATE INDEX dead_letter_fact_by_digest ON dead_letter_fact (digest);
 
+-- Facts that arrived and take long to settle, and facts of the same programs behind them. A row leaves when its fact is
+-- settled, or set aside as a dead letter.
+CREATE TABLE deferred (
+    -- Its place: facts of a program are settled in this order.
+    deferred_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    -- The program.
+    program_id text NOT NULL,
+    -- The event that tells of the fact.
+    event_id text NOT NULL,
+    -- A message of the stream with this one event.
+    payload bytea NOT NULL,
+    -- When it was put here, by the clock of the database.
+    create_time timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    -- It is not tried before this: it failed a moment ago.
+    due_time timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    -- When a process took it up last; NULL before.
+    claim_time timestamp with time zone,
+    -- Until then a process works on it, and nobody else on its program; NULL where none does.
+    claimed_until timestamp with time zone,
+    -- How often a process took it up and did not give it back unharmed.
+    claim_count integer NOT NULL DEFAULT 0,
+    -- How often it failed. What was claimed up more often took its process with it.
+    attempts integer NOT NULL DEFAULT 0,
+    -- The error of the last try; NULL where none failed.
+    error text,
+    PRIMARY KEY (deferred_id),
+    UNIQUE (program_id, event_id)
+);
+CREATE INDEX deferred_claimed ON deferred (program_id) WHERE claimed_until IS NOT NULL;
+CREATE INDEX deferred_in_turn ON deferred (program_id, deferred_id);
+
 -- When wallets are scanned for what expires; a wallet without a row is scanned at once.
 CREATE TABLE expiring (
     -- The program.

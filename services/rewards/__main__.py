@@ -9,12 +9,14 @@ from chassis.asking import AskedReader, Batches
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.measuring import outbox
+from chassis.readiness import Probe
 from chassis.reconciler import Reconciler
 from chassis.relay import Relay
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.topology import CONVERSIONS, REWARDS
 from services.rewards import jobs, measures
+from services.rewards.commands.deferred import Deferral
 from services.rewards.commands.deps import Deps
 from services.rewards.consumer import CONSUMER, FETCH_MESSAGES, ConversionEvents
 from services.rewards.events import only, told_facts
@@ -71,9 +73,12 @@ class RewardsService(Service[RewardsSettings]):
         add(ContestServicer(queries, self.pager), CLASSES)
         add(PayoutServicer(deps, queries, self.pager), CLASSES)
 
-        consuming = replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress, apart=self.apart)
+        consuming = replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress)
         events = ConversionEvents(consuming)
-        self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES, events.handle_apart)
+        self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES)
+        deferral = Deferral(consuming, CONSUMER)
+        self.on_run(deferral.run)
+        self.server.watch(Probe("deferred", deferral.check_progress))
         for each in measures.all_of(deps):
             self.on_measure(each)
         await Reader(self.databases[Work.JOBS], self.stream, CONSUMER, settled, read_told_facts).listen()

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chassis.apart import TakesLongError
 from chassis.consumer import SomeFailedError
-from chassis.dead_letters import About
 from chassis.pacing import in_turns
 from chassis.telemetry import BATCH_EVENTS, EVENTS
+from services.rewards.commands.deferred import DeferredFullError, defer
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.settle import settle
-from services.rewards.domain.conversion import ArrivedConversion, Reversal
-from services.rewards.wire.events import FactReading
+from services.rewards.commands.settle import AnyFact, names_of, settle
+from services.rewards.store.deferred import MAX_FACTS_OF_PROGRAM
+from services.rewards.wire.events import FactReading, ToldFact, fact_key, find_events
 
 CONSUMER = "rewards"
 FETCH_MESSAGES = 64
@@ -25,36 +24,35 @@ class ConversionEvents:
     deps: Deps
 
     async def handle(self, payloads: Sequence[bytes]) -> None:
-        """Settles the facts that the messages tell. Raises SomeFailedError after that if one cannot be read or
-        settled, or takes long."""
-        await self._handle(payloads, apart=False)
-
-    async def handle_apart(self, payloads: Sequence[bytes]) -> None:
-        """Settles facts that take long. Raises SomeFailedError as `handle` does."""
-        await self._handle(payloads, apart=True)
-
-    async def _handle(self, payloads: Sequence[bytes], *, apart: bool) -> None:
+        """Settles the facts that the messages tell; those that take long, and what comes behind them, wait in the
+        database until they are. Raises SomeFailedError after that if one cannot be read, settled or put there."""
         reading = await _read(payloads)
         facts = reading.facts
         count = len(facts.conversions) + len(facts.reversals)
         BATCH_EVENTS.labels(CONSUMER).observe(count)
-        failed = await settle(self.deps, facts, apart=apart)
-        EVENTS.labels(CONSUMER).inc(count - len(failed))
+        failed, left_out = await settle(self.deps, facts)
+        EVENTS.labels(CONSUMER).inc(count - len(failed) - len(left_out))
+        if left_out:
+            failed = [*failed, *await self._defer(payloads, left_out)]
         if reading.unreadable or failed:
             unsettled = await _by_place(payloads, failed)
             raise SomeFailedError(
                 reading.unreadable | {place: error for place, (_, error) in unsettled.items()},
-                {place: _about(fact) for place, (fact, _) in unsettled.items()},
+                {place: names_of(fact) for place, (fact, _) in unsettled.items()},
             )
 
-
-def _about(fact: ArrivedConversion | Reversal) -> About:
-    """The names that logs give to a fact."""
-    if isinstance(fact, ArrivedConversion):
-        told = {"conversion": fact.conversion.conversion_id, "trace_id": fact.conversion.trace_id}
-    else:
-        told = {"conversion": fact.conversion_id, "reversal": fact.reversal_id, "trace_id": fact.trace_id}
-    return {name: text for name, text in {"program": fact.program_id, **told}.items() if text}
+    async def _defer(self, payloads: Sequence[bytes], facts: Sequence[AnyFact]) -> list[tuple[AnyFact, Exception]]:
+        """Has facts wait; returns those for which there is no room, with the errors that say so."""
+        places = {fact_key(each): place for place, each in enumerate(facts)}
+        waiting: dict[int, ToldFact] = {}
+        async for _ in in_turns(find_events(payloads, places, waiting)):
+            pass
+        full = await defer(self.deps, [waiting[place] for place in sorted(waiting)])
+        return [
+            (each, DeferredFullError(f"{MAX_FACTS_OF_PROGRAM:,} facts of program {each.program_id!r} wait already"))
+            for each in facts
+            if each.program_id in full
+        ]
 
 
 async def _read(payloads: Sequence[bytes]) -> FactReading:
@@ -65,19 +63,17 @@ async def _read(payloads: Sequence[bytes]) -> FactReading:
 
 
 async def _by_place(
-    payloads: Sequence[bytes], failed: Sequence[tuple[ArrivedConversion | Reversal, Exception]]
-) -> dict[int, tuple[ArrivedConversion | Reversal, Exception]]:
+    payloads: Sequence[bytes], failed: Sequence[tuple[AnyFact, Exception]]
+) -> dict[int, tuple[AnyFact, Exception]]:
     """The places of the messages that tell failed facts, with the first of each and its error. Messages are read once
     more to find them, rather than to note of every fact where it stood."""
-    errors: dict[tuple[type, tuple[str, str]], Exception] = {(type(fact), fact.key): error for fact, error in failed}
-    found: dict[int, tuple[ArrivedConversion | Reversal, Exception]] = {}
+    errors = {fact_key(fact): error for fact, error in failed}
+    found: dict[int, tuple[AnyFact, Exception]] = {}
     for place, payload in enumerate(payloads if errors else ()):
         facts = (await _read([payload])).facts
-        told: list[ArrivedConversion | Reversal] = [*facts.conversions, *facts.reversals]
-        at_fault = [(fact, error) for fact in told if (error := errors.get((type(fact), fact.key)))]
-        slow = [fact for fact, error in at_fault if isinstance(error, TakesLongError)]
-        if slow:  # whatever fails besides it fails again when the message is handled apart, and is counted then
-            found[place] = slow[0], TakesLongError(*{each.program_id for each in slow})
-        elif at_fault:
-            found[place] = at_fault[0]
+        told: list[AnyFact] = [*facts.conversions, *facts.reversals]
+        for fact in told:
+            if (error := errors.get(fact_key(fact))) is not None:
+                found[place] = fact, error
+                break
     return found

@@ -11,7 +11,7 @@ from chassis.measuring import Measure, Standing
 from chassis.telemetry import Snapshot, named_programs
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.wallet.payout import PayoutState
-from services.rewards.store import standing
+from services.rewards.store import deferred, standing
 from services.rewards.store.audits.findings import Audit
 
 OVERDUE_HOLDS = Gauge(
@@ -37,6 +37,13 @@ RESTING = Gauge(
     " others are one without a name.",
     ["program"],
 )
+DEFERRED = Gauge(
+    "upline_deferred_facts",
+    "Facts of programs whose orders take long to decide, which wait for their turn in the database; 10,000 of a program"
+    " are counted. The 20 programs that have the most are named, all others are one without a name.",
+    ["program"],
+)
+DEFERRED_AGE = Gauge("upline_deferred_fact_age_seconds", "Time for which the fact waits that waits the longest.")
 CACHED_PLANS = Gauge(
     "upline_plan_cache_entries", "Programs of which outlines are kept, and versions that are kept compiled.", ["kind"]
 )
@@ -62,7 +69,7 @@ _findings = Snapshot(FINDINGS)
 
 def all_of(deps: Deps) -> list[Measure]:
     """All that a process of rewards tells now and then."""
-    return [_holds(deps), _payouts(deps), _memory(deps)]
+    return [_holds(deps), _payouts(deps), _deferred(), _memory(deps)]
 
 
 def tell_audit(audit: Audit, seconds: float) -> None:
@@ -106,6 +113,18 @@ def _payouts(deps: Deps) -> Measure:
             oldest[name,] = _longest(of_state)
         counts.tell(told)
         ages.tell(oldest)
+
+    return tell
+
+
+def _deferred() -> Measure:
+    counts = Snapshot(DEFERRED)
+
+    async def tell(conn: AsyncConnection) -> None:
+        found = await deferred.standing(conn)
+        named = named_programs({program_id: each.number for program_id, each in found.items()})
+        counts.tell({(program_id,): count for program_id, count in named.items()})
+        DEFERRED_AGE.set(_longest(found))
 
     return tell
 

@@ -2,18 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from upline.rewards.v1 import plan_pb2, reward_pb2
 
 from bench import worst_plans
-from chassis.apart import ApartQueue, TakesLongError
 from chassis.consumer import Consumer, SomeFailedError
 from chassis.dead_letters import DeadLetters
 from chassis.stream import Message, Stream
@@ -21,12 +20,15 @@ from chassis.topology import StreamSpec
 from services.rewards.commands import settle as settling
 from services.rewards.consumer import ConversionEvents
 from services.rewards.domain.settle import counting
+from services.rewards.store import deferred
 from tests.flow import becomes
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_, three_levels
 from tests.loop_watch import watched_loop
 from tests.running import DEADLINE_SECONDS, Running
 
 SPEC = StreamSpec("LONG_TEST", "long.test", ("long_test",), 10 * 1024 * 1024)
+MANY = 500
+"""More than any process kept in memory when they waited there."""
 HELD_SECONDS = 20.0
 """The time after which a decision that is held up is let go: a test whose loop stands still comes to its end."""
 PATIENCE_SECONDS = 120.0
@@ -70,12 +72,8 @@ Publish = Callable[..., Any]
 async def publish(rewards: Running, broker: Stream) -> AsyncIterator[Publish]:
     """Publishes messages on a stream of the test's own, which the rewards service settles meanwhile."""
     await broker.ensure(SPEC)
-    deps = replace(rewards.service.deps, apart=ApartQueue())
-    events = ConversionEvents(deps)
-    consumer = Consumer(
-        broker, SPEC, "long_test", events.handle, DeadLetters(deps.database), handle_apart=events.handle_apart,
-        apart=deps.apart,
-    )  # fmt: skip
+    deps = rewards.service.deps
+    consumer = Consumer(broker, SPEC, "long_test", ConversionEvents(deps).handle, DeadLetters(deps.database))
     work = asyncio.create_task(consumer.run())
 
     async def publish_all(*payloads: bytes) -> None:
@@ -119,6 +117,7 @@ async def test_facts_of_the_program_that_come_meanwhile_wait_behind_those_before
     ledger: Ledger,
     published: Published,
     publish: Publish,
+    rewards: Running,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slow, quick = await published(worst_plans.costly_conditions()), await published(three_levels())
@@ -136,30 +135,42 @@ async def test_facts_of_the_program_that_come_meanwhile_wait_behind_those_before
         assert await settled_count() == 0
         held.released.set()
         await becomes(settled_count, 2)
+        await becomes(lambda: waiting(rewards, slow), {})
     assert (await ledger.explain(slow, "o1")).remaining_minor == 0
     assert await ledger.available(slow, "t0") == [0]
 
 
-async def failures(handle: Callable[[Sequence[bytes]], Any], *payloads: bytes) -> dict[int, Exception]:
-    """The errors of messages by their places."""
-    try:
-        await handle(payloads)
-    except SomeFailedError as error:
-        return dict(error.failures)
-    return {}
+async def waiting(rewards: Running, *program_ids: str) -> dict[str, int]:
+    """How many facts of programs wait."""
+    async with rewards.service.deps.database.transaction() as conn:
+        found = await deferred.standing(conn)
+    return {each: found[each].number for each in program_ids if each in found}
 
 
-async def test_a_program_whose_fact_came_with_one_that_takes_long_does_not_wait_apart(
-    published: Published, rewards: Running
+async def test_however_many_orders_take_long_others_are_settled_meanwhile(
+    ledger: Ledger, published: Published, publish: Publish, rewards: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, quick = await published(worst_plans.costly_conditions()), await published(three_levels())
-    events = ConversionEvents(rewards.service.deps)
-    merged = large(slow, "o1") + message(recorded(quick, "o1", 1_000))
-    found = await failures(events.handle, merged)
-    assert isinstance(error := found[0], TakesLongError)
-    assert error.names == {slow}
-    assert await failures(events.handle_apart, merged) == {}
-    assert await failures(events.handle, message(recorded(quick, "o2", 1_000))) == {}
+    with held_up(monkeypatch, slow) as held:
+        await publish(*(message(recorded(slow, f"o{number}", 1_000)) for number in range(MANY)))
+        await publish(message(recorded(quick, "o1", 1_000)))
+        await becomes(lambda: ledger.available(quick, "maria"), [50])
+        assert await waiting(rewards, slow, quick) == {slow: MANY}
+        assert held.entered.is_set()
+        async with rewards.service.deps.database.transaction() as conn:  # as many take minutes
+            await conn.execute(text("DELETE FROM deferred WHERE program_id = :slow"), {"slow": slow})
+
+
+async def test_a_program_whose_fact_came_with_one_that_takes_long_does_not_wait(
+    ledger: Ledger, published: Published, rewards: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = await published(worst_plans.costly_conditions()), await published(three_levels())
+    with held_up(monkeypatch, slow):
+        events = ConversionEvents(rewards.service.deps)
+        await events.handle([large(slow, "o1") + message(recorded(quick, "o1", 1_000))])
+        await events.handle([message(recorded(quick, "o2", 1_000))])
+        assert await ledger.available(quick, "maria") == [100]
+        assert await waiting(rewards, slow, quick) == {slow: 1}
 
 
 async def test_a_quick_fact_behind_a_slow_one_of_the_program_waits_in_the_next_transaction_too(
@@ -167,22 +178,24 @@ async def test_a_quick_fact_behind_a_slow_one_of_the_program_waits_in_the_next_t
 ) -> None:
     monkeypatch.setattr(settling, "FACTS_A_TRANSACTION", 1)
     slow = await published(worst_plans.costly_conditions())
-    events = ConversionEvents(rewards.service.deps)
     quick = recorded(slow, "o2", 100, event_type="nothing is paid for")
     taken_back = reversed_(slow, "o0", "r1", 1)
-    found = await failures(events.handle, large(slow, "o1"), message(quick), message(taken_back))
-    assert {place: type(error) for place, error in found.items()} == dict.fromkeys(range(3), TakesLongError)
+    with held_up(monkeypatch, slow):
+        await ConversionEvents(rewards.service.deps).handle([large(slow, "o1"), message(quick), message(taken_back)])
+        assert await waiting(rewards, slow) == {slow: 3}
 
 
-async def test_a_fact_that_fails_does_not_hide_one_that_takes_long(published: Published, rewards: Running) -> None:
+async def test_a_fact_that_fails_does_not_hide_one_that_takes_long(
+    published: Published, rewards: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow, bad = await published(worst_plans.costly_conditions()), await published(three_levels())
     deps = rewards.service.deps
     deps.resting_programs.failed(bad, TimeoutError("it waited in vain"), asyncio.get_running_loop().time())
-    events = ConversionEvents(deps)
-    merged = message(recorded(bad, "o1", 1_000)) + large(slow, "o1")
-    assert isinstance((await failures(events.handle, merged))[0], TakesLongError)
-    # Apart, both are tried, and whatever rests is tried as well: it came with nothing that would wait for it.
-    assert await failures(events.handle_apart, merged) == {}
+    with held_up(monkeypatch, slow):
+        with pytest.raises(SomeFailedError) as caught:
+            await ConversionEvents(deps).handle([message(recorded(bad, "o1", 1_000)) + large(slow, "o1")])
+        assert [type(each) for each in caught.value.failures.values()] == [TimeoutError]
+        assert await waiting(rewards, slow, bad) == {slow: 1}
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def stored(servers: Servers, *statements: str) -> Iterator[None]:
         "rewards.hold",
         "rewards.payout",
         "rewards.audit_checkpoint",
+        "rewards.deferred",
     )
     with psycopg.connect(servers.postgres.url, autocommit=True) as conn:
         for each in statements:
@@ -66,6 +67,7 @@ def test_where_nothing_waits_all_is_well(spare: Servers) -> None:
         "audit": "the last clean one began 10 minutes ago",
         "holds": "none is overdue",
         "payouts": "none waits",
+        "slow programs": "none",
         "transactions": "none has been open for long",
         "dead letters of notify": "none",
     }
@@ -126,6 +128,20 @@ def test_overdue_holds_are_told_with_their_programs(spare: Servers, minutes: int
     assert told[0] == level
     assert told[1].startswith("5 are overdue, the oldest by ")
     assert told[1].endswith("in p1, p2, p3 and 2 more")
+
+
+@pytest.mark.parametrize(("hours", "level"), [(0, "ok"), (1, "warn"), (25, "bad")])
+def test_facts_that_take_long_are_told_with_their_programs(spare: Servers, hours: int, level: str) -> None:
+    waiting = (
+        "INSERT INTO rewards.deferred (program_id, event_id, payload, create_time)"
+        f" SELECT 'p' || n % 2, 'e' || n, '', now() - interval '{hours} hours 30 seconds'"
+        " FROM generate_series(1, 5) AS n"
+    )
+    with stored(spare, waiting):
+        told = found(spare)["slow programs"]
+    assert told[0] == level
+    assert told[1].startswith("5 facts wait, the oldest for ")
+    assert told[1].endswith("of p1, p0")
 
 
 def payout(name: str, state: int, days: int) -> str:

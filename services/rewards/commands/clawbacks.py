@@ -30,6 +30,7 @@ async def settle_reversals(
         # No version may come in between: neither one that begins to count, whose conversions' effects are reversed
         # behind the lock, nor one that pays what another worker settles meanwhile.
         await plans.pin_versions(conn, program_ids)
+        await pacing.find_slow(conn, program_ids)
         versions = await deps.plans.load(conn, program_ids)
         if ordered := versions.with_order:
             await turn.wait_for(ordered)

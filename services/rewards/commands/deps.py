@@ -1,9 +1,9 @@
 """The collaborators that commands share."""
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 
-from chassis.apart import ApartQueue
 from chassis.clock import Clock
 from chassis.database import Database
 from chassis.pacing import Beside
@@ -47,8 +47,8 @@ class Deps:
     """The programs whose facts waited in vain lately."""
     program_turns: ProgramTurns = field(default_factory=ProgramTurns)
     """Which transactions of this process have the turn of which programs."""
-    apart: ApartQueue = field(default_factory=ApartQueue)
-    """The messages that tell of facts which take long to decide, under the names of their programs."""
+    deferred_came: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when facts that take long to settle were put into the database."""
     deciding: Beside = field(default_factory=partial(Beside, "deciding"))
     """Decides what takes long."""
     contest_turns: Turns[ContestKey] = field(default_factory=Turns[ContestKey])

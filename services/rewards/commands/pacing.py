@@ -4,11 +4,13 @@ them."""
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from chassis.apart import TakesLongError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from chassis.pacing import in_turns
 from services.rewards.commands.deps import Deps
 from services.rewards.domain.conversion import ArrivedConversion, Conversion, Reversal
 from services.rewards.domain.plan.plan import Plan
+from services.rewards.store import deferred
 
 Fact = TypeVar("Fact", ArrivedConversion, Reversal)
 Made = TypeVar("Made")
@@ -20,10 +22,14 @@ class Pacing(Generic[Fact]):
     def __init__(self, deps: Deps, apart: bool, slow: set[str]) -> None:
         """`slow`: the programs that facts were left out of so far, to which this one adds its own."""
         self.slow = slow
-        self.left_out: list[tuple[Fact, Exception]] = []
-        """The facts that are to come again apart, with TakesLongError."""
+        self._left_out: dict[tuple[str, str], Fact] = {}
         self._deps = deps
         self._apart = apart
+
+    @property
+    def left_out(self) -> list[Fact]:
+        """The facts that are to be settled apart, each once: a part of them that failed was tried again."""
+        return list(self._left_out.values())
 
     def turns(self, steps: Iterable[object]) -> AsyncIterator[None]:
         """Goes through steps; comes back after each turn."""
@@ -50,18 +56,16 @@ class Pacing(Generic[Fact]):
             or plan.is_quick_for(conversion.event_type, len(conversion.upline), len(conversion.read_details().lines))
         )
 
-    def leave_out_known(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        """The facts without those of programs of which some wait apart already: they keep their order."""
-        if self._apart:
-            return facts
-        slow = self._deps.apart.names | self.slow
-        return self.leave_out(facts, slow) if slow else facts
+    async def find_slow(self, conn: AsyncConnection, program_ids: Collection[str]) -> None:
+        """Adds to `slow` those among programs of which facts wait already: what comes behind them keeps its order."""
+        if not self._apart:
+            self.slow |= await deferred.programs_among(conn, program_ids)
 
     def leave_out(self, facts: Sequence[Fact], program_ids: Collection[str]) -> Sequence[Fact]:
         """The facts without those of programs that take long, whose later facts are left out as well."""
-        found = [(each, TakesLongError(each.program_id)) for each in facts if each.program_id in program_ids]
+        found = [each for each in facts if each.program_id in program_ids]
         if not found:
             return facts
-        self.slow |= {each.program_id for each, _ in found}
-        self.left_out += found
+        self.slow |= {each.program_id for each in found}
+        self._left_out |= {each.key: each for each in found}
         return [each for each in facts if each.program_id not in program_ids]

@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from psycopg.errors import UniqueViolation
@@ -50,64 +51,73 @@ REWARDS_A_PART = 10_000
 """A part ends earlier where its conversions have so many rewards: they are in memory several times while they are
 written."""
 
+AnyFact = ArrivedConversion | Reversal
+
 log = structlog.get_logger(__name__)
 
 
-async def settle(
-    deps: Deps, facts: FactBatch, *, apart: bool = False
-) -> list[tuple[ArrivedConversion | Reversal, Exception]]:
-    """Settles facts. One that cannot be settled, now or ever, keeps no other from it: returns these with their errors.
-    Raises only if the database does not answer, for then all of them have to come again.
+class Unsettled(NamedTuple):
+    """The facts that are not settled."""
 
-    Facts of programs that take long to decide are left out, with TakesLongError: they are to come again alone, and
-    `apart`. Then they are decided in a thread, each in a transaction of its own, for which others of the program
-    wait.
+    failed: list[tuple[AnyFact, Exception]]
+    """Those that cannot be, now or ever, with their errors."""
+    left_out: list[AnyFact]
+    """Those of programs that take long to decide, in their order."""
+
+
+async def settle(deps: Deps, facts: FactBatch, *, apart: bool = False) -> Unsettled:
+    """Settles facts. One that cannot be settled keeps no other from it. Raises only if the database does not answer,
+    for then all of them have to come again.
+
+    Facts of programs that take long to decide are left out, and so is what comes behind them: they are to come again
+    alone, and `apart`. Then they are decided in a thread, each in a transaction of its own.
     """
     most = FACTS_A_TRANSACTION_APART if apart else FACTS_A_TRANSACTION
     slow: set[str] = set()
-    conversions = await _in_transactions(deps, facts.conversions, most, apart, slow, _settle_conversions)
-    reversals = await _in_transactions(deps, facts.reversals, most, apart, slow, settle_reversals)
+    conversions = Pacing[ArrivedConversion](deps, apart, slow)
+    reversals = Pacing[Reversal](deps, apart, slow)
+    failed: list[tuple[AnyFact, Exception]] = [
+        *await _in_transactions(deps, conversions, facts.conversions, most, apart, _settle_conversions),
+        *await _in_transactions(deps, reversals, facts.reversals, most, apart, settle_reversals),
+    ]
     deps.relay.wake()
-    failed: list[tuple[ArrivedConversion | Reversal, Exception]] = [*conversions, *reversals]
-    _log_settled(facts, failed)
-    return failed
+    unsettled = Unsettled(failed, [*conversions.left_out, *reversals.left_out])
+    _log_settled(facts, unsettled)
+    return unsettled
 
 
-def _log_settled(facts: FactBatch, failed: Sequence[tuple[ArrivedConversion | Reversal, Exception]]) -> None:
+def names_of(fact: AnyFact) -> dict[str, str]:
+    """The names that logs give to a fact."""
+    if isinstance(fact, ArrivedConversion):
+        told = {"conversion": fact.conversion.conversion_id, "trace_id": fact.conversion.trace_id}
+    else:
+        told = {"conversion": fact.conversion_id, "reversal": fact.reversal_id, "trace_id": fact.trace_id}
+    return {name: text for name, text in {"program": fact.program_id, **told}.items() if text}
+
+
+def _log_settled(facts: FactBatch, unsettled: Unsettled) -> None:
     """A line for each fact that is settled, now or before."""
     if not log.is_enabled_for(logging.DEBUG):
         return
-    unsettled = {id(fact) for fact, _ in failed}
-    for arrived in facts.conversions:
-        if id(arrived) not in unsettled:
-            each = arrived.conversion
-            log.debug(
-                "conversion settled", program=each.program_id, conversion=each.conversion_id, trace_id=each.trace_id
-            )
-    for reversal in facts.reversals:
-        if id(reversal) not in unsettled:
-            log.debug(
-                "reversal settled",
-                program=reversal.program_id,
-                reversal=reversal.reversal_id,
-                conversion=reversal.conversion_id,
-                trace_id=reversal.trace_id,
-            )
+    missing = {*(id(fact) for fact, _ in unsettled.failed), *map(id, unsettled.left_out)}
+    arrived: list[AnyFact] = [*facts.conversions, *facts.reversals]
+    for each in arrived:
+        if id(each) not in missing:
+            kind = "conversion" if isinstance(each, ArrivedConversion) else "reversal"
+            log.debug(f"{kind} settled", **names_of(each))
 
 
 async def _in_transactions(
     deps: Deps,
+    pacing: Pacing[Fact],
     facts: Sequence[Fact],
     most: int,
     apart: bool,
-    slow: set[str],
     work: Callable[[Deps, Pacing[Fact], asyncio.Event, Sequence[Fact]], Awaitable[None]],
 ) -> list[tuple[Fact, Exception]]:
     """Works on all facts, a transaction for each part of so many at most. While the database writes one part, the next
     is decided: that one begins when the one before has its locks, so that the parts of a program that counts take
     effect in the order in which they came."""
-    pacing = Pacing[Fact](deps, apart, slow)
-    facts = pacing.leave_out_known(facts)
     slots = asyncio.Semaphore(TRANSACTIONS_AT_ONCE if not apart else 1)
 
     async def one(part: Sequence[Fact], before: asyncio.Event, locked: asyncio.Event) -> list[tuple[Fact, Exception]]:
@@ -130,7 +140,7 @@ async def _in_transactions(
         if isinstance(outcome, BaseException):
             raise outcome
         failures += outcome
-    return failures + pacing.left_out
+    return failures
 
 
 async def _isolating_programs(
@@ -169,6 +179,7 @@ async def _settle_conversions(
     async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
         program_ids = {each.conversion.program_id for each in arrived}
         await plans.pin_versions(conn, program_ids)
+        await pacing.find_slow(conn, program_ids)
         settlement = _Settlement(conn, pacing, await deps.plans.load(conn, program_ids))
         await settlement.prepare(arrived)
         await settlement.lock(turn)

@@ -105,6 +105,10 @@ _SETTLED = text("""
     SELECT program_id, 'reversal:' || program_id || '/' || reversal_id FROM reversal
     JOIN unnest(CAST(:reversal_programs AS text[]), CAST(:reversal_ids AS text[]))
         AS asked (program_id, reversal_id) USING (program_id, reversal_id)
+    UNION ALL
+    SELECT program_id, event_id FROM deferred
+    JOIN unnest(CAST(:programs AS text[]), CAST(:event_ids AS text[]))
+        AS asked (program_id, event_id) USING (program_id, event_id)
 """)
 
 
@@ -288,13 +292,16 @@ def _arrived_conversion(row: Any) -> StoredConversion:
 
 
 async def settled(conn: AsyncConnection, facts: Sequence[Fact]) -> set[Fact]:
-    """Those among facts of attribution that are settled."""
+    """Those among facts of attribution that are settled, or that wait for it in the database: they need not come
+    again."""
     conversions, reversals = _ids(facts, "conversion"), _ids(facts, "reversal")
     asked = {
         "conversion_programs": [program_id for program_id, _ in conversions],
         "conversion_ids": [conversion_id for _, conversion_id in conversions],
         "reversal_programs": [program_id for program_id, _ in reversals],
         "reversal_ids": [reversal_id for _, reversal_id in reversals],
+        "programs": [each.program_id for each in facts],
+        "event_ids": [each.event_id for each in facts],
     }
     return {Fact(row.program_id, row.event_id) for row in await conn.execute(_SETTLED, asked)}
 

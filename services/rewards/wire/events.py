@@ -1,7 +1,8 @@
 """Events of attribution: from the contract to domain values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 from upline.attribution.v1 import conversion_pb2, events_pb2
@@ -20,6 +21,19 @@ from services.rewards.domain.conversion import (
 from services.rewards.domain.details import Details, Line
 
 _REASONS = conversion_pb2.AttributionReason.DESCRIPTOR
+
+
+FactKey = tuple[str, str, str]
+"""(kind of fact, program_id, conversion_id or reversal_id)."""
+
+
+class ToldFact(NamedTuple):
+    """A fact with a message that tells it."""
+
+    program_id: str
+    event_id: str
+    payload: bytes
+    """A message with the event of the fact, and no other."""
 
 
 class UnknownFactError(ValueError):
@@ -85,6 +99,34 @@ def read_told_facts(payload: bytes) -> list[Fact]:
     except DecodeError:
         return []
     return [Fact(_program_id(each), each.event_id) for each in events]
+
+
+def find_events(
+    payloads: Sequence[bytes], positions: Mapping[FactKey, int], found: dict[int, ToldFact]
+) -> Iterator[None]:
+    """Looks through messages for facts, message after message. Puts those that it finds into `found`, by their
+    `positions`."""
+    for payload in payloads:
+        try:
+            told = events_pb2.ConversionEventBatch.FromString(payload).events
+        except DecodeError:
+            continue
+        for each in told:
+            if (key := _key(each)) in positions:
+                message = events_pb2.ConversionEventBatch(events=[each]).SerializeToString()
+                found[positions[key]] = ToldFact(_program_id(each), each.event_id, message)
+        yield
+
+
+def fact_key(fact: ArrivedConversion | Reversal) -> FactKey:
+    """The name of a fact."""
+    return ("recorded" if isinstance(fact, ArrivedConversion) else "reversed"), *fact.key
+
+
+def _key(event: events_pb2.ConversionEvent) -> FactKey:
+    if event.HasField("recorded"):
+        return "recorded", _program_id(event), event.recorded.conversion.draft.conversion_id
+    return "reversed", _program_id(event), event.reversed.reversal.draft.reversal_id
 
 
 def _program_id(event: events_pb2.ConversionEvent) -> str:

@@ -14,12 +14,14 @@ from upline.attribution.v1 import conversion_pb2, events_pb2
 from upline.rewards.v1 import plan_pb2, plan_pb2_grpc, reward_pb2, reward_pb2_grpc, wallet_pb2, wallet_pb2_grpc
 from upline.type.v1 import asset_pb2, money_pb2
 
-from chassis.apart import TakesLongError
 from chassis.consumer import SomeFailedError
 from chassis.database import Work, is_transient
 from chassis.times import to_timestamp
+from services.rewards.commands.deferred import Deferral
 from services.rewards.commands.deps import Deps
-from services.rewards.consumer import ConversionEvents
+from services.rewards.consumer import CONSUMER, ConversionEvents
+from services.rewards.store import deferred
+from services.rewards.wire.events import read_told_facts
 from tests.conftest import Servers
 from tests.running import DEADLINE_SECONDS, Running
 
@@ -130,27 +132,30 @@ async def settled(deps: Deps, payloads: Sequence[bytes]) -> None:
     """Settles stream messages, as the consumer does. Raises the first error of those that fail for good.
 
     Where tests settle more at once than there are connections, or a machine is slow, some wait in vain for a connection
-    or a lock. They come again, as they would from the stream. Those that take long come again alone.
+    or a lock. They come again, as they would from the stream. Those that take long are waited for.
     """
     events = ConversionEvents(deps)
-    handle = events.handle
     while True:
         try:
-            await handle(payloads)
+            await events.handle(payloads)
         except SomeFailedError as error:
-            if final := [each for each in error.failures.values() if not _comes_again(each)]:
+            if final := [each for each in error.failures.values() if not is_transient(each)]:
                 raise final[0] from None
-            if any(isinstance(each, TakesLongError) for each in error.failures.values()):
-                handle = events.handle_apart
         except PoolTimeout:
             pass
         else:
-            return
+            break
         await asyncio.sleep(0.1)
+    program_ids = {fact.program_id for each in payloads for fact in read_told_facts(each)}
+    deferral = Deferral(deps, CONSUMER)
+    while await _waits(deps, program_ids):
+        if not await deferral.settle_next():  # else the service itself works on it
+            await asyncio.sleep(0.02)
 
 
-def _comes_again(error: Exception) -> bool:
-    return isinstance(error, TakesLongError) or is_transient(error)
+async def _waits(deps: Deps, program_ids: set[str]) -> bool:
+    async with deps.database.transaction() as conn:
+        return bool(await deferred.programs_among(conn, program_ids))
 
 
 @dataclass
