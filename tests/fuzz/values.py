@@ -2,6 +2,7 @@
 
 import random
 import re
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,9 @@ from google.protobuf.descriptor import FieldDescriptor
 INT64_MAX = 2**63 - 1
 INT32_MAX = 2**31 - 1
 MAX_AMOUNT_MINOR = 10**15
+SECONDS_A_DAY = 86_400
+FILLED = 0.7
+"""How often a text is there that may be left out."""
 _parse: Callable[[str], Any] = import_module("re._parser").parse
 _WORDS = ("anna", "Борис", "li 李", "o'neil", "a-b_c.d", "🦉", "e\u0301té", "\u202eabc", "x%sy", "{{ 7 }}", '"q"', "\\")
 _ALPHABET = "abcXYZ019-_. йЯ李🦉"
@@ -24,12 +28,18 @@ HOSTILE_TEXTS = (
     "https://a@b@c/", "//", "true", "null", "{{ x }}", "{% for a in b %}", "00000000-0000-0000-0000-000000000000",
     "ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000", "AAAA", "====", "a" * 64, "a" * 65,
     "я" * 128, "🦉" * 129, "a" * 256, "a" * 257, "x" * 1025, "x" * 5_000, "[0].map(x, x)", "event.amount > 0",
-    "level <", "size(lines) >", "1/0 == 1", "UTC", "Mars/Olympus", "xx", "XXX", "rub", "*", "*.example", "policy.",
+    "level <", "size(lines) >", "1/0 == 1", "UTC", "Mars/Olympus", "xx", "en", "ru", "EN",
+    "en-GB", "XXX", "rub", "*", "*.example", "policy.",
 )  # fmt: skip
 HOSTILE_INTS = (
     0, 1, -1, 2, 63, 64, 65, 100, 1_000, 1_001, MAX_AMOUNT_MINOR, MAX_AMOUNT_MINOR + 1, INT32_MAX, -(2**31), INT64_MAX,
     -(2**63), 10**18, 9_223_372_036, 253_402_300_799,
 )  # fmt: skip
+
+MASKS = (
+    "title", "policy", "policy.touch", "policy.window", "policy.enroll_buyers", "allowed_hosts", "visitor_cookie",
+)  # fmt: skip
+"""Paths of a program that a change may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ def text(rules: validate_pb2.StringRules, rng: random.Random) -> str:
     most = rules.max_len or 200
     if at_bound:
         return "".join(rng.choice(_ALPHABET) for _ in range(most))
-    if not rules.min_len and rng.random() < 0.3:
+    if not rules.min_len and rng.random() > FILLED:
         return ""
     return rng.choice(_WORDS)[:most]
 
@@ -86,6 +96,9 @@ def _made(op: Any, argument: Any, rng: random.Random, longest: bool) -> str:
         return _one_of(argument, rng)
     if name == "MAX_REPEAT":
         least, most, items = argument
+        if (int(least), int(most)) == (0, 1) and not longest:
+            most = int(rng.random() < FILLED)
+            least = most
         most = min(int(most), 300)
         count = most if longest else rng.randint(int(least), min(most, int(least) + 8))
         return "".join(_made(each, its, rng, longest) for _ in range(count) for each, its in items)
@@ -119,3 +132,9 @@ def hostile_text(rng: random.Random, most: int) -> str:
 def is_decimal(pattern: str) -> bool:
     """Whether texts of a pattern are numbers."""
     return bool(re.match(r"^\^\(?\[0-9\]", pattern))
+
+
+def uuid7(rng: random.Random, unix_ms: int) -> uuid.UUID:
+    """An id of a time."""
+    high = (unix_ms & ((1 << 48) - 1)) << 16 | 0x7000 | rng.getrandbits(12)
+    return uuid.UUID(int=high << 64 | 0x8000_0000_0000_0000 | rng.getrandbits(62))
