@@ -79,10 +79,17 @@ class Beside:
             self._threads, partial(_giving_way, partial(work, *inputs, **named))
         )
 
-    async def in_turns(self, steps: Iterable[object]) -> AsyncIterator[None]:
+    async def run_without_rests(
+        self, work: Callable[Parameters, Result], *inputs: Parameters.args, **named: Parameters.kwargs
+    ) -> Result:
+        """Does work for which others wait, as behind a lock; returns what comes of it. The event loop goes on between
+        the pieces that keep the interpreter, but more slowly: what takes many of them is to be done before."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *inputs, **named))
+
+    async def in_turns(self, steps: Iterable[object], *, rests: bool = True) -> AsyncIterator[None]:
         """Goes through steps as the function of this name does, but of which each may take long."""
-        remaining = iter(steps)
+        remaining, run = iter(steps), self.run if rests else self.run_without_rests
         done = False
         while not done:
-            done = await self.run(_take_turn, remaining)
+            done = await run(_take_turn, remaining)
             yield

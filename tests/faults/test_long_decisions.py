@@ -2,27 +2,32 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from upline.rewards.v1 import plan_pb2, reward_pb2
 
 from bench import worst_plans
+from chassis import pacing
 from chassis.consumer import Consumer, SomeFailedError
 from chassis.dead_letters import DeadLetters
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from services.rewards.commands import settle as settling
 from services.rewards.consumer import ConversionEvents
-from services.rewards.domain.settle import counting
-from services.rewards.store import deferred
+from services.rewards.domain.settle import counting as domain_counting
+from services.rewards.store import deferred, tallies
+from services.rewards.wire.conditions import CelCondition
 from tests.flow import becomes
 from tests.integration.rewards.conftest import Ledger, Published, message, recorded, reversed_, three_levels
+from tests.integration.rewards.test_waiting import reject
 from tests.loop_watch import watched_loop
 from tests.running import DEADLINE_SECONDS, Running
 
@@ -45,7 +50,7 @@ class HeldDecisions:
         self.entered, self.released = threading.Event(), threading.Event()
         self.was_released = True
         self._program_id = program_id
-        self._accrue = counting.accrue
+        self._accrue = domain_counting.accrue
 
     def __call__(self, plan: Any, conversion: Any, *others: Any) -> Any:
         if conversion.program_id == self._program_id:
@@ -58,7 +63,7 @@ class HeldDecisions:
 def held_up(monkeypatch: pytest.MonkeyPatch, program_id: str) -> Iterator[HeldDecisions]:
     """Holds decisions up; lets them go in the end."""
     held = HeldDecisions(program_id)
-    monkeypatch.setattr(counting, "accrue", held)
+    monkeypatch.setattr(domain_counting, "accrue", held)
     try:
         yield held
     finally:
@@ -106,7 +111,7 @@ async def test_an_order_behind_one_that_takes_long_is_settled_meanwhile(
         await becomes(lambda: ledger.available(quick, "maria"), [50])
         await publish(message(recorded(quick, "o2", 1_000)))
         await becomes(lambda: ledger.available(quick, "maria"), [100])
-        assert held.entered.is_set()
+        assert await asyncio.to_thread(held.entered.wait, HELD_SECONDS)
         held.released.set()
         await becomes(lambda: ledger.available(slow, "t0"), [3 * 20 * worst_plans.COSTLY_CONDITIONS])
     assert held.was_released, "the event loop stood still until its time was over"
@@ -196,6 +201,74 @@ async def test_a_fact_that_fails_does_not_hide_one_that_takes_long(
             await ConversionEvents(deps).handle([message(recorded(bad, "o1", 1_000)) + large(slow, "o1")])
         assert [type(each) for each in caught.value.failures.values()] == [TimeoutError]
         assert await waiting(rewards, slow, bad) == {slow: 1}
+
+
+@dataclass
+class Behind:
+    """Work behind the lock of a program that counts."""
+
+    locks: int = 0
+    rests: int = 0
+    evaluations: int = 0
+
+
+@contextmanager
+def watched_behind_the_lock(monkeypatch: pytest.MonkeyPatch, program_id: str) -> Iterator[Behind]:
+    """Counts what is done while a transaction has the program's lock."""
+    behind, having = Behind(), list[AsyncConnection]()
+    lock, rest, evaluate = tallies.lock, pacing.sleep, CelCondition._is_true
+
+    async def locks(conn: AsyncConnection, program_ids: Collection[str]) -> None:
+        await lock(conn, program_ids)
+        if program_id in program_ids:
+            having.append(conn)
+            behind.locks += 1
+
+    def is_locked() -> bool:
+        return not all(each.closed for each in having)
+
+    def rests(seconds: float) -> None:
+        behind.rests += is_locked()
+        rest(seconds)
+
+    def evaluates(condition: CelCondition, *inputs: Any) -> bool:
+        behind.evaluations += is_locked()
+        return evaluate(condition, *inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tallies, "lock", locks)
+        patch.setattr(pacing, "sleep", rests)
+        patch.setattr(CelCondition, "_is_true", evaluates)
+        yield behind
+
+
+def counting(plan: plan_pb2.Plan) -> plan_pb2.Plan:
+    """The plan with a counter, which gives its facts an order."""
+    plan.counters.add(
+        counter_id="volume", on=["order"], of=plan.rules[0].to, measure=plan_pb2.MEASURE_VOLUME,
+        period=plan_pb2.PERIOD_MONTH,
+    )  # fmt: skip
+    return plan
+
+
+@pytest.mark.parametrize("plan", [worst_plans.costly_conditions, worst_plans.many_conditions])
+async def test_what_takes_long_is_asked_before_others_of_the_program_have_to_wait(
+    ledger: Ledger, published: Published, monkeypatch: pytest.MonkeyPatch, plan: Callable[[], plan_pb2.Plan]
+) -> None:
+    subject = counting(plan())
+    del subject.rules[30:]  # enough to take long
+    for each in subject.rules:
+        each.hold.approval = True
+    program = await published(subject)
+    amount_minor = 500 * worst_plans.LINE_MINOR
+    with watched_behind_the_lock(monkeypatch, program) as behind:
+        await ledger.settle(large(program, "o1", 500))
+        await ledger.settle(message(reversed_(program, "o1", "r1", amount_minor // 2)))
+        await reject(ledger, program, "o1")
+    assert behind.locks >= 3
+    assert (behind.rests, behind.evaluations) == (0, 0)
+    assert (await ledger.explain(program, "o1")).remaining_minor == amount_minor // 2
+    assert (await ledger.audit(program)).balanced
 
 
 @pytest.mark.parametrize(

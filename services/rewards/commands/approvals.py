@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import outbox
 from chassis.errors import failed_precondition, not_found
 from services.rewards import events
+from services.rewards.commands.ahead import asked_ahead, with_verdicts
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.effects import write_released_headroom
 from services.rewards.domain.plan.plan import Plan
@@ -33,14 +34,17 @@ async def approve(deps: Deps, program_id: str, conversion_id: str) -> None:
 async def reject(deps: Deps, program_id: str, conversion_id: str, reason: str) -> None:
     """Takes rewards away that wait for approval. Rewards that wait only for something else stay as they are.
 
-    Locks come in the order in which settling takes them: the plan's, the program's, the conversion's, its holds'.
+    What takes long is asked before. Locks come in the order in which settling takes them: the plan's, the program's,
+    the conversion's, its holds'.
     """
+    key = program_id, conversion_id
+    asked = await asked_ahead(deps, [key])
     async with deps.database.transaction() as conn:
         await plans.pin_versions(conn, [program_id])
         versions = await _require_versions(deps, conn, program_id)
         if versions.has_order:
             await tallies.lock(conn, [program_id])
-        stored = (await conversions.lock_expected(conn, [(program_id, conversion_id)]))[program_id, conversion_id]
+        stored = with_verdicts(await conversions.lock_expected(conn, [key]), asked)[key]
         if stored is None:
             raise not_found("conversion", conversion_id)
         requests = await _require_requests(conn, program_id, conversion_id)

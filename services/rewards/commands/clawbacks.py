@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import outbox
 from services.rewards import events
 from services.rewards.commands import effects
+from services.rewards.commands.ahead import asked_ahead, with_verdicts
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.expiry import load_expired
 from services.rewards.commands.pacing import Pacing
@@ -25,6 +26,8 @@ async def settle_reversals(
 ) -> None:
     """Settles reversals in one transaction. `locked` is set once it has the locks that give them their place among all
     facts of their programs."""
+    keys = [(each.program_id, each.conversion_id) for each in reversals]
+    asked = await asked_ahead(deps, keys) if pacing.apart else {}
     async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
         program_ids = {each.program_id for each in reversals}
         # No version may come in between: neither one that begins to count, whose conversions' effects are reversed
@@ -36,7 +39,7 @@ async def settle_reversals(
             await turn.wait_for(ordered)
             await tallies.lock(conn, ordered)
         # The conversion's row is locked before its reversals are written, so two workers never take back the same part.
-        stored = await conversions.lock_expected(conn, [(each.program_id, each.conversion_id) for each in reversals])
+        stored = with_verdicts(await conversions.lock_expected(conn, keys), asked)
         locked.set()
         reversals = await _without_slow(conn, pacing, versions, stored, reversals)
         if not reversals:

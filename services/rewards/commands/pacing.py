@@ -1,5 +1,6 @@
 """How settling takes its turns: facts that are decided quickly among one another, those that take long apart from
-them."""
+them. A thread that decides these rests between conditions, so that the event loop goes on; but not while others of the
+program wait for a lock, and what takes long is asked before."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -31,12 +32,17 @@ class Pacing(Generic[Fact]):
         """The facts that are to be settled apart, each once: a part of them that failed was tried again."""
         return list(self._left_out.values())
 
-    def turns(self, steps: Iterable[object]) -> AsyncIterator[None]:
-        """Goes through steps; comes back after each turn."""
-        return self._deps.deciding.in_turns(steps) if self._apart else in_turns(steps)
+    @property
+    def apart(self) -> bool:
+        """Whether facts are decided in a thread."""
+        return self._apart
 
-    async def make(self, values: Iterable[Made]) -> list[Made]:
-        """All values, each of which takes some time to be made."""
+    def turns(self, steps: Iterable[object], *, rests: bool = False) -> AsyncIterator[None]:
+        """Goes through steps; comes back after each turn. `rests`: whether no lock is held meanwhile."""
+        return self._deps.deciding.in_turns(steps, rests=rests) if self._apart else in_turns(steps)
+
+    async def make(self, values: Iterable[Made], *, rests: bool = False) -> list[Made]:
+        """All values, each of which takes some time to be made, in turns."""
         made: list[Made] = []
 
         def steps() -> Iterator[None]:
@@ -44,17 +50,13 @@ class Pacing(Generic[Fact]):
                 made.append(each)
                 yield
 
-        async for _ in self.turns(steps()):
+        async for _ in self.turns(steps(), rests=rests):
             pass
         return made
 
     def takes_long(self, plan: Plan, conversion: Conversion) -> bool:
         """Whether a conversion is to be settled apart, and is not yet."""
-        return not (
-            self._apart
-            or plan.is_quick(conversion.event_type)
-            or plan.is_quick_for(conversion.event_type, len(conversion.upline), len(conversion.read_details().lines))
-        )
+        return not self._apart and takes_long(plan, conversion)
 
     async def find_slow(self, conn: AsyncConnection, program_ids: Collection[str]) -> None:
         """Adds to `slow` those among programs of which facts wait already: what comes behind them keeps its order."""
@@ -69,3 +71,11 @@ class Pacing(Generic[Fact]):
         self.slow |= {each.program_id for each in found}
         self._left_out |= {each.key: each for each in found}
         return [each for each in facts if each.program_id not in program_ids]
+
+
+def takes_long(plan: Plan, conversion: Conversion) -> bool:
+    """Whether a conversion takes long to decide."""
+    return not (
+        plan.is_quick(conversion.event_type)
+        or plan.is_quick_for(conversion.event_type, len(conversion.upline), len(conversion.read_details().lines))
+    )

@@ -19,7 +19,7 @@ from services.rewards import events
 from services.rewards.commands import effects
 from services.rewards.commands.clawbacks import post_clawbacks, settle_reversals
 from services.rewards.commands.deps import Deps
-from services.rewards.commands.pacing import Fact, Pacing
+from services.rewards.commands.pacing import Fact, Pacing, takes_long
 from services.rewards.commands.turns import Turn
 from services.rewards.domain.conversion import ArrivedConversion, ConversionKey, FactBatch, Reversal
 from services.rewards.domain.plan.plan import Plan
@@ -27,6 +27,7 @@ from services.rewards.domain.settle.accrual import Accrual
 from services.rewards.domain.settle.counting import (
     DecidedPart,
     PendingConversions,
+    ask_ahead,
     prepare,
 )
 from services.rewards.domain.settle.holds import signal_of, waits_of
@@ -218,7 +219,7 @@ class _Settlement:
         paying = {(program_id, version) for (program_id, _), (_, version) in self._rows.items() if version}
         await self._versions.compile(self._conn, paying)
         self._leave_out_slow()
-        await self._pacing.make(self._prepare_each())
+        await self._pacing.make(self._prepare_each(), rests=True)
 
     def _leave_out_slow(self) -> None:
         slow = {
@@ -237,6 +238,8 @@ class _Settlement:
         for each, version in self._rows.values():
             conversion = each.conversion
             plan = self._versions.plan(conversion.program_id, version) if version else None
+            if self._pacing.apart and plan is not None and takes_long(plan, conversion):
+                conversion = ask_ahead(plan, conversion)
             if conversion.program_id in self._ordered:
                 self._pending.counting.append((None if plan is None else prepare(plan, conversion), conversion))
             else:

@@ -29,6 +29,18 @@ Turn = tuple[str, datetime, CallPlace, str]
 call, and the id where all else is equal."""
 
 
+class Verdicts:
+    """The verdicts of a plan's conditions on a conversion: kept for whoever decides it, or its rest, again."""
+
+    __slots__ = ("by_question", "plan")
+
+    def __init__(self, plan: object) -> None:
+        self.plan = plan
+        """The plan, whose conditions are known by their identity."""
+        self.by_question: dict[object, bool | str] = {}
+        """True, false, or why there is none; filled by decide/inputs.py."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """One conversion and the upline of its buyer at that time."""
@@ -56,6 +68,8 @@ class Conversion:
     call_place: CallPlace = UNPLACED
     trace_id: str = field(default="", compare=False)
     """The trace by which log lines about it are found; nothing is decided by it."""
+    verdicts: Verdicts | None = field(default=None, compare=False, repr=False)
+    """The verdicts on it so far; None where they are not kept."""
 
     @property
     def key(self) -> ConversionKey:
@@ -88,6 +102,11 @@ class Conversion:
     def whole(self) -> "Conversion":
         """The conversion as it was before anything was taken back."""
         return replace(self, remaining_minor=self.amount_minor, void=False, taken_by_line={}) if self.touched else self
+
+    def keeping_verdicts(self, plan: object) -> "Conversion":
+        """The conversion with the verdicts of a plan's conditions kept from now on, and its details."""
+        details = self.read_details()
+        return replace(self, read_details=lambda: details, verdicts=Verdicts(plan))
 
     @property
     def people(self) -> list[str]:

@@ -80,3 +80,8 @@ async def test_work_beside_the_loop_rests_for_as_long_as_it_computes(monkeypatch
     assert not rests, "the event loop must not rest"
     await Beside("test").run(work)
     assert rests == pytest.approx([1.5 * pacing.TURN_SECONDS, 0.02])
+    rests.clear()
+    await Beside("test").run_without_rests(work)
+    async for _ in Beside("test").in_turns((work() for _ in range(2)), rests=False):
+        pass
+    assert not rests, "others wait for it"

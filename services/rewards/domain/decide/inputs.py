@@ -38,7 +38,10 @@ class Inputs:
         self.snapshot = snapshot
         self.event_rules = plan.event_rules(conversion.event_type)
         self._is_costly = plan.is_costly(conversion.event_type)
-        self._verdicts: dict[int, bool | str] = {}
+        kept = conversion.verdicts
+        self._keeps_all = kept is not None and kept.plan is plan
+        """Whether verdicts are kept that are asked for once in a decision: on a person, or a line."""
+        self._verdicts: dict[object, bool | str] = kept.by_question if kept is not None and self._keeps_all else {}
         """The verdicts of conditions; where one has no value, why. An error would keep what it was evaluated with."""
         self._shared_facts: SharedFacts | None = None
         self.periods = period_names(conversion.occurred_at, plan.zone)
@@ -82,13 +85,15 @@ class Inputs:
         """
         if condition.asks_for_people:
             self._check_reached(condition)
-            return condition.holds(self._values(condition, participant_id, level))
+            values = self._values(condition, participant_id, level)
+            if not self._keeps_all:
+                return condition.holds(values)
+            counted = (values[name] for name, _ in _variables(condition.names).counters)
+            return self._holds(condition, values, (id(condition), participant_id, level, *counted))
         verdict = self._verdicts.get(id(condition))
         if verdict is None:
             verdict = self._verdicts[id(condition)] = self._verdict(condition)
-        if isinstance(verdict, str):
-            raise ConditionError(verdict)
-        return verdict
+        return _known(verdict)
 
     def evaluate(self, conditions: Iterable[Condition]) -> None:
         """Evaluates conditions ahead and remembers the verdicts. A condition that asks for people
@@ -112,7 +117,7 @@ class Inputs:
         values = self._values(condition, "", BUYER_LEVEL)
         if LINE in condition.names:
             values[LINE] = line
-        return condition.holds(values)
+        return self._holds(condition, values, (id(condition), id(line))) if self._keeps_all else condition.holds(values)
 
     def reaches(self, rule: Rule) -> bool:
         """Whether the conversion's steps reach for a rule."""
@@ -140,6 +145,17 @@ class Inputs:
 
     def _steps_of(self, condition: Condition) -> int:
         return condition.steps({name: value(self) for name, value in _variables(condition.names).of_conversion})
+
+    def _holds(self, condition: Condition, values: dict[str, object], question: tuple[object, ...]) -> bool:
+        """Whether a condition is true, as it was if this was asked before."""
+        verdict = self._verdicts.get(question)
+        if verdict is None:
+            try:
+                verdict = condition.holds(values)
+            except ConditionError as error:
+                verdict = str(error)
+            self._verdicts[question] = verdict
+        return _known(verdict)
 
     def _verdict(self, condition: Condition) -> bool | str:
         try:
@@ -175,6 +191,12 @@ def counts(counter: Counter, inputs: Inputs) -> bool:
         return counter.when is None or inputs.holds_at_all(counter.when)
     except ConditionError:
         return False
+
+
+def _known(verdict: bool | str) -> bool:
+    if isinstance(verdict, str):
+        raise ConditionError(verdict)
+    return verdict
 
 
 def _days_since_bind(inputs: Inputs) -> int:

@@ -46,6 +46,17 @@ class PreparedConversion:
         return post(plan, conversion, owed(decisions)), inputs.snapshot if self.read_tallies else None
 
 
+def ask_ahead(plan: Plan, conversion: Conversion, snapshot: Snapshot = EMPTY) -> Conversion:
+    """The conversion with the verdicts of all conditions that deciding it, or what is left of it, asks for. To be done
+    before a lock is taken where it takes long: nobody waits for the conditions behind the lock then.
+
+    What is asked with other counters than those of the snapshot is asked again.
+    """
+    asked = conversion.keeping_verdicts(plan)
+    effects(plan, asked, decide(plan, asked.whole, snapshot), snapshot)
+    return asked
+
+
 def prepare(plan: Plan, conversion: Conversion) -> PreparedConversion:
     """Finds out what can be known of a conversion before it is its turn: nobody waits for it behind the lock then."""
     inputs = Inputs(plan, conversion, EMPTY)
