@@ -8,9 +8,12 @@ credited whether the click was stored or not. Such clicks are counted as unrecor
 import asyncio
 import base64
 import time
+from functools import partial
+from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import Counter
 from upline.attribution.v1.click_pb2 import (
     CLICK_KIND_PREFETCH,
@@ -66,6 +69,29 @@ log = structlog.get_logger(__name__)
 _UNRECORDED = Counter(
     "upline_clicks_unrecorded", "Requests for links answered while their click was not known to be on disk."
 )
+_MALFORMED = Counter(
+    "upline_redirect_malformed_requests", "Requests that are none: they were answered in a line, and logged nowhere."
+)
+
+
+class _Answering(RequestHandler):
+    """Answers the requests on one connection."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers what is no request in a line. aiohttp would send up to twice of what came back, and log each as an
+        error with its trace: whoever likes could fill the disk with that."""
+        if status >= 500 or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        _MALFORMED.inc()
+        response = web.Response(status=status, text="This is not a request that is understood here.\n")
+        response.force_close()
+        return response
 
 
 class Redirect:
@@ -89,12 +115,14 @@ class Redirect:
     async def start(self) -> int:
         """Begins to answer; returns the port."""
         await self._runner.setup()
-        answers = self._runner.server
+        answers, loop = self._runner.server, asyncio.get_running_loop()
         if answers is None:
             raise RuntimeError("the application is not set up")
+        no_log: Any = None  # aiohttp takes it, and its types do not say so
+        answering = partial(_Answering, answers, loop=loop, access_log=no_log)
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self.connections, answers),
+            self._server = await loop.create_server(
+                lambda: Connection(self.connections, answering),
                 self._settings.host,
                 self._settings.redirect_port,
                 reuse_port=self._settings.reuse_port or None,

@@ -153,3 +153,29 @@ class counted:  # noqa: N801 - a context manager
     def _count(self, _conn: Any, _cursor: Any, statement: str, *_others: Any) -> None:
         if "allowed_hosts" in statement:
             self._statements.append(statement)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"X" * 100_000 + b" / HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nno colon in it\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"z" * 70_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + b"y" * 100_000,
+    ],
+    ids=["tls", "method", "path", "header", "long header", "length", "chunks"],
+)
+async def test_what_is_no_request_is_answered_in_a_line_and_fills_no_log(
+    attribution: Running, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    async with OtherRedirect(attribution, record) as base, connected(base, sent) as (reader, _):
+        answer = b""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while part := await reader.read(65_536):
+                answer += part
+    assert answer.startswith((b"HTTP/1.0 400 Bad Request\r\n", b"HTTP/1.1 400 Bad Request\r\n"))
+    assert len(answer) < 500
+    assert [each.getMessage() for each in caplog.records if each.name.startswith("aiohttp")] == []
