@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from chassis.embedded.state import free_port
 from tests.e2e.stacks import up
 from tests.fuzz.run import run
 
@@ -31,7 +32,7 @@ def main() -> None:
     print(f"every call is recorded in {record}", file=sys.stderr)  # noqa: T201 - progress of a command
     with (
         tempfile.TemporaryDirectory(prefix="upline-fuzz-") as folder,
-        up(options.state or Path(folder) / "state") as stack,
+        up(options.state or Path(folder) / "state", "--metrics-port", str(free_port())) as stack,
     ):
         summary = asyncio.run(run(stack, options.seed, options.clients, record, options.calls, options.again))
         stack.stop()

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 import grpc
 from google.protobuf.descriptor_pool import Default
@@ -31,6 +32,8 @@ from tests.fuzz.generator import Generator, Made
 from tests.fuzz.pool import Pool
 from tests.fuzz.sending import Outcome, send
 from tests.fuzz.summary import Fault, Summary
+from tests.fuzz.visits import EXPECTED, FOLLOWED, METRICS, REDIRECT, Page, Visit, Visitors, wrong_page
+from tests.fuzz.visits import send as visit
 
 ROUND = 500
 """Calls after which it turns from callers at once to one who looks at effects, and back."""
@@ -39,6 +42,10 @@ LOOKED_AT = 0.2
 FROM_BEFORE = 0.6
 """How often a call that was refused before is sent again where effects are looked at: most of these keep to the rules
 of the contract and are refused by what is stored."""
+VISITS = 0.1
+"""How many HTTP requests there are beside calls."""
+HTTP = "HTTP"
+"""Stands in the record for a method's name."""
 KEPT_FAULTS = 3
 TOUR = (
     "RequestPayout", "ApprovePayout", "CreatePayoutBatch", "ReportPayout", "RetryPayout", "CreatePayoutBatch",
@@ -73,6 +80,12 @@ class Run:
             for name, address in stack.published["services"].items()
         }
         self._chooser = Chooser(self._rng, self._generator)
+        published = stack.published
+        link_address = urlsplit(published["redirect_url"])
+        metrics = {f"{METRICS}{name}": ("127.0.0.1", port) for name, port in published["metrics_ports"].items()}
+        servers = {REDIRECT: (str(link_address.hostname), int(link_address.port or 80)), **metrics}
+        self._visitors = Visitors(self._rng, self._pool, servers)
+        self._pages: Counter[str] = Counter()
         self._record = record
         self._refused: deque[Made] = deque(maxlen=2_000)
         self._codes: dict[str, Counter[str]] = defaultdict(Counter)
@@ -93,7 +106,7 @@ class Run:
         try:
             await effects.quiet()  # people have earned what the first calls are about
             for line in again:
-                await self._call(_read(line))
+                await self._send_again(line)
             if not again:
                 await self._make_tour()
             while summary.calls < calls:
@@ -112,6 +125,7 @@ class Run:
         self._sum_up()
         if not again:
             summary.wrong += [f"never OK: {name}" for name in self._chooser.never_ok()]
+            summary.wrong += [f"never OK: {each}" for each in EXPECTED if not self._pages[each]]
         summary.seconds = round(time.monotonic() - began, 1)
         return summary
 
@@ -135,6 +149,26 @@ class Run:
     async def _call_until(self, end: int) -> None:
         while self.summary.calls < end:
             await self._call(self._chooser.make())
+            if self._rng.random() < VISITS:
+                await self._visit(self._visitors.make())
+
+    async def _send_again(self, line: str) -> None:
+        _, name, how, server, _, parts = json.loads(line)
+        if name == HTTP:
+            await self._visit(Visit(server, how, base64.b64decode(parts[0])))
+        else:
+            await self._call(_read(line))
+
+    async def _visit(self, made: Visit) -> Page:
+        self.summary.visits += 1
+        page = await visit(self._visitors.servers[made.server], made)
+        kind = "metrics" if made.server.startswith(METRICS) else made.server
+        self._pages[f"{kind} {page.status}"] += 1
+        content = base64.b64encode(made.content).decode()
+        print(json.dumps([self.summary.visits, HTTP, made.how, made.server, page.status, [content]]), file=self._record)
+        if wrong := wrong_page(made, page):
+            self._note_visit(made, page, wrong)
+        return page
 
     async def _call(self, made: Made) -> Outcome:
         summary, name = self.summary, made.method.full_name
@@ -174,6 +208,8 @@ class Run:
         """One caller alone, who sends what has to be refused."""
         await effects.quiet()
         while self.summary.calls < end:
+            if self._rng.random() < VISITS:
+                await self._look_at_visit(effects)
             again = self._refused and self._rng.random() < FROM_BEFORE
             made = self._refused.popleft() if again else self._chooser.make("spoiled")
             is_click = made.method.containing_service.name == "ClickService"
@@ -188,6 +224,15 @@ class Run:
                 self._note(self.summary.calls, made, outcome, f"{_how(outcome)}, and the broker stored an event")
             if committed := await effects.committed():
                 await self._look_closer(effects, made, outcome, committed)
+
+    async def _look_at_visit(self, effects: Effects) -> None:
+        """An HTTP request that is no visit of a link records none."""
+        made, stored = self._visitors.make(), await effects.stored()
+        page = await self._visit(made)
+        if page.status in FOLLOWED and made.is_followed:
+            await effects.quiet()
+        elif await effects.stored() != stored:
+            self._note_visit(made, page, "the broker stored an event")
 
     async def _look_closer(self, effects: Effects, made: Made, outcome: Outcome, committed: list[int]) -> None:
         """Tells what a call that was refused, or only reads, wrote from what was written just then by a job."""
@@ -205,15 +250,24 @@ class Run:
         else:
             self._note(self.summary.calls, made, outcome, f"{_how(outcome)}, and it wrote: {written}")
 
+    def _note_visit(self, made: Visit, page: Page, what: str) -> None:
+        content = base64.b64encode(made.content[:20_000]).decode()
+        shown, told = repr(made.content[:3_000]), repr(page.body[:600])
+        fault = Fault(self.summary.visits, made.server, made.how, str(page.status), what, told, shown, (content,))
+        self._keep(f"{made.server} {page.status} {what}", fault)
+
     def _note(self, number: int, made: Made, outcome: Outcome, what: str) -> None:
-        kind = f"{made.method.name} {outcome.code.name} {re.sub(r'[0-9]+', '#', what)[:120]}"
-        self._fault_counts[kind] += 1
-        if self._fault_counts[kind] > KEPT_FAULTS:
-            return
         shown = " / ".join(MessageToString(each, as_one_line=True, as_utf8=True) for each in made.messages)
         details = (outcome.error.details() or "")[:600] if outcome.error else ""
         parts = tuple(base64.b64encode(each).decode() for each in made.parts if len(each) < 20_000)
         fault = Fault(number, made.method.full_name, made.how, outcome.code.name, what, details, shown[:3_000], parts)
+        self._keep(f"{made.method.name} {outcome.code.name} {what}", fault)
+
+    def _keep(self, what: str, fault: Fault) -> None:
+        kind = re.sub(r"[0-9]+", "#", what)[:180]
+        self._fault_counts[kind] += 1
+        if self._fault_counts[kind] > KEPT_FAULTS:
+            return
         self.summary.faults.append(fault)
         print(json.dumps(asdict(fault)), file=sys.stderr, flush=True)  # noqa: T201
 
@@ -229,6 +283,7 @@ class Run:
 
     def _sum_up(self) -> None:
         summary = self.summary
+        summary.pages = dict(sorted(self._pages.items()))
         summary.codes = {name: dict(codes) for name, codes in sorted(self._codes.items())}
         summary.reasons = dict(sorted(self._reasons.items()))
         summary.largest_bytes = dict(sorted(self._largest.items()))
@@ -238,7 +293,8 @@ class Run:
         summary.figures["programs"] = len(self._pool.programs)
 
     def _pids(self) -> dict[str, int]:
-        return {name: self._stack.child(f" services.{name} ") for name in self._channels}
+        services = {name: self._stack.child(f" services.{name} ") for name in self._channels}
+        return services | {REDIRECT: self._stack.child(" services.attribution.redirect_main ")}
 
 
 async def run(stack: Up, seed: int, clients: int, record: Path, calls: int, again: Path | None = None) -> Summary:

@@ -28,6 +28,10 @@ class Summary:
     seconds: float = 0.0
     codes: dict[str, dict[str, int]] = field(default_factory=dict)
     """How often each code came, by method."""
+    visits: int = 0
+    """The HTTP requests."""
+    pages: dict[str, int] = field(default_factory=dict)
+    """How often each status came, by server; 0 for no answer."""
     reasons: dict[str, int] = field(default_factory=dict)
     looked_at: int = 0
     """Refused calls whose effects were looked at."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from chassis.embedded.state import free_port
 from tests.conftest import Servers
 from tests.e2e.stacks import up
 from tests.fuzz.effects import Effects
@@ -23,7 +24,7 @@ async def test_nothing_that_is_sent_is_answered_by_a_defect_or_has_an_effect_whe
     tmp_path: Path,
 ) -> None:
     record = tmp_path / "calls.jsonl.gz"
-    with up(tmp_path / "state") as stack:
+    with up(tmp_path / "state", "--metrics-port", str(free_port())) as stack:
         summary = await run(stack, SEED, CLIENTS, record, CALLS)
         stack.stop()
     # In so few calls, chance may leave a method without one that succeeds; in the long run each has some.
@@ -31,7 +32,9 @@ async def test_nothing_that_is_sent_is_answered_by_a_defect_or_has_an_effect_whe
     assert summary.looked_at > 100
     assert sum(codes.get("OK", 0) for codes in summary.codes.values()) > CALLS // 5
     with gzip.open(record, "rt", encoding="utf-8") as lines:
-        assert len([json.loads(line) for line in lines]) == summary.calls
+        assert len([json.loads(line) for line in lines]) == summary.calls + summary.visits
+    assert summary.pages["redirect 302"] > 0
+    assert summary.pages["metrics 200"] > 0
 
 
 async def test_what_was_written_is_told_from_what_was_rolled_back(servers: Servers) -> None:
