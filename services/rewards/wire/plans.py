@@ -217,7 +217,7 @@ def _zone(name: str, problems: Problems) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):  # a name with a slash at its beginning is a ValueError
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # of a slash at the beginning; of a folder, or a long name
         problems.wrong("plan.time_zone", f"{name!r} is not a time zone of the IANA database")
         return UTC
 

@@ -357,6 +357,8 @@ def test_rules_that_nothing_compares_do_not_compete() -> None:
     [
         ({"time_zone": "Mars/Olympus"}, "plan.time_zone", "is not a time zone"),
         ({"time_zone": "../etc/passwd"}, "plan.time_zone", "is not a time zone"),
+        ({"time_zone": "America"}, "plan.time_zone", "is not a time zone"),
+        ({"time_zone": "a" * 300}, "plan.time_zone", "is not a time zone"),
         ({"counters": [counter(), counter()]}, "plan.counters[1].counter_id", "is counted already"),
         ({"counters": [counter("in")]}, "plan.counters[0].counter_id", "a word of the language of conditions"),
         ({"counters": [counter(when="level == 1")]}, "plan.counters[0].when", "the conversion and its buyer only"),
