@@ -1272,6 +1272,31 @@ CREATE TABLE cause (
 );
 CREATE INDEX cause_writer ON cause (writer);
 
+-- What is known of people beside their ids. Personal data: no other table has any but preference, and logs have none.
+CREATE TABLE contact (
+    -- The program.
+    program_id text NOT NULL,
+    -- The participant.
+    participant_id text NOT NULL,
+    -- What others call them; empty if not known.
+    display_name text NOT NULL DEFAULT ''::text,
+    -- Their e-mail address as it was given; empty if not known.
+    email text NOT NULL DEFAULT ''::text,
+    -- The same, normalised for comparing.
+    email_key text NOT NULL DEFAULT ''::text,
+    -- When it was made sure that the address is theirs; NULL if it was not.
+    email_verify_time timestamp with time zone,
+    -- Their time zone in the IANA database; empty for UTC.
+    time_zone text NOT NULL DEFAULT ''::text,
+    -- The language that the platform knows them to speak; what they chose themselves stands in preference.
+    locale text NOT NULL DEFAULT ''::text,
+    -- When it was first set.
+    create_time timestamp with time zone NOT NULL,
+    -- When it was set last.
+    update_time timestamp with time zone NOT NULL,
+    PRIMARY KEY (program_id, participant_id)
+);
+
 -- Messages that a consumer failed on, counted; those with a park_time are set aside and wait for a person.
 CREATE TABLE dead_letter (
     -- The consumer that failed.

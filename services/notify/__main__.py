@@ -18,6 +18,7 @@ from services.notify.queries.deps import QueryDeps
 from services.notify.queries.watch import Watches
 from services.notify.queries.words import Words
 from services.notify.rpc.classes import CLASSES
+from services.notify.rpc.contacts import ContactServicer
 from services.notify.rpc.inbox import InboxServicer
 from services.notify.rpc.preferences import PreferenceServicer
 from services.notify.rpc.texts import TextServicer
@@ -36,7 +37,7 @@ class NotifyService(Service[NotifySettings]):
         super().__init__(NotifySettings(**settings.model_dump()), clock)
 
     async def compose(self) -> None:
-        """Serves texts, preferences and inboxes, and delivers the events of rewards."""
+        """Serves texts, contacts, preferences and inboxes, and delivers the events of rewards."""
         self.watches = Watches(self.database)
         self.on_leave(self.watches.close)
         await self.stream.listen(SUBJECT, self.watches.on_announcement)
@@ -45,6 +46,7 @@ class NotifyService(Service[NotifySettings]):
         queries = QueryDeps(self.database, Words(self.database), self.watches)
 
         self.server.add(TextServicer(deps, queries), CLASSES)
+        self.server.add(ContactServicer(deps, queries), CLASSES)
         self.server.add(PreferenceServicer(deps, queries), CLASSES)
         self.server.add(InboxServicer(deps, queries, self.pager), CLASSES)
 

@@ -41,6 +41,7 @@ OTHERWISE_BOUNDED = {
     "CreateProgram": ONE_THING,
     "EnrollParticipant": ONE_THING,
     "EnrollParticipants": "by what was asked for",
+    "EraseContact": "a name for each field",
     "ExplainReward": "two derivations, and as many revisions as fit",
     "GetParticipant": ONE_THING,
     "GetPlan": ONE_THING,

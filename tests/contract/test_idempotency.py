@@ -12,7 +12,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from upline.attribution.v1 import link_pb2, participant_pb2, program_pb2
-from upline.notify.v1 import notify_pb2
+from upline.notify.v1 import contact_pb2, notify_pb2
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
@@ -56,6 +56,11 @@ def plan(percent: str) -> plan_pb2.Plan:
 def draft(participant_id: str, region: str = "north") -> participant_pb2.ParticipantDraft:
     """Somebody to enrol."""
     return participant_pb2.ParticipantDraft(participant_id=participant_id, attributes={"region": region})
+
+
+def contact(participant_id: str) -> contact_pb2.Contact:
+    """Somebody's name."""
+    return contact_pb2.Contact(participant_id=participant_id, display_name=participant_id.title())
 
 
 ENTRY = "00000000-0000-7000-8000-000000000001"
@@ -123,6 +128,18 @@ PAIRS: dict[str, Pair] = {
         notify_pb2.UpdatePreferencesRequest(
             request_id=p, program_id=p, participant_id="anna", preferences=notify_pb2.Preferences(locale="en")
         ),
+    ),
+    "notify.v1.ContactService.UpdateContact": lambda p: (
+        contact_pb2.UpdateContactRequest(request_id=p, program_id=p, contact=contact("anna")),
+        contact_pb2.UpdateContactRequest(request_id=p, program_id=p, contact=contact("ben")),
+    ),
+    "notify.v1.ContactService.BatchUpdateContacts": lambda p: (
+        contact_pb2.BatchUpdateContactsRequest(request_id=p, program_id=p, contacts=[contact("anna")]),
+        contact_pb2.BatchUpdateContactsRequest(request_id=p, program_id=p, contacts=[contact("anna"), contact("ben")]),
+    ),
+    "notify.v1.ContactService.EraseContact": lambda p: (
+        contact_pb2.EraseContactRequest(request_id=p, program_id=p, participant_id="anna"),
+        contact_pb2.EraseContactRequest(request_id=p, program_id=p, participant_id="ben"),
     ),
     "notify.v1.InboxService.MarkInboxRead": lambda p: (
         notify_pb2.MarkInboxReadRequest(request_id=p, program_id=p, participant_id="anna", up_to_entry_id=ENTRY),

@@ -16,6 +16,7 @@ LONG = 0.004
 """How often an order is as long as few are: so that pages end before they have as many items as were asked for."""
 PLANNED = 0.75
 """How often something is asked for that the plan offers."""
+CONTACT_MASKS = ("display_name", "email", "email_verify_time", "time_zone", "locale")
 CONDITIONS = (
     "", "true", "event.amount_minor > 100", "size(lines) == 0", 'buyer.attributes["tier"] == "gold"',
     "lines.exists(x, x.amount_minor > 5)", "event.amount > 0", "level == 'one'",
@@ -153,6 +154,22 @@ class Tidier:
             request.texts.ClearField("locales")
         request.texts.program_title = self._rng.choice(("Title", "Название", "{{ amount }}"))
 
+    def _contact(self, contact: Any, _program_id: str) -> None:
+        """A contact with an address and a time zone that there may be, at times with neither."""
+        rng = self._rng
+        contact.email = rng.choice(("", "anna@shop.example", "O'Neil+tag@Shop.Example", "борис@почта.рф"))
+        contact.time_zone = rng.choice(("", "UTC", "Europe/Moscow", "America/St_Johns"))
+        contact.ClearField("email_verify_time")
+        if contact.email and rng.random() < 0.5:
+            contact.email_verify_time.seconds = int(time() - 10 ** rng.uniform(0, 7))
+
+    def _contacts(self, request: Any, _program_id: str) -> None:
+        """Fields that a contact has, of people who are all different."""
+        request.update_mask.paths[:] = self._rng.sample(CONTACT_MASKS, self._rng.randint(0, 3))
+        if request.DESCRIPTOR.name == "BatchUpdateContactsRequest":
+            seen = {each.participant_id for each in request.contacts}
+            del request.contacts[1 if len(seen) < len(request.contacts) else len(seen) :]
+
     def _link(self, request: Any, program_id: str) -> None:
         """A link to a host that the program allows."""
         bundle = self._bundles.get(program_id)
@@ -235,6 +252,9 @@ _TIDY: dict[str, Callable[[Tidier, Any, str], None]] = {
     "PublishPlanRequest": Tidier._plan,
     "ValidatePlanRequest": Tidier._plan,
     "PublishTextsRequest": Tidier._texts,
+    "Contact": Tidier._contact,
+    "UpdateContactRequest": Tidier._contacts,
+    "BatchUpdateContactsRequest": Tidier._contacts,
     "CreateLinkRequest": Tidier._link,
     "CreateCodeRequest": Tidier._code,
     "Click": Tidier._click,

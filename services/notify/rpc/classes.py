@@ -5,6 +5,10 @@ from chassis.gates import CallClass, classes
 CLASSES = classes(
     {
         CallClass.ORDINARY: [
+            "ContactService.UpdateContact",
+            "ContactService.BatchUpdateContacts",
+            "ContactService.GetContact",
+            "ContactService.EraseContact",
             "InboxService.ListInbox",
             "InboxService.MarkInboxRead",
             "PreferenceService.UpdatePreferences",
