@@ -13,10 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 from structlog.typing import EventDict, Processor
 
 from chassis import tracing
+from chassis.exposition import serve_metrics
 from chassis.faults import describe, trace
 from chassis.settings import ServiceSettings
 
@@ -213,7 +214,7 @@ def configure(settings: ServiceSettings, service: str, revision: str = "") -> No
     )
     _configure_libraries([*shared, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer])
     if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.host)
+        serve_metrics(settings.host, settings.metrics_port)
 
 
 def _package_version() -> str:
