@@ -32,18 +32,20 @@ with it keep it, new ones are warned of it."""
 class Inputs:
     """One conversion with everything that a plan may ask about it. Made for one decision."""
 
+    _keeps_all = False
+    """Whether verdicts are kept that a decision asks for once: on a person, or a line."""
+    _shared_facts: SharedFacts | None = None
+
     def __init__(self, plan: Plan, conversion: Conversion, snapshot: Snapshot) -> None:
         self.plan = plan
         self.conversion = conversion
         self.snapshot = snapshot
         self.event_rules = plan.event_rules(conversion.event_type)
         self._is_costly = plan.is_costly(conversion.event_type)
-        kept = conversion.verdicts
-        self._keeps_all = kept is not None and kept.plan is plan
-        """Whether verdicts are kept that are asked for once in a decision: on a person, or a line."""
-        self._verdicts: dict[object, bool | str] = kept.by_question if kept is not None and self._keeps_all else {}
+        self._verdicts: dict[object, bool | str] = {}
         """The verdicts of conditions; where one has no value, why. An error would keep what it was evaluated with."""
-        self._shared_facts: SharedFacts | None = None
+        if (kept := conversion.verdicts) is not None and kept.plan is plan:
+            self._verdicts, self._keeps_all = kept.by_question, True
         self.periods = period_names(conversion.occurred_at, plan.zone)
         """The periods in which the conversion happened, as tallies name them."""
         self.used: dict[tuple[int, str], tuple[TallyKey | None, ...]] = {}
@@ -93,7 +95,9 @@ class Inputs:
         verdict = self._verdicts.get(id(condition))
         if verdict is None:
             verdict = self._verdicts[id(condition)] = self._verdict(condition)
-        return _known(verdict)
+        if isinstance(verdict, str):
+            raise ConditionError(verdict)
+        return verdict
 
     def evaluate(self, conditions: Iterable[Condition]) -> None:
         """Evaluates conditions ahead and remembers the verdicts. A condition that asks for people
@@ -155,7 +159,9 @@ class Inputs:
             except ConditionError as error:
                 verdict = str(error)
             self._verdicts[question] = verdict
-        return _known(verdict)
+        if isinstance(verdict, str):
+            raise ConditionError(verdict)
+        return verdict
 
     def _verdict(self, condition: Condition) -> bool | str:
         try:
@@ -191,12 +197,6 @@ def counts(counter: Counter, inputs: Inputs) -> bool:
         return counter.when is None or inputs.holds_at_all(counter.when)
     except ConditionError:
         return False
-
-
-def _known(verdict: bool | str) -> bool:
-    if isinstance(verdict, str):
-        raise ConditionError(verdict)
-    return verdict
 
 
 def _days_since_bind(inputs: Inputs) -> int:
