@@ -25,6 +25,7 @@ from chassis.heap import freeze_heap
 from chassis.idempotency import call_of
 from chassis.relay import Relay
 from chassis.stream import Stream
+from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.plans import publish_plan
 from services.rewards.consumer import ConversionEvents
@@ -53,7 +54,7 @@ async def rewards_deps(servers: Servers, url: str) -> Deps:
     """The dependencies of the commands of rewards; the relay is not run, so that only the payout is measured."""
     database = Database(service_url(url, "rewards"), "rewards")
     stream = await Stream.connect(servers.nats.url, "bench")
-    return Deps(database, SystemClock(), Relay(database, stream), PlanCache())
+    return Deps(database, SystemClock(), Relay(database, stream, [REWARDS]), PlanCache())
 
 
 async def publish(deps: Deps, request: plan_pb2.PublishPlanRequest) -> None:

@@ -15,6 +15,7 @@ from chassis.heap import freeze_heap
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.stream import Stream
+from chassis.topology import REWARDS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import TRANSACTIONS_AT_ONCE
 from services.rewards.consumer import ConversionEvents
@@ -26,7 +27,7 @@ async def main(label: str, count: int, core: int | None) -> None:
     settings = ServiceSettings()
     database = Database(settings.database_url, "rewards")
     stream = await Stream.connect(settings.nats_url, "bench-worker")
-    deps = Deps(database, SystemClock(), Relay(database, stream), PlanCache())
+    deps = Deps(database, SystemClock(), Relay(database, stream, [REWARDS]), PlanCache())
     payloads = [batch(f"{label}-{part}").SerializeToString() for part in range(count)]
     await ConversionEvents(deps).handle([batch(f"{label}-warm", count=5).SerializeToString()])
     freeze_heap()

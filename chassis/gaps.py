@@ -59,7 +59,10 @@ _NOTE = """
 _CLOSE = text(_NOTE.format(change="close_time = now()"))
 _SET_ASIDE = text(_NOTE.format(change="set_aside = true"))
 _TAKE_UP = text(_NOTE.format(change="set_aside = false"))
-_ARE_PUBLISHED = text("SELECT NOT EXISTS (SELECT FROM outbox WHERE publish_time IS NULL AND outbox_id <= :last_id)")
+_ARE_PUBLISHED = text("""
+    SELECT NOT EXISTS (
+        SELECT FROM outbox WHERE publish_time IS NULL AND subject = :subject AND outbox_id <= :last_id)
+""")
 # A time in the future was written before the clock was set back.
 _DUE = text("""
     UPDATE gap SET publish_time = now(), attempts = attempts + 1
@@ -123,7 +126,8 @@ class Gaps:
             return
         for _ in range(BATCHES_A_ROUND):
             async with self.database.transaction() as conn:
-                if not (await conn.execute(_ARE_PUBLISHED, {"last_id": last_id})).scalar_one():
+                recorded = {"subject": reader.spec.subject, "last_id": last_id}
+                if not (await conn.execute(_ARE_PUBLISHED, recorded)).scalar_one():
                     return
                 limits = {"base_seconds": RETRY_BASE_SECONDS, "most_seconds": MAX_RETRY_SECONDS, "limit": BATCH_GAPS}
                 due = (await conn.execute(_DUE, {"consumer": reader.consumer, **limits})).all()

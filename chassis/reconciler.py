@@ -53,7 +53,7 @@ _END = text("""
 _STANDING = text("""
     SELECT (SELECT count(*) FROM gap WHERE consumer = :consumer AND close_time IS NULL AND NOT set_aside) AS open,
         (SELECT count(*) FROM gap WHERE consumer = :consumer AND close_time IS NULL AND set_aside) AS set_aside,
-        (SELECT extract(epoch FROM now() - create_time) FROM outbox WHERE outbox_id > coalesce(
+        (SELECT extract(epoch FROM now() - create_time) FROM outbox WHERE subject = :subject AND outbox_id > coalesce(
             (SELECT settled_id FROM reconciliation WHERE consumer = :consumer), 0)
          ORDER BY outbox_id LIMIT 1) AS seconds
 """)
@@ -151,7 +151,8 @@ class Reconciler:
     async def _measure(self) -> None:
         consumer = self.reader.consumer
         async with self.database.transaction() as conn:
-            standing = (await conn.execute(_STANDING, {"consumer": consumer})).one()
+            named = {"consumer": consumer, "subject": self.reader.spec.subject}
+            standing = (await conn.execute(_STANDING, named)).one()
         telemetry.RECONCILE_OPEN_GAPS.labels(consumer).set(standing.open)
         telemetry.RECONCILE_SET_ASIDE.labels(consumer).set(standing.set_aside)
         telemetry.RECONCILE_LAG.labels(consumer).set(max(0.0, float(standing.seconds or 0)))

@@ -6,14 +6,15 @@ It asks for *unpublished* rows. A cursor (`id > last`) would lose rows whose tra
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import text
 
 from chassis.database import Database
 from chassis.stream import Message, Stream
+from chassis.tasks import run_all
 from chassis.telemetry import PUBLISHED_ROWS
+from chassis.topology import StreamSpec
 
 RELAY_BATCH = 200
 """The most rows of a round: with 256 publishes in flight at most, one round never waits for itself."""
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 _CLAIM = text("""
     SELECT outbox_id, subject, message_id, message_type, payload FROM outbox
-    WHERE publish_time IS NULL ORDER BY outbox_id LIMIT :limit FOR UPDATE SKIP LOCKED
+    WHERE publish_time IS NULL AND subject = :subject ORDER BY outbox_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 _MARK = text("UPDATE outbox SET publish_time = now() WHERE outbox_id = ANY(:ids)")
 
@@ -62,41 +63,44 @@ def _joined(parts: list[Message]) -> Message:
     return Message(first.subject, names.hexdigest(), first.message_type, b"".join(each.payload for each in parts))
 
 
-@dataclass
 class Relay:
-    """Publishes what the outbox holds. Any number of relays may run: rows are claimed with SKIP LOCKED."""
+    """Publishes what the outbox holds for some streams, each by itself: one that takes nothing holds up no other. Any
+    number of relays may run: rows are claimed with SKIP LOCKED."""
 
-    database: Database
-    stream: Stream
-
-    def __post_init__(self) -> None:
-        self._wake = asyncio.Event()
+    def __init__(self, database: Database, stream: Stream, specs: Sequence[StreamSpec]) -> None:
+        self.database = database
+        self.stream = stream
+        self._wakes = {spec.subject: asyncio.Event() for spec in specs}
 
     def wake(self) -> None:
         """Tells the relay that rows were committed; call it after the commit."""
-        self._wake.set()
+        for each in self._wakes.values():
+            each.set()
 
     async def run(self) -> None:
         """Publishes until cancelled. Faults are logged and tried again: nothing is lost, it waits in the table."""
+        await run_all(*(self._publish(subject, wake) for subject, wake in self._wakes.items()))
+
+    async def _publish(self, subject: str, wake: asyncio.Event) -> None:
         while True:
             try:
-                while await self.publish_some() == RELAY_BATCH:
+                while await self.publish_some(subject) == RELAY_BATCH:
                     pass
             except Exception as error:
-                log.warning("outbox relay failed, will retry", error=error)
+                log.warning("outbox relay failed, will retry", subject=subject, error=error)
                 await asyncio.sleep(POLL_SECONDS)
             try:
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self._wake.wait()
+                    await wake.wait()
             except TimeoutError:
                 continue
             finally:
-                self._wake.clear()
+                wake.clear()
 
-    async def publish_some(self) -> int:
-        """Publishes up to RELAY_BATCH rows and returns how many."""
+    async def publish_some(self, subject: str) -> int:
+        """Publishes up to RELAY_BATCH rows of a subject and returns how many."""
         async with self.database.transaction() as conn:
-            rows = (await conn.execute(_CLAIM, {"limit": RELAY_BATCH})).all()
+            rows = (await conn.execute(_CLAIM, {"subject": subject, "limit": RELAY_BATCH})).all()
             if rows:
                 await self.stream.publish_all(
                     merge([Message(row.subject, row.message_id, row.message_type, bytes(row.payload)) for row in rows])

@@ -27,6 +27,12 @@ def to_timestamp(moment: datetime) -> Timestamp:
     return Timestamp(seconds=delta.days * 86_400 + delta.seconds, nanos=delta.microseconds * 1000)
 
 
+def write_timestamp(target: Timestamp, moment: datetime) -> None:
+    """Writes the moment into a message that is being made: a message that is put into another one is copied."""
+    delta = moment - _EPOCH
+    target.seconds, target.nanos = delta.days * 86_400 + delta.seconds, delta.microseconds * 1000
+
+
 def to_timedelta(value: Duration) -> timedelta:
     """The span, to the microsecond. Raises ValueError if it does not fit."""
     try:

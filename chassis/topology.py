@@ -31,4 +31,6 @@ def reconcile_subject(consumer: str) -> str:
 
 CLICKS: Final = StreamSpec("CLICKS", "upline.clicks", ("click_writer",), _GIB)
 CONVERSIONS: Final = StreamSpec("CONVERSIONS", "upline.conversions", ("rewards",), _GIB)
+PEOPLE: Final = StreamSpec("PEOPLE", "upline.people", (), _GIB)
+"""Nobody reads it yet: the broker takes what is published and keeps nothing of it."""
 REWARDS: Final = StreamSpec("REWARDS", "upline.rewards", ("notify",), _GIB)

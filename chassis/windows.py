@@ -57,15 +57,19 @@ log = structlog.get_logger(__name__)
 _NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 _IS_COMPLETE = text("""
     SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) >= :transaction
-        AND NOT EXISTS (SELECT FROM outbox WHERE publish_time IS NULL AND outbox_id <= :last_id)
+        AND NOT EXISTS (
+            SELECT FROM outbox WHERE publish_time IS NULL AND subject = :subject AND outbox_id <= :last_id)
 """)
+# What is for another stream is passed over row by row, so that it is done with as soon as what stands around it.
 _WINDOW = within_budget(
     f"""
-    SELECT outbox_id, payload, create_time < now() - make_interval(secs => :old_seconds) AS is_old FROM outbox
-    WHERE outbox_id > :after AND outbox_id <= :last_id AND publish_time IS NOT NULL
+    SELECT outbox_id, CASE WHEN subject = :subject THEN payload END AS payload,
+        create_time < now() - make_interval(secs => :old_seconds) AS is_old
+    FROM outbox WHERE outbox_id > :after AND outbox_id <= :last_id
+        AND (publish_time IS NOT NULL OR subject <> :subject)
     ORDER BY outbox_id LIMIT {WINDOW_ROWS}
     """,
-    "octet_length(payload)",
+    "coalesce(octet_length(payload), 0)",
     "outbox_id",
 )
 # What was passed over as held was not compared, however old it is. Of what was passed over the place before the first
@@ -171,7 +175,7 @@ class Windows:
             return _Head(last_id, (await conn.execute(_NEXT_TRANSACTION)).scalar_one())
 
     async def _is_complete(self, head: _Head) -> bool:
-        limits = {"transaction": head.transaction, "last_id": head.last_id}
+        limits = {"transaction": head.transaction, "last_id": head.last_id, "subject": self.reader.spec.subject}
         async with self.database.transaction() as conn:
             complete: bool = (await conn.execute(_IS_COMPLETE, limits)).scalar_one()
         return complete
@@ -209,8 +213,9 @@ class Windows:
                 return True
             began = loop.time()
             async with self.database.transaction() as conn:
-                limits = {"after": after, "last_id": last_id, "old_seconds": self.again_after.total_seconds()}
-                rows = (await conn.execute(_WINDOW, limits)).all()
+                limits = {"subject": self.reader.spec.subject, "after": after, "last_id": last_id}
+                old_seconds = self.again_after.total_seconds()
+                rows = (await conn.execute(_WINDOW, {**limits, "old_seconds": old_seconds})).all()
             are_old = bool(rows) and all(row.is_old for row in rows)
             if is_again:
                 rows = list(takewhile(attrgetter("is_old"), rows))
@@ -218,6 +223,8 @@ class Windows:
                     return True
             outbox_ids: dict[Fact, int] = {}
             for row in rows:
+                if row.payload is None:
+                    continue
                 outbox_ids |= dict.fromkeys(self.reader.batches.facts(bytes(row.payload)), row.outbox_id)
                 await asyncio.sleep(0)  # a row has up to a thousand facts: others have their turn
             difference = await self.reader.ask(list(outbox_ids))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 from nats.errors import Error as BrokerError
-from upline.attribution.v1 import click_pb2
+from upline.attribution.v1 import click_pb2, people_pb2
 from upline.attribution.v1 import events_pb2 as attribution_events_pb2
 from upline.rewards.v1 import events_pb2 as rewards_events_pb2
 
@@ -19,7 +19,7 @@ from chassis.dead_letters import DeadLetter, DeadLetters
 from chassis.ids import new_id
 from chassis.stream import Message, Stream
 from chassis.times import to_timestamp
-from chassis.topology import CLICKS, CONVERSIONS, REWARDS
+from chassis.topology import CLICKS, CONVERSIONS, PEOPLE, REWARDS
 from cli.bundle.encode import plain_values
 from cli.errors import NOT_REACHED, CommandFailed
 from cli.stack.layout import SERVICES
@@ -37,6 +37,7 @@ SHOWN_TRACES = 20
 _TYPES: dict[str, type[ProtoMessage]] = {
     CLICKS.subject: click_pb2.ClickBatch,
     CONVERSIONS.subject: attribution_events_pb2.ConversionEventBatch,
+    PEOPLE.subject: people_pb2.ParticipantEventBatch,
     REWARDS.subject: rewards_events_pb2.RewardEventBatch,
 }
 """The type of the messages of each subject."""
@@ -71,7 +72,7 @@ class ServiceLetter(NamedTuple):
         facts: list[Any] = []
         if isinstance(batch, attribution_events_pb2.ConversionEventBatch):
             facts = [event.recorded if event.HasField("recorded") else event.reversed for event in batch.events]
-        elif isinstance(batch, rewards_events_pb2.RewardEventBatch):
+        elif isinstance(batch, (people_pb2.ParticipantEventBatch, rewards_events_pb2.RewardEventBatch)):
             facts = list(batch.events)
         return list(dict.fromkeys(each.trace_id for each in facts if each.trace_id))[:SHOWN_TRACES]
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 ROOMS = ("services", "chassis", "cli")
 PLAIN = re.compile(
-    r".*_minor|.*_count|.*_version|value|times|times_back|number|hop|level|levels|attempts|rank|xmax|.*_timeout"
+    r".*_minor|.*_count|.*_revision|.*_version|value|times|times_back|number|hop|level|levels|attempts|rank|xmax|.*_timeout"
 )
 """Columns, and settings of a session, whose values are plain numbers."""
 

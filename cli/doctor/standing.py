@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import SHARES, Database, Work
 from chassis.measuring import MOST_COUNTED, Standing, read_dead_letters, read_outbox
-from chassis.topology import CLICKS, CONVERSIONS, REWARDS
+from chassis.topology import CLICKS, CONVERSIONS, PEOPLE, REWARDS
 from cli.doctor.result import CheckResult
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ def check_lag(nats_monitor_url: str) -> list[CheckResult]:
         for stream in streams
         for consumer in stream.get("consumer_detail") or []
     }
-    return [_lag(durable, behind.get(durable)) for spec in (CLICKS, CONVERSIONS, REWARDS) for durable in spec.consumers]
+    specs = (CLICKS, CONVERSIONS, PEOPLE, REWARDS)
+    return [_lag(durable, behind.get(durable)) for spec in specs for durable in spec.consumers]
 
 
 def _lag(durable: str, messages: int | None) -> CheckResult:

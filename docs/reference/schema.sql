@@ -219,6 +219,7 @@ CREATE TABLE outbox (
     PRIMARY KEY (outbox_id)
 );
 CREATE INDEX outbox_unpublished ON outbox (outbox_id) WHERE publish_time IS NULL;
+CREATE INDEX outbox_unpublished_by_subject ON outbox (subject, outbox_id) WHERE publish_time IS NULL;
 
 -- People in programs, with the tree of sponsors above them. A sponsor, once there, never changes.
 CREATE TABLE participant (
@@ -257,6 +258,8 @@ CREATE TABLE participant (
     -- Why the enrolment found no sponsor: its number in AttributionReason of the contract; 0 where it did, or nobody
     -- asked.
     unbound_reason smallint NOT NULL DEFAULT 0,
+    -- How often the attributes were changed since the enrolment.
+    attributes_revision bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (participant_key),
     UNIQUE (program_id, participant_id),
     CHECK (cardinality(upline) <= 64),

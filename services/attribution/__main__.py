@@ -13,7 +13,7 @@ from chassis.relay import Relay
 from chassis.secrets import derive_key
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from chassis.topology import CLICKS, CONVERSIONS
+from chassis.topology import CLICKS, CONVERSIONS, PEOPLE
 from services.attribution import events, jobs
 from services.attribution.commands.deps import ClickDeps, Deps, WriterDeps
 from services.attribution.consumer import CONSUMER, FETCH_MESSAGES, ClickBatches
@@ -36,9 +36,9 @@ class AttributionService(Service[AttributionSettings]):
     """The composition root."""
 
     name = schema = "attribution"
-    streams = (CLICKS, CONVERSIONS)
+    streams = (CLICKS, CONVERSIONS, PEOPLE)
     tried_streams = (CLICKS,)
-    """Not CONVERSIONS: where that one is full, events wait in the outbox."""
+    """Not the others: where one of these is full, events wait in the outbox."""
 
     def __init__(self, settings: ServiceSettings, clock: Clock) -> None:
         super().__init__(AttributionSettings(**settings.model_dump()), clock)
@@ -46,14 +46,15 @@ class AttributionService(Service[AttributionSettings]):
     async def compose(self) -> None:
         """Serves people and conversions, takes clicks in, and writes them."""
         click_token_key = derive_key(self.settings.secret, "click-token")
-        relay = Relay(self.databases[Work.RELAY], self.stream)
+        relay = Relay(self.databases[Work.RELAY], self.stream, [CONVERSIONS, PEOPLE])
         self.on_run(relay.run)
         self.on_measure(outbox(self.name))
         batches = Batches(events.told_facts, events.only)
         for reader in CONVERSIONS.consumers:
             asked = AskedReader(self.stream, CONVERSIONS, reader, batches)
             self.on_run(Reconciler(self.databases[Work.JOBS], asked).run)
-        deps = Deps(self.database, self.clock, relay, click_token_key)
+        link_address = LinkAddress(self.settings.link_url)
+        deps = Deps(self.database, self.clock, relay, click_token_key, link_address)
         queries = QueryDeps(self.database)
         intake = Intake(partial(publish_batch, self.stream), lambda: self.stream.connected)
         self.on_stop(intake.drain)
@@ -63,7 +64,7 @@ class AttributionService(Service[AttributionSettings]):
         add(ProgramServicer(deps, queries, pager), CLASSES)
         add(ParticipantServicer(deps, queries, pager), CLASSES)
         add(ConversionServicer(deps, queries, pager), CLASSES)
-        add(LinkServicer(deps, queries, pager, LinkAddress(self.settings.link_url)), CLASSES)
+        add(LinkServicer(deps, queries, pager, link_address), CLASSES)
         add(ClickServicer(click_deps, sealer), CLASSES, SELF_VALIDATING, READERS, needs_broker=True)
         self.on_run(partial(retention.keep, self.databases[Work.JOBS], self.clock, jobs.lives(self.settings)))
         self._write_clicks()

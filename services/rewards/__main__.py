@@ -49,7 +49,7 @@ class RewardsService(Service[RewardsSettings]):
 
     async def compose(self) -> None:
         """Serves plans, ledger and payouts, and settles the events of attribution."""
-        relay = Relay(self.databases[Work.RELAY], self.stream)
+        relay = Relay(self.databases[Work.RELAY], self.stream, [REWARDS])
         self.on_run(relay.run)
         self.on_measure(outbox(self.name))
         batches = Batches(told_facts, only)

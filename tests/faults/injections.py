@@ -18,7 +18,7 @@ import nats
 from nats.js import JetStreamContext
 from upline.attribution.v1 import events_pb2, participant_pb2
 
-from chassis.topology import CLICKS, CONVERSIONS, REWARDS
+from chassis.topology import CLICKS, CONVERSIONS, PEOPLE, REWARDS
 from cli.bundle.program import load
 from cli.client import Client
 from cli.errors import CommandFailed
@@ -236,9 +236,10 @@ async def _skew(site: Site, injection: Injection) -> None:
             site.skew(each, site.skews[each] - moved)
 
 
-KEPT_STREAMS = ("CONVERSIONS", "REWARDS")
+KEPT_STREAMS = ("CONVERSIONS", "PEOPLE", "REWARDS")
 """The streams whose messages stand in an outbox, too. A click is nowhere else until it is written."""
-STREAMS = MappingProxyType({spec.name: spec for spec in (CLICKS, CONVERSIONS, REWARDS)})
+STREAMS = MappingProxyType({spec.name: spec for spec in (CLICKS, CONVERSIONS, PEOPLE, REWARDS)})
+READ_STREAMS = tuple(spec.name for spec in STREAMS.values() if spec.consumers)
 
 
 async def _poison_event(site: Site, injection: Injection) -> None:
@@ -364,7 +365,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "full disk": Kind(_servers, ("no space",), (1.0, 5.0), _full_disk, able=lambda site: site.able.disks),
         "clock": Kind(_clocks, ("-40", "-5", "5", "40"), (2.0, 6.0), _skew, weight=2.0),
-        "poison event": Kind(lambda _site: list(STREAMS), ("torn", "large", "says nothing"), (0.0, 0.0), _poison_event),
+        "poison event": Kind(
+            lambda _site: [*READ_STREAMS], ("torn", "large", "says nothing"), (0.0, 0.0), _poison_event
+        ),
         "poison plan": Kind(lambda _site: ["rewards"], ("at its limit",), (0.0, 0.0), _poison_plan, weight=0.5),
         "lost stream": Kind(lambda _site: [*KEPT_STREAMS], ("deleted",), (0.0, 0.0), _lost_stream),
         "lost messages": Kind(lambda _site: [*KEPT_STREAMS], ("purged",), (0.5, 2.0), _lost_messages),

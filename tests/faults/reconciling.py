@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, LiteralString, cast
 
 import nats
 import psycopg
@@ -54,14 +54,16 @@ class Apparatus:
         reader = AskedReader(self.stream, SPEC, READER, Batches(told_facts, only), let_go_seconds=0.5)
         return Reconciler(self.database, reader, pause_seconds=0.0)
 
-    async def record(self, *event_ids: str, conn: psycopg.AsyncConnection[Any] | None = None) -> None:
+    async def record(
+        self, *event_ids: str, conn: psycopg.AsyncConnection[Any] | None = None, subject: str = SPEC.subject
+    ) -> None:
         """Adds a row to the outbox, with so many events."""
         statement = "INSERT INTO outbox (subject, message_id, message_type, payload) VALUES (%s, %s, 'test', %s)"
-        await (conn or self.owner).execute(statement, [SPEC.subject, event_ids[0], batch(*event_ids)])
+        await (conn or self.owner).execute(statement, [subject, event_ids[0], batch(*event_ids)])
 
     async def publish(self) -> None:
         """Publishes what is not published."""
-        await Relay(self.database, self.stream).publish_some()
+        await Relay(self.database, self.stream, [SPEC]).publish_some(SPEC.subject)
 
     async def read(self) -> list[str]:
         """Reads what is on the stream; returns the ids of the events, without settling them."""
@@ -100,10 +102,10 @@ class Apparatus:
         rows = await self.owner.execute("SELECT event_id, close_time IS NOT NULL FROM gap")
         return dict(await rows.fetchall())
 
-    async def compared(self) -> int:
+    async def compared(self, column: LiteralString = "settled_id") -> int:
         """The number of rows that were compared."""
         rows = await self.owner.execute(
-            "SELECT count(*) FROM outbox WHERE outbox_id <= (SELECT max(settled_id) FROM reconciliation)"
+            f"SELECT count(*) FROM outbox WHERE outbox_id <= (SELECT max({column}) FROM reconciliation)"
         )
         return int((await rows.fetchone() or (0,))[0])
 

@@ -18,12 +18,12 @@ from chassis.clock import ManualClock
 from chassis.consumer import Consumer
 from chassis.dead_letters import DeadLetters
 from chassis.stream import Message, Stream
-from chassis.topology import CLICKS, CONVERSIONS, REWARDS, StreamSpec
+from chassis.topology import CLICKS, CONVERSIONS, PEOPLE, REWARDS, StreamSpec
 from tests.conftest import Servers
 from tests.faults.apart import apart, health
 from tests.flow import becomes
 
-SPECS = (CLICKS, CONVERSIONS, REWARDS)
+SPECS = (CLICKS, CONVERSIONS, PEOPLE, REWARDS)
 SPEC = StreamSpec("LOST_TEST", "lost.test", ("reader",), 10 * 1024 * 1024)
 CLICK_SERVICE = "upline.attribution.v1.ClickService"
 
@@ -36,15 +36,16 @@ def lose_disk(servers: Servers) -> None:
 
 
 async def missing(servers: Servers) -> list[str]:
-    """The streams and consumers that the broker lacks."""
+    """The streams that the broker lacks, or consumers of which it lacks."""
     client = await nats.connect(servers.nats.url)
     absent = []
     for spec in SPECS:
-        for durable in spec.consumers:
-            try:
+        try:
+            await client.jetstream().stream_info(spec.name)
+            for durable in spec.consumers:
                 await client.jetstream().consumer_info(spec.name, durable)
-            except JetStreamError:
-                absent.append(f"{spec.name} {durable}")
+        except JetStreamError:
+            absent.append(spec.name)
     await client.close()
     return absent
 

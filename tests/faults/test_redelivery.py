@@ -76,9 +76,10 @@ async def reward_events(servers: Servers, program_id: str) -> list[reward_events
 
 
 async def payloads(servers: Servers, service: str) -> list[bytes]:
-    """The outbox of a service."""
+    """The outbox of a service, but for what it tells of people."""
     async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
-        rows = await conn.execute(f"SELECT payload FROM {service}.outbox ORDER BY outbox_id".encode())
+        statement = f"SELECT payload FROM {service}.outbox WHERE subject = ANY(%s) ORDER BY outbox_id"
+        rows = await conn.execute(statement.encode(), [[CONVERSIONS.subject, REWARDS.subject]])
         return [bytes(row[0]) for row in await rows.fetchall()]
 
 

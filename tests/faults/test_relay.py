@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import psycopg
@@ -12,7 +13,7 @@ from upline.rewards.v1 import events_pb2
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letters import DeadLetters
-from chassis.relay import Relay
+from chassis.relay import RELAY_BATCH, Relay
 from chassis.stream import Message, Stream
 from chassis.topology import StreamSpec
 from tests.conftest import Servers
@@ -74,16 +75,45 @@ async def test_rows_published_before_the_relay_died_come_again_and_late_rows_wit
         await append(late, "late")  # committed below
         await append(prompt, "last")
         with pytest.raises(DiedError):
-            await Relay(outbox, cast(Stream, DiesAfterPublishing(broker))).publish_some()
+            await Relay(outbox, cast(Stream, DiesAfterPublishing(broker)), [SPEC]).publish_some(SPEC.subject)
         await becomes(distinct(read), {"first", "last"})
         await late.commit()
-        assert await Relay(outbox, broker).publish_some() == 3
+        assert await Relay(outbox, broker, [SPEC]).publish_some(SPEC.subject) == 3
         await becomes(distinct(read), {"first", "late", "last"})
-        assert await Relay(outbox, broker).publish_some() == 0
+        assert await Relay(outbox, broker, [SPEC]).publish_some(SPEC.subject) == 0
     finally:
         reader.cancel()
         await late.close()
         await prompt.close()
+
+
+async def test_a_stream_that_takes_nothing_holds_up_no_other(
+    servers: Servers, broker: Stream, outbox: Database
+) -> None:
+    await broker.ensure(SPEC)
+    nowhere = replace(SPEC, name="RELAY_NOWHERE", subject="relay.nowhere")  # nobody makes it
+    read: list[str] = []
+
+    async def note(payloads: Sequence[bytes]) -> None:
+        read.extend(
+            event.event_id for each in payloads for event in events_pb2.RewardEventBatch.FromString(each).events
+        )
+
+    reader = asyncio.create_task(Consumer(broker, SPEC, "reader", note, DeadLetters(outbox)).run())
+    conn = await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True)
+    try:
+        for number in range(RELAY_BATCH):
+            await append(conn, f"nowhere-{number}", nowhere)
+        await append(conn, "behind")
+        relay = asyncio.create_task(Relay(outbox, broker, [nowhere, SPEC]).run())
+        try:
+            await becomes(distinct(read), {"behind"})
+        finally:
+            relay.cancel()
+    finally:
+        reader.cancel()
+        await conn.execute(f"DELETE FROM {SCHEMA}.outbox".encode())
+        await conn.close()
 
 
 async def append(conn: psycopg.AsyncConnection[tuple[object, ...]], event_id: str, spec: StreamSpec = SPEC) -> None:

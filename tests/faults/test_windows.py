@@ -44,6 +44,22 @@ async def test_what_waits_on_the_stream_is_no_gap(apparatus: Apparatus) -> None:
     assert (await apparatus.compared(), await apparatus.gaps()) == (0, {})
 
 
+async def test_what_is_for_another_stream_is_passed_over(apparatus: Apparatus) -> None:
+    """Be it published, or not: the other stream may take nothing."""
+    reconciler = apparatus.reconciler
+    reconciler.windows.again_after = timedelta(0)
+    await apparatus.record("elsewhere", subject="elsewhere.test")
+    await apparatus.owner.execute("UPDATE outbox SET publish_time = now()")
+    await apparatus.record("here")
+    await apparatus.record("waits", subject="elsewhere.test")
+    await apparatus.publish()
+    apparatus.settled |= set(await apparatus.read())
+    assert apparatus.settled == {"here"}
+    await reconciler.reconcile()
+    await reconciler.reconcile()
+    assert (await apparatus.compared(), await apparatus.compared("again_id"), await apparatus.gaps()) == (3, 3, {})
+
+
 async def test_messages_that_fail_for_long_keep_nothing_else_from_being_compared(apparatus: Apparatus) -> None:
     for number in range(FAILING):
         await apparatus.record(f"fails-{number}")

@@ -18,6 +18,7 @@ from services.attribution.domain.attribution import Candidate, NamedTouches
 from services.attribution.domain.conversion import Conversion, ConversionDraft
 from services.attribution.domain.policy import Bindable, Binding, Program
 from services.attribution.domain.tree import Forest
+from services.attribution.people_events import people_changed
 from services.attribution.store import locks
 from services.attribution.store.conversions import find_earlier_buyers, load_conversions, load_hashes
 from services.attribution.store.participants import (
@@ -66,7 +67,8 @@ async def record_conversions(
         attributed = [admissions.convert(draft, touches, now) for draft, touches in zip(fresh, candidates, strict=True)]
         await insert_participants(conn, program_id, admissions.enrolments)
         await bind_participants(conn, admissions.bindings)
-        stored = await store_conversions(conn, program, attributed, now)
+        people = people_changed(program_id, admissions.enrolments, [], admissions.bindings, now)
+        stored = await store_conversions(conn, program, attributed, now, people)
         await lengthen(conn, walks.short)
         return RecordingResult(program, stored, len(drafts) - len(fresh))
 

@@ -8,6 +8,7 @@ from chassis.relay import Relay
 from services.attribution.intake import Intake
 from services.attribution.store.link_cache import LinkCache
 from services.attribution.store.partitions import ClickPartitions
+from services.attribution.wire.links import LinkAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Deps:
     clock: Clock
     relay: Relay
     click_token_key: bytes
+    link_address: LinkAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis import outbox
 from chassis.errors import already_exists, invalid
 from chassis.idempotency import Answer, Call, answer_once
 from chassis.ids import random_token
+from services.attribution import people_events
 from services.attribution.commands.deps import Deps
 from services.attribution.domain.codes import ENTROPY_BYTES, generate_code, generate_link_id, normalise
 from services.attribution.domain.destination import DestinationError, canonical
@@ -41,10 +43,13 @@ async def create_link(deps: Deps, call: Call[Link, Answer], draft: LinkDraft) ->
             share_percent=_chosen_share(draft.share_percent),
         )
         await insert_link(conn, link)
+        await outbox.append(conn, people_events.link_made(link, deps.link_address))
         return link
 
     async with deps.database.transaction() as conn:
-        return await answer_once(conn, call, carry_out)
+        answer = await answer_once(conn, call, carry_out)
+    deps.relay.wake()
+    return answer
 
 
 async def create_code(deps: Deps, call: Call[Code, Answer], draft: CodeDraft) -> Answer:
@@ -53,10 +58,14 @@ async def create_code(deps: Deps, call: Call[Code, Answer], draft: CodeDraft) ->
     async def carry_out() -> Code:
         await load_program(conn, draft.program_id)
         await require_participant(conn, draft.program_id, draft.participant_id)
-        return await (_insert_wanted if draft.code else _insert_drawn)(deps, conn, draft)
+        code = await (_insert_wanted if draft.code else _insert_drawn)(deps, conn, draft)
+        await outbox.append(conn, people_events.code_made(code))
+        return code
 
     async with deps.database.transaction() as conn:
-        return await answer_once(conn, call, carry_out)
+        answer = await answer_once(conn, call, carry_out)
+    deps.relay.wake()
+    return answer
 
 
 async def record_share(deps: Deps, call: Call[int, Answer], share: ShareRecord) -> Answer:
@@ -68,10 +77,15 @@ async def record_share(deps: Deps, call: Call[int, Answer], share: ShareRecord) 
         if share.link_id:
             await require_link(conn, share.program_id, share.link_id)
         code = (await require_code(conn, share.program_id, share.code)).code if share.code else ""
-        return await count_share(conn, replace(share, code=code))
+        named = replace(share, code=code)
+        stored = await count_share(conn, named)
+        await outbox.append(conn, people_events.shared(named, stored))
+        return stored.share_count
 
     async with deps.database.transaction() as conn:
-        return await answer_once(conn, call, carry_out)
+        answer = await answer_once(conn, call, carry_out)
+    deps.relay.wake()
+    return answer
 
 
 async def _insert_wanted(deps: Deps, conn: AsyncConnection, draft: CodeDraft) -> Code:

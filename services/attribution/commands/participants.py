@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis import outbox
 from chassis.errors import FieldViolation, UplineError, already_exists, failed_precondition, invalid, not_found
 from chassis.idempotency import Answer, Call, Value, answer_once
 from services.attribution.commands.deps import Deps
@@ -17,6 +18,7 @@ from services.attribution.domain.attribution import Attribution, BindSource, Bon
 from services.attribution.domain.participant import EnrolmentDraft, Participant
 from services.attribution.domain.policy import Bindable, Program
 from services.attribution.domain.tree import CycleError, Forest
+from services.attribution.people_events import people_changed
 from services.attribution.store import locks
 from services.attribution.store.conversions import find_earlier_buyers, load_hashes
 from services.attribution.store.participants import (
@@ -79,8 +81,9 @@ async def update_participant(
 
     async def carry_out(conn: AsyncConnection) -> Participant:
         await load_program(conn, call.program_id)
-        await load_participant(conn, call.program_id, participant_id)
-        await set_attributes(conn, call.program_id, participant_id, attributes)
+        person = await load_participant(conn, call.program_id, participant_id)
+        changes = await set_attributes(conn, person, attributes)
+        await outbox.append(conn, people_changed(call.program_id, [], changes, [], deps.clock.now()))
         return await load_participant(conn, call.program_id, participant_id)
 
     return await _answer(deps, call, carry_out)
@@ -110,6 +113,7 @@ async def bind_sponsor(
         except CycleError as error:
             raise failed_precondition("CYCLE", str(error), "sponsor_id") from error
         await bind_participants(conn, admissions.bindings)
+        await outbox.append(conn, people_changed(call.program_id, [], [], admissions.bindings, deps.clock.now()))
         person = await load_participant(conn, call.program_id, participant_id)
         await lengthen(conn, walks.short)
         return person
@@ -158,9 +162,10 @@ async def _enroll(
         if sign_up is not None:
             sign_ups.append(sign_up)
     await insert_participants(conn, program_id, admissions.enrolments)
-    await adopt_participants(conn, admissions.adoptions)
+    changes = await adopt_participants(conn, admissions.adoptions)
     await bind_participants(conn, admissions.bindings)
-    await store_conversions(conn, program, sign_ups, now)
+    people = people_changed(program_id, admissions.enrolments, changes, admissions.bindings, now)
+    await store_conversions(conn, program, sign_ups, now, people)
     await lengthen(conn, walks.short)
     return len(fresh)
 

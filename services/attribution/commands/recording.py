@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
 from chassis.errors import invalid
+from chassis.stream import Message
 from services.attribution import events
 from services.attribution.domain.conversion import AttributedConversion, Conversion
 from services.attribution.domain.policy import Program
@@ -26,13 +27,19 @@ from services.attribution.wire.reversals import extent_of
 
 
 async def store_conversions(
-    conn: AsyncConnection, program: Program, attributed: Sequence[AttributedConversion], now: datetime
+    conn: AsyncConnection,
+    program: Program,
+    attributed: Sequence[AttributedConversion],
+    now: datetime,
+    people: Sequence[Message],
 ) -> list[Conversion]:
-    """Stores conversions that are not recorded yet, in their order, and puts their events into the outbox.
+    """Stores conversions that are not recorded yet, in their order, and puts their events into the outbox, behind the
+    messages about people whom the same call changed.
 
     The caller holds `locks.admit_conversions`.
     """
     if not attributed:
+        await outbox.append(conn, people)
         return []
     members = events.upline_members(await load_members(conn, {key for each in attributed for key in each.upline}))
     keys = await new_keys(conn, len(attributed))
@@ -53,7 +60,7 @@ async def store_conversions(
     facts += [events.conversion_reversed(program, each, now) for each in reversals]
     drafts = [each.draft for each in attributed]
     await insert_conversions(conn, program.program_id, zip(drafts, stored, strict=True))
-    await outbox.append(conn, events.messages(keys[0], facts))
+    await outbox.append(conn, [*people, *events.messages(keys[0], facts)])
     return stored
 
 

@@ -101,7 +101,9 @@ class Admissions:
         if person is None:
             self._enrol(participant_id, draft.attributes, draft.draft_hash, bond, unbound_reason, now)
         else:
-            self.adoptions.append(Adoption(person.key, draft.attributes, draft.draft_hash, unbound_reason))
+            self.adoptions.append(
+                Adoption(person.key, participant_id, draft.attributes, draft.draft_hash, unbound_reason)
+            )
             if bond is not None and person.bond is None:
                 self.bind(participant_id, bond)
         if draft.sign_up is None or draft.sign_up.conversion_id in self.recorded_sign_ups:
@@ -112,7 +114,7 @@ class Admissions:
         """Binds somebody enrolled who has no sponsor. Raises CycleError."""
         key, sponsor_key = self.keys[participant_id], self.keys[bond.sponsor_id]
         self.forest.bind(key, sponsor_key)
-        self.bindings.append(NewBond(key, sponsor_key, self.forest.path(key), bond))
+        self.bindings.append(NewBond(key, participant_id, sponsor_key, self.forest.path(key), bond))
         self._bonds[participant_id] = bond
 
     def attribute_enrolment(self, draft: EnrolmentDraft, candidates: Sequence[Candidate]) -> Attribution:
@@ -186,7 +188,7 @@ class Admissions:
         if bond is not None:
             sponsor_key = self.keys[bond.sponsor_id]
             self.forest.graft(key, sponsor_key)
-            binding = NewBond(key, sponsor_key, self.forest.path(key), bond)
+            binding = NewBond(key, participant_id, sponsor_key, self.forest.path(key), bond)
             self._bonds[participant_id] = bond
         self.enrolments.append(Enrolment(key, participant_id, attributes, draft_hash, binding, unbound_reason, now))
 

@@ -106,6 +106,16 @@ class ShareRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredShare:
+    """One share, as it was counted."""
+
+    share_id: int
+    create_time: datetime
+    share_count: int
+    """How often the participant had shared by this channel, this time included."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShareCounts:
     """The number of shares, by channel and in all."""
 

@@ -48,6 +48,7 @@ class NewBond:
     """A bond on the way into the store."""
 
     key: int
+    participant_id: str
     sponsor_key: int
     upline: tuple[int, ...]
     bond: Bond
@@ -71,9 +72,21 @@ class Adoption:
     """The change of somebody enrolled by a purchase whom the caller now enrols."""
 
     key: int
+    participant_id: str
     attributes: dict[str, str]
     draft_hash: bytes
     unbound_reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAttributes:
+    """The attributes that somebody has from now on, which are others than before."""
+
+    key: int
+    participant_id: str
+    attributes: dict[str, str]
+    revision: int
+    """How often they were changed, this time included."""
 
 
 @dataclass(frozen=True, slots=True)

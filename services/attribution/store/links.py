@@ -12,7 +12,7 @@ from chassis.errors import not_found
 from chassis.pages import Portion, read_portion, within_budget
 from services.attribution.domain.codes import is_code, is_link_id, normalise
 from services.attribution.domain.destination import Utm, leads_to
-from services.attribution.domain.links import Code, Link, LinkKey, ShareCounts, ShareRecord
+from services.attribution.domain.links import Code, Link, LinkKey, ShareCounts, ShareRecord, StoredShare
 from services.attribution.domain.policy import VisitorCookie
 
 _LINK_COLUMNS = """program_id, link_id, participant_id, destination_url, channel, campaign,
@@ -61,6 +61,7 @@ _OWNER = text("""
 _INSERT_SHARE = text("""
     INSERT INTO share (program_id, participant_id, channel, link_id, code)
     VALUES (:program_id, :participant_id, :channel, :link_id, :code)
+    RETURNING share_id, create_time
 """)
 _COUNT_SHARE = text("""
     INSERT INTO share_count AS counter (program_id, participant_id, channel, share_count)
@@ -238,15 +239,14 @@ async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> 
     return found
 
 
-async def count_share(conn: AsyncConnection, share: ShareRecord) -> int:
-    """Adds one share and returns how many the participant has by this channel.
+async def count_share(conn: AsyncConnection, share: ShareRecord) -> StoredShare:
+    """Adds one share and counts those that the participant has by this channel.
 
     The counter's row serialises shares of one participant by one channel, so none is lost.
     """
     names = {"program_id": share.program_id, "participant_id": share.participant_id, "channel": share.channel}
-    await conn.execute(_INSERT_SHARE, {**names, "link_id": share.link_id, "code": share.code})
-    count: int = (await conn.execute(_COUNT_SHARE, names)).scalar_one()
-    return count
+    stored = (await conn.execute(_INSERT_SHARE, {**names, "link_id": share.link_id, "code": share.code})).one()
+    return StoredShare(stored.share_id, stored.create_time, (await conn.execute(_COUNT_SHARE, names)).scalar_one())
 
 
 async def load_share_counts(

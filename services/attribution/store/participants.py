@@ -11,7 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.database import psycopg_connection
 from chassis.errors import not_found
 from services.attribution.domain.attribution import BindSource, Bond, Reason
-from services.attribution.domain.participant import Adoption, Enrolment, NewBond, Participant, Referee
+from services.attribution.domain.participant import (
+    Adoption,
+    ChangedAttributes,
+    Enrolment,
+    NewBond,
+    Participant,
+    Referee,
+)
 from services.attribution.store.tree import array_literal
 
 _BOND_COLUMNS = """person.participant_key, person.participant_id, sponsor.participant_id AS sponsor_id,
@@ -45,13 +52,19 @@ _BIND = text("""
     WHERE participant_key = :participant_key AND sponsor_key IS NULL
 """)
 _ADOPT = text("""
+    WITH stored AS (
+        SELECT participant_key, attributes <> CAST(:attributes AS jsonb) AS change FROM participant
+        WHERE participant_key = :participant_key AND draft_hash IS NULL FOR NO KEY UPDATE)
     UPDATE participant
-    SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash, unbound_reason = :unbound_reason
-    WHERE participant_key = :participant_key AND draft_hash IS NULL
+    SET attributes = CAST(:attributes AS jsonb), draft_hash = :draft_hash, unbound_reason = :unbound_reason,
+        attributes_revision = attributes_revision + CAST(stored.change AS integer)
+    FROM stored WHERE participant.participant_key = stored.participant_key
+    RETURNING CASE WHEN stored.change THEN attributes_revision END
 """)
 _SET_ATTRIBUTES = text("""
-    UPDATE participant SET attributes = CAST(:attributes AS jsonb)
-    WHERE program_id = :program_id AND participant_id = :participant_id
+    UPDATE participant SET attributes = CAST(:attributes AS jsonb), attributes_revision = attributes_revision + 1
+    WHERE participant_key = :participant_key AND attributes <> CAST(:attributes AS jsonb)
+    RETURNING attributes_revision
 """)
 
 
@@ -148,10 +161,11 @@ async def bind_participants(conn: AsyncConnection, bindings: Sequence[NewBond]) 
             raise RuntimeError(f"participant {each.key} was bound although the tree was locked")
 
 
-async def adopt_participants(conn: AsyncConnection, adoptions: Sequence[Adoption]) -> None:
-    """Gives people enrolled by a purchase what the caller says of them now."""
+async def adopt_participants(conn: AsyncConnection, adoptions: Sequence[Adoption]) -> list[ChangedAttributes]:
+    """Gives people enrolled by a purchase what the caller says of them now; tells whose attributes that changed."""
+    changed = []
     for each in adoptions:
-        await conn.execute(
+        adopted = await conn.execute(
             _ADOPT,
             {
                 "participant_key": each.key,
@@ -160,14 +174,18 @@ async def adopt_participants(conn: AsyncConnection, adoptions: Sequence[Adoption
                 "unbound_reason": each.unbound_reason or 0,
             },
         )
+        if (revision := adopted.scalar_one_or_none()) is not None:
+            changed.append(ChangedAttributes(each.key, each.participant_id, each.attributes, revision))
+    return changed
 
 
 async def set_attributes(
-    conn: AsyncConnection, program_id: str, participant_id: str, attributes: dict[str, str]
-) -> None:
-    """Replaces a participant's attributes."""
-    values = {"program_id": program_id, "participant_id": participant_id, "attributes": json.dumps(attributes)}
-    await conn.execute(_SET_ATTRIBUTES, values)
+    conn: AsyncConnection, participant: Participant, attributes: dict[str, str]
+) -> list[ChangedAttributes]:
+    """Replaces a participant's attributes; tells the change, if it is one."""
+    values = {"participant_key": participant.key, "attributes": json.dumps(attributes)}
+    revisions = (await conn.execute(_SET_ATTRIBUTES, values)).scalars()
+    return [ChangedAttributes(participant.key, participant.participant_id, attributes, each) for each in revisions]
 
 
 _UNBOUND = (None, "{}", None, int(BindSource.NONE), "", "", "", "", "")

@@ -32,6 +32,7 @@ from upline.type.v1 import money_pb2
 from chassis.ids import new_id
 from chassis.secrets import derive_key
 from chassis.times import to_timestamp
+from chassis.topology import CONVERSIONS
 from services.attribution.domain.click_token import ClickToken, sign
 from tests.running import Running
 
@@ -328,8 +329,11 @@ class Caller:
     async def messages(self) -> list[list[events_pb2.ConversionEvent]]:
         """All events that the outbox ever held of this program, in order, by message; each message is of one
         program."""
+        values = {"subject": CONVERSIONS.subject}
         async with self.running.service.database.transaction() as conn:
-            rows = await conn.execute(text("SELECT payload FROM outbox ORDER BY outbox_id"))
+            rows = await conn.execute(
+                text("SELECT payload FROM outbox WHERE subject = :subject ORDER BY outbox_id"), values
+            )
             batches = [events_pb2.ConversionEventBatch.FromString(bytes(row.payload)) for row in rows]
         assert all(1 <= len(each.events) <= 1_000 for each in batches)
         return [list(each.events) for each in batches if f":{self.program_id}/" in each.events[0].event_id]

@@ -99,7 +99,7 @@ async def test_a_hold_that_nobody_ends_is_told_of(ledger: Ledger, published: Pub
 async def test_events_that_nobody_publishes_are_told_of(
     ledger: Ledger, published: Published, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def publish_nothing(_relay: Relay) -> int:
+    async def publish_nothing(_relay: Relay, _subject: str) -> int:
         return 0
 
     program = await published(three_levels())
