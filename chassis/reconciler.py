@@ -36,19 +36,23 @@ PURGE_BATCH = 5_000
 
 log = structlog.get_logger(__name__)
 
-# One round at a time in the deployment. A time in the future was written before the clock was set back. No lock is
-# held: between two transactions a connection may be somebody else's, as behind PgBouncer.
+# One round at a time in the deployment. A time in the future was written before the clock was set back: now() would be
+# the time at which this transaction began, before another claimed and committed. No lock is held: between two
+# transactions a connection may be somebody else's, as behind PgBouncer.
 _CLAIM = text("""
-    INSERT INTO reconciliation (consumer, look_time, round_id) VALUES (:consumer, now(), :round_id)
-    ON CONFLICT (consumer) DO UPDATE SET look_time = now(), round_id = excluded.round_id
-    WHERE reconciliation.look_time NOT BETWEEN now() - make_interval(secs =>
+    INSERT INTO reconciliation (consumer, look_time, round_id) VALUES (:consumer, clock_timestamp(), :round_id)
+    ON CONFLICT (consumer) DO UPDATE SET look_time = clock_timestamp(), round_id = excluded.round_id
+    WHERE reconciliation.look_time NOT BETWEEN clock_timestamp() - make_interval(secs =>
         CASE WHEN reconciliation.round_id IS NULL THEN CAST(:pause_seconds AS float8)
-             ELSE CAST(:claim_seconds AS float8) END) AND now()
+             ELSE CAST(:claim_seconds AS float8) END) AND clock_timestamp()
     RETURNING settled_id, again_id, held_after, held_made
 """)
-_RENEW = text("UPDATE reconciliation SET look_time = now() WHERE consumer = :consumer AND round_id = :round_id")
+_RENEW = text("""
+    UPDATE reconciliation SET look_time = clock_timestamp() WHERE consumer = :consumer AND round_id = :round_id
+""")
 _END = text("""
-    UPDATE reconciliation SET look_time = now(), round_id = NULL WHERE consumer = :consumer AND round_id = :round_id
+    UPDATE reconciliation SET look_time = clock_timestamp(), round_id = NULL
+    WHERE consumer = :consumer AND round_id = :round_id
 """)
 _STANDING = text("""
     SELECT (SELECT count(*) FROM gap WHERE consumer = :consumer AND close_time IS NULL AND NOT set_aside) AS open,

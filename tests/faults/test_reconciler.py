@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from nats.js.errors import NotFoundError
+from sqlalchemy import text
 
 from chassis import reconciler as reconciler_module
 from chassis.asking import AskedReader
 from chassis.comparison import Difference, Fact
+from chassis.ids import new_id
 from chassis.reconciler import CLAIM_SECONDS, LostClaimError, Reconciler
 from tests.faults.reconciling import READER, SPEC, Apparatus
 
@@ -53,6 +55,29 @@ async def test_one_process_compares_for_as_long_as_its_round_works(apparatus: Ap
     apparatus.settled |= set(await apparatus.read())
     await other.reconcile()
     assert await apparatus.compared() == 2
+
+
+async def test_of_two_processes_that_begin_together_one_compares(apparatus: Apparatus) -> None:
+    def claim() -> dict[str, object]:
+        limits = {"pause_seconds": 1.5, "claim_seconds": CLAIM_SECONDS}
+        return {"consumer": READER, "round_id": new_id(), **limits}
+
+    async with apparatus.database.transaction() as second:
+        await second.execute(text("SELECT"))  # it has begun, and has not come to its claim
+        async with apparatus.database.transaction() as first:
+            assert (await first.execute(reconciler_module._CLAIM, claim())).one_or_none() is not None
+        assert (await second.execute(reconciler_module._CLAIM, claim())).one_or_none() is None
+
+
+async def test_a_time_that_was_written_before_the_clock_was_set_back_holds_nobody(apparatus: Apparatus) -> None:
+    await apparatus.reconciler.reconcile()
+    await apparatus.owner.execute(
+        "UPDATE reconciliation SET look_time = look_time + interval '1 day', round_id = gen_random_uuid()"
+    )
+    slow, reader = await slow_reconciler(apparatus)
+    reader.let.set()
+    await slow.reconcile()
+    assert await apparatus.compared() == 1
 
 
 async def test_a_round_of_which_nothing_is_heard_any_more_is_taken_over(apparatus: Apparatus) -> None:
