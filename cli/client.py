@@ -14,7 +14,7 @@ from upline.attribution.v1 import (
     participant_pb2_grpc,
     program_pb2_grpc,
 )
-from upline.notify.v1 import notify_pb2_grpc
+from upline.notify.v1 import contact_pb2_grpc, notify_pb2_grpc
 from upline.rewards.v1 import (
     approval_pb2_grpc,
     contest_pb2_grpc,
@@ -81,6 +81,7 @@ class Client:
         self.payouts = _stub(payout_pb2_grpc.PayoutServiceStub, rewards)
         self.redemptions = _stub(redemption_pb2_grpc.RedemptionServiceStub, rewards)
         self.wallets = _stub(wallet_pb2_grpc.WalletServiceStub, rewards)
+        self.contacts = _stub(contact_pb2_grpc.ContactServiceStub, notify)
         self.texts = _stub(notify_pb2_grpc.TextServiceStub, notify)
         self.preferences = _stub(notify_pb2_grpc.PreferenceServiceStub, notify)
         self.inbox = _stub(notify_pb2_grpc.InboxServiceStub, notify)

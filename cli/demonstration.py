@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
-from upline.notify.v1 import notify_pb2
+from upline.notify.v1 import contact_pb2, notify_pb2
 from upline.rewards.v1 import reward_pb2, wallet_pb2
 from upline.type.v1.money_pb2 import Money
 
@@ -30,6 +30,7 @@ ORDER_MINOR = 250_000
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.1
 PEOPLE = {"olga": "ru", "maria": "en", "vera": "ru"}
+NAMES = {"olga": "Ольга", "maria": "Maria", "vera": "Вера"}
 
 
 class Demonstration:
@@ -75,6 +76,11 @@ class Demonstration:
         if again:
             out.print("  they are here already, from an earlier run")
             return
+        names = [contact_pb2.Contact(participant_id=each, display_name=name) for each, name in NAMES.items()]
+        await self._client.contacts.BatchUpdateContacts(
+            contact_pb2.BatchUpdateContactsRequest(request_id="demo-names", program_id=PROGRAM_ID, contacts=names),
+            timeout=CALL_SECONDS,
+        )
         for participant, locale in PEOPLE.items():
             preferences = notify_pb2.Preferences(locale=locale)
             await self._client.preferences.UpdatePreferences(
@@ -86,12 +92,12 @@ class Demonstration:
                 ),
                 timeout=CALL_SECONDS,
             )
-        await self._enrol(participant_pb2.ParticipantDraft(participant_id="olga", attributes={"name": "Ольга"}))
+        await self._enrol(participant_pb2.ParticipantDraft(participant_id="olga", attributes={"name": NAMES["olga"]}))
         code = await self._make_code("olga")
         out.print(f"  olga's code is {code}")
         await self._enrol(
             participant_pb2.ParticipantDraft(
-                participant_id="maria", attributes={"name": "Maria"}, code=code, record_sign_up=True
+                participant_id="maria", attributes={"name": NAMES["maria"]}, code=code, record_sign_up=True
             )
         )
         out.print("  maria signed up with it")
@@ -101,7 +107,7 @@ class Demonstration:
         out.print(f"  vera followed it; her visit is a signed token of {len(token)} characters")
         await self._enrol(
             participant_pb2.ParticipantDraft(
-                participant_id="vera", attributes={"name": "Вера"}, click_token=token, record_sign_up=True
+                participant_id="vera", attributes={"name": NAMES["vera"]}, click_token=token, record_sign_up=True
             )
         )
         out.print("  vera signed up with it")

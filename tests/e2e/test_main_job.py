@@ -55,6 +55,7 @@ async def test_everyone_above_the_buyer_earns_and_is_told_once_in_his_language(o
     world = await opened("uds.yaml")
     await enrol_family(world)
     await world.speaks("olga", "en")
+    await world.calls("vera", "Вера")
     async with world.watching("maria") as watch:
         bought = await world.buy("order-1", "vera", 100_000)
         live = (await watch.message()).entry
@@ -79,8 +80,8 @@ async def test_everyone_above_the_buyer_earns_and_is_told_once_in_his_language(o
     assert (english.locale, english.level, english.buyer_id) == ("en", 2, "vera")
     assert russian.title.startswith("Скоро: +30")
     assert english.title.startswith("Soon: +10")
-    assert "vera" in russian.body
-    assert "vera" in english.body
+    assert "Вера, 1-й уровень" in russian.body
+    assert "a friend, level 2" in english.body
     assert await world.audit() == []
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import grpc
 from upline.attribution.v1 import click_pb2, conversion_pb2, link_pb2, participant_pb2
-from upline.notify.v1 import notify_pb2
+from upline.notify.v1 import contact_pb2, notify_pb2
 from upline.rewards.v1 import reward_pb2, wallet_pb2
 from upline.type.v1 import money_pb2
 
@@ -184,6 +184,15 @@ class World:
             preferences=notify_pb2.Preferences(locale=locale),
         )
         await self.client.preferences.UpdatePreferences(request, timeout=DEADLINE_SECONDS)
+
+    async def calls(self, participant_id: str, name: str) -> None:
+        """The platform says what a participant is called."""
+        request = contact_pb2.UpdateContactRequest(
+            request_id=uuid4().hex,
+            program_id=self.program_id,
+            contact=contact_pb2.Contact(participant_id=participant_id, display_name=name),
+        )
+        await self.client.contacts.UpdateContact(request, timeout=DEADLINE_SECONDS)
 
     async def inbox(self, participant_id: str) -> list[notify_pb2.InboxEntry]:
         """Every entry of an inbox, oldest first, page by page."""

@@ -1,7 +1,7 @@
 """Steps of participants and visitors: they join, are bound, make and share links and codes, and follow them."""
 
 from upline.attribution.v1 import click_pb2, link_pb2, participant_pb2
-from upline.notify.v1 import notify_pb2
+from upline.notify.v1 import contact_pb2, notify_pb2
 
 from chassis.times import to_timestamp
 from cli.client import CALL_SECONDS
@@ -11,7 +11,7 @@ from cli.scenario.shapes.people import Bind, Click, Enrol, MakeCode, MakeLink, N
 
 
 async def enrol(run: ScenarioRun, person: str, newcomer: Newcomer) -> None:
-    """Enrols somebody, in their language."""
+    """Enrols somebody, in their language and under their name."""
     if newcomer.language:
         await run.client.preferences.UpdatePreferences(
             notify_pb2.UpdatePreferencesRequest(
@@ -19,6 +19,17 @@ async def enrol(run: ScenarioRun, person: str, newcomer: Newcomer) -> None:
                 program_id=run.program_id,
                 participant_id=person,
                 preferences=notify_pb2.Preferences(locale=newcomer.language),
+            ),
+            timeout=CALL_SECONDS,
+        )
+    if newcomer.name or newcomer.time_zone:
+        await run.client.contacts.UpdateContact(
+            contact_pb2.UpdateContactRequest(
+                request_id=run.request_id(),
+                program_id=run.program_id,
+                contact=contact_pb2.Contact(
+                    participant_id=person, display_name=newcomer.name, time_zone=newcomer.time_zone
+                ),
             ),
             timeout=CALL_SECONDS,
         )

@@ -18,6 +18,9 @@ class Newcomer:
     """The link that they followed just now."""
     attributes: Attributes = field(default_factory=dict)
     language: Literal["", "en", "ru"] = ""
+    name: str = ""
+    """Their name in texts, for those who may read it."""
+    time_zone: str = ""
     sign_up: bool = False
     """Records an event of type sign_up, named `sign_up:` and the person."""
 

@@ -39,6 +39,25 @@ class Contact:
     update_time: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A participant as texts see them. Empty fields stand for what is not known."""
+
+    name: str = ""
+    time_zone: str = ""
+    locale: str = ""
+    """The language that the platform knows them to speak."""
+
+    def language(self, chosen: str) -> str:
+        """The language in which they are told, given the one that they chose themselves: theirs comes first. Empty for
+        the program's."""
+        return chosen or self.locale
+
+
+NOBODY = Person()
+"""Somebody of whom nothing is known."""
+
+
 def changed(stored: Contact, given: Contact, fields: Collection[str], now: datetime) -> Contact:
     """The stored contact with these fields taken from the given one. An address that changes is not verified, unless
     the same change says so."""

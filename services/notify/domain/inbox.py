@@ -1,7 +1,7 @@
 """Inboxes and their entries."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -45,7 +45,19 @@ class Entry:
     texts_version: int
     """The version of the program's texts that was the newest when the entry was written; 0 for the built-in ones."""
     chosen_locale: str
-    """The language that the participant prefers at the moment of reading; empty if they chose none."""
+    """The language of the participant at the moment of reading; empty if none is known."""
+    buyer_name: str = ""
+    """The buyer's name at the moment of reading; empty if it is not known, or not for this reader."""
+    reader_name: str = ""
+    """The participant's own name; empty if it is not known."""
+    time_zone: str = ""
+    """The participant's time zone in the IANA database; empty if it is not known."""
+    newest_texts_version: int = 0
+    """The version of the program's texts that is the newest at the moment of reading: it says who may read names."""
+
+    def with_names_up_to(self, level: int) -> "Entry":
+        """The same entry for a reader who is told the buyer's name only where they are at most so far above."""
+        return self if self.level <= level or not self.buyer_name else replace(self, buyer_name="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from services.notify.domain.cause import Kind
 DEFAULT_LOCALE = "en"
 """The language for participants who chose none, of a program that chose none."""
 LOCALES = ("en", "ru")
+NAMES_UP_TO_LEVEL = 1
+"""How far above a buyer texts call them by their name where a program did not say: to whoever brought them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class ProgramTexts:
     program_title: str
     default_locale: str
     locales: tuple[LocaleTexts, ...]
+    names_up_to_level: int | None = None
+    """How far above a buyer texts may call them by their name; None if the program did not say."""
 
 
 @dataclass(frozen=True, slots=True)

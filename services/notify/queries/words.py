@@ -29,15 +29,16 @@ class Words:
         """Yields the entries in their readers' languages, in the same order, each made when it is asked for. However
         much a program's texts ask for, other calls go on meanwhile: compiling is done in a thread, and rendering in
         turns."""
-        wanted = {(each.inbox.program_id, each.texts_version) for each in entries if each.texts_version}
-        versions = await self._read(wanted)
+        numbers = ((each.inbox.program_id, each.texts_version, each.newest_texts_version) for each in entries)
+        versions = await self._read({(program, each) for program, *both in numbers for each in both if each})
         began = time.monotonic()
         for each in entries:
             texts = versions.get((each.inbox.program_id, each.texts_version), BUILT_IN_TEXTS)
             if not texts.is_ready(each):
                 await asyncio.to_thread(texts.prepare, each)
                 self._forget_oldest()
-            yield texts.render(each)
+            newest = versions.get((each.inbox.program_id, each.newest_texts_version), BUILT_IN_TEXTS)
+            yield texts.render(each.with_names_up_to(newest.names_up_to_level))
             if time.monotonic() - began > TURN_SECONDS:
                 await asyncio.sleep(0)
                 began = time.monotonic()

@@ -6,6 +6,9 @@ Russian ones avoid verbs and adjectives that would have to agree with an amount,
 from services.notify.domain.cause import Kind
 from services.notify.domain.texts import LocaleTexts, ProgramTexts, TextTemplate
 
+_A_FRIEND = "{% if buyer_name %}your friend {{ buyer_name }}{% else %}a friend{% endif %}"
+_OF_A_FRIEND = "{% if buyer_name %}участника {{ buyer_name }}{% else %}друга{% endif %}"
+
 _EN = LocaleTexts(
     "en",
     (
@@ -13,7 +16,7 @@ _EN = LocaleTexts(
             Kind.EARNED,
             "You earned {{ amount }}",
             "{% if own %}Thank you! Your {{ event }} in {{ program }} brings you {{ amount }}."
-            "{% elif level == 1 %}A new {{ event }} by your friend {{ buyer }} in {{ program }}: you earn {{ amount }}."
+            "{% elif level == 1 %}A new {{ event }} by " + _A_FRIEND + " in {{ program }}: you earn {{ amount }}."
             "{% else %}A new {{ event }} by {{ buyer }}, level {{ level }} of your network, in {{ program }}: you earn"
             " {{ amount }}.{% endif %}"
             "{% if held %} On hold{% if hold_until %} until {{ hold_until }}{% endif %}: {{ held }}.{% endif %}",
@@ -22,7 +25,7 @@ _EN = LocaleTexts(
             Kind.HELD,
             "On the way to you: {{ amount }}",
             "{% if own %}Thank you! Your {{ event }} in {{ program }} brings you {{ amount }}."
-            "{% elif level == 1 %}A new {{ event }} by your friend {{ buyer }} in {{ program }}: you earn {{ amount }}."
+            "{% elif level == 1 %}A new {{ event }} by " + _A_FRIEND + " in {{ program }}: you earn {{ amount }}."
             "{% else %}A new {{ event }} by {{ buyer }}, level {{ level }} of your network, in {{ program }}: you earn"
             " {{ amount }}.{% endif %}"
             "{% if hold_until %} Available from {{ hold_until }}.{% else %} Available once it is confirmed.{% endif %}",
@@ -88,9 +91,9 @@ _RU = LocaleTexts(
             Kind.EARNED,
             "Вам начислено: {{ amount }}",
             "{% if own %}Спасибо! За событие «{{ event }}» в программе {{ program }} вы получаете {{ amount }}."
-            "{% elif level == 1 %}Хорошая новость от вашего друга ({{ buyer }}): {{ event }} в программе {{ program }}."
-            " Вы получаете {{ amount }}."
-            "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
+            "{% elif level == 1 %}Хорошая новость от вашего друга{% if buyer_name %} ({{ buyer_name }}){% endif %}:"
+            " {{ event }} в программе {{ program }}. Вы получаете {{ amount }}."
+            "{% else %}Хорошая новость от " + _OF_A_FRIEND + " ({{ level }}-й уровень вашей сети): {{ event }}"
             " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
             "{% if held %}{% if hold_until %} До {{ hold_until }} в ожидании{% else %} В ожидании{% endif %}:"
             " {{ held }}.{% endif %}",
@@ -99,9 +102,9 @@ _RU = LocaleTexts(
             Kind.HELD,
             "Скоро у вас: {{ amount }}",
             "{% if own %}Спасибо! За событие «{{ event }}» в программе {{ program }} вы получаете {{ amount }}."
-            "{% elif level == 1 %}Хорошая новость от вашего друга ({{ buyer }}): {{ event }} в программе {{ program }}."
-            " Вы получаете {{ amount }}."
-            "{% else %}Хорошая новость от участника {{ buyer }} ({{ level }}-й уровень вашей сети): {{ event }}"
+            "{% elif level == 1 %}Хорошая новость от вашего друга{% if buyer_name %} ({{ buyer_name }}){% endif %}:"
+            " {{ event }} в программе {{ program }}. Вы получаете {{ amount }}."
+            "{% else %}Хорошая новость от " + _OF_A_FRIEND + " ({{ level }}-й уровень вашей сети): {{ event }}"
             " в программе {{ program }}. Вы получаете {{ amount }}.{% endif %}"
             "{% if hold_until %} С {{ hold_until }} можно будет использовать.{% else %} Можно будет использовать"
             " после подтверждения.{% endif %}",
@@ -111,19 +114,19 @@ _RU = LocaleTexts(
             "Уже доступно: {{ amount }}",
             "Хорошая новость: {{ amount }} "
             "{% if own %}за ваше событие «{{ event }}»"
-            "{% else %}за событие «{{ event }}» участника {{ buyer }}{% endif %}"
+            "{% else %}за событие «{{ event }}» " + _OF_A_FRIEND + "{% endif %}"
             " в программе {{ program }} теперь можно использовать.",
         ),
         TextTemplate(
             Kind.REVERSED,
             "Списано: {{ amount }}",
-            "Событие «{{ event }}» {% if not own %}участника {{ buyer }} {% endif %}в программе {{ program }} отменено,"
+            "Событие «{{ event }}» {% if not own %}" + _OF_A_FRIEND + " {% endif %}в программе {{ program }} отменено,"
             " поэтому пришлось списать {{ amount }}.",
         ),
         TextTemplate(
             Kind.REJECTED,
             "Отказано в начислении: {{ amount }}",
-            "После проверки события «{{ event }}» {% if not own %}участника {{ buyer }} {% endif %}в программе"
+            "После проверки события «{{ event }}» {% if not own %}" + _OF_A_FRIEND + " {% endif %}в программе"
             " {{ program }} начисления не будет: {{ amount }}.{% if reason %} Причина: {{ reason }}{% endif %}",
         ),
         TextTemplate(
@@ -162,6 +165,11 @@ _RU = LocaleTexts(
 )
 
 BUILT_IN = ProgramTexts(program_title="", default_locale="en", locales=(_EN, _RU))
+
+FRIEND = {"en": "a friend", "ru": "друг"}
+"""The words for a buyer whose name is not known, or not for this reader."""
+YOU = {"en": "you", "ru": "вы"}
+"""The words for a buyer without a name who is the reader."""
 
 EVENT_NAMES: dict[str, dict[str, str]] = {
     "en": {"order": "purchase", "sign_up": "registration"},

@@ -11,7 +11,13 @@ from prometheus_client import Counter
 
 from services.notify.domain.cause import Kind
 from services.notify.domain.inbox import Entry, RenderedEntry
-from services.notify.domain.texts import DEFAULT_LOCALE, LocaleTexts, ProgramTexts, TextTemplate
+from services.notify.domain.texts import (
+    DEFAULT_LOCALE,
+    NAMES_UP_TO_LEVEL,
+    LocaleTexts,
+    ProgramTexts,
+    TextTemplate,
+)
 from services.notify.rendering.builtin import BUILT_IN
 from services.notify.rendering.formats import amount_text, plural
 from services.notify.rendering.meter import Bounds
@@ -56,6 +62,7 @@ class CompiledTexts:
     templates: Mapping[tuple[str, Kind], TextTemplate]
     asset_names: Mapping[str, Mapping[str, tuple[str, ...]]]
     """The names of assets, by language and asset."""
+    names_up_to_level: int = NAMES_UP_TO_LEVEL
     bounds: Bounds = OWN_TEXTS
     compiled_characters: int = 0
     """The length of all templates that are compiled, by which the memory for them grows."""
@@ -144,7 +151,8 @@ def compile_texts(texts: ProgramTexts, bounds: Bounds = OWN_TEXTS) -> CompiledTe
     the others are told as they stand."""
     templates = {(group.locale, each.kind): each for group in texts.locales for each in group.templates}
     names = {group.locale: {each.asset: each.forms for each in group.asset_names} for group in texts.locales}
-    return CompiledTexts(texts.program_title, texts.default_locale or DEFAULT_LOCALE, templates, names, bounds)
+    level = NAMES_UP_TO_LEVEL if texts.names_up_to_level is None else texts.names_up_to_level
+    return CompiledTexts(texts.program_title, texts.default_locale or DEFAULT_LOCALE, templates, names, level, bounds)
 
 
 def violations(texts: ProgramTexts) -> list[TextViolation]:

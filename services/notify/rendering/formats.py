@@ -1,12 +1,13 @@
 """Amounts, dates and plurals as a language writes them (CLDR, through Babel)."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_date
+from babel.dates import format_date, format_time
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, get_currency_precision
 from iso4217 import Currency
@@ -71,14 +72,44 @@ def list_text(parts: Sequence[str], locale: str) -> str:
     return parts[0] if len(parts) == 1 else format_list(list(parts), locale=locale)
 
 
-def day_text(moment: datetime, locale: str) -> str:
-    """The day in UTC: `March 5, 2026`, `5 марта 2026 г.`."""
-    return _day_text(moment.astimezone(UTC).date(), locale)
+def zone_of(name: str) -> tzinfo:
+    """The time zone of that name; UTC if there is none."""
+    if not name:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # It was in the database when it was stored. An older one must not hide an inbox.
+        return UTC
+
+
+def day_text(moment: datetime, locale: str, zone: tzinfo) -> str:
+    """The day: `March 5, 2026`, `5 марта 2026 г.`."""
+    return _day_text(_local(moment, zone).date(), locale)
+
+
+def time_text(moment: datetime, locale: str, zone: tzinfo) -> str:
+    """The day and the hour: `March 5, 2026, 3:00 PM`, `5 марта 2026 г., 15:00`."""
+    local = _local(moment, zone)
+    return f"{_day_text(local.date(), locale)}, {_hour_text(local.hour, local.minute, locale)}"
+
+
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    """The moment in a time zone; in UTC where the calendar of Python ends between the two."""
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment.astimezone(UTC)
 
 
 @lru_cache(maxsize=CACHED)
 def _day_text(day: date, locale: str) -> str:
     return format_date(day, format="long", locale=locale)
+
+
+@lru_cache(maxsize=CACHED)
+def _hour_text(hour: int, minute: int, locale: str) -> str:
+    return format_time(time(hour, minute), format="short", locale=locale)
 
 
 def plural(number: Decimal | int, forms: Sequence[str], locale: str) -> str:

@@ -16,14 +16,15 @@ _QUANTITIES_MINOR = (10, 20, 50, 210, 15)
 
 
 def samples(kind: Kind) -> Iterator[Entry]:
-    """Own and others' conversions, one and two assets, every plural, with and without a part on hold; at last, values
-    as long as they come."""
+    """Own and others' conversions, one and two assets, every plural, with and without a part on hold and names; at
+    last, values as long as they come."""
     for level in (0,) if kind in KINDS_WITHOUT_CONVERSION else (0, 1, 2):
         for minor in _QUANTITIES_MINOR:
             yield _entry(kind, level, (Amount("points", minor, minor if kind is Kind.HELD else 0),))
         held = {Kind.HELD: 317, Kind.EARNED: 100}.get(kind, 0)
         two = _entry(kind, level, (Amount("points", 10, 10 if kind is Kind.HELD else 0), Amount("RUB", 317, held)))
         yield two
+        yield replace(two, buyer_name="Vera", reader_name="Olga", time_zone="Asia/Kathmandu")
     yield _longest(two)
 
 
@@ -33,6 +34,8 @@ def _longest(entry: Entry) -> Entry:
         entry,
         inbox=Inbox("sample-" * 28, entry.inbox.participant_id),
         buyer_id=entry.buyer_id * 32,
+        buyer_name="Вера-" * 20,
+        reader_name="Ольга" * 20,
         contest_id=entry.contest_id * 10,
         reason="sample-" * 71 if entry.reason else "",
     )

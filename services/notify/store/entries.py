@@ -13,6 +13,7 @@ from chassis.copying import NULL, copy_lines, escape_once
 from chassis.pages import Portion, read_portion, within_budget
 from services.notify.domain.cause import Amount, Asset, Kind, Notice
 from services.notify.domain.inbox import Entry, Inbox
+from services.notify.store.people import People, people_of
 
 MAX_LOOKED_AT = 10_000
 """The most entries that are looked at to find those that are not read: an inbox may have any number of them, and its
@@ -95,7 +96,7 @@ def _json_escaped(asset: str) -> str:
 
 async def page(conn: AsyncConnection, inbox: Inbox, before: UUID | None, limit: int) -> Portion[Entry]:
     """Entries older than `before`, newest first."""
-    return await read_portion(conn, _PAGE_OF_ALL, {**_key(inbox), "before": before, "limit": limit}, _entry)
+    return await _portion(conn, _PAGE_OF_ALL, {**_key(inbox), "before": before, "limit": limit})
 
 
 async def page_of_unread(
@@ -106,7 +107,7 @@ async def page_of_unread(
     row = await conn.execute(_OLDEST, {**_key(inbox), "before": before, "most": MAX_LOOKED_AT})
     oldest: UUID | None = row.scalar_one_or_none()
     values = {**_key(inbox), "before": before, "limit": limit, "oldest": oldest or _FIRST}
-    return await read_portion(conn, _PAGE_OF_UNREAD, values, _entry), oldest
+    return await _portion(conn, _PAGE_OF_UNREAD, values), oldest
 
 
 async def unread_count(conn: AsyncConnection, inbox: Inbox) -> UnreadCount:
@@ -122,7 +123,7 @@ async def mark_read(conn: AsyncConnection, inbox: Inbox, up_to: UUID) -> int:
 
 async def read(conn: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> list[Entry]:
     """The entries that a statement made by `selected` finds."""
-    return [_entry(row) for row in (await conn.execute(statement, parameters)).all()]
+    return await _entries(conn, (await conn.execute(statement, parameters)).all())
 
 
 def selected(tail: str) -> TextClause:
@@ -130,11 +131,25 @@ def selected(tail: str) -> TextClause:
     return text(f"{_SELECT} {tail}")
 
 
-def _entry(row: Row[Any]) -> Entry:
+async def _portion(conn: AsyncConnection, statement: TextClause, parameters: dict[str, Any]) -> Portion[Entry]:
+    rows: Portion[Row[Any]] = await read_portion(conn, statement, parameters, lambda row: row)
+    return Portion(await _entries(conn, rows.items), rows.listed_count)
+
+
+async def _entries(conn: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Entry]:
+    """The entries of some rows, with what is known by now of their readers and buyers."""
+    whose = {Inbox(row.program_id, each) for row in rows for each in (row.participant_id, row.buyer_id) if each}
+    people = await people_of(conn, whose)
+    return [_entry(row, people) for row in rows]
+
+
+def _entry(row: Row[Any], people: People) -> Entry:
+    inbox = Inbox(row.program_id, row.participant_id)
+    reader = people.person(inbox)
     amounts: Sequence[list[Any]] = row.amounts
     assets: Sequence[list[Any]] = row.assets
     return Entry(
-        inbox=Inbox(row.program_id, row.participant_id),
+        inbox=inbox,
         entry_id=row.entry_id,
         kind=Kind(row.kind),
         cause_id=row.event_id,
@@ -152,7 +167,11 @@ def _entry(row: Row[Any]) -> Entry:
         create_time=row.create_time,
         read=row.read,
         texts_version=row.texts_version,
-        chosen_locale=row.locale,
+        chosen_locale=reader.language(row.locale),
+        buyer_name=people.person(Inbox(row.program_id, row.buyer_id)).name,
+        reader_name=reader.name,
+        time_zone=reader.time_zone,
+        newest_texts_version=people.texts_versions.get(row.program_id, 0),
     )
 
 

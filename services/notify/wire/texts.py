@@ -19,6 +19,7 @@ def read_texts(message: notify_pb2.ProgramTexts) -> ProgramTexts:
             )
             for group in message.locales
         ),
+        names_up_to_level=message.names_up_to_level if message.HasField("names_up_to_level") else None,
     )
 
 
@@ -40,6 +41,7 @@ def texts_message(texts: ProgramTexts) -> notify_pb2.ProgramTexts:
             )
             for group in texts.locales
         ],
+        names_up_to_level=texts.names_up_to_level,
     )
 
 

@@ -224,7 +224,7 @@ async def test_who_is_refused_is_told_why(
     [english] = await when_there(inboxes, program, "maria", 1)
     assert english.reason == event.reason
     assert english.body == (
-        f"The purchase of vera in {program} was checked, and 21 points for it will not be credited. Reason: "
+        f"The purchase of a friend in {program} was checked, and 21 points for it will not be credited. Reason: "
         f"{event.reason}"
     )
     [russian] = await when_there(inboxes, program, "olga", 1)

@@ -88,6 +88,21 @@ def test_addresses_that_nobody_can_be_written_to_at_are_refused(email: str) -> N
     assert "contact.email" in violations(email=email)
 
 
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_an_address_is_taken_as_it_is_or_refused_by_its_field(local: str, domain: str) -> None:
+    for email in (f"{local}@{domain}.example", f"{local}@shop.example", f"vera@{domain}.example"):
+        try:
+            contact = read(email=email)
+        except UplineError as error:
+            told = [each.field for each in error.violations]
+        else:
+            assert contact.email == email
+            assert contact.email_key == read(email=contact.email_key).email_key
+            assert email.isprintable()
+            continue
+        assert told == ["contact.email"]
+
+
 def test_an_address_is_kept_as_it_was_given_and_compared_without_capitals() -> None:
     contact = read(email="Vera.Ivanova+Shop@Shop.Example")
     assert contact.email == "Vera.Ivanova+Shop@Shop.Example"

@@ -95,7 +95,10 @@ def test_built_in_texts_name_the_amount_and_whose_conversion_it_was(kind: Kind, 
     for entry in samples(kind):
         rendered = BUILT_IN_TEXTS.render(dataclasses.replace(entry, chosen_locale=locale))
         assert all(amount in rendered.title and amount in rendered.body for amount in rendered.amounts)
-        assert ("vera" in rendered.body) == (entry.level > 0)
+        assert ("Vera" in rendered.body) == (entry.level > 0 and entry.buyer_name == "Vera")
+        assert ("friend" in rendered.body or "друг" in rendered.body) or entry.level == 0 or entry.buyer_name
+        assert "vera" not in rendered.body
+        assert "olga" not in rendered.body
         assert ".." not in rendered.body
         assert "  " not in rendered.body
         assert entry.reason in rendered.body

@@ -37,13 +37,17 @@ class Contact(_message.Message):
     participant_id: _builtins.str
     """The participant."""
     display_name: _builtins.str
-    """What others call them. Spaces around it are dropped."""
+    """What others call them, in texts of the program. Spaces around it are dropped."""
     email: _builtins.str
     """Their e-mail address, kept as it was given. Addresses that differ in capitals only are the same."""
     time_zone: _builtins.str
-    """Their time zone in the IANA database, such as `Europe/Berlin`; empty for UTC."""
+    """Their time zone in the IANA database, such as `Europe/Berlin`, in which days and hours are told; empty for
+    UTC.
+    """
     locale: _builtins.str
-    """The language that the platform knows them to speak; what they chose themselves is `Preferences.locale`."""
+    """The language that the platform knows them to speak. One that they chose themselves (`Preferences.locale`) comes
+    before it, and the program's comes after it.
+    """
     @_builtins.property
     def email_verify_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made sure that the address is theirs; absent if it was not. When the address changes and this is not

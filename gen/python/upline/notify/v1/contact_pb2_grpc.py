@@ -91,8 +91,9 @@ class ContactServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseContact(self, request, context):
-        """Erases all personal data of a participant that notify keeps: contact and preferences. Their inbox
-        stays: it has amounts, times and ids. If nothing is kept, nothing is erased, and that is no error.
+        """Erases all personal data of a participant that notify keeps: contact and preferences. Where texts
+        called them by their name, also in entries of before, they are "a friend" again. Their inbox stays: it has amounts,
+        times and ids. If nothing is kept, nothing is erased, and that is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

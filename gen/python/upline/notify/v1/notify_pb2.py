@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dupline/notify/v1/notify.proto\x12\x10upline.notify.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n\x0cTextTemplate\x12=\n\x04kind\x18\x01 \x01(\x0e\x32\".upline.notify.v1.NotificationKindB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x18\n\x04\x62ody\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x88\'\"\\\n\tAssetName\x12,\n\x05\x61sset\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,30}$\x12!\n\x05\x66orms\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x06\"\x06r\x04\x10\x01\x18\x64\"\xa3\x01\n\x0bLocaleTexts\x12 \n\x06locale\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x32\t^(en|ru)$\x12;\n\ttemplates\x18\x02 \x03(\x0b\x32\x1e.upline.notify.v1.TextTemplateB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x35\n\x06\x61ssets\x18\x03 \x03(\x0b\x32\x1b.upline.notify.v1.AssetNameB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x94\x01\n\x0cProgramTexts\x12\x1f\n\rprogram_title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12)\n\x0e\x64\x65\x66\x61ult_locale\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^(en|ru)?$\x12\x38\n\x07locales\x18\x03 \x03(\x0b\x32\x1d.upline.notify.v1.LocaleTextsB\x08\xbaH\x05\x92\x01\x02\x10\x14\"0\n\x0bPreferences\x12!\n\x06locale\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^(en|ru)?$\"E\n\x0b\x45ntryAmount\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x11\n\tformatted\x18\x03 \x01(\t\"\xc9\x03\n\nInboxEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".upline.notify.v1.NotificationKind\x12\x10\n\x08\x63\x61use_id\x18\x03 \x01(\t\x12\x15\n\rconversion_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\r\n\x05level\x18\x06 \x01(\x05\x12.\n\x07\x61mounts\x18\x07 \x03(\x0b\x32\x1d.upline.notify.v1.EntryAmount\x12\r\n\x05title\x18\x08 \x01(\t\x12\x0c\n\x04\x62ody\x18\t \x01(\t\x12\x0e\n\x06locale\x18\n \x01(\t\x12/\n\x0boccurred_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04read\x18\r \x01(\x08\x12.\n\nhold_until\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncontest_id\x18\x0f \x01(\t\x12\x0c\n\x04rank\x18\x10 \x01(\x05\x12\x0e\n\x06reason\x18\x11 \x01(\t\"\xa2\x01\n\x13PublishTextsRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x34\n\nprogram_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12\x35\n\x05texts\x18\x03 \x01(\x0b\x32\x1e.upline.notify.v1.ProgramTextsB\x06\xbaH\x03\xc8\x01\x01\"\'\n\x14PublishTextsResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\".\n\x0fGetTextsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"R\n\x10GetTextsResponse\x12-\n\x05texts\x18\x01 \x01(\x0b\x32\x1e.upline.notify.v1.ProgramTexts\x12\x0f\n\x07version\x18\x02 \x01(\x05\"\xb7\x01\n\x18UpdatePreferencesRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\"\n\x0eparticipant_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12:\n\x0bpreferences\x18\x04 \x01(\x0b\x32\x1d.upline.notify.v1.PreferencesB\x06\xbaH\x03\xc8\x01\x01\"O\n\x19UpdatePreferencesResponse\x12\x32\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1d.upline.notify.v1.Preferences\"U\n\x15GetPreferencesRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"L\n\x16GetPreferencesResponse\x12\x32\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1d.upline.notify.v1.Preferences\"\x9f\x01\n\x10ListInboxRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x13\n\x0bunread_only\x18\x03 \x01(\x08\x12\x1a\n\tpage_size\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x96\x01\n\x11ListInboxResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.upline.notify.v1.InboxEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cunread_count\x18\x03 \x01(\x03\x12#\n\x1bunread_count_is_lower_bound\x18\x04 \x01(\x08\"r\n\x11WatchInboxRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0e\x61\x66ter_entry_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"A\n\x12WatchInboxResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.upline.notify.v1.InboxEntry\"\x97\x01\n\x14MarkInboxReadRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12!\n\x0eup_to_entry_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"-\n\x15MarkInboxReadResponse\x12\x14\n\x0cmarked_count\x18\x01 \x01(\x03*\xc8\x03\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fNOTIFICATION_KIND_REWARD_EARNED\x10\x01\x12!\n\x1dNOTIFICATION_KIND_REWARD_HELD\x10\x02\x12%\n!NOTIFICATION_KIND_REWARD_RELEASED\x10\x03\x12%\n!NOTIFICATION_KIND_REWARD_REVERSED\x10\x04\x12%\n!NOTIFICATION_KIND_REWARD_REJECTED\x10\x05\x12\x1e\n\x1aNOTIFICATION_KIND_EXPIRING\x10\x06\x12!\n\x1dNOTIFICATION_KIND_PAYOUT_PAID\x10\x07\x12#\n\x1fNOTIFICATION_KIND_PAYOUT_FAILED\x10\x08\x12%\n!NOTIFICATION_KIND_PAYOUT_RETURNED\x10\t\x12\x1f\n\x1bNOTIFICATION_KIND_PRIZE_WON\x10\n\x12$\n NOTIFICATION_KIND_PAYOUT_BOUNCED\x10\x0b\x32\xbf\x01\n\x0bTextService\x12]\n\x0cPublishTexts\x12%.upline.notify.v1.PublishTextsRequest\x1a&.upline.notify.v1.PublishTextsResponse\x12Q\n\x08GetTexts\x12!.upline.notify.v1.GetTextsRequest\x1a\".upline.notify.v1.GetTextsResponse2\xe6\x01\n\x11PreferenceService\x12l\n\x11UpdatePreferences\x12*.upline.notify.v1.UpdatePreferencesRequest\x1a+.upline.notify.v1.UpdatePreferencesResponse\x12\x63\n\x0eGetPreferences\x12\'.upline.notify.v1.GetPreferencesRequest\x1a(.upline.notify.v1.GetPreferencesResponse2\xa1\x02\n\x0cInboxService\x12T\n\tListInbox\x12\".upline.notify.v1.ListInboxRequest\x1a#.upline.notify.v1.ListInboxResponse\x12Y\n\nWatchInbox\x12#.upline.notify.v1.WatchInboxRequest\x1a$.upline.notify.v1.WatchInboxResponse0\x01\x12`\n\rMarkInboxRead\x12&.upline.notify.v1.MarkInboxReadRequest\x1a\'.upline.notify.v1.MarkInboxReadResponseBH\n\x10upline.notify.v1B\x0bNotifyProtoP\x01Z%upline.internal/go/notify/v1;notifyv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dupline/notify/v1/notify.proto\x12\x10upline.notify.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n\x0cTextTemplate\x12=\n\x04kind\x18\x01 \x01(\x0e\x32\".upline.notify.v1.NotificationKindB\x0b\xbaH\x08\x82\x01\x05\x10\x01\"\x01\x00\x12\x19\n\x05title\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x18\n\x04\x62ody\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x88\'\"\\\n\tAssetName\x12,\n\x05\x61sset\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,30}$\x12!\n\x05\x66orms\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x08\x01\x10\x06\"\x06r\x04\x10\x01\x18\x64\"\xa3\x01\n\x0bLocaleTexts\x12 \n\x06locale\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x32\t^(en|ru)$\x12;\n\ttemplates\x18\x02 \x03(\x0b\x32\x1e.upline.notify.v1.TextTemplateB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x35\n\x06\x61ssets\x18\x03 \x03(\x0b\x32\x1b.upline.notify.v1.AssetNameB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\xd5\x01\n\x0cProgramTexts\x12\x1f\n\rprogram_title\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12)\n\x0e\x64\x65\x66\x61ult_locale\x18\x02 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^(en|ru)?$\x12\x38\n\x07locales\x18\x03 \x03(\x0b\x32\x1d.upline.notify.v1.LocaleTextsB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12)\n\x11names_up_to_level\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18@(\x00H\x00\x88\x01\x01\x42\x14\n\x12_names_up_to_level\"0\n\x0bPreferences\x12!\n\x06locale\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^(en|ru)?$\"E\n\x0b\x45ntryAmount\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x11\n\tformatted\x18\x03 \x01(\t\"\xc9\x03\n\nInboxEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".upline.notify.v1.NotificationKind\x12\x10\n\x08\x63\x61use_id\x18\x03 \x01(\t\x12\x15\n\rconversion_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\r\n\x05level\x18\x06 \x01(\x05\x12.\n\x07\x61mounts\x18\x07 \x03(\x0b\x32\x1d.upline.notify.v1.EntryAmount\x12\r\n\x05title\x18\x08 \x01(\t\x12\x0c\n\x04\x62ody\x18\t \x01(\t\x12\x0e\n\x06locale\x18\n \x01(\t\x12/\n\x0boccurred_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04read\x18\r \x01(\x08\x12.\n\nhold_until\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncontest_id\x18\x0f \x01(\t\x12\x0c\n\x04rank\x18\x10 \x01(\x05\x12\x0e\n\x06reason\x18\x11 \x01(\t\"\xa2\x01\n\x13PublishTextsRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x34\n\nprogram_id\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[a-z0-9][a-z0-9-]{0,62}$\x12\x35\n\x05texts\x18\x03 \x01(\x0b\x32\x1e.upline.notify.v1.ProgramTextsB\x06\xbaH\x03\xc8\x01\x01\"\'\n\x14PublishTextsResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\".\n\x0fGetTextsRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"R\n\x10GetTextsResponse\x12-\n\x05texts\x18\x01 \x01(\x0b\x32\x1e.upline.notify.v1.ProgramTexts\x12\x0f\n\x07version\x18\x02 \x01(\x05\"\xb7\x01\n\x18UpdatePreferencesRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\"\n\x0eparticipant_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12:\n\x0bpreferences\x18\x04 \x01(\x0b\x32\x1d.upline.notify.v1.PreferencesB\x06\xbaH\x03\xc8\x01\x01\"O\n\x19UpdatePreferencesResponse\x12\x32\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1d.upline.notify.v1.Preferences\"U\n\x15GetPreferencesRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"L\n\x16GetPreferencesResponse\x12\x32\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1d.upline.notify.v1.Preferences\"\x9f\x01\n\x10ListInboxRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x13\n\x0bunread_only\x18\x03 \x01(\x08\x12\x1a\n\tpage_size\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x96\x01\n\x11ListInboxResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.upline.notify.v1.InboxEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cunread_count\x18\x03 \x01(\x03\x12#\n\x1bunread_count_is_lower_bound\x18\x04 \x01(\x08\"r\n\x11WatchInboxRequest\x12\x1b\n\nprogram_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0e\x61\x66ter_entry_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"A\n\x12WatchInboxResponse\x12+\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x1c.upline.notify.v1.InboxEntry\"\x97\x01\n\x14MarkInboxReadRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1b\n\nprogram_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0eparticipant_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12!\n\x0eup_to_entry_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"-\n\x15MarkInboxReadResponse\x12\x14\n\x0cmarked_count\x18\x01 \x01(\x03*\xc8\x03\n\x10NotificationKind\x12!\n\x1dNOTIFICATION_KIND_UNSPECIFIED\x10\x00\x12#\n\x1fNOTIFICATION_KIND_REWARD_EARNED\x10\x01\x12!\n\x1dNOTIFICATION_KIND_REWARD_HELD\x10\x02\x12%\n!NOTIFICATION_KIND_REWARD_RELEASED\x10\x03\x12%\n!NOTIFICATION_KIND_REWARD_REVERSED\x10\x04\x12%\n!NOTIFICATION_KIND_REWARD_REJECTED\x10\x05\x12\x1e\n\x1aNOTIFICATION_KIND_EXPIRING\x10\x06\x12!\n\x1dNOTIFICATION_KIND_PAYOUT_PAID\x10\x07\x12#\n\x1fNOTIFICATION_KIND_PAYOUT_FAILED\x10\x08\x12%\n!NOTIFICATION_KIND_PAYOUT_RETURNED\x10\t\x12\x1f\n\x1bNOTIFICATION_KIND_PRIZE_WON\x10\n\x12$\n NOTIFICATION_KIND_PAYOUT_BOUNCED\x10\x0b\x32\xbf\x01\n\x0bTextService\x12]\n\x0cPublishTexts\x12%.upline.notify.v1.PublishTextsRequest\x1a&.upline.notify.v1.PublishTextsResponse\x12Q\n\x08GetTexts\x12!.upline.notify.v1.GetTextsRequest\x1a\".upline.notify.v1.GetTextsResponse2\xe6\x01\n\x11PreferenceService\x12l\n\x11UpdatePreferences\x12*.upline.notify.v1.UpdatePreferencesRequest\x1a+.upline.notify.v1.UpdatePreferencesResponse\x12\x63\n\x0eGetPreferences\x12\'.upline.notify.v1.GetPreferencesRequest\x1a(.upline.notify.v1.GetPreferencesResponse2\xa1\x02\n\x0cInboxService\x12T\n\tListInbox\x12\".upline.notify.v1.ListInboxRequest\x1a#.upline.notify.v1.ListInboxResponse\x12Y\n\nWatchInbox\x12#.upline.notify.v1.WatchInboxRequest\x1a$.upline.notify.v1.WatchInboxResponse0\x01\x12`\n\rMarkInboxRead\x12&.upline.notify.v1.MarkInboxReadRequest\x1a\'.upline.notify.v1.MarkInboxReadResponseBH\n\x10upline.notify.v1B\x0bNotifyProtoP\x01Z%upline.internal/go/notify/v1;notifyv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROGRAMTEXTS'].fields_by_name['default_locale']._serialized_options = b'\272H\016r\0142\n^(en|ru)?$'
   _globals['_PROGRAMTEXTS'].fields_by_name['locales']._loaded_options = None
   _globals['_PROGRAMTEXTS'].fields_by_name['locales']._serialized_options = b'\272H\005\222\001\002\020\024'
+  _globals['_PROGRAMTEXTS'].fields_by_name['names_up_to_level']._loaded_options = None
+  _globals['_PROGRAMTEXTS'].fields_by_name['names_up_to_level']._serialized_options = b'\272H\006\032\004\030@(\000'
   _globals['_PREFERENCES'].fields_by_name['locale']._loaded_options = None
   _globals['_PREFERENCES'].fields_by_name['locale']._serialized_options = b'\272H\016r\0142\n^(en|ru)?$'
   _globals['_PUBLISHTEXTSREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -100,8 +102,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARKINBOXREADREQUEST'].fields_by_name['participant_id']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_MARKINBOXREADREQUEST'].fields_by_name['up_to_entry_id']._loaded_options = None
   _globals['_MARKINBOXREADREQUEST'].fields_by_name['up_to_entry_id']._serialized_options = b'\272H\006r\004\020\001\030@'
-  _globals['_NOTIFICATIONKIND']._serialized_start=2708
-  _globals['_NOTIFICATIONKIND']._serialized_end=3164
+  _globals['_NOTIFICATIONKIND']._serialized_start=2773
+  _globals['_NOTIFICATIONKIND']._serialized_end=3229
   _globals['_TEXTTEMPLATE']._serialized_start=114
   _globals['_TEXTTEMPLATE']._serialized_end=244
   _globals['_ASSETNAME']._serialized_start=246
@@ -109,45 +111,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOCALETEXTS']._serialized_start=341
   _globals['_LOCALETEXTS']._serialized_end=504
   _globals['_PROGRAMTEXTS']._serialized_start=507
-  _globals['_PROGRAMTEXTS']._serialized_end=655
-  _globals['_PREFERENCES']._serialized_start=657
-  _globals['_PREFERENCES']._serialized_end=705
-  _globals['_ENTRYAMOUNT']._serialized_start=707
-  _globals['_ENTRYAMOUNT']._serialized_end=776
-  _globals['_INBOXENTRY']._serialized_start=779
-  _globals['_INBOXENTRY']._serialized_end=1236
-  _globals['_PUBLISHTEXTSREQUEST']._serialized_start=1239
-  _globals['_PUBLISHTEXTSREQUEST']._serialized_end=1401
-  _globals['_PUBLISHTEXTSRESPONSE']._serialized_start=1403
-  _globals['_PUBLISHTEXTSRESPONSE']._serialized_end=1442
-  _globals['_GETTEXTSREQUEST']._serialized_start=1444
-  _globals['_GETTEXTSREQUEST']._serialized_end=1490
-  _globals['_GETTEXTSRESPONSE']._serialized_start=1492
-  _globals['_GETTEXTSRESPONSE']._serialized_end=1574
-  _globals['_UPDATEPREFERENCESREQUEST']._serialized_start=1577
-  _globals['_UPDATEPREFERENCESREQUEST']._serialized_end=1760
-  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_start=1762
-  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_end=1841
-  _globals['_GETPREFERENCESREQUEST']._serialized_start=1843
-  _globals['_GETPREFERENCESREQUEST']._serialized_end=1928
-  _globals['_GETPREFERENCESRESPONSE']._serialized_start=1930
-  _globals['_GETPREFERENCESRESPONSE']._serialized_end=2006
-  _globals['_LISTINBOXREQUEST']._serialized_start=2009
-  _globals['_LISTINBOXREQUEST']._serialized_end=2168
-  _globals['_LISTINBOXRESPONSE']._serialized_start=2171
-  _globals['_LISTINBOXRESPONSE']._serialized_end=2321
-  _globals['_WATCHINBOXREQUEST']._serialized_start=2323
-  _globals['_WATCHINBOXREQUEST']._serialized_end=2437
-  _globals['_WATCHINBOXRESPONSE']._serialized_start=2439
-  _globals['_WATCHINBOXRESPONSE']._serialized_end=2504
-  _globals['_MARKINBOXREADREQUEST']._serialized_start=2507
-  _globals['_MARKINBOXREADREQUEST']._serialized_end=2658
-  _globals['_MARKINBOXREADRESPONSE']._serialized_start=2660
-  _globals['_MARKINBOXREADRESPONSE']._serialized_end=2705
-  _globals['_TEXTSERVICE']._serialized_start=3167
-  _globals['_TEXTSERVICE']._serialized_end=3358
-  _globals['_PREFERENCESERVICE']._serialized_start=3361
-  _globals['_PREFERENCESERVICE']._serialized_end=3591
-  _globals['_INBOXSERVICE']._serialized_start=3594
-  _globals['_INBOXSERVICE']._serialized_end=3883
+  _globals['_PROGRAMTEXTS']._serialized_end=720
+  _globals['_PREFERENCES']._serialized_start=722
+  _globals['_PREFERENCES']._serialized_end=770
+  _globals['_ENTRYAMOUNT']._serialized_start=772
+  _globals['_ENTRYAMOUNT']._serialized_end=841
+  _globals['_INBOXENTRY']._serialized_start=844
+  _globals['_INBOXENTRY']._serialized_end=1301
+  _globals['_PUBLISHTEXTSREQUEST']._serialized_start=1304
+  _globals['_PUBLISHTEXTSREQUEST']._serialized_end=1466
+  _globals['_PUBLISHTEXTSRESPONSE']._serialized_start=1468
+  _globals['_PUBLISHTEXTSRESPONSE']._serialized_end=1507
+  _globals['_GETTEXTSREQUEST']._serialized_start=1509
+  _globals['_GETTEXTSREQUEST']._serialized_end=1555
+  _globals['_GETTEXTSRESPONSE']._serialized_start=1557
+  _globals['_GETTEXTSRESPONSE']._serialized_end=1639
+  _globals['_UPDATEPREFERENCESREQUEST']._serialized_start=1642
+  _globals['_UPDATEPREFERENCESREQUEST']._serialized_end=1825
+  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_start=1827
+  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_end=1906
+  _globals['_GETPREFERENCESREQUEST']._serialized_start=1908
+  _globals['_GETPREFERENCESREQUEST']._serialized_end=1993
+  _globals['_GETPREFERENCESRESPONSE']._serialized_start=1995
+  _globals['_GETPREFERENCESRESPONSE']._serialized_end=2071
+  _globals['_LISTINBOXREQUEST']._serialized_start=2074
+  _globals['_LISTINBOXREQUEST']._serialized_end=2233
+  _globals['_LISTINBOXRESPONSE']._serialized_start=2236
+  _globals['_LISTINBOXRESPONSE']._serialized_end=2386
+  _globals['_WATCHINBOXREQUEST']._serialized_start=2388
+  _globals['_WATCHINBOXREQUEST']._serialized_end=2502
+  _globals['_WATCHINBOXRESPONSE']._serialized_start=2504
+  _globals['_WATCHINBOXRESPONSE']._serialized_end=2569
+  _globals['_MARKINBOXREADREQUEST']._serialized_start=2572
+  _globals['_MARKINBOXREADREQUEST']._serialized_end=2723
+  _globals['_MARKINBOXREADRESPONSE']._serialized_start=2725
+  _globals['_MARKINBOXREADRESPONSE']._serialized_end=2770
+  _globals['_TEXTSERVICE']._serialized_start=3232
+  _globals['_TEXTSERVICE']._serialized_end=3423
+  _globals['_PREFERENCESERVICE']._serialized_start=3426
+  _globals['_PREFERENCESERVICE']._serialized_end=3656
+  _globals['_INBOXSERVICE']._serialized_start=3659
+  _globals['_INBOXSERVICE']._serialized_end=3948
 # @@protoc_insertion_point(module_scope)

@@ -185,10 +185,16 @@ class ProgramTexts(_message.Message):
     PROGRAM_TITLE_FIELD_NUMBER: _builtins.int
     DEFAULT_LOCALE_FIELD_NUMBER: _builtins.int
     LOCALES_FIELD_NUMBER: _builtins.int
+    NAMES_UP_TO_LEVEL_FIELD_NUMBER: _builtins.int
     program_title: _builtins.str
     """The program's title as people know it, by which texts name it (`program`)."""
     default_locale: _builtins.str
     """The language of participants who chose none: `en` (also when empty) or `ru`."""
+    names_up_to_level: _builtins.int
+    """How far above a buyer texts may call them by their name: 1, also when left out, for whoever brought them and nobody
+    further up; 0 for nobody. Whoever may not read the name, or where none is known, reads "a friend". The newest
+    version decides, also for entries of before.
+    """
     @_builtins.property
     def locales(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocaleTexts]:
         """By language, each at most once."""
@@ -199,12 +205,15 @@ class ProgramTexts(_message.Message):
         program_title: _builtins.str = ...,
         default_locale: _builtins.str = ...,
         locales: _abc.Iterable[Global___LocaleTexts] | None = ...,
+        names_up_to_level: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_names_up_to_level", b"_names_up_to_level", "names_up_to_level", b"names_up_to_level"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_locale", b"default_locale", "locales", b"locales", "program_title", b"program_title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_names_up_to_level", b"_names_up_to_level", "default_locale", b"default_locale", "locales", b"locales", "names_up_to_level", b"names_up_to_level", "program_title", b"program_title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__names_up_to_level: _TypeAlias = _typing.Literal["names_up_to_level"]  # noqa: Y015
+    _WhichOneofArgType__names_up_to_level: _TypeAlias = _typing.Literal["_names_up_to_level", b"_names_up_to_level"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__names_up_to_level) -> _WhichOneofReturnType__names_up_to_level | None: ...
 
 Global___ProgramTexts: _TypeAlias = ProgramTexts  # noqa: Y015
 
