@@ -62,21 +62,25 @@ def _giving_way(work: Callable[[], Result]) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A thread for one kind of work that may take long: one piece at a time, for each takes the interpreter from
-    everything else in the process. Others wait in turn; whoever goes away leaves the line."""
+    """Threads for one kind of work that may take long: one piece at a time, for each takes the interpreter from
+    everything else in the process. Others wait in turn; whoever goes away leaves the line. What others wait for, as
+    behind a lock, has a thread and a line of its own: in one line, a lock would be held for as long as all take that
+    came before, who have none."""
 
     name: str
-    _threads: ThreadPoolExecutor = field(init=False)
+    _resting: ThreadPoolExecutor = field(init=False)
+    _awaited: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_threads", ThreadPoolExecutor(1, thread_name_prefix=self.name))
+        object.__setattr__(self, "_resting", ThreadPoolExecutor(1, thread_name_prefix=self.name))
+        object.__setattr__(self, "_awaited", ThreadPoolExecutor(1, thread_name_prefix=f"{self.name}-awaited"))
 
     async def run(
         self, work: Callable[Parameters, Result], *inputs: Parameters.args, **named: Parameters.kwargs
     ) -> Result:
         """Does the work; returns what comes of it."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._threads, partial(_giving_way, partial(work, *inputs, **named))
+            self._resting, partial(_giving_way, partial(work, *inputs, **named))
         )
 
     async def run_without_rests(
@@ -84,7 +88,7 @@ class Beside:
     ) -> Result:
         """Does work for which others wait, as behind a lock; returns what comes of it. The event loop goes on between
         the pieces that keep the interpreter, but more slowly: what takes many of them is to be done before."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *inputs, **named))
+        return await asyncio.get_running_loop().run_in_executor(self._awaited, partial(work, *inputs, **named))
 
     async def in_turns(self, steps: Iterable[object], *, rests: bool = True) -> AsyncIterator[None]:
         """Goes through steps as the function of this name does, but of which each may take long."""

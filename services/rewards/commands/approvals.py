@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis import outbox
 from chassis.errors import failed_precondition, not_found
 from services.rewards import events
-from services.rewards.commands.ahead import asked_ahead, with_verdicts
+from services.rewards.commands.ahead import asked, with_verdicts
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.effects import write_released_headroom
 from services.rewards.domain.plan.plan import Plan
@@ -25,7 +25,7 @@ async def approve(deps: Deps, program_id: str, conversion_id: str) -> None:
         await _require_versions(deps, conn, program_id)
         if await conversions.load(conn, program_id, conversion_id) is None:
             raise not_found("conversion", conversion_id)
-        requests = await _require_requests(conn, program_id, conversion_id)
+        requests = _require_some(await holds.lock_for_approval(conn, program_id, conversion_id))
         if any(each.approval is ApprovalState.REJECTED for each in requests):
             raise failed_precondition("REJECTED", "its rewards were rejected", "conversion_id")
         await holds.decide(conn, program_id, conversion_id, ApprovalState.APPROVED, deps.clock.now())
@@ -34,25 +34,29 @@ async def approve(deps: Deps, program_id: str, conversion_id: str) -> None:
 async def reject(deps: Deps, program_id: str, conversion_id: str, reason: str) -> None:
     """Takes rewards away that wait for approval. Rewards that wait only for something else stay as they are.
 
-    What takes long is asked before. Locks come in the order in which settling takes them: the plan's, the program's,
-    the conversion's, its holds'.
+    Where there is nothing to take away, that is found without a lock, and nothing is asked. What takes long is asked
+    before. Locks come in the order in which settling takes them: the plan's, the program's, the conversion's, its
+    holds'.
     """
     key = program_id, conversion_id
-    asked = await asked_ahead(deps, [key])
+    async with deps.database.transaction() as conn:
+        await _require_versions(deps, conn, program_id)
+        found = await conversions.load(conn, program_id, conversion_id)
+        if found is None:
+            raise not_found("conversion", conversion_id)
+        if not _pending(await holds.approvals(conn, program_id, conversion_id)):
+            return
+        plan = await deps.plans.plan(conn, program_id, found.plan_version)
+    verdicts = await asked(deps, [(plan, found)] if plan.is_stateful else [])
     async with deps.database.transaction() as conn:
         await plans.pin_versions(conn, [program_id])
         versions = await _require_versions(deps, conn, program_id)
         if versions.has_order:
             await tallies.lock(conn, [program_id])
-        stored = with_verdicts(await conversions.lock_expected(conn, [key]), asked)[key]
+        stored = with_verdicts(await conversions.lock_expected(conn, [key]), verdicts)[key]
         if stored is None:
             raise not_found("conversion", conversion_id)
-        requests = await _require_requests(conn, program_id, conversion_id)
-        if any(each.approval is ApprovalState.APPROVED for each in requests):
-            raise failed_precondition("APPROVED", "its rewards were approved", "conversion_id")
-        pending = [each for each in requests if each.approval is ApprovalState.PENDING]
-        if pending:
-            plan = await deps.plans.plan(conn, program_id, stored.plan_version)
+        if pending := _pending(await holds.lock_for_approval(conn, program_id, conversion_id)):
             rejection = Rejection(program_id, conversion_id, tuple(each.rule_id for each in pending), deps.clock.now())
             await _post_rejection(deps, conn, plan, stored, rejection, reason)
             await _end_holds(conn, rejection, pending)
@@ -66,11 +70,17 @@ async def _require_versions(deps: Deps, conn: AsyncConnection, program_id: str) 
     return versions
 
 
-async def _require_requests(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
-    requests = await holds.lock_for_approval(conn, program_id, conversion_id)
+def _require_some(requests: list[ApprovalRequest]) -> list[ApprovalRequest]:
     if not requests:
         raise failed_precondition("NOTHING_WAITS", "none of its rewards waits for approval", "conversion_id")
     return requests
+
+
+def _pending(requests: list[ApprovalRequest]) -> list[ApprovalRequest]:
+    """The requests that a no decides; none where a person said no before."""
+    if any(each.approval is ApprovalState.APPROVED for each in _require_some(requests)):
+        raise failed_precondition("APPROVED", "its rewards were approved", "conversion_id")
+    return [each for each in requests if each.approval is ApprovalState.PENDING]
 
 
 async def _post_rejection(

@@ -83,8 +83,9 @@ async def write_released_headroom(
     rejection: Rejection,
 ) -> int:
     """Takes what a person rejects out of the tallies; returns the position of the rejection."""
-    running = RunningTallies({})
-    facts = stored.conversion, stored.snapshot, earlier
-    await deciding.run_without_rests(release_headroom, plan, *facts, rejection, running)
-    await tallies.add(conn, plan.program_id, running.changes, running.reached)
+    if plan.is_stateful:
+        running = RunningTallies({})
+        facts = stored.conversion, stored.snapshot, earlier
+        await deciding.run_without_rests(release_headroom, plan, *facts, rejection, running)
+        await tallies.add(conn, plan.program_id, running.changes, running.reached)
     return (await tallies.draw_positions(conn, 1))[0]

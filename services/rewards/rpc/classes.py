@@ -7,7 +7,6 @@ CLASSES = classes(
         CallClass.ORDINARY: [
             "ApprovalService.ListPendingApprovals",
             "ApprovalService.ApproveRewards",
-            "ApprovalService.RejectRewards",
             "ContestService.GetLeaderboard",
             "ContestService.GetStanding",
             "PayoutService.RequestPayout",
@@ -35,6 +34,7 @@ CLASSES = classes(
             "WalletService.ListTransfers",
         ],
         CallClass.DECIDING: [
+            "ApprovalService.RejectRewards",
             "PlanService.PublishPlan",
             "PlanService.ValidatePlan",
             "RewardService.ExplainReward",

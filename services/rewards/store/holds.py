@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.conversion import ConversionKey
@@ -95,11 +95,13 @@ _END = text("""
         CAST(:times AS timestamptz[])) AS e (program_id, conversion_id, mark, time)
     WHERE w.program_id = e.program_id AND w.conversion_id = e.conversion_id AND w.mark = e.mark
 """)
-_LOCK_FOR_APPROVAL = text(f"""
+_OF_CONVERSION = f"""
     SELECT mark, rule_id, approval FROM hold_wait
     WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval <> {ApprovalState.NOT_NEEDED:d}
-    ORDER BY mark FOR UPDATE
-""")
+    ORDER BY mark
+"""
+_APPROVALS = text(_OF_CONVERSION)
+_LOCK_FOR_APPROVAL = text(f"{_OF_CONVERSION} FOR UPDATE")
 _DECIDE = text(f"""
     UPDATE hold_wait SET approval = :approval, decide_time = :now, reason = :reason, position = :position
     WHERE program_id = :program_id AND conversion_id = :conversion_id AND approval = {ApprovalState.PENDING:d}
@@ -224,9 +226,20 @@ async def end(conn: AsyncConnection, ended: Sequence[EndedHold]) -> None:
     )
 
 
+async def approvals(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
+    """The approvals that a conversion needs or needed, as they stand now: those that are pending may be decided."""
+    return await _approvals(conn, _APPROVALS, program_id, conversion_id)
+
+
 async def lock_for_approval(conn: AsyncConnection, program_id: str, conversion_id: str) -> list[ApprovalRequest]:
     """The approvals that a conversion needs or needed; they stay as they are until the transaction ends."""
-    rows = await conn.execute(_LOCK_FOR_APPROVAL, {"program_id": program_id, "conversion_id": conversion_id})
+    return await _approvals(conn, _LOCK_FOR_APPROVAL, program_id, conversion_id)
+
+
+async def _approvals(
+    conn: AsyncConnection, statement: TextClause, program_id: str, conversion_id: str
+) -> list[ApprovalRequest]:
+    rows = await conn.execute(statement, {"program_id": program_id, "conversion_id": conversion_id})
     return [ApprovalRequest(row.mark, row.rule_id, ApprovalState(row.approval)) for row in rows]
 
 

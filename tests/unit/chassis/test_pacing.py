@@ -11,6 +11,9 @@ from chassis.loop_lag import watch_loop
 from chassis.pacing import Beside, in_turns
 from chassis.telemetry import LOOP_LAG_SECONDS
 
+PATIENCE_SECONDS = 10.0
+"""Far more than anything here takes that does not wait."""
+
 
 def passing(count: int, seconds: float, now: list[float]) -> Iterator[int]:
     """Steps that each take so long by the clock that the test holds."""
@@ -51,6 +54,25 @@ async def test_steps_beside_the_loop_are_all_taken_in_their_order_in_one_thread(
     assert [number for number, _ in taken] == list(range(5))
     assert {thread for _, thread in taken} != {threading.get_ident()}
     assert len({thread for _, thread in taken}) == 1
+
+
+async def test_what_others_wait_for_stands_behind_nothing_that_nobody_waits_for() -> None:
+    beside, gate, done = Beside("test"), threading.Event(), list[str]()
+
+    def work(name: str) -> None:
+        done.append(name)
+
+    ahead = [asyncio.ensure_future(beside.run(gate.wait, 2 * PATIENCE_SECONDS)) for _ in range(3)]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await beside.run_without_rests(work, "behind a lock")
+            async for _ in beside.in_turns(map(work, ["in turns behind it"]), rests=False):
+                pass
+        assert done == ["behind a lock", "in turns behind it"]
+        assert not any(each.done() for each in ahead)
+    finally:
+        gate.set()
+        await asyncio.gather(*ahead)
 
 
 async def test_a_loop_that_is_held_is_seen() -> None:
