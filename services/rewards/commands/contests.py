@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import outbox
@@ -14,21 +15,34 @@ from services.rewards.store import contests, plans, tallies, wallets
 
 CONTESTS_A_ROUND = 20
 
+log = structlog.get_logger(__name__)
+
 
 async def close_due_contests(deps: Deps) -> int:
-    """Closes contests whose time has come, each in a transaction of its own; returns how many there were."""
+    """Closes contests whose time has come, each in a transaction of its own; returns how many there were. One whose
+    program has facts waiting that came before is closed after them, or when it has waited for LONGEST_WAIT."""
     now = deps.clock.now()
     async with deps.database.transaction() as conn:
         due = await contests.due(conn, now, deps.contest_turns.begin(), CONTESTS_A_ROUND)
 
     async def close(program_id: str, contest_id: str) -> None:
+        left_out = 0
         async with deps.program_turns.begin() as turn, deps.database.transaction() as conn:
             # Behind the lock of the program's facts none is half counted; a second process finds the contest closed.
             await plans.pin_versions(conn, [program_id])
             await turn.wait_for([program_id])
             await tallies.lock(conn, [program_id])
             if await contests.is_due(conn, program_id, contest_id, now):
+                left_out = await contests.count_left_out(conn, program_id, contest_id)
                 await _close(deps, conn, program_id, contest_id)
+        if left_out:
+            log.warning(
+                "contest closed without facts that came in time and still wait",
+                program=program_id,
+                contest=contest_id,
+                facts=left_out,
+                waited_seconds=contests.LONGEST_WAIT.total_seconds(),
+            )
 
     try:
         await deps.contest_turns.run_due(deps.database, {key: partial(close, *key) for key in due})

@@ -1,13 +1,18 @@
 """Contests: rankings, and which of them are final."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.rewards.domain.plan.contests import Contest, Score
+
+LONGEST_WAIT = timedelta(days=1)
+"""A contest waits no longer than this for facts that came in time and take long to settle: the most of them that wait
+of a program are settled in 14 hours (`services.rewards.store.deferred.MAX_FACTS_OF_PROGRAM`), and a fault that lasts is
+no reason to keep winners waiting."""
 
 _CLOSED = text("""
     SELECT program_id, contest_id FROM contest_settlement WHERE program_id = ANY (CAST(:program_ids AS text[]))
@@ -24,14 +29,29 @@ _EXPECT = text("""
         SELECT 1 FROM contest_settlement AS s WHERE s.program_id = :program_id AND s.contest_id = t.contest_id)
     ON CONFLICT (program_id, contest_id) DO UPDATE SET due_time = excluded.due_time
 """)
-_DUE = text("""
+# The first of the facts that wait is the one that was put there first: the index finds it, however many there are.
+WAITS_FOR_FACTS = f"""
+    (contest_due.due_time > clock_timestamp() - make_interval(secs => {LONGEST_WAIT.total_seconds():.0f})
+     AND coalesce((
+        SELECT deferred.create_time <= contest_due.due_time FROM deferred
+        WHERE deferred.program_id = contest_due.program_id ORDER BY deferred.deferred_id LIMIT 1), false))
+"""
+"""The condition that a contest in `contest_due` is not closed yet though its time has come: facts of its program wait
+that were put into `deferred` before, and would no longer count. The bound goes by the clock of the database, as the
+facts' own times do."""
+_DUE = text(f"""
     SELECT program_id, contest_id FROM contest_due
-    WHERE due_time <= :now AND (program_id, contest_id) NOT IN (
+    WHERE due_time <= :now AND NOT {WAITS_FOR_FACTS} AND (program_id, contest_id) NOT IN (
         SELECT * FROM unnest(CAST(:passing_programs AS text[]), CAST(:passing_contests AS text[])))
     ORDER BY due_time LIMIT :limit
 """)
-_IS_DUE = text("""
-    SELECT 1 FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id AND due_time <= :now
+_IS_DUE = text(f"""
+    SELECT 1 FROM contest_due
+    WHERE program_id = :program_id AND contest_id = :contest_id AND due_time <= :now AND NOT {WAITS_FOR_FACTS}
+""")
+_COUNT_LEFT_OUT = text("""
+    SELECT count(*) FROM contest_due JOIN deferred USING (program_id)
+    WHERE program_id = :program_id AND contest_id = :contest_id AND create_time <= contest_due.due_time
 """)
 _CLOSE = text("""
     WITH gone AS (DELETE FROM contest_due WHERE program_id = :program_id AND contest_id = :contest_id)
@@ -87,7 +107,8 @@ async def expect(conn: AsyncConnection, program_id: str, contests: Sequence[Cont
 async def due(
     conn: AsyncConnection, now: datetime, passing: Collection[tuple[str, str]], limit: int
 ) -> list[tuple[str, str]]:
-    """Contests to be closed but for those passing, the longest overdue first, as (program_id, contest_id)."""
+    """Contests to be closed but for those passing and those that wait for facts, the longest overdue first, as
+    (program_id, contest_id)."""
     parameters = {
         "now": now,
         "passing_programs": [program_id for program_id, _ in passing],
@@ -98,9 +119,16 @@ async def due(
 
 
 async def is_due(conn: AsyncConnection, program_id: str, contest_id: str, now: datetime) -> bool:
-    """Whether a contest is still to be closed."""
+    """Whether a contest is still to be closed, and does not wait for facts."""
     key = {"program_id": program_id, "contest_id": contest_id, "now": now}
     return (await conn.execute(_IS_DUE, key)).one_or_none() is not None
+
+
+async def count_left_out(conn: AsyncConnection, program_id: str, contest_id: str) -> int:
+    """The number of facts that came in time, and that a contest which is due waits for no longer."""
+    key = {"program_id": program_id, "contest_id": contest_id}
+    count: int = (await conn.execute(_COUNT_LEFT_OUT, key)).scalar_one()
+    return count
 
 
 async def close(

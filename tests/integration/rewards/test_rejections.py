@@ -34,7 +34,7 @@ BY_PERSON = plan_pb2.Hold(approval=True)
 
 @pytest.fixture
 def beside(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done beside the event loop for rejections, as if every conversion took long."""
+    """The work that is done beside the event loop for rejections, as if every conversion took long."""
     done: list[str] = []
 
     def noted(run: Callable[..., Any]) -> Callable[..., Any]:

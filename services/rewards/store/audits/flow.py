@@ -4,6 +4,7 @@ is late, not what there is."""
 from services.rewards.domain.ledger import AccountKind
 from services.rewards.store.audits.balances import SCOPE
 from services.rewards.store.audits.findings import MAX_FINDINGS, OVERDUE
+from services.rewards.store.contests import WAITS_FOR_FACTS
 from services.rewards.store.holds import WAITS_FOR_NOBODY
 
 # Neither has a conversion that has not arrived; there is an index for the id of its rewards.
@@ -27,7 +28,8 @@ HOLD_OVERDUE = f"""
 """
 CONTEST_OVERDUE = f"""
     SELECT program_id, contest_id AS subject, format('should have been settled at %s', due_time) AS detail
-    FROM contest_due WHERE {SCOPE} AND due_time < :overdue_since ORDER BY due_time LIMIT {MAX_FINDINGS}
+    FROM contest_due WHERE {SCOPE} AND due_time < :overdue_since AND NOT {WAITS_FOR_FACTS}
+    ORDER BY due_time LIMIT {MAX_FINDINGS}
 """
 # Few owe anything, so each is looked up alone. A debt is repaid within seconds of the last movement of its wallet.
 DEBT_OVERDUE = f"""
