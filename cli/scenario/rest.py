@@ -26,6 +26,7 @@ JOBS_OF = "rewards"
 _POSTINGS = b"""
     SELECT (SELECT count(*) FROM rewards.transfer), (SELECT coalesce(max(outbox_id), 0) FROM rewards.outbox)
 """
+_DEFERRED = b"SELECT count(*) FROM rewards.deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class StackRest:
         for durable in CLICKS.consumers:
             await _until("clicks are not written", partial(self._has_consumed_all, CLICKS, durable))
         await self._until_consumed("attribution", CONVERSIONS)
+        await _until("orders that take long to decide are not settled", self._nothing_is_deferred)
 
     async def until_told(self) -> None:
         """Returns when jobs have done what is due too, and everybody was told."""
@@ -70,6 +72,11 @@ class StackRest:
         """Whether no event of the service waits in its outbox."""
         cursor = await self.conn.execute(f"SELECT count(*) FROM {owner}.outbox WHERE publish_time IS NULL".encode())
         row = await cursor.fetchone()
+        return row is not None and row[0] == 0
+
+    async def _nothing_is_deferred(self) -> bool:
+        """Whether no order waits that takes long to decide, of which the stream knows no more."""
+        row = await (await self.conn.execute(_DEFERRED)).fetchone()
         return row is not None and row[0] == 0
 
     async def _has_consumed_all(self, spec: StreamSpec, durable: str) -> bool:
