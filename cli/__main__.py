@@ -9,6 +9,7 @@ from cli.commands.apply import apply, export
 from cli.commands.approvals import approvals
 from cli.commands.audit import audit
 from cli.commands.backup import backup, restore
+from cli.commands.contacts import contacts
 from cli.commands.dead_letters import dead_letters
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
@@ -68,6 +69,7 @@ for command in (
 app.add_typer(explain, name="explain")
 app.add_typer(approvals, name="approvals")
 app.add_typer(payouts, name="payouts")
+app.add_typer(contacts, name="contacts")
 app.add_typer(dead_letters, name="dead-letters")
 
 

@@ -342,6 +342,10 @@ def test_the_demo_plays_three_people_and_a_second_run_finds_them(stack: Up) -> N
         "approvals list",
         "approvals approve",
         "approvals reject",
+        "contacts show",
+        "contacts set",
+        "contacts import",
+        "contacts erase",
         "dead-letters list",
         "dead-letters show",
         "dead-letters requeue",
@@ -409,6 +413,53 @@ def test_approvals(stack: Up, tmp_path: Path) -> None:
     again = upline("approvals", "approve", "cli-approved", "o0", state=stack.state, check=False)
     assert again.returncode == 1
     assert "were rejected" in again.stderr
+
+
+def test_contacts(stack: Up, tmp_path: Path) -> None:
+    def contact(participant: str) -> dict[str, str]:
+        found = as_json(stack, "contacts", "show", "cli-contacts", participant)
+        return {name: found[name] for name in ("display_name", "email", "time_zone", "locale")}
+
+    upline(
+        "contacts", "set", "cli-contacts", "maria", "--name", "Мария", "--email", "m@shop.example", state=stack.state
+    )
+    upline("contacts", "set", "cli-contacts", "maria", "--time-zone", "Europe/Berlin", "--email", "", state=stack.state)
+    maria = {"display_name": "Мария", "email": "", "time_zone": "Europe/Berlin", "locale": ""}
+    assert contact("maria") == maria
+    assert "Europe/Berlin" in upline("contacts", "show", "cli-contacts", "maria", state=stack.state).stdout
+    nothing = upline("contacts", "set", "cli-contacts", "maria", state=stack.state, check=False)
+    assert "nothing is given" in nothing.stderr
+
+    file = tmp_path / "people.csv"
+    rows = [("maria", "ru", ""), *((f"person-{number}", "en", "1997-01-01") for number in range(1_500))]
+    file.write_text("participant,locale,email,email_verify_time\n")
+    with file.open("a") as stream:
+        csv.writer(stream).writerows((who, locale, f"{who}@shop.example", when) for who, locale, when in rows)
+    upline("contacts", "import", "cli-contacts", str(file), state=stack.state)
+    assert contact("maria") == maria | {"email": "maria@shop.example", "locale": "ru"}
+    assert contact("person-1499")["locale"] == "en"
+    shown = as_json(stack, "contacts", "show", "cli-contacts", "person-0")
+    assert shown["email_verify_time"] == "1997-01-01T00:00:00Z"
+
+    file.write_text("participant,email\nmaria,nobody\nolga,olga@shop.example\n")
+    refused = upline("contacts", "import", "cli-contacts", str(file), state=stack.state, check=False)
+    assert f"{file}:2: email: is not an e-mail address" in refused.stderr
+    assert "nothing was changed" in refused.stderr
+    for content, told in (
+        ("participant,phone\nmaria,1\n", ":1: expected the columns"),
+        ("participant,email\nmaria\n", ":2: has too few columns"),
+        ("participant,email\nmaria,m@shop.example,x\n", ":2: has too many columns"),
+        ("participant,email\n", "holds no people"),
+        ("participant,email_verify_time\nmaria,yesterday\n", ":2: email_verify_time yesterday: expected a date"),
+    ):
+        file.write_text(content)
+        assert told in upline("contacts", "import", "cli-contacts", str(file), state=stack.state, check=False).stderr
+
+    erased = as_json(stack, "contacts", "erase", "cli-contacts", "maria")["erased"]
+    assert erased == ["contact.display_name", "contact.email", "contact.time_zone", "contact.locale"]
+    assert "nothing was kept" in upline("contacts", "erase", "cli-contacts", "maria", state=stack.state).stdout
+    gone = upline("contacts", "show", "cli-contacts", "maria", state=stack.state, check=False)
+    assert gone.returncode == 1
 
 
 def test_dead_letters_of_the_stack_are_shown_and_put_back(stack: Up, tmp_path: Path) -> None:
