@@ -1,6 +1,6 @@
 """`make bench`: a JSON line a figure, then a table. `--write` keeps the figures in bench/results.md.
 
-python -m bench [--write] [intake] [writer] [payout] [rich] [upline] [latency] [audit] [isolation]
+python -m bench [--write] [intake] [writer] [payout] [rich] [upline] [latency] [audit] [isolation] [plans]
 """
 
 import platform
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import audit, click_writer, intake, isolation, latency, payout, rich_plan, upline_cost
+from bench import audit, click_writer, intake, isolation, latency, payout, plans, rich_plan, upline_cost
 from bench.figures import Figure
 from bench.servers import Servers, servers
 
@@ -27,8 +27,9 @@ PARTS: dict[str, Callable[[Servers], Awaitable[list[Figure]]]] = {
     "latency": lambda _: latency.measure(),
     "audit": audit.measure,
     "isolation": lambda _: isolation.measure(),
+    "plans": lambda _: plans.measure(),
 }
-ONLY_BY_NAME = {"audit", "isolation"}
+ONLY_BY_NAME = {"audit", "isolation", "plans"}
 """Parts that take minutes by themselves."""
 PACKAGES = (
     "grpcio",

@@ -19,6 +19,7 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import grpc
+import psycopg
 from upline.attribution.v1 import conversion_pb2, conversion_pb2_grpc, participant_pb2, program_pb2
 from upline.rewards.v1 import plan_pb2, wallet_pb2, wallet_pb2_grpc
 from upline.type.v1 import asset_pb2
@@ -245,10 +246,18 @@ async def _drained(stack: Stack) -> float:
     """Waits until what a load left is done; seconds."""
     began = time.perf_counter()
     while time.perf_counter() - began < DRAIN_SECONDS:
-        if not await asyncio.to_thread(_pending, stack.servers.nats_monitor_url):
+        left = await asyncio.to_thread(_pending, stack.servers.nats_monitor_url)
+        if not left and not await asyncio.to_thread(_deferred, stack.servers.database_url):
             break
         await asyncio.sleep(0.5)
     return time.perf_counter() - began
+
+
+def _deferred(database_url: str) -> int:
+    """How many facts wait for their turn."""
+    with psycopg.connect(database_url) as conn:
+        row = conn.execute("SELECT count(*) FROM rewards.deferred").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _pending(monitor_url: str) -> int:
@@ -274,7 +283,7 @@ async def _memory(stack: Stack) -> AsyncIterator[dict[str, float]]:
             for process in stack.processes:
                 if process.child is not None:
                     with suppress(OSError, StopIteration):
-                        most[process.name] = max(most[process.name], _peak_mib(process.child.process.pid))
+                        most[process.name] = max(most[process.name], peak_mib(process.child.process.pid))
             await asyncio.sleep(MEMORY_LOOK_SECONDS)
 
     watching = asyncio.create_task(watch())
@@ -284,6 +293,7 @@ async def _memory(stack: Stack) -> AsyncIterator[dict[str, float]]:
         watching.cancel()
 
 
-def _peak_mib(pid: int) -> float:
+def peak_mib(pid: int) -> float:
+    """The most memory that a process ever had resident."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(each.split()[1]) / 1024 for each in lines if each.startswith("VmHWM:"))
