@@ -2,22 +2,24 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
+
+from chassis.lost_sessions import Connect, end_session
 
 LOCK_TIMEOUT_MS = 5_000
 """A longer wait for a lock is a fault that the caller is told, rather than a pile of waiting calls."""
@@ -37,6 +39,10 @@ KEEPALIVE = MappingProxyType(
 )
 """By these the system finds most connections that are half open sooner, and also those on which a statement may take as
 long as it likes: a peer that does not acknowledge for 20 to 25 seconds is gone."""
+SERVER_KEEPALIVE = MappingProxyType(
+    {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3, "tcp_user_timeout": 20_000}
+)
+"""The same for the server's side, which would wait for two hours for a client whose machine is gone, with its locks."""
 
 
 Answer = TypeVar("Answer")
@@ -93,6 +99,14 @@ class _Connection(psycopg.AsyncConnection[Any]):
 
     silence_seconds: float | None = SILENCE_SECONDS
     """The longest wait for an answer in the present transaction; None for no end."""
+    _connect_again: Connect | None = None
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """A connection, which knows how another one is made."""
+        made = await super().connect(conninfo, **options)
+        made._connect_again = partial(psycopg.AsyncConnection.connect, conninfo, **options)
+        return made
 
     async def wait(
         self,
@@ -105,16 +119,26 @@ class _Connection(psycopg.AsyncConnection[Any]):
             self.silence_seconds = SILENCE_SECONDS
         # Nobody but the pool does anything outside of a transaction: it asks whether a connection is alive.
         longest = CONNECT_SECONDS if self.autocommit else self.silence_seconds
-        if timeout is not None or longest is None:
-            return await super().wait(gen, interval, timeout)
-        began = time.monotonic()
+        if timeout is not None:
+            longest = None
+        loop = asyncio.get_running_loop()
+        began, pid = loop.time(), self.pgconn.backend_pid
         try:
-            return await super().wait(gen, interval, longest)
+            return await super().wait(gen, interval, timeout or longest)
+        except asyncio.CancelledError:
+            if self.pgconn.status == ConnStatus.BAD:  # the server did not answer that either
+                self._end_session(pid, began)
+            raise
         except psycopg.OperationalError as error:
-            if time.monotonic() - began < longest:
+            if longest is None or loop.time() - began < longest:
                 raise
             self.pgconn.finish()
+            self._end_session(pid, began)
             raise psycopg.OperationalError(f"nothing was heard of the database for {longest:g} seconds") from error
+
+    def _end_session(self, pid: int, silent_since: float) -> None:
+        if self._connect_again is not None:
+            end_session(self._connect_again, pid, silent_since)
 
 
 async def allow_statements(conn: AsyncConnection, milliseconds: int) -> None:
@@ -140,6 +164,7 @@ class Database:
             f"-c search_path={schema} -c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS}"
             f" -c statement_timeout={STATEMENT_TIMEOUT_MS}"
             f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS}"
+            + "".join(f" -c {name}={value}" for name, value in SERVER_KEEPALIVE.items())
         )
         self.engine: AsyncEngine = create_async_engine(
             driver_url(url),

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 import pytest_asyncio
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
-from chassis import database
-from chassis.database import Database, allow_statements, is_transient
+from chassis import database, lost_sessions
+from chassis.database import Database, allow_statements, is_transient, psycopg_connection
 from chassis.migrate import role_name
 from tests.conftest import ROLE_PASSWORD, Servers
 from tests.faults.proxy import Link, Way
+from tests.flow import becomes
 from tests.running import DEADLINE_SECONDS
 
 A_MOMENT = 0.3
@@ -33,6 +35,7 @@ async def distant(servers: Servers, link: Link, monkeypatch: pytest.MonkeyPatch)
     """The database at the far end of the link, on which answers are waited for a moment only."""
     for name in ("SILENCE_SECONDS", "CONNECT_SECONDS", "LATE_SECONDS"):
         monkeypatch.setattr(database, name, A_MOMENT)
+    monkeypatch.setattr(lost_sessions, "TRY_SECONDS", 1.0)
     url = make_url(servers.postgres.url).set(
         username=role_name("rewards"), password=ROLE_PASSWORD, port=link.port
     )  # fmt: skip
@@ -63,6 +66,52 @@ async def test_a_statement_whose_answer_never_comes_fails_and_the_next_one_is_an
         assert is_transient(failure.value)
         link.heal()
         assert await one(distant) == 1
+
+
+async def sessions_that_copy(servers: Servers) -> int:
+    """How many sessions of the database wait for the rest of a COPY."""
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url) as conn:
+        found = await conn.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY given%' AND state = 'active'"
+        )
+        row = await found.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def copy_into_silence(distant: Database, link: Link, way: Way) -> None:
+    """Begins a COPY whose rest never arrives, or whose answer."""
+    async with distant.transaction() as conn:
+        await conn.execute(text("CREATE TEMPORARY TABLE given (number int) ON COMMIT DROP"))
+        raw = await psycopg_connection(conn)
+        async with raw.cursor() as cursor, cursor.copy("COPY given FROM STDIN") as copy:
+            await copy.write("1\n")
+            await asyncio.sleep(A_MOMENT)
+            link.swallow(frozenset([way]))
+            await copy.write("2\n")
+
+
+async def test_the_session_of_a_copy_whose_rest_never_arrives_is_ended(
+    distant: Database, servers: Servers, link: Link
+) -> None:
+    with pytest.raises((psycopg.OperationalError, OperationalError)):
+        await copy_into_silence(distant, link, Way.THERE)
+    assert await sessions_that_copy(servers) == 1
+    link.heal()
+    await becomes(lambda: sessions_that_copy(servers), 0)
+
+
+async def test_the_session_of_a_caller_who_went_away_is_ended(
+    distant: Database, servers: Servers, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SILENCE_SECONDS", 60.0)
+    work = asyncio.create_task(copy_into_silence(distant, link, Way.THERE))
+    while not link.half_open():
+        await asyncio.sleep(0.05)
+    work.cancel()
+    with pytest.raises((asyncio.CancelledError, OperationalError)):
+        await work
+    link.heal()
+    await becomes(lambda: sessions_that_copy(servers), 0)
 
 
 async def test_an_idle_connection_that_died_fails_nobody(distant: Database, link: Link) -> None:
