@@ -198,7 +198,8 @@ class DeadLetters:
 def told(error: Exception, about: About) -> str:
     """The error as it is kept, with the fact at fault behind it."""
     fact = f" ({', '.join(f'{name} {value}' for name, value in about.items())})" if about else ""
-    return describe_with_kind(error)[: MAX_ERROR_CHARS - len(fact)] + fact
+    # PostgreSQL stores no NUL in a text.
+    return describe_with_kind(error).replace("\0", "\N{REPLACEMENT CHARACTER}")[: MAX_ERROR_CHARS - len(fact)] + fact
 
 
 def message_name(message: Msg) -> str:

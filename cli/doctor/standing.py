@@ -119,7 +119,7 @@ def _deferred(found: Mapping[str, Standing]) -> CheckResult:
         "slow programs",
         oldest <= bad,
         f"{number} facts wait, the oldest for {_time(oldest)}, of {_most(found)}" if found else "none",
-        "their plans take long for an order: say them more simply, or start another process of rewards",
+        "their plans take long for an order: ask for plans without conditions on each line or hundreds of rules",
         oldest > look,
     )
 

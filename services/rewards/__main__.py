@@ -9,6 +9,7 @@ from chassis.asking import AskedReader, Batches
 from chassis.clock import Clock
 from chassis.database import Work
 from chassis.measuring import outbox
+from chassis.progress import Progress
 from chassis.readiness import Probe
 from chassis.reconciler import Reconciler
 from chassis.relay import Relay
@@ -76,7 +77,8 @@ class RewardsService(Service[RewardsSettings]):
         consuming = replace(deps, database=self.databases[Work.CONSUMING], progress=self.progress)
         events = ConversionEvents(consuming)
         self.consume(CONVERSIONS, CONSUMER, events.handle, FETCH_MESSAGES)
-        deferral = Deferral(consuming, CONSUMER)
+        # Its progress is its own: that of one says nothing of the other.
+        deferral = Deferral(replace(consuming, progress=Progress()), CONSUMER)
         self.on_run(deferral.run)
         self.server.watch(Probe("deferred", deferral.check_progress))
         for each in measures.all_of(deps):

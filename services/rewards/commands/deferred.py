@@ -10,20 +10,25 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.comparison import Fact
 from chassis.consumer import MAX_UNANSWERED, RETRY_SECONDS, StalledError
+from chassis.database import is_transient
 from chassis.dead_letters import MAX_ATTEMPTS, SetAside, set_aside, told
 from chassis.telemetry import EVENTS, MESSAGES
 from chassis.topology import CONVERSIONS
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import names_of, settle
-from services.rewards.store import deferred
+from services.rewards.store import conversions, deferred
 from services.rewards.store.deferred import ClaimedFact
 from services.rewards.wire.events import FactReading, ToldFact
 
 LEASE = timedelta(seconds=60)
-"""The time for which nobody else works on a program of which a process has claimed a fact up: many times what the worst
-plan takes. Where the process dies, the fact comes again after that; where it only took longer, it is settled once all
-the same."""
+"""The time for which nobody else works on a program of which a process has claimed a fact. Where the process dies, the
+fact comes again after that."""
+RENEW_SECONDS = 15.0
+"""The time between two renewals of a claim, so that it lasts however long the fact takes."""
+JITTER = (0.8, 1.2)
+"""The least and the most of a pause that is made, so that what failed together does not come together again."""
 POLL_SECONDS = 1.0
 """The time between two looks at what other processes put here, or what failed and is due again."""
 STALLED_SECONDS = 120.0
@@ -35,13 +40,15 @@ log = structlog.get_logger(__name__)
 
 
 class DeferredFullError(Exception):
-    """So many facts of a program wait already that no more are claimed."""
+    """So many facts of a program wait already that no more are taken."""
 
 
 async def defer(deps: Deps, facts: Sequence[ToldFact]) -> set[str]:
-    """Has facts wait. Returns the programs that have no room for theirs."""
+    """Has facts wait that are not settled yet, and do not wait already. Returns the programs that have no room for
+    theirs."""
     async with deps.database.transaction() as conn:
-        full = await deferred.add(conn, facts)
+        known = await conversions.settled(conn, [Fact(each.program_id, each.event_id) for each in facts])
+        full = await deferred.add(conn, [each for each in facts if (each.program_id, each.event_id) not in known])
     deps.deferred_came.set()
     return full
 
@@ -85,35 +92,41 @@ class Deferral:
 
     async def settle_next(self) -> bool:
         """Settles the fact whose turn it is; says whether there was one. One that fails is tried again later."""
-        async with self.deps.database.transaction() as conn:
-            claimed = await deferred.claim(conn, self._program_id, LEASE)
-        if claimed is None:
-            return False
-        self._program_id = claimed.program_id
-        self._began = asyncio.get_running_loop().time()
+        longest_pause = timedelta(seconds=max(self.pauses) * max(JITTER))
+        claimed: ClaimedFact | None = None
         try:
+            async with self.deps.database.transaction() as conn:
+                claimed = await deferred.claim(conn, self._program_id, LEASE, longest_pause)
+            if claimed is None:
+                return False
+            self._program_id = claimed.program_id
+            self._began = asyncio.get_running_loop().time()
             await self._work_on(claimed)
+        except asyncio.CancelledError:  # the process is told to stop, so the fact is not to blame
+            if claimed is not None:
+                await self._leave(claimed)
+            raise
         finally:
             self._began = None
         return True
 
     async def _work_on(self, claimed: ClaimedFact) -> None:
         if claimed.unanswered >= MAX_UNANSWERED:
-            error = f"ProcessDied: claimed up {claimed.claim_count} times; the process died while it worked on it"
-            log.error("fact took the process with it, set aside as a dead letter", program=claimed.program_id)
+            error = f"ProcessDied: claimed {claimed.claim_count} times; the process died while it worked on it"
             await self._insist(partial(self._set_aside, claimed=claimed, error=error))
             return
+        renewing = asyncio.create_task(self._renew(claimed))
         try:
             failure = await self._failure(claimed)
-        except asyncio.CancelledError:  # the process is told to stop, so the fact is not to blame
-            await self._leave(claimed)
-            raise
-        except Exception as error:  # the database does not answer
+        except Exception as error:  # the database does not answer, so the fact is not to blame
             log.warning("the database is away, will retry", consumer=self.consumer, error=error)
-            await self._insist(partial(deferred.give_back, deferred_id=claimed.deferred_id))
+            await self._insist(partial(deferred.give_back, claimed=claimed))
+            await asyncio.sleep(POLL_SECONDS)
             return
+        finally:
+            renewing.cancel()
         if failure is None:
-            await self._insist(partial(deferred.remove, deferred_id=claimed.deferred_id))
+            await self._insist(partial(deferred.remove, claimed=claimed))
             MESSAGES.labels(self.consumer, "settled").inc()
             EVENTS.labels(self.consumer).inc()
         elif claimed.attempts + 1 >= MAX_ATTEMPTS:
@@ -121,8 +134,18 @@ class Deferral:
         else:
             MESSAGES.labels(self.consumer, "failed").inc()
             seconds = self.pauses[min(claimed.attempts, len(self.pauses) - 1)]
-            pause = timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
-            await self._insist(partial(deferred.fail, deferred_id=claimed.deferred_id, error=failure, pause=pause))
+            pause = timedelta(seconds=seconds * random.uniform(*JITTER))  # noqa: S311 - spreads retries, guards nothing
+            await self._insist(partial(deferred.fail, claimed=claimed, error=failure, pause=pause))
+
+    async def _renew(self, claimed: ClaimedFact) -> None:
+        """Renews a claim until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                async with self.deps.database.transaction() as conn:
+                    await deferred.renew(conn, claimed, LEASE)
+            except Exception as error:
+                log.warning("cannot renew a claim, will retry", consumer=self.consumer, error=error)
 
     async def _failure(self, claimed: ClaimedFact) -> str | None:
         """Settles a fact; returns why it cannot be, None if it is. Raises if the database does not answer."""
@@ -141,21 +164,26 @@ class Deferral:
         return told(error, names)
 
     async def _set_aside(self, conn: AsyncConnection, claimed: ClaimedFact, error: str) -> None:
+        if not await deferred.remove(conn, claimed):
+            return  # another process has claimed it since
         letter = SetAside(
             self.consumer, claimed.event_id, CONVERSIONS.subject, claimed.payload, error, claimed.claim_count
         )
         await set_aside(conn, letter)
-        await deferred.remove(conn, claimed.deferred_id)
         MESSAGES.labels(self.consumer, "set_aside").inc()
+        log.error("fact set aside as a dead letter", consumer=self.consumer, program=claimed.program_id, error=error)
 
-    async def _insist(self, write: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-        """Writes what became of a fact, however long the database is away: it would count as a death of the process."""
+    async def _insist(self, write: Callable[[AsyncConnection], Awaitable[object]]) -> None:
+        """Writes what became of a fact, however long the database is away: else that counts as a death of the process.
+        Raises any other error."""
         tries = 0
         while True:
             try:
                 async with self.deps.database.transaction() as conn:
                     await write(conn)
             except Exception as error:
+                if not is_transient(error):
+                    raise
                 log.warning("cannot note what became of a fact, will retry", consumer=self.consumer, error=error)
             else:
                 return
@@ -167,6 +195,6 @@ class Deferral:
         """Gives a fact back, so that others take it up at once."""
         try:
             async with asyncio.timeout(GIVE_BACK_SECONDS), self.deps.database.transaction() as conn:
-                await deferred.give_back(conn, claimed.deferred_id)
+                await deferred.give_back(conn, claimed)
         except Exception as error:  # then it comes again when its time is over
             log.warning("cannot give a fact back", consumer=self.consumer, error=error)

@@ -32,7 +32,8 @@ _ADD = text("""
     ON CONFLICT (program_id, event_id) DO NOTHING
 """)
 # Programs are found one after the other by the index, however many facts each of them has. One that somebody works on
-# is passed over: its facts keep their order.
+# is passed over: its facts keep their order. A time that is further ahead than any can have been set was set before the
+# clock of the database went back, as in a failover, and says nothing any more.
 _PROGRAMS = """
     WITH RECURSIVE program AS (
         (SELECT program_id FROM deferred ORDER BY program_id LIMIT 1)
@@ -43,33 +44,34 @@ _PROGRAMS = """
         ) FROM program WHERE program_id IS NOT NULL
     )
 """
+_IS_CLAIMED = "clock_timestamp() BETWEEN claim_time AND claimed_until"
 _NEXT = text(f"""
     {_PROGRAMS}
     SELECT deferred_id FROM program CROSS JOIN LATERAL (
         SELECT deferred_id FROM deferred
-        WHERE deferred.program_id = program.program_id AND due_time <= clock_timestamp()
+        WHERE deferred.program_id = program.program_id
+            AND due_time NOT BETWEEN clock_timestamp() AND clock_timestamp() + :longest_pause
         ORDER BY deferred_id LIMIT 1
     ) AS earliest
-    WHERE NOT EXISTS (
-        SELECT FROM deferred WHERE deferred.program_id = program.program_id AND claimed_until > clock_timestamp()
-    )
+    WHERE NOT EXISTS (SELECT FROM deferred WHERE deferred.program_id = program.program_id AND {_IS_CLAIMED})
     ORDER BY program_id <= :program_id, program_id LIMIT 1
 """)
-_CLAIM = text("""
+_CLAIM = text(f"""
     UPDATE deferred
     SET claim_count = claim_count + 1, claim_time = clock_timestamp(), claimed_until = clock_timestamp() + :lease
-    WHERE deferred_id = :deferred_id AND (claimed_until IS NULL OR claimed_until <= clock_timestamp())
-    RETURNING deferred_id, program_id, event_id, payload, create_time, claim_count, attempts
+    WHERE deferred_id = :deferred_id AND ({_IS_CLAIMED}) IS NOT TRUE
+    RETURNING deferred_id, claim_time, program_id, event_id, payload, claim_count, attempts
 """)
-_GIVE_BACK = text(
-    "UPDATE deferred SET claimed_until = NULL, claim_count = claim_count - 1 WHERE deferred_id = :deferred_id"
-)
-_FAIL = text("""
+# Who took so long that another process has claimed the fact since has nothing to say about it any more.
+_OWN = "deferred_id = :deferred_id AND claim_time = :claim_time"
+_RENEW = text(f"UPDATE deferred SET claimed_until = clock_timestamp() + :lease WHERE {_OWN}")
+_GIVE_BACK = text(f"UPDATE deferred SET claimed_until = NULL, claim_count = claim_count - 1 WHERE {_OWN}")
+_FAIL = text(f"""
     UPDATE deferred
     SET claimed_until = NULL, attempts = attempts + 1, due_time = clock_timestamp() + :pause, error = :error
-    WHERE deferred_id = :deferred_id
+    WHERE {_OWN}
 """)
-_REMOVE = text("DELETE FROM deferred WHERE deferred_id = :deferred_id")
+_REMOVE = text(f"DELETE FROM deferred WHERE {_OWN}")
 _STANDING = text(f"""
     {_PROGRAMS}
     SELECT program_id, number, extract(epoch FROM clock_timestamp() - create_time)::float8 AS age_seconds
@@ -90,10 +92,10 @@ class ClaimedFact(NamedTuple):
     """A fact that waited, and that this process works on."""
 
     deferred_id: int
+    claim_time: datetime
     program_id: str
     event_id: str
     payload: bytes
-    create_time: datetime
     claim_count: int
     """How often it was claimed up, with this time, and not given back unharmed."""
     attempts: int
@@ -103,6 +105,11 @@ class ClaimedFact(NamedTuple):
     def unanswered(self) -> int:
         """How often it was claimed up before, and its process did not live to say what became of it."""
         return self.claim_count - 1 - self.attempts
+
+    @property
+    def own(self) -> dict[str, object]:
+        """The claim, by which statements know whether it is still this one."""
+        return {"deferred_id": self.deferred_id, "claim_time": self.claim_time}
 
 
 async def programs_among(conn: AsyncConnection, program_ids: Collection[str]) -> set[str]:
@@ -130,11 +137,17 @@ async def add(conn: AsyncConnection, facts: Iterable[ToldFact]) -> set[str]:
     return full
 
 
-async def claim(conn: AsyncConnection, program_id: str, lease: timedelta) -> ClaimedFact | None:
+async def claim(
+    conn: AsyncConnection, program_id: str, lease: timedelta, longest_pause: timedelta
+) -> ClaimedFact | None:
     """Takes up the earliest fact that is due, of the first program behind this one, round the circle of them; None if
-    there is none. Nobody else takes one of its program before `lease` is over, or it is given back."""
+    there is none. Nobody else takes one of its program before `lease` is over, or it is given back.
+
+    `longest_pause`: the longest that a fact which failed may pause.
+    """
     while True:
-        found = (await conn.execute(_NEXT, {"program_id": program_id})).scalar_one_or_none()
+        behind = {"program_id": program_id, "longest_pause": longest_pause}
+        found = (await conn.execute(_NEXT, behind)).scalar_one_or_none()
         if found is None:
             return None
         row = (await conn.execute(_CLAIM, {"deferred_id": found, "lease": lease})).one_or_none()
@@ -142,19 +155,24 @@ async def claim(conn: AsyncConnection, program_id: str, lease: timedelta) -> Cla
             return ClaimedFact(**{**row._mapping, "payload": bytes(row.payload)})
 
 
-async def give_back(conn: AsyncConnection, deferred_id: int) -> None:
+async def renew(conn: AsyncConnection, claimed: ClaimedFact, lease: timedelta) -> None:
+    """Keeps a claim for `lease` from now on."""
+    await conn.execute(_RENEW, claimed.own | {"lease": lease})
+
+
+async def give_back(conn: AsyncConnection, claimed: ClaimedFact) -> None:
     """Gives a fact back that nothing was wrong with."""
-    await conn.execute(_GIVE_BACK, {"deferred_id": deferred_id})
+    await conn.execute(_GIVE_BACK, claimed.own)
 
 
-async def fail(conn: AsyncConnection, deferred_id: int, error: str, pause: timedelta) -> None:
+async def fail(conn: AsyncConnection, claimed: ClaimedFact, error: str, pause: timedelta) -> None:
     """Counts a failure; the fact is due again after a pause, and meanwhile those behind it are."""
-    await conn.execute(_FAIL, {"deferred_id": deferred_id, "error": error, "pause": pause})
+    await conn.execute(_FAIL, claimed.own | {"error": error, "pause": pause})
 
 
-async def remove(conn: AsyncConnection, deferred_id: int) -> None:
-    """Removes a fact that is settled, or set aside."""
-    await conn.execute(_REMOVE, {"deferred_id": deferred_id})
+async def remove(conn: AsyncConnection, claimed: ClaimedFact) -> bool:
+    """Removes a fact that is settled, or to be set aside; says whether it was still there, and claimed here."""
+    return bool((await conn.execute(_REMOVE, claimed.own)).rowcount)
 
 
 async def standing(conn: AsyncConnection) -> dict[str, Standing]:

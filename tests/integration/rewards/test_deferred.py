@@ -10,10 +10,12 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
+from bench import worst_plans
 from chassis.comparison import Fact
 from chassis.consumer import MAX_UNANSWERED, SomeFailedError, StalledError
 from chassis.dead_letters import MAX_ATTEMPTS, DeadLetters
 from services.rewards.commands import deferred as deferral_module
+from services.rewards.commands import settle as settling
 from services.rewards.commands.deferred import Deferral, DeferredFullError, defer
 from services.rewards.commands.deps import Deps
 from services.rewards.commands.settle import Unsettled
@@ -177,7 +179,7 @@ async def test_what_takes_the_process_with_it_is_set_aside(published: Published,
     await waiting.put(program, "killer")
     for _ in range(MAX_UNANSWERED):
         async with waiting.deps.database.transaction() as conn:
-            assert await deferred.claim(conn, "", timedelta(seconds=60))
+            assert await deferred.claim(conn, "", timedelta(seconds=60), timedelta(seconds=60))
         assert not await waiting.worker.settle_next()  # it may still be worked on
         await waiting.update("claimed_until = clock_timestamp()", program)
     assert await waiting.worker.settle_next()
@@ -185,6 +187,86 @@ async def test_what_takes_the_process_with_it_is_set_aside(published: Published,
     (letter,) = await waiting.letters(program)
     assert letter.error.startswith("ProcessDied: ")
     assert await waiting.rows(program) == []
+
+
+async def test_a_claim_lasts_as_long_as_it_is_worked_on(
+    published: Published, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deferral_module, "RENEW_SECONDS", 0.05)
+    program = await published(three_levels())
+    await waiting.put(program, "o1")
+    waiting.gate.clear()
+    work = asyncio.create_task(waiting.worker.settle_next())
+    while not waiting.attempts:
+        await asyncio.sleep(0.01)
+    (first,) = await waiting.rows(program)
+    while (await waiting.rows(program))[0].claimed_until == first.claimed_until:
+        await asyncio.sleep(0.05)
+    waiting.gate.set()
+    assert await work
+    assert await waiting.rows(program) == []
+
+
+async def test_who_lost_a_claim_says_nothing_about_the_fact(published: Published, waiting: Waiting) -> None:
+    program = await published(three_levels())
+    waiting.faults["o1"] = ValueError("it cannot be settled")
+    await waiting.put(program, "o1")
+    waiting.gate.clear()
+    work = asyncio.create_task(waiting.worker.settle_next())
+    while not waiting.attempts:
+        await asyncio.sleep(0.01)
+    await waiting.update(f"claimed_until = clock_timestamp(), attempts = {MAX_ATTEMPTS - 1}", program)
+    async with waiting.deps.database.transaction() as conn:
+        other = await deferred.claim(conn, "", timedelta(seconds=60), timedelta(seconds=60))
+    assert other is not None
+    waiting.gate.set()
+    assert await work
+    (row,) = await waiting.rows(program)
+    assert (row.claim_time, row.attempts) == (other.claim_time, MAX_ATTEMPTS - 1)
+    assert row.claimed_until is not None
+    assert await waiting.letters(program) == []
+    async with waiting.deps.database.transaction() as conn:
+        await deferred.give_back(conn, other)
+
+
+async def test_a_clock_of_the_database_that_goes_back_holds_nobody_up(published: Published, waiting: Waiting) -> None:
+    claimed, pausing = await published(three_levels()), await published(three_levels())
+    await waiting.put(claimed, "o1")
+    async with waiting.deps.database.transaction() as conn:
+        assert await deferred.claim(conn, "", timedelta(seconds=60), timedelta(seconds=60))
+    await waiting.put(pausing, "o2")
+    await waiting.update("due_time = clock_timestamp() + interval '30 seconds'", pausing)
+    waiting.worker.pauses = (60.0,)
+    assert not await waiting.worker.settle_next()
+    await waiting.update(
+        "claim_time = claim_time + interval '1 day', claimed_until = claimed_until + interval '1 day'", claimed
+    )
+    await waiting.update("due_time = due_time + interval '1 day'", pausing)
+    await drain(waiting.worker)
+    assert await waiting.rows(claimed) == await waiting.rows(pausing) == []
+
+
+async def test_a_fact_left_out_of_a_transaction_that_fails_waits(
+    published: Published, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = await published(worst_plans.costly_conditions())
+
+    async def lost(_self: object) -> None:
+        raise TimeoutError("the connection was lost")
+
+    monkeypatch.setattr(settling._Settlement, "settle_all", lost)
+    await ConversionEvents(waiting.deps).handle([message(recorded(program, "o1", 1_000))])
+    assert len(await waiting.rows(program)) == 1
+
+
+async def test_a_fact_that_comes_again_after_it_is_settled_is_not_decided_again(
+    published: Published, waiting: Waiting
+) -> None:
+    program = await published(worst_plans.costly_conditions())
+    for _ in range(3):
+        await ConversionEvents(waiting.deps).handle([message(recorded(program, "o1", 1_000))])
+        await drain(waiting.worker)
+    assert waiting.attempts == {"o1": 1}
 
 
 async def test_a_process_that_stops_gives_back_what_it_works_on(published: Published, waiting: Waiting) -> None:
