@@ -26,7 +26,7 @@ Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
 log = structlog.get_logger(__name__)
 _ending: set[asyncio.Task[None]] = set()
-"""What is under way: the event loop itself keeps no task alive."""
+"""The tasks under way, which the event loop itself does not keep alive."""
 
 
 def end_session(connect: Connect, pid: int, silent_since: float) -> None:

@@ -2,7 +2,7 @@
 them. A thread that decides these rests between conditions, so that the event loop goes on; but not while others of the
 program wait for a lock, and what takes long is asked before."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,13 +44,7 @@ class Pacing(Generic[Fact]):
     async def make(self, values: Iterable[Made], *, rests: bool = False) -> list[Made]:
         """All values, each of which takes some time to be made, in turns."""
         made: list[Made] = []
-
-        def steps() -> Iterator[None]:
-            for each in values:
-                made.append(each)
-                yield
-
-        async for _ in self.turns(steps(), rests=rests):
+        async for _ in self.turns(map(made.append, values), rests=rests):
             pass
         return made
 

@@ -48,6 +48,10 @@ PARTS_AHEAD = 2
 on."""
 CONVERSIONS_A_PART = 250
 """While so many are decided, those before them are written. Nothing is decided while the last of a transaction are."""
+PREPARED_A_STEP = 4
+"""So many conversions are prepared at a time, each of them in 3 ms at most."""
+CONVERSIONS_FIRST = 64
+"""The first part of a transaction is smaller: the database has nothing to do until it is decided."""
 REWARDS_A_PART = 10_000
 """A part ends earlier where its conversions have so many rewards: they are in memory several times while they are
 written."""
@@ -82,7 +86,10 @@ async def settle(deps: Deps, facts: FactBatch, *, apart: bool = False) -> Unsett
         *await _in_transactions(deps, reversals, facts.reversals, most, apart, settle_reversals),
     ]
     deps.relay.wake()
-    unsettled = Unsettled(failed, [*conversions.left_out, *reversals.left_out])
+    left_out: list[AnyFact] = [*conversions.left_out, *reversals.left_out]
+    # One that was left out before the others of its transaction failed is to come again apart, and not among others.
+    waiting = set(map(id, left_out))
+    unsettled = Unsettled([each for each in failed if id(each[0]) not in waiting], left_out)
     _log_settled(facts, unsettled)
     return unsettled
 
@@ -219,15 +226,22 @@ class _Settlement:
         paying = {(program_id, version) for (program_id, _), (_, version) in self._rows.items() if version}
         await self._versions.compile(self._conn, paying)
         self._leave_out_slow()
-        await self._pacing.make(self._prepare_each(), rests=True)
+        async for _ in self._pacing.turns(self._prepare_each(), rests=True):
+            pass
 
     def _leave_out_slow(self) -> None:
-        slow = {
-            each.program_id
-            for each, version in self._rows.values()
-            if each.program_id in self._pacing.slow
-            or (version and self._pacing.takes_long(self._versions.plan(each.program_id, version), each.conversion))
-        }
+        # Most plans are quick for all conversions of a type, and need not be asked for each.
+        rows = self._rows.values()
+        kinds = {(each.conversion.program_id, version, each.conversion.event_type) for each, version in rows if version}
+        doubtful = {kind for kind in kinds if not self._versions.plan(*kind[:2]).is_quick(kind[2])}
+        slow = self._pacing.slow & {program_id for program_id, _ in self._rows}
+        if doubtful:
+            slow |= {
+                each.program_id
+                for each, version in rows
+                if (each.program_id, version, each.conversion.event_type) in doubtful
+                and self._pacing.takes_long(self._versions.plan(each.program_id, version), each.conversion)
+            }
         if slow:
             arrived = [each for each, _ in self._rows.values()]
             kept = {each.conversion.key for each in self._pacing.leave_out(arrived, slow)}
@@ -235,7 +249,9 @@ class _Settlement:
             self._ordered -= slow
 
     def _prepare_each(self) -> Iterator[None]:
-        for each, version in self._rows.values():
+        """Prepares a few conversions after the others; apart, one after the other."""
+        a_step = 1 if self._pacing.apart else PREPARED_A_STEP
+        for number, (each, version) in enumerate(self._rows.values()):
             conversion = each.conversion
             plan = self._versions.plan(conversion.program_id, version) if version else None
             if self._pacing.apart and plan is not None and takes_long(plan, conversion):
@@ -244,11 +260,13 @@ class _Settlement:
                 self._pending.counting.append((None if plan is None else prepare(plan, conversion), conversion))
             else:
                 self._pending.plain.append((plan, conversion))
-            yield
+            if number % a_step == 0:
+                yield
 
     async def lock(self, turn: Turn) -> None:
         """Takes the locks of programs whose facts have an order, or whose holds wait for events."""
-        waits = {each for each, _ in self._rows if self._versions[each].awaited_events}
+        program_ids = {program_id for program_id, _ in self._rows}
+        waits = {each for each in program_ids if self._versions[each].awaited_events}
         if locks := self._ordered | waits:
             await turn.wait_for(locks)
             await tallies.lock(self._conn, locks)
@@ -301,12 +319,13 @@ class _Settlement:
         if part.conversions:
             parts.append(part)
             part, rewards = DecidedPart(), 0
+        most = CONVERSIONS_FIRST
         for (prepared, conversion), position in zip(pending.counting, positions, strict=True):
             late = self._late.get(conversion.key, ())
             rewards += part.add(conversion, prepared, running.get(conversion.program_id), position, late)
-            if rewards >= REWARDS_A_PART or len(part.conversions) >= CONVERSIONS_A_PART:
+            if rewards >= REWARDS_A_PART or len(part.conversions) >= most:
                 parts.append(_counted(part, running))
-                part, rewards = DecidedPart(), 0
+                part, rewards, most = DecidedPart(), 0, CONVERSIONS_A_PART
             yield
         if part.conversions:
             parts.append(_counted(part, running))
