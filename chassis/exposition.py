@@ -26,7 +26,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever goes away or is too slow is nothing to be looked at."""
-        log.debug("metrics were not told", client=str(client_address), error=sys.exc_info()[1])
+        log.debug("metrics were not told", client=client_address, error=sys.exc_info()[1])
 
 
 class _Handler(WSGIRequestHandler):

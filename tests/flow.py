@@ -65,8 +65,15 @@ class Flow:
                         await becomes(partial(_unpublished, conn, owner), 0, seconds)
                     for durable in spec.consumers:
                         await becomes(partial(_behind, jetstream, spec, durable, poison), 0, seconds)
+                    if spec is CONVERSIONS:
+                        await becomes(partial(_deferred, conn), 0, seconds)
         finally:
             await client.close()
+
+
+async def _deferred(conn: psycopg.AsyncConnection[tuple[int]]) -> int:
+    row = await (await conn.execute("SELECT count(*) FROM rewards.deferred")).fetchone()
+    return row[0] if row else 0
 
 
 async def _unpublished(conn: psycopg.AsyncConnection[tuple[int]], owner: str) -> int:
