@@ -30,6 +30,7 @@ from chassis.embedded.state import StateDirectory, free_port
 from chassis.migrate import migrate, role_name
 from chassis.settings import ServiceSettings
 from services.attribution.settings import LinkSettings, RedirectSettings
+from services.notify.settings import NotifySettings
 from tests.holding import watch_connections
 from tests.running import Running, running
 
@@ -109,6 +110,10 @@ class Servers:
         """Settings for the redirect on that port."""
         return RedirectSettings(**self.settings("attribution").model_dump(), redirect_port=redirect_port)
 
+    def telling(self) -> NotifySettings:
+        """Settings for notify, whose webhooks may be on this machine: no test calls any other."""
+        return NotifySettings(**self.settings("notify").model_dump(), webhook_allow_loopback=True)
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
@@ -168,7 +173,7 @@ async def notify(servers: Servers, clock: ManualClock) -> AsyncIterator[Running]
     """The notify service, answering."""
     from services.notify.__main__ import NotifyService
 
-    async with running(NotifyService(servers.settings("notify"), clock)) as service:
+    async with running(NotifyService(servers.telling(), clock)) as service:
         yield service
 
 

@@ -74,6 +74,8 @@ async def _check(database_url: str) -> list[CheckResult]:
                 if service == "rewards":
                     results += await _ledger(conn)
                     results += await _sessions(conn)
+                if service == "notify":
+                    results.append(await _webhooks(conn))
         finally:
             await database.close()
     return results
@@ -109,6 +111,24 @@ async def _ledger(conn: AsyncConnection) -> list[CheckResult]:
         _payouts(await standing.waiting_payouts(conn, now)),
         _deferred(await deferred.standing(conn)),
     ]
+
+
+async def _webhooks(conn: AsyncConnection) -> CheckResult:
+    from services.notify.store import deliveries, webhooks  # as above
+
+    parked, off = await deliveries.parked(conn), await webhooks.switched_off(conn)
+    told = []
+    if parked:
+        told.append(f"{_number(sum(each.number for each in parked.values()))} deliveries parked of {_most(parked)}")
+    if off:
+        told.append(f"{sum(off.values())} webhooks switched off of {', '.join(sorted(off)[:NAMED])}")
+    return CheckResult(
+        "webhooks",
+        True,
+        "; ".join(told) or "nothing is parked",
+        "ListWebhooks and ListDeliveries say why; mend the receiver, then UpdateWebhook and RedeliverDelivery",
+        bool(told),
+    )
 
 
 def _deferred(found: Mapping[str, Standing]) -> CheckResult:

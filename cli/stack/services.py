@@ -109,8 +109,16 @@ class ServiceProcess:
 
 
 def service_environment(settings: dict[str, str]) -> dict[str, str]:
-    """The caller's environment with its `UPLINE_*` variables replaced by `settings`, but for logging and retention."""
-    kept = {"UPLINE_LOG_LEVEL", "UPLINE_LOG_JSON", "UPLINE_CLICK_RETENTION_DAYS", "UPLINE_NOTIFY_RETENTION_DAYS"}
+    """The caller's environment with its `UPLINE_*` variables replaced by `settings`, but for logging, retention and the
+    addresses that webhooks may call."""
+    kept = {
+        "UPLINE_LOG_LEVEL",
+        "UPLINE_LOG_JSON",
+        "UPLINE_CLICK_RETENTION_DAYS",
+        "UPLINE_NOTIFY_RETENTION_DAYS",
+        "UPLINE_DELIVERY_RETENTION_DAYS",
+        "UPLINE_WEBHOOK_ALLOW_LOOPBACK",
+    }
     inherited = {name: text for name, text in os.environ.items() if name in kept or not name.startswith("UPLINE_")}
     return inherited | {"PYTHONUNBUFFERED": "1"} | settings
 

@@ -1340,6 +1340,78 @@ CREATE TABLE dead_letter_fact (
 );
 CREATE INDEX dead_letter_fact_by_digest ON dead_letter_fact (digest);
 
+-- What is sent of a cause to one participant, or about them, by one channel to one endpoint.
+CREATE TABLE delivery (
+    -- The order in which deliveries of a participant are sent to an endpoint.
+    delivery_no bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    -- The id of the delivery, by which its receiver knows it again.
+    delivery_id uuid NOT NULL,
+    -- The program.
+    program_id text NOT NULL,
+    -- The cause, by the id of its entries.
+    entry_id uuid NOT NULL,
+    -- The participant who is told.
+    participant_id text NOT NULL,
+    -- The way in which it is sent: 1 webhook.
+    channel smallint NOT NULL,
+    -- Where to: the id of a webhook.
+    endpoint_id uuid NOT NULL,
+    -- The kind of thing that it tells of.
+    kind smallint NOT NULL,
+    -- What became of it: 1 pending, 2 sending, 3 retrying, 4 delivered, 5 parked.
+    state smallint NOT NULL,
+    -- How often it was tried.
+    attempts integer NOT NULL DEFAULT 0,
+    -- How often of these since it was written, or since a person had it sent again.
+    try_count integer NOT NULL DEFAULT 0,
+    -- When it is tried next, earliest, while it is retrying.
+    due_time timestamp with time zone,
+    -- What was wrong last; empty where nothing was.
+    error text NOT NULL DEFAULT ''::text,
+    -- When it was written.
+    create_time timestamp with time zone NOT NULL DEFAULT now(),
+    -- When it came into its state.
+    update_time timestamp with time zone NOT NULL DEFAULT now(),
+    PRIMARY KEY (delivery_no),
+    UNIQUE (delivery_id),
+    UNIQUE (entry_id, participant_id, channel, endpoint_id)
+);
+CREATE INDEX delivery_of_participant ON delivery (program_id, participant_id, delivery_no);
+CREATE INDEX delivery_of_program ON delivery (program_id, state, delivery_no);
+CREATE INDEX delivery_parked ON delivery (program_id, update_time) WHERE state = 5;
+CREATE INDEX delivery_waiting ON delivery (endpoint_id, participant_id, delivery_no)
+    WHERE state = ANY (ARRAY[1, 2, 3]);
+
+-- The newest 50 attempts of each delivery.
+CREATE TABLE delivery_attempt (
+    -- The delivery.
+    delivery_no bigint NOT NULL,
+    -- The number of the attempt, from 1.
+    attempt integer NOT NULL,
+    -- When it began.
+    attempt_time timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    -- How long it took; null while it lasts, and where the process died meanwhile.
+    duration_ms integer,
+    -- The status of the answer; 0 where none came.
+    http_status integer NOT NULL DEFAULT 0,
+    -- What was wrong; empty where nothing was.
+    error text NOT NULL DEFAULT ''::text,
+    PRIMARY KEY (delivery_no, attempt),
+    FOREIGN KEY (delivery_no) REFERENCES delivery(delivery_no) ON DELETE CASCADE
+);
+
+-- For whom something waits at which endpoint.
+CREATE TABLE delivery_lane (
+    -- The endpoint.
+    endpoint_id uuid NOT NULL,
+    -- The participant.
+    participant_id text NOT NULL,
+    -- When its first delivery may be sent, earliest; while a process works on it, when another one may.
+    due_time timestamp with time zone NOT NULL DEFAULT now(),
+    PRIMARY KEY (endpoint_id, participant_id)
+);
+CREATE INDEX delivery_lane_due ON delivery_lane (endpoint_id, due_time);
+
 -- Entries of inboxes, one a cause and participant. The key is at once the order of an inbox and the rule that nobody is
 -- told twice.
 CREATE TABLE inbox_entry (
@@ -1442,3 +1514,33 @@ CREATE TABLE texts (
     PRIMARY KEY (program_id, version),
     CHECK (version > 0)
 );
+
+-- The addresses to which everything is sent that the participants of a program are told.
+CREATE TABLE webhook (
+    -- The id of the webhook.
+    webhook_id uuid NOT NULL,
+    -- The program.
+    program_id text NOT NULL,
+    -- Where it is.
+    url text NOT NULL,
+    -- The kinds that it wants; empty for all.
+    kinds smallint[] NOT NULL,
+    -- Whether anything is sent to it: 1 enabled, 2 disabled, 3 switched off by itself.
+    state smallint NOT NULL,
+    -- Why it was switched off by itself; empty otherwise.
+    switched_off_reason text NOT NULL DEFAULT ''::text,
+    -- Which secret is the newest. None is stored: each is derived from the secret of the installation.
+    secret_version integer NOT NULL DEFAULT 1,
+    -- Until when the secret before the newest one signs too.
+    previous_secret_until timestamp with time zone,
+    -- How often it failed in a row.
+    failure_count integer NOT NULL DEFAULT 0,
+    -- When the first of these failures was.
+    failing_since timestamp with time zone,
+    -- Nothing is sent to it before this time.
+    rest_until timestamp with time zone,
+    -- When it was added.
+    create_time timestamp with time zone NOT NULL DEFAULT now(),
+    PRIMARY KEY (webhook_id)
+);
+CREATE INDEX webhook_of_program ON webhook (program_id, webhook_id);

@@ -16,6 +16,13 @@ class NotifySettings(ServiceSettings):
     """The days for which inbox entries are kept, read or not: 0 for ever, else at least 30. Older ones are removed once
     a day, and what happened before the oldest that are kept is told to nobody any more."""
 
+    delivery_retention_days: int = Field(default=90, ge=30, le=36_500)
+    """The days for which deliveries are kept that were delivered or parked, at least 30. Older ones are removed once a
+    day; parked ones among them cannot be sent again any more."""
+    webhook_allow_loopback: bool = False
+    """Lets webhooks be on the machine itself, also without encryption: for development and tests. Else they must be
+    `https` and at public addresses."""
+
     @field_validator("notify_retention_days")
     @classmethod
     def _outlives_repeated_events(cls, days: int) -> int:

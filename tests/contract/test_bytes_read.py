@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from sqlalchemy import event
 from upline.attribution.v1 import conversion_pb2, link_pb2, participant_pb2, program_pb2
-from upline.notify.v1 import notify_pb2
+from upline.notify.v1 import notify_pb2, webhook_pb2
 from upline.rewards.v1 import approval_pb2, contest_pb2, payout_pb2, plan_pb2, reward_pb2, wallet_pb2
 
 from chassis.ids import new_id
@@ -39,17 +39,20 @@ OTHERWISE_BOUNDED = {
     "BindSponsor": ONE_THING,
     "CreatePayoutBatch": "10,000 payouts and 1 MB",
     "CreateProgram": ONE_THING,
+    "CreateWebhook": ONE_THING,
     "EnrollParticipant": ONE_THING,
     "EnrollParticipants": "by what was asked for",
     "EraseContact": "a name for each field",
     "ExplainReward": "two derivations, and as many revisions as fit",
     "GetParticipant": ONE_THING,
     "GetPlan": ONE_THING,
+    "GetDelivery": "50 attempts",
     "GetProgram": ONE_THING,
     "GetProgramTotals": "100 participants for each asset of the program",
     "GetSettlementReport": "the accounts and kinds of each asset of the program",
     "GetShareCounts": "so many channels as were asked for, 1,000 at most",
     "GetTexts": ONE_THING,
+    "ListWebhooks": "20 of a program",
     "GetWallet": "one balance for each asset of the program",
     "PublishPlan": ONE_THING,
     "RecordClicks": "one token for each click that was told",
@@ -57,9 +60,11 @@ OTHERWISE_BOUNDED = {
     "RejectRewards": "the rewards of a conversion, read as ListRewards reads them",
     "ResolveCode": ONE_THING,
     "ReverseConversion": ONE_THING,
+    "RotateWebhookSecret": ONE_THING,
     "StreamClicks": "one acknowledgement for each portion of clicks",
     "UpdateParticipant": ONE_THING,
     "UpdateProgram": ONE_THING,
+    "UpdateWebhook": ONE_THING,
     "ValidatePlan": "warnings and worst cases of one plan",
     "WatchInbox": "one entry at a time",
 }
@@ -357,6 +362,25 @@ async def leaderboard(world: World) -> Asked:
     return Asked(request, 1_000, 1_000, "standings")
 
 
+async def deliveries(world: World) -> Asked:
+    """A thousand deliveries about people with the longest ids, each with a long error."""
+    await world.run(
+        """INSERT INTO notify.cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id, occurred_at,
+            assets, contest_id, reason, texts_version, create_time)
+        VALUES (%(entry)s, %(program)s, repeat('𝄞', 128), 'c', 'order', 'ben', now(), '[]', '', '', 0, now())""",
+        entry=(entry := str(new_id())),
+    )
+    await world.run(
+        """INSERT INTO notify.delivery (delivery_id, program_id, entry_id, participant_id, channel, endpoint_id, kind,
+            state, error)
+        SELECT gen_random_uuid(), %(program)s, %(entry)s, repeat('𝄞', 120) || n, 1, gen_random_uuid(), 1, 5,
+            repeat('я', 500)
+        FROM generate_series(1, 1000) AS n""",
+        entry=entry,
+    )
+    return Asked(webhook_pb2.ListDeliveriesRequest(program_id=world.program_id), 2_000, 1_000, "deliveries")
+
+
 Fill = Callable[[World], Awaitable[Asked]]
 FILLS: dict[str, Fill] = {
     "ExplainConversion": explanations,
@@ -364,6 +388,7 @@ FILLS: dict[str, Fill] = {
     "GetLeaderboard": leaderboard,
     "ListCodes": codes,
     "ListConversions": conversions,
+    "ListDeliveries": deliveries,
     "ListDownline": downline,
     "ListInbox": inbox,
     "ListLinks": links,

@@ -4,6 +4,7 @@ same id is refused."""
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
 
 import grpc
 import psycopg
@@ -12,7 +13,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from upline.attribution.v1 import link_pb2, participant_pb2, program_pb2
-from upline.notify.v1 import contact_pb2, notify_pb2
+from upline.notify.v1 import contact_pb2, notify_pb2, webhook_pb2
 from upline.rewards.v1 import plan_pb2
 from upline.type.v1 import asset_pb2
 
@@ -63,8 +64,19 @@ def contact(participant_id: str) -> contact_pb2.Contact:
     return contact_pb2.Contact(participant_id=participant_id, display_name=participant_id.title())
 
 
+def webhook_id(program_id: str) -> str:
+    """The id of the webhook that each program has from the beginning, which is switched off."""
+    return str(uuid5(NAMESPACE_URL, f"webhook of {program_id}"))
+
+
+def delivery_id(program_id: str) -> str:
+    """The id of the delivery to it, which is parked."""
+    return str(uuid5(NAMESPACE_URL, f"delivery of {program_id}"))
+
+
 ENTRY = "00000000-0000-7000-8000-000000000001"
 OTHER_ENTRY = "00000000-0000-7000-8000-000000000002"
+DISABLED = webhook_pb2.WEBHOOK_STATE_DISABLED
 Pair = Callable[[str], tuple[Message, Message]]
 """Makes, for a program's id, a request and another one with the same `request_id`."""
 
@@ -145,6 +157,28 @@ PAIRS: dict[str, Pair] = {
         notify_pb2.MarkInboxReadRequest(request_id=p, program_id=p, participant_id="anna", up_to_entry_id=ENTRY),
         notify_pb2.MarkInboxReadRequest(request_id=p, program_id=p, participant_id="anna", up_to_entry_id=OTHER_ENTRY),
     ),
+    "notify.v1.WebhookService.CreateWebhook": lambda p: (
+        webhook_pb2.CreateWebhookRequest(request_id=p, program_id=p, url="https://hooks.invalid/a"),
+        webhook_pb2.CreateWebhookRequest(request_id=p, program_id=p, url="https://hooks.invalid/b"),
+    ),
+    "notify.v1.WebhookService.RotateWebhookSecret": lambda p: (
+        webhook_pb2.RotateWebhookSecretRequest(request_id=p, program_id=p, webhook_id=webhook_id(p)),
+        webhook_pb2.RotateWebhookSecretRequest(request_id=p, program_id=p, webhook_id=webhook_id(p), overlap_hours=0),
+    ),
+    "notify.v1.WebhookService.UpdateWebhook": lambda p: (
+        webhook_pb2.UpdateWebhookRequest(request_id=p, program_id=p, webhook_id=webhook_id(p), state=DISABLED),
+        webhook_pb2.UpdateWebhookRequest(
+            request_id=p, program_id=p, webhook_id=webhook_id(p), filter=webhook_pb2.KindFilter()
+        ),
+    ),
+    "notify.v1.WebhookService.DeleteWebhook": lambda p: (
+        webhook_pb2.DeleteWebhookRequest(request_id=p, program_id=p, webhook_id=webhook_id(p)),
+        webhook_pb2.DeleteWebhookRequest(request_id=p, program_id=p, webhook_id=ENTRY),
+    ),
+    "notify.v1.DeliveryService.RedeliverDelivery": lambda p: (
+        webhook_pb2.RedeliverDeliveryRequest(request_id=p, program_id=p, delivery_id=delivery_id(p)),
+        webhook_pb2.RedeliverDeliveryRequest(request_id=p, program_id=p, delivery_id=ENTRY),
+    ),
 }
 
 
@@ -152,8 +186,9 @@ NewProgram = Callable[[], Awaitable[str]]
 
 
 @pytest.fixture
-def new_program(channels: Channels, new_program_id: Callable[[str], str]) -> NewProgram:
-    """Makes programs with two people who have no sponsor; returns the program's id."""
+def new_program(channels: Channels, new_program_id: Callable[[str], str], servers: Servers) -> NewProgram:
+    """Makes programs with two people who have no sponsor, a webhook that is switched off and a parked delivery to it;
+    returns the program's id."""
 
     async def made() -> str:
         program_id = new_program_id("repeated")
@@ -169,9 +204,38 @@ def new_program(channels: Channels, new_program_id: Callable[[str], str]) -> New
                 request_id=f"{program_id}-setup", program_id=program_id, participants=[draft("anna"), draft("ben")]
             ),
         )
+        await add_delivery(servers, program_id)
         return program_id
 
     return made
+
+
+async def add_delivery(servers: Servers, program_id: str) -> None:
+    """Writes a webhook to which nothing is sent, and a delivery."""
+    values = {
+        "program": program_id,
+        "webhook": webhook_id(program_id),
+        "delivery": delivery_id(program_id),
+        "disabled": DISABLED,
+        "parked": webhook_pb2.DELIVERY_STATE_PARKED,
+    }
+    async with await psycopg.AsyncConnection.connect(servers.postgres.url, autocommit=True) as conn:
+        await conn.execute(
+            "INSERT INTO notify.webhook (webhook_id, program_id, url, kinds, state)"
+            " VALUES (%(webhook)s, %(program)s, 'https://hooks.invalid/', '{}', %(disabled)s)",
+            values,
+        )
+        await conn.execute(
+            "INSERT INTO notify.cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id,"
+            " occurred_at, assets, contest_id, reason, texts_version, create_time)"
+            " VALUES (%(delivery)s, %(program)s, 'e', 'c', 'order', 'ben', now(), '[]', '', '', 0, now())",
+            values,
+        )
+        await conn.execute(
+            "INSERT INTO notify.delivery (delivery_id, program_id, entry_id, participant_id, channel, endpoint_id,"
+            " kind, state) VALUES (%(delivery)s, %(program)s, %(delivery)s, 'anna', 1, %(webhook)s, 1, %(parked)s)",
+            values,
+        )
 
 
 @pytest_asyncio.fixture

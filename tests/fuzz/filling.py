@@ -32,7 +32,7 @@ RICH = 0.6
 STATES = {
     "ApprovePayoutRequest": "REQUESTED", "RejectPayoutRequest": "REQUESTED", "ReportPayoutRequest": "SENT",
     "RetryPayoutRequest": "FAILED", "CancelPayoutRequest": "FAILED", "CaptureRedemptionRequest": "AUTHORIZED",
-    "VoidRedemptionRequest": "AUTHORIZED", "RefundRedemptionRequest": "CAPTURED",
+    "VoidRedemptionRequest": "AUTHORIZED", "RefundRedemptionRequest": "CAPTURED", "RedeliverDeliveryRequest": "PARKED",
 }  # fmt: skip
 """The state in which something is when a request about it is of use."""
 

@@ -35,9 +35,11 @@ _OF_MESSAGE = {("Asset", "code"): "asset", ("PayoutMethod", "method"): "method"}
 MEANINGS = frozenset(
     {
         _PERSON, "asset", "batch_id", "channel", "click_id", "click_token", "code", "contest_id", "conversion_id",
-        "counter", "entry_id", "event_type", "exchange_id", "gift_id", "host", "line_id", "link_id", "method",
+        "counter", "delivery_id", "entry_id", "event_type", "exchange_id", "gift_id", "host", "line_id", "link_id",
+        "method",
         "order_id", "payout_id", "program_id", "purchase_id", "redemption_id", "refund_id", "request_id",
         "reversal_id", "reward_id", "sku", "transfer_id", "version", "visitor_id",
+        "webhook_id",
     }
 )  # fmt: skip
 """The meanings whose values are remembered."""

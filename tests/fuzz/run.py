@@ -60,7 +60,7 @@ READING = re.compile(r"^(Get|List|Explain|Resolve|Validate|Watch|Check|ServerRef
 """Methods that change nothing when they succeed, either."""
 OF_JOBS = re.compile(
     r"^(rewards\.(balance|account|reward|transfer|hold|debt|expir|contest|payout|outbox|awaited|wallet|tally|audit)"
-    r"|notify\.(inbox|cause)|attribution\.click|[a-z]+\.(retention|reconcil|outbox))"
+    r"|notify\.(inbox|cause|delivery|webhook)|attribution\.click|[a-z]+\.(retention|reconcil|outbox))"
 )
 """Tables that are written without a call just then. A refused call that writes there does so each time it is sent."""
 

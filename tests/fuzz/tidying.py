@@ -170,6 +170,11 @@ class Tidier:
             seen = {each.participant_id for each in request.contacts}
             del request.contacts[1 if len(seen) < len(request.contacts) else len(seen) :]
 
+    def _webhook(self, request: Any, _program_id: str) -> None:
+        """A webhook at a name that leads nowhere, for nothing outside is to be called."""
+        self._count += 1
+        request.url = f"https://hooks-{self._count}.invalid{self._rng.choice(('', '/', '/a?b=c', ':8443/x'))}"
+
     def _link(self, request: Any, program_id: str) -> None:
         """A link to a host that the program allows."""
         bundle = self._bundles.get(program_id)
@@ -255,6 +260,7 @@ _TIDY: dict[str, Callable[[Tidier, Any, str], None]] = {
     "Contact": Tidier._contact,
     "UpdateContactRequest": Tidier._contacts,
     "BatchUpdateContactsRequest": Tidier._contacts,
+    "CreateWebhookRequest": Tidier._webhook,
     "CreateLinkRequest": Tidier._link,
     "CreateCodeRequest": Tidier._code,
     "Click": Tidier._click,

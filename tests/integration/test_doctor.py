@@ -41,6 +41,8 @@ def stored(servers: Servers, *statements: str) -> Iterator[None]:
         "rewards.payout",
         "rewards.audit_checkpoint",
         "rewards.deferred",
+        "notify.delivery",
+        "notify.webhook",
     )
     with psycopg.connect(servers.postgres.url, autocommit=True) as conn:
         for each in statements:
@@ -70,6 +72,7 @@ def test_where_nothing_waits_all_is_well(spare: Servers) -> None:
         "slow programs": "none",
         "transactions": "none has been open for long",
         "dead letters of notify": "none",
+        "webhooks": "nothing is parked",
     }
 
 
@@ -117,6 +120,21 @@ def test_dead_letters_are_wrong(spare: Servers) -> None:
     )
     with stored(spare, letter):
         assert found(spare)["dead letters of notify"] == ("bad", "1")
+
+
+def test_parked_deliveries_and_webhooks_that_are_off_are_told_with_their_programs(spare: Servers) -> None:
+    delivery = (
+        "INSERT INTO notify.delivery (delivery_id, program_id, entry_id, participant_id, channel, endpoint_id, kind,"
+        " state) SELECT gen_random_uuid(), 'uds', gen_random_uuid(), 'ann', 1, gen_random_uuid(), 1, 5"
+        " FROM generate_series(1, 3)"
+    )
+    webhook = (
+        "INSERT INTO notify.webhook (webhook_id, program_id, url, kinds, state)"
+        " VALUES (gen_random_uuid(), 'tinkoff', 'https://hooks.invalid/', '{}', 3)"
+    )
+    with stored(spare, delivery, webhook):
+        told = found(spare)["webhooks"]
+    assert told == ("warn", "3 deliveries parked of uds; 1 webhooks switched off of tinkoff")
 
 
 @pytest.mark.parametrize(("minutes", "level"), [(2, "warn"), (60, "bad")])

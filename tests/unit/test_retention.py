@@ -51,7 +51,8 @@ def lives(service: str) -> list[Life]:
         return attribution_jobs.lives(AttributionSettings(**common, share_retention_days=102))
     if service == "rewards":
         return rewards_jobs.lives(RewardsSettings(**common, wait_retention_days=103), clock)
-    return notify_jobs.lives(NotifySettings(**common, notify_retention_days=104), clock)
+    settings = NotifySettings(**common, notify_retention_days=104, delivery_retention_days=105)
+    return notify_jobs.lives(settings, clock)
 
 
 DAYS = {
@@ -59,6 +60,7 @@ DAYS = {
     102: "`UPLINE_SHARE_RETENTION_DAYS`",
     103: "`UPLINE_WAIT_RETENTION_DAYS`",
     104: "`UPLINE_NOTIFY_RETENTION_DAYS`",
+    105: "`UPLINE_DELIVERY_RETENTION_DAYS`",
     30: "30 days",
 }
 

@@ -10,6 +10,7 @@ import structlog
 from chassis.ids import new_id
 from chassis.isolation import isolating
 from services.notify.commands.deps import Deps
+from services.notify.commands.queueing import queue
 from services.notify.domain.cause import Cause, Notice, notices
 from services.notify.domain.inbox import Inbox
 from services.notify.events import SUBJECT, announcements
@@ -43,6 +44,7 @@ async def _write(deps: Deps, causes: Iterable[tuple[Cause, list[Notice]]]) -> se
             (each.entry_id, each.cause.program_id, notices) for each, notices in numbered if each.entry_id in fresh
         ]
         await entry_store.write(conn, claimed)
+        await queue(conn, [each for each in claimed if fresh[each[0]]])
     for each, told in numbered if log.is_enabled_for(logging.DEBUG) else ():
         if each.entry_id in fresh:
             cause = each.cause

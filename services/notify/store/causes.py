@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.comparison import Fact
 from services.notify.domain.cause import Cause
+from services.notify.domain.webhook import WebhookState
 
 LIFE = "entries"
 """The life of causes and entries in `retention`."""
@@ -35,7 +36,9 @@ _CLAIM = text(f"""
     ON CONFLICT (program_id, event_id) DO NOTHING
     RETURNING entry_id, occurred_at >= coalesce(
         (SELECT removed_before + interval '{_REPEAT_MARGIN}' FROM retention WHERE life = '{LIFE}'), '-infinity'
-    ) AS is_told
+    ) AS is_told, EXISTS (
+        SELECT FROM webhook WHERE webhook.program_id = cause.program_id AND webhook.state = {WebhookState.ENABLED:d}
+    ) AS has_webhooks
 """)
 
 
@@ -54,9 +57,9 @@ class NumberedCause:
     cause: Cause
 
 
-async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_time: datetime) -> set[UUID]:
-    """Inserts causes; returns the ids of those that people are to be told of: nobody wrote them before. They are
-    inserted in one order, so that racing consumers cannot deadlock.
+async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_time: datetime) -> dict[UUID, bool]:
+    """Inserts causes; returns the ids of those that people are to be told of, as nobody wrote them before, and whether
+    their programs have webhooks. They are inserted in one order, so that racing consumers cannot deadlock.
 
     What happened so long ago that its cause may have been removed is inserted and not returned: it may have been told
     already.
@@ -80,7 +83,7 @@ async def claim(conn: AsyncConnection, causes: Sequence[NumberedCause], create_t
             "create_time": create_time,
         },
     )
-    return {row.entry_id for row in claimed if row.is_told}
+    return {row.entry_id: row.has_webhooks for row in claimed if row.is_told}
 
 
 async def told(conn: AsyncConnection, facts: Sequence[Fact]) -> set[Fact]:

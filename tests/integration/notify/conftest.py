@@ -95,7 +95,7 @@ def notify_factory(servers: Servers, clock: ManualClock) -> NotifyFactory:
     async def another() -> AsyncIterator[Running]:
         from services.notify.__main__ import NotifyService
 
-        async with running(NotifyService(servers.settings("notify"), clock)) as service:
+        async with running(NotifyService(servers.telling(), clock)) as service:
             yield service
 
     return another
