@@ -59,10 +59,6 @@ _NOTE = """
 _CLOSE = text(_NOTE.format(change="close_time = now()"))
 _SET_ASIDE = text(_NOTE.format(change="set_aside = true"))
 _TAKE_UP = text(_NOTE.format(change="set_aside = false"))
-_ARE_PUBLISHED = text("""
-    SELECT NOT EXISTS (
-        SELECT FROM outbox WHERE publish_time IS NULL AND subject = :subject AND outbox_id <= :last_id)
-""")
 # A time in the future was written before the clock was set back.
 _DUE = text("""
     UPDATE gap SET publish_time = now(), attempts = attempts + 1
@@ -126,8 +122,7 @@ class Gaps:
             return
         for _ in range(BATCHES_A_ROUND):
             async with self.database.transaction() as conn:
-                recorded = {"subject": reader.spec.subject, "last_id": last_id}
-                if not (await conn.execute(_ARE_PUBLISHED, recorded)).scalar_one():
+                if not await outbox.are_published(conn, reader.spec.subject, last_id):
                     return
                 limits = {"base_seconds": RETRY_BASE_SECONDS, "most_seconds": MAX_RETRY_SECONDS, "limit": BATCH_GAPS}
                 due = (await conn.execute(_DUE, {"consumer": reader.consumer, **limits})).all()

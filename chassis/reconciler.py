@@ -67,6 +67,14 @@ _PURGE = text("""
             AND outbox_id <= (SELECT min(settled_id) FROM reconciliation)
             AND NOT EXISTS (SELECT FROM gap WHERE gap.outbox_id = outbox.outbox_id AND close_time IS NULL)
         ORDER BY outbox_id LIMIT :limit FOR UPDATE SKIP LOCKED)
+    RETURNING outbox_id
+""")
+# What was removed is told to those who were not sent it by the tables; those who were sent it, and may not have it, are
+# told so when their stream is lost.
+_LEAVE_BEHIND = text("""
+    UPDATE supply SET sent_id = greatest(sent_id, :purged_id), read_id = NULL, mark_id = NULL, mark_number = NULL,
+        history_cursor = CASE WHEN sent_id < :purged_id THEN '' ELSE history_cursor END
+    WHERE sent_id < :purged_id OR read_id < :purged_id
 """)
 
 
@@ -147,10 +155,14 @@ class Reconciler:
         return bool(noted.rowcount)
 
     async def purge(self) -> int:
-        """Removes some of the rows that the reader has for long enough; returns how many."""
+        """Removes some of the rows that the reader has for long enough; returns how many. For derived readers none are
+        kept: the tables tell them what these say (`chassis.supplying`)."""
         async with self.database.transaction() as conn:
-            purged = await conn.execute(_PURGE, {"seconds": RETENTION.total_seconds(), "limit": PURGE_BATCH})
-        return purged.rowcount
+            limits = {"seconds": RETENTION.total_seconds(), "limit": PURGE_BATCH}
+            purged = (await conn.execute(_PURGE, limits)).scalars().all()
+            if purged:
+                await conn.execute(_LEAVE_BEHIND, {"purged_id": max(purged)})
+        return len(purged)
 
     async def _measure(self) -> None:
         consumer = self.reader.consumer

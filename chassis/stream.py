@@ -314,7 +314,7 @@ def _config(spec: StreamSpec, subject: str) -> StreamConfig:
     return StreamConfig(
         name=spec.name,
         subjects=[subject],
-        retention=RetentionPolicy.INTEREST,
+        retention=RetentionPolicy.WORK_QUEUE if spec.is_queue else RetentionPolicy.INTEREST,
         storage=StorageType.FILE,
         discard=DiscardPolicy.NEW,
         max_bytes=spec.max_bytes,

@@ -54,12 +54,6 @@ NAMED_IN_LOG = 10
 
 log = structlog.get_logger(__name__)
 
-_NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
-_IS_COMPLETE = text("""
-    SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) >= :transaction
-        AND NOT EXISTS (
-            SELECT FROM outbox WHERE publish_time IS NULL AND subject = :subject AND outbox_id <= :last_id)
-""")
 # What is for another stream is passed over row by row, so that it is done with as soon as what stands around it.
 _WINDOW = within_budget(
     f"""
@@ -111,9 +105,7 @@ class Compared(NamedTuple):
 class _Head:
     """How far the outbox is compared next."""
 
-    last_id: int
-    transaction: int
-    """When every transaction before this one has ended, no row up to `last_id` comes any more."""
+    rows: outbox.Head
     extent: Extent | None = None
     """The stream when all of these rows had been published."""
     held_from: float = 0.0
@@ -153,7 +145,7 @@ class Windows:
                 head.held_from = asyncio.get_running_loop().time()
                 return
             held = told
-        if await self._compare(settled_id, head.last_id, held=held, made=head.extent.made):
+        if await self._compare(settled_id, head.rows.last_id, held=held, made=head.extent.made):
             self._head = None
 
     async def compare_again(self, compared: Compared) -> None:
@@ -169,16 +161,16 @@ class Windows:
         return begins
 
     async def _next_head(self) -> _Head:
-        """The rows up to the last one. Whoever may still commit one before it has begun to write by now."""
         async with self.database.transaction() as conn:
-            last_id = await outbox.last_id(conn)
-            return _Head(last_id, (await conn.execute(_NEXT_TRANSACTION)).scalar_one())
+            return _Head(await outbox.next_head(conn))
 
     async def _is_complete(self, head: _Head) -> bool:
-        limits = {"transaction": head.transaction, "last_id": head.last_id, "subject": self.reader.spec.subject}
+        """Whether all of its rows are there, and published."""
+        subject = self.reader.spec.subject
         async with self.database.transaction() as conn:
-            complete: bool = (await conn.execute(_IS_COMPLETE, limits)).scalar_one()
-        return complete
+            return await outbox.is_complete(conn, head.rows) and await outbox.are_published(
+                conn, subject, head.rows.last_id
+            )
 
     async def _told(self, extent: Extent) -> set[Fact] | None:
         """The facts in the messages that are still on the stream; one that cannot be read tells none. None where there

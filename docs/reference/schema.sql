@@ -429,6 +429,28 @@ CREATE TABLE share_count (
     PRIMARY KEY (program_id, participant_id, channel)
 );
 
+-- How far each derived reader was supplied with what the outbox and the tables hold.
+CREATE TABLE supply (
+    -- The reader: the durable consumer of its own stream.
+    consumer text NOT NULL,
+    -- Where it goes on to be told what the tables hold; NULL when it was told all of it.
+    history_cursor text,
+    -- The row of the outbox up to which it was sent; while it is told what the tables hold, the row behind which the
+    -- outbox goes on.
+    sent_id bigint NOT NULL,
+    -- The row up to which it has everything; NULL where it may lack some of what the tables hold.
+    read_id bigint,
+    -- The row up to which it has everything when nothing is left on its stream up to mark_number.
+    mark_id bigint,
+    -- The number of a message on its stream; NULL where none is waited for.
+    mark_number bigint,
+    -- When the stream was made on which it was sent.
+    stream_made timestamp with time zone NOT NULL,
+    -- Since when it has left as much unread as may be; NULL while it keeps up.
+    behind_since timestamp with time zone,
+    PRIMARY KEY (consumer)
+);
+
 -- The least id that a click of a day can have.
 -- FUNCTION click_day_bound(day date) RETURNS uuid
 
@@ -1104,6 +1126,28 @@ CREATE TABLE reward_revision (
     CHECK (delta_minor < 0)
 );
 CREATE INDEX reward_revision_by_writer ON reward_revision USING brin (writer) WITH (pages_per_range='32', autosummarize='on');
+
+-- How far each derived reader was supplied with what the outbox and the tables hold.
+CREATE TABLE supply (
+    -- The reader: the durable consumer of its own stream.
+    consumer text NOT NULL,
+    -- Where it goes on to be told what the tables hold; NULL when it was told all of it.
+    history_cursor text,
+    -- The row of the outbox up to which it was sent; while it is told what the tables hold, the row behind which the
+    -- outbox goes on.
+    sent_id bigint NOT NULL,
+    -- The row up to which it has everything; NULL where it may lack some of what the tables hold.
+    read_id bigint,
+    -- The row up to which it has everything when nothing is left on its stream up to mark_number.
+    mark_id bigint,
+    -- The number of a message on its stream; NULL where none is waited for.
+    mark_number bigint,
+    -- When the stream was made on which it was sent.
+    stream_made timestamp with time zone NOT NULL,
+    -- Since when it has left as much unread as may be; NULL while it keeps up.
+    behind_since timestamp with time zone,
+    PRIMARY KEY (consumer)
+);
 
 -- What a program counts. Changed only under the program's lock.
 CREATE TABLE tally (

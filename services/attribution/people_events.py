@@ -11,9 +11,9 @@ from chassis.stream import Message
 from chassis.times import to_timestamp, write_timestamp
 from chassis.topology import PEOPLE
 from services.attribution.domain.links import Code, Link, ShareRecord, StoredShare
-from services.attribution.domain.participant import ChangedAttributes, Enrolment, NewBond
+from services.attribution.domain.participant import ChangedAttributes, Enrolment, NewBond, StoredPerson
 from services.attribution.wire.links import LinkAddress, code_message, link_message
-from services.attribution.wire.participants import write_bond, write_enrolment
+from services.attribution.wire.participants import participant_message, write_bond, write_enrolment
 
 MAX_EVENTS = 500
 """The most events of one message, so that a reader settles it within a moment; a call may enrol twice as many."""
@@ -46,33 +46,66 @@ def people_changed(
     return messages
 
 
-def link_made(link: Link, address: LinkAddress) -> list[Message]:
-    """The message of one link."""
-    event = people_pb2.ParticipantEvent(
+def people_told(people: Sequence[StoredPerson]) -> list[Message]:
+    """The messages of all that is told again of people, as they are now: their enrolment, the last change of their
+    attributes, if there was one, and their bond."""
+    batch = people_pb2.ParticipantEventBatch()
+    for each in people:
+        person, program_id = each.participant, each.program_id
+        event = batch.events.add(program_id=program_id, participant_id=person.participant_id)
+        event.event_id = f"enrolled:{program_id}/{person.participant_id}"
+        write_timestamp(event.record_time, person.create_time)
+        event.enrolled.participant.CopyFrom(participant_message(program_id, person))
+        if each.attributes_revision:
+            _write(
+                batch.events.add(program_id=program_id, participant_id=person.participant_id),
+                ChangedAttributes(person.key, person.participant_id, person.attributes, each.attributes_revision),
+            )
+        if person.bond is not None:
+            _write(
+                batch.events.add(program_id=program_id, participant_id=person.participant_id),
+                NewBond(person.key, person.participant_id, 0, (), person.bond),
+            )
+    return _messages(batch)
+
+
+def links_made(links: Sequence[Link], address: LinkAddress) -> list[Message]:
+    """The messages of links."""
+    return _traced([_link_made(each, address) for each in links])
+
+
+def codes_made(codes: Sequence[Code]) -> list[Message]:
+    """The messages of codes."""
+    return _traced([_code_made(each) for each in codes])
+
+
+def all_shared(shares: Sequence[tuple[ShareRecord, StoredShare]]) -> list[Message]:
+    """The messages of shares."""
+    return _traced([_shared(*each) for each in shares])
+
+
+def _link_made(link: Link, address: LinkAddress) -> people_pb2.ParticipantEvent:
+    return people_pb2.ParticipantEvent(
         event_id=f"link:{link.program_id}/{link.link_id}",
         record_time=to_timestamp(link.create_time),
         program_id=link.program_id,
         participant_id=link.participant_id,
         link_made=people_pb2.LinkMade(link=link_message(link, address)),
     )
-    return _message(event)
 
 
-def code_made(code: Code) -> list[Message]:
-    """The message of one code."""
-    event = people_pb2.ParticipantEvent(
+def _code_made(code: Code) -> people_pb2.ParticipantEvent:
+    return people_pb2.ParticipantEvent(
         event_id=f"code:{code.program_id}/{code.code}",
         record_time=to_timestamp(code.create_time),
         program_id=code.program_id,
         participant_id=code.participant_id,
         code_made=people_pb2.CodeMade(code=code_message(code)),
     )
-    return _message(event)
 
 
-def shared(share: ShareRecord, stored: StoredShare) -> list[Message]:
-    """The message of one share."""
-    event = people_pb2.ParticipantEvent(
+def _shared(share: ShareRecord, stored: StoredShare) -> people_pb2.ParticipantEvent:
+    return people_pb2.ParticipantEvent(
         event_id=f"share:{share.program_id}/{stored.share_id}",
         record_time=to_timestamp(stored.create_time),
         program_id=share.program_id,
@@ -81,7 +114,6 @@ def shared(share: ShareRecord, stored: StoredShare) -> list[Message]:
             channel=share.channel, link_id=share.link_id, code=share.code, share_count=stored.share_count
         ),
     )
-    return _message(event)
 
 
 def _write(event: people_pb2.ParticipantEvent, fact: PersonFact) -> None:
@@ -99,14 +131,19 @@ def _write(event: people_pb2.ParticipantEvent, fact: PersonFact) -> None:
             write_bond(event.bound.binding, fact.bond)
 
 
-def _message(event: people_pb2.ParticipantEvent) -> list[Message]:
-    event.trace_id = tracing.current()
-    return _messages(people_pb2.ParticipantEventBatch(events=[event]))
+def _traced(events: Sequence[people_pb2.ParticipantEvent]) -> list[Message]:
+    """The messages of events, with the trace of the call that they are told by, if it is one."""
+    trace_id = tracing.current()
+    for each in events:
+        each.trace_id = trace_id
+    return _messages(people_pb2.ParticipantEventBatch(events=events))
 
 
 def _messages(batch: people_pb2.ParticipantEventBatch) -> list[Message]:
     """Messages with all of a batch in its order: more than one where it is too long."""
     payload = batch.SerializeToString()
+    if not payload:
+        return []
     if len(payload) > MAX_PAYLOAD_BYTES:
         middle = len(batch.events) // 2
         halves = (batch.events[:middle], batch.events[middle:])

@@ -29,6 +29,7 @@ TABLES = f"""
 CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.outbox (LIKE rewards.outbox INCLUDING ALL);
 CREATE TABLE {SCHEMA}.reconciliation (LIKE rewards.reconciliation INCLUDING ALL);
+CREATE TABLE {SCHEMA}.supply (LIKE rewards.supply INCLUDING ALL);
 CREATE TABLE {SCHEMA}.gap (LIKE rewards.gap INCLUDING ALL);
 CREATE TABLE {SCHEMA}.dead_letter (LIKE rewards.dead_letter INCLUDING ALL);
 CREATE TABLE {SCHEMA}.dead_letter_fact (LIKE rewards.dead_letter_fact INCLUDING ALL);

@@ -15,8 +15,9 @@ LAST_BUT_ONE = "0008"
 """The revision of attribution before the one that changes `click` and may be run again."""
 UNDO_SINCE = """
     SET search_path = attribution;
-    DROP TABLE retention, reconciliation, gap;
-    DROP INDEX participant_by_sponsor_and_key, dead_letter_parked;
+    DROP TABLE retention, reconciliation, gap, supply;
+    DROP INDEX participant_by_sponsor_and_key, dead_letter_parked, outbox_unpublished_by_subject;
+    ALTER TABLE participant DROP COLUMN attributes_revision;
 """
 """Takes away what later revisions make, so that these may be run again too."""
 

@@ -43,7 +43,7 @@ async def create_link(deps: Deps, call: Call[Link, Answer], draft: LinkDraft) ->
             share_percent=_chosen_share(draft.share_percent),
         )
         await insert_link(conn, link)
-        await outbox.append(conn, people_events.link_made(link, deps.link_address))
+        await outbox.append(conn, people_events.links_made([link], deps.link_address))
         return link
 
     async with deps.database.transaction() as conn:
@@ -59,7 +59,7 @@ async def create_code(deps: Deps, call: Call[Code, Answer], draft: CodeDraft) ->
         await load_program(conn, draft.program_id)
         await require_participant(conn, draft.program_id, draft.participant_id)
         code = await (_insert_wanted if draft.code else _insert_drawn)(deps, conn, draft)
-        await outbox.append(conn, people_events.code_made(code))
+        await outbox.append(conn, people_events.codes_made([code]))
         return code
 
     async with deps.database.transaction() as conn:
@@ -79,7 +79,7 @@ async def record_share(deps: Deps, call: Call[int, Answer], share: ShareRecord) 
         code = (await require_code(conn, share.program_id, share.code)).code if share.code else ""
         named = replace(share, code=code)
         stored = await count_share(conn, named)
-        await outbox.append(conn, people_events.shared(named, stored))
+        await outbox.append(conn, people_events.all_shared([(named, stored)]))
         return stored.share_count
 
     async with deps.database.transaction() as conn:

@@ -90,6 +90,16 @@ class ChangedAttributes:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPerson:
+    """A participant of any program, with what is told of them again."""
+
+    program_id: str
+    participant: Participant
+    attributes_revision: int
+    """How often their attributes were changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Referee:
     """A participant as somebody else's referee: who they are and how they are bound."""
 

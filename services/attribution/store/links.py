@@ -18,6 +18,7 @@ from services.attribution.domain.policy import VisitorCookie
 _LINK_COLUMNS = """program_id, link_id, participant_id, destination_url, channel, campaign,
     utm_source, utm_medium, utm_campaign, utm_term, utm_content, create_time, share_percent"""
 _CODE_COLUMNS = "program_id, code, participant_id, channel, create_time, share_percent"
+_LINK_BYTES = "octet_length(concat(destination_url, utm_source, utm_medium, utm_campaign, utm_term, utm_content))"
 _INSERT_LINK = text(f"""
     INSERT INTO link ({_LINK_COLUMNS}) VALUES (:program_id, :link_id, :participant_id, :destination_url, :channel,
         :campaign, :utm_source, :utm_medium, :utm_campaign, :utm_term, :utm_content, :create_time,
@@ -36,13 +37,25 @@ _LINKS = within_budget(
     WHERE program_id = :program_id AND participant_id = :participant_id AND link_number > :after
     ORDER BY link_number LIMIT :limit
     """,
-    "octet_length(concat(destination_url, utm_source, utm_medium, utm_campaign, utm_term, utm_content))",
+    _LINK_BYTES,
     "link_number",
 )
 _CODES = text(f"""
     SELECT code_number, {_CODE_COLUMNS} FROM code
     WHERE program_id = :program_id AND participant_id = :participant_id AND code_number > :after
     ORDER BY code_number LIMIT :limit
+""")
+_ALL_LINKS = within_budget(
+    f"SELECT link_number, {_LINK_COLUMNS} FROM link WHERE link_number > :after ORDER BY link_number LIMIT :limit",
+    _LINK_BYTES,
+    "link_number",
+)
+_ALL_CODES = text(f"""
+    SELECT code_number, {_CODE_COLUMNS} FROM code WHERE code_number > :after ORDER BY code_number LIMIT :limit
+""")
+_ALL_SHARES = text("""
+    SELECT share_id, program_id, participant_id, channel, link_id, code, create_time FROM share
+    WHERE share_id > :after ORDER BY share_id LIMIT :limit
 """)
 _KNOWN_LINKS = text("""
     SELECT wanted.program_id AS wanted_program_id, wanted.link_id AS wanted_link_id, program.allowed_hosts,
@@ -218,6 +231,29 @@ async def list_codes(
         _CODES, {"program_id": program_id, "participant_id": participant_id, "after": after, "limit": limit}
     )
     return [(row.code_number, _code(row)) for row in rows]
+
+
+async def list_all_links(conn: AsyncConnection, after: int, limit: int) -> list[tuple[int, Link]]:
+    """Links of all programs behind number `after`, with their numbers; none only where there are none."""
+    found = await read_portion(conn, _ALL_LINKS, {"after": after, "limit": limit}, lambda row: (row[0], _link(row)))
+    return list(found.items)
+
+
+async def list_all_codes(conn: AsyncConnection, after: int, limit: int) -> list[tuple[int, Code]]:
+    """Codes of all programs behind number `after`, with their numbers."""
+    return [(row[0], _code(row)) for row in await conn.execute(_ALL_CODES, {"after": after, "limit": limit})]
+
+
+async def list_all_shares(conn: AsyncConnection, after: int, limit: int) -> list[tuple[ShareRecord, StoredShare]]:
+    """Shares of all programs behind number `after`, as far as they are kept. How many there were by then is not known
+    any more."""
+    return [
+        (
+            ShareRecord(row.program_id, row.participant_id, row.channel, row.link_id, row.code),
+            StoredShare(row.share_id, row.create_time, share_count=0),
+        )
+        for row in await conn.execute(_ALL_SHARES, {"after": after, "limit": limit})
+    ]
 
 
 async def load_known_links(conn: AsyncConnection, keys: Collection[LinkKey]) -> dict[LinkKey, KnownLink | MissingLink]:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import psycopg_connection
 from chassis.errors import not_found
+from chassis.pages import read_portion, within_budget
 from services.attribution.domain.attribution import BindSource, Bond, Reason
 from services.attribution.domain.participant import (
     Adoption,
@@ -18,6 +19,7 @@ from services.attribution.domain.participant import (
     NewBond,
     Participant,
     Referee,
+    StoredPerson,
 )
 from services.attribution.store.tree import array_literal
 
@@ -33,6 +35,14 @@ _LOAD = text(f"""
     SELECT {_COLUMNS} {_FROM}
     WHERE person.program_id = :program_id AND person.participant_id = ANY(CAST(:participant_ids AS text[]))
 """)
+_PEOPLE = within_budget(
+    f"""
+    SELECT {_COLUMNS}, person.program_id, person.attributes_revision {_FROM}
+    WHERE person.participant_key > :after ORDER BY person.participant_key LIMIT :limit
+    """,
+    "pg_column_size(attributes)",
+    "participant_key",
+)
 _REFERRALS = text(f"""
     SELECT {_BOND_COLUMNS} {_FROM}
     WHERE person.sponsor_key = :sponsor_key
@@ -97,6 +107,12 @@ async def load_participants(
         return {}
     rows = await conn.execute(_LOAD, {"program_id": program_id, "participant_ids": wanted})
     return {row.participant_id: _participant(row) for row in rows}
+
+
+async def list_people(conn: AsyncConnection, after: int, limit: int) -> Sequence[StoredPerson]:
+    """People of all programs behind a key, in the order of their keys; none only where there are none."""
+    found = await read_portion(conn, _PEOPLE, {"after": after, "limit": limit}, _stored_person)
+    return found.items
 
 
 async def list_referrals(
@@ -215,6 +231,10 @@ def _participant(row: Row[Any]) -> Participant:
     return Participant(
         row.participant_key, row.participant_id, row.attributes, draft_hash, bond, unbound_reason, row.create_time
     )
+
+
+def _stored_person(row: Row[Any]) -> StoredPerson:
+    return StoredPerson(row.program_id, _participant(row), row.attributes_revision)
 
 
 def _bond(row: Row[Any]) -> Bond:

@@ -1,5 +1,6 @@
 """Facts about people leave on stream PEOPLE, as they were stored."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -12,13 +13,18 @@ import nats
 import psycopg
 import pytest_asyncio
 from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 from sqlalchemy import text
 from upline.attribution.v1 import events_pb2, link_pb2, participant_pb2, people_pb2
 
 from chassis.clock import ManualClock
+from chassis.supplying import Supplier
+from chassis.tasks import cancel_all
 from chassis.times import to_timestamp
-from chassis.topology import PEOPLE
+from chassis.topology import PEOPLE, StreamSpec, supply_stream
 from services.attribution.people_events import MAX_EVENTS, MAX_PAYLOAD_BYTES
+from services.attribution.queries.people_history import tell_people
+from services.attribution.wire.links import LinkAddress
 from tests.conftest import Servers
 from tests.flow import becomes
 from tests.integration.attribution.people import TIMEOUT, Caller, ago, order, refused, request_id
@@ -296,3 +302,70 @@ async def outbox_rows(caller: Caller) -> int:
             text("SELECT count(*) FROM outbox WHERE subject = :subject"), {"subject": PEOPLE.subject}
         )
         return int(found.scalar_one())
+
+
+async def test_whoever_begins_to_read_late_is_told_everything(program: Program, servers: Servers) -> None:
+    caller = await program()
+    await caller.enroll("olga", attributes={"tier": "iron"})
+    await caller.enroll("maria", sponsor_id="olga")
+    await caller.enroll("vera")
+    await caller.bind("vera", "maria")
+    await caller.people.UpdateParticipant(
+        participant_pb2.UpdateParticipantRequest(
+            request_id=request_id(), program_id=caller.program_id, participant_id="olga", attributes={"tier": "gold"}
+        ),
+        timeout=TIMEOUT,
+    )
+    link, code = await caller.link("olga"), await caller.code("olga")
+    share = link_pb2.RecordShareRequest(
+        request_id=request_id(), program_id=caller.program_id, participant_id="olga", channel="chat"
+    )
+    await caller.links.RecordShare(share, timeout=TIMEOUT)
+    service = caller.running.service
+    told: dict[str, people_pb2.ParticipantEvent] = {}
+    supply = supply_stream(PEOPLE, "late")
+    history = partial(tell_people, LinkAddress("https://go.example"))
+    supplier = asyncio.create_task(Supplier(service.database, service.stream, PEOPLE, supply, history).run())
+    client = await nats.connect(servers.nats.url)
+    try:
+        jetstream = client.jetstream()
+        await becomes(partial(exists, jetstream, supply), True)
+        subscription = await jetstream.pull_subscribe_bind(consumer=supply.consumers[0], stream=supply.name)
+
+        async def count() -> int:
+            while (await subscription.consumer_info()).num_pending:
+                for message in await subscription.fetch(100, timeout=TIMEOUT):
+                    batch = people_pb2.ParticipantEventBatch.FromString(message.data)
+                    told.update((each.event_id, each) for each in batch.events if each.program_id == caller.program_id)
+                    await message.ack_sync()
+            return len(told)
+
+        await becomes(count, 9)
+        await caller.enroll("new")
+        await becomes(count, 10)
+    finally:
+        await cancel_all([supplier])
+        await client.jetstream().delete_stream(supply.name)
+        await client.close()
+    names = {each.split(":")[0] + ":" + each.partition("/")[2] for each in told if not each.startswith("share")}
+    assert names == {
+        *(f"enrolled:{each}" for each in ("olga", "maria", "vera", "new")),
+        "attributes:olga/1",
+        "bound:maria",
+        "bound:vera",
+        f"link:{link.link_id}",
+        f"code:{code}",
+    }
+    for name in ("olga", "maria", "vera"):
+        assert told[f"enrolled:{caller.program_id}/{name}"].enrolled.participant == await caller.get(name)
+    assert dict(told[f"attributes:{caller.program_id}/olga/1"].attributes_changed.attributes) == {"tier": "gold"}
+    assert told[f"link:{caller.program_id}/{link.link_id}"].link_made.link.link_id == link.link_id
+
+
+async def exists(jetstream: JetStreamContext, spec: StreamSpec) -> bool:
+    """Whether the broker has a stream with its consumer."""
+    try:
+        await jetstream.consumer_info(spec.name, spec.consumers[0])
+    except NotFoundError:
+        return False
+    return True

@@ -78,7 +78,7 @@ class ParticipantEvent(_message.Message):
     """
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
-        """When attribution recorded the fact."""
+        """When attribution recorded the fact; absent for changes of attributes and bonds that are told from the tables later."""
 
     @_builtins.property
     def call_place(self) -> _events_pb2.CallPlace:
@@ -138,7 +138,9 @@ Global___ParticipantEvent: _TypeAlias = ParticipantEvent  # noqa: Y015
 
 @_typing.final
 class ParticipantEnrolled(_message.Message):
-    """Somebody was enrolled: by the platform, or by their first purchase."""
+    """Somebody was enrolled: by the platform, or by their first purchase. A reader that is told of people from the tables
+    later is told them as they are by then.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -212,7 +214,9 @@ Global___AttributesChanged: _TypeAlias = AttributesChanged  # noqa: Y015
 
 @_typing.final
 class ParticipantBound(_message.Message):
-    """Somebody who was enrolled before was bound to a sponsor, for life."""
+    """Somebody was bound to a sponsor, for life. Where the binding came with the enrolment, only a reader that is told of
+    people from the tables later is told this, too: nobody is bound twice, so whoever counts bonds counts a person once.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -299,7 +303,9 @@ class ParticipantShared(_message.Message):
     code: _builtins.str
     """The code that was shared; empty unless it was one."""
     share_count: _builtins.int
-    """How often they had shared by this channel, this time included."""
+    """How often they had shared by this channel, this time included; 0 where it is told from the tables later, and not
+    known any more.
+    """
     def __init__(
         self,
         *,
