@@ -67,10 +67,15 @@ class Relay:
     """Publishes what the outbox holds for some streams, each by itself: one that takes nothing holds up no other. Any
     number of relays may run: rows are claimed with SKIP LOCKED."""
 
-    def __init__(self, database: Database, stream: Stream, specs: Sequence[StreamSpec]) -> None:
+    def __init__(
+        self, database: Database, stream: Stream, specs: Sequence[StreamSpec], unhurried: Sequence[StreamSpec] = ()
+    ) -> None:
+        """`unhurried`: streams whose rows wait for the next look, POLL_SECONDS at most, so that calls which write them
+        cost no round of their own."""
         self.database = database
         self.stream = stream
         self._wakes = {spec.subject: asyncio.Event() for spec in specs}
+        self._unhurried = [spec.subject for spec in unhurried]
 
     def wake(self) -> None:
         """Tells the relay that rows were committed; call it after the commit."""
@@ -79,7 +84,8 @@ class Relay:
 
     async def run(self) -> None:
         """Publishes until cancelled. Faults are logged and tried again: nothing is lost, it waits in the table."""
-        await run_all(*(self._publish(subject, wake) for subject, wake in self._wakes.items()))
+        wakes = {**self._wakes, **{subject: asyncio.Event() for subject in self._unhurried}}
+        await run_all(*(self._publish(subject, wake) for subject, wake in wakes.items()))
 
     async def _publish(self, subject: str, wake: asyncio.Event) -> None:
         while True:

@@ -46,7 +46,7 @@ class AttributionService(Service[AttributionSettings]):
     async def compose(self) -> None:
         """Serves people and conversions, takes clicks in, and writes them."""
         click_token_key = derive_key(self.settings.secret, "click-token")
-        relay = Relay(self.databases[Work.RELAY], self.stream, [CONVERSIONS, PEOPLE])
+        relay = Relay(self.databases[Work.RELAY], self.stream, [CONVERSIONS], unhurried=[PEOPLE])
         self.on_run(relay.run)
         self.on_measure(outbox(self.name))
         batches = Batches(events.told_facts, events.only)

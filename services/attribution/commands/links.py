@@ -47,9 +47,7 @@ async def create_link(deps: Deps, call: Call[Link, Answer], draft: LinkDraft) ->
         return link
 
     async with deps.database.transaction() as conn:
-        answer = await answer_once(conn, call, carry_out)
-    deps.relay.wake()
-    return answer
+        return await answer_once(conn, call, carry_out)
 
 
 async def create_code(deps: Deps, call: Call[Code, Answer], draft: CodeDraft) -> Answer:
@@ -63,9 +61,7 @@ async def create_code(deps: Deps, call: Call[Code, Answer], draft: CodeDraft) ->
         return code
 
     async with deps.database.transaction() as conn:
-        answer = await answer_once(conn, call, carry_out)
-    deps.relay.wake()
-    return answer
+        return await answer_once(conn, call, carry_out)
 
 
 async def record_share(deps: Deps, call: Call[int, Answer], share: ShareRecord) -> Answer:
@@ -83,9 +79,7 @@ async def record_share(deps: Deps, call: Call[int, Answer], share: ShareRecord) 
         return stored.share_count
 
     async with deps.database.transaction() as conn:
-        answer = await answer_once(conn, call, carry_out)
-    deps.relay.wake()
-    return answer
+        return await answer_once(conn, call, carry_out)
 
 
 async def _insert_wanted(deps: Deps, conn: AsyncConnection, draft: CodeDraft) -> Code:
