@@ -24,6 +24,8 @@ ENDPOINT_SENDS = 10
 """The most of these to one endpoint: one that is slow leaves the room of nine others, and one that fails has one."""
 POLL_SECONDS = 1.0
 """The time between two looks at what came, or is due again, while nothing else happens."""
+GATHER_SECONDS = 0.01
+"""The time in which more of what was sent ends, before it is looked for what takes its place: one look for several."""
 LEASE = timedelta(seconds=60)
 """The time for which nobody else sends what a process has taken: four times what a call takes at most. Where the
 process dies, it is sent again after that, under the same `webhook-id`."""
@@ -71,7 +73,7 @@ class Sending:
                     log.warning("cannot look for deliveries, will retry", error=error)
                     found = 0
                 if found:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(GATHER_SECONDS)
                 elif len(self._sends) >= MAX_SENDS:
                     await asyncio.wait(self._sends, return_when=asyncio.FIRST_COMPLETED)
                 else:
@@ -87,6 +89,7 @@ class Sending:
         """Waits until something that was sent has ended, whose lane may have more, or it is time to look again."""
         if self._sends:
             await asyncio.wait(self._sends, timeout=self.poll_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(GATHER_SECONDS)
         else:
             await asyncio.sleep(self.poll_seconds)
 

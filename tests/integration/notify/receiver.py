@@ -165,9 +165,11 @@ class Hooks:
         )
         return (await self.deliveries.RedeliverDelivery(request, timeout=DEADLINE_SECONDS)).delivery
 
-    async def when_in(self, state: webhook_pb2.DeliveryState.ValueType, count: int = 1) -> list[webhook_pb2.Delivery]:
+    async def when_in(
+        self, state: webhook_pb2.DeliveryState.ValueType, count: int = 1, seconds: float = DEADLINE_SECONDS
+    ) -> list[webhook_pb2.Delivery]:
         """The deliveries in a state as soon as there are at least `count`."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(seconds):
             while len(found := await self.all_in(state)) < count:
                 await asyncio.sleep(0.02)
         return found

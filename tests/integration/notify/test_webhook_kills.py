@@ -166,7 +166,7 @@ async def test_nothing_is_lost_and_nothing_sent_twice_that_was_noted_whenever_a_
             await conn.execute("UPDATE notify.delivery_lane SET due_time = now()")
             await conn.execute("UPDATE notify.webhook SET rest_until = NULL")
     monkeypatch.setattr(lanes, "claim", claim)
-    written = await hooks.when_in(DELIVERED, ROUNDS * 60)
+    written = await hooks.when_in(DELIVERED, ROUNDS * 60, START_SECONDS * ROUNDS)
     assert len(written) == ROUNDS * 60
     for taken in receiver.taken:
         taken.verify(created.secret)

@@ -332,7 +332,7 @@ async def test_a_flapping_endpoint_gets_everything_once(hooks: Hooks, receiver: 
     receiver.answer = answer
     for number in range(4):
         await publish(told(hooks, *(f"p-{each}" for each in range(10)), event_id=f"e-{number}"))
-    await hooks.when_in(DELIVERED, 40)
+    await hooks.when_in(DELIVERED, 40, 3 * DEADLINE_SECONDS)
     assert len(accepted) == len(set(accepted)) == 40
     for person in {person for person, _ in accepted}:
         causes = [cause for one, cause in accepted if one == person]
@@ -347,7 +347,7 @@ async def test_several_processes_share_the_work(
         hurry(another)
         for number in range(4):
             await publish(told(hooks, *(f"p-{each}" for each in range(50)), event_id=f"e-{number}"))
-        written = await hooks.when_in(DELIVERED, 200)
+        written = await hooks.when_in(DELIVERED, 200, 3 * DEADLINE_SECONDS)
     assert len({each.id for each in receiver.taken}) == len(receiver.taken) == 200
     for person in {each.data["participant_id"] for each in receiver.taken}:
         names = [each.id for each in receiver.taken if each.data["participant_id"] == person]
