@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpx
@@ -22,7 +22,16 @@ MAX_LOOK_UPS = 32
 """The names that are looked up at once, in threads of their own: a server of names that does not answer keeps nothing
 else of the process waiting, and of other names as many as a process has calls to three webhooks."""
 _NAT64 = IPv6Network("64:ff9b::/96")
-_COMPATIBLE = IPv6Network("::/96")
+_ASSIGNED = (IPv6Network("2000::/3"), _NAT64)
+"""All of IPv6 that may be called. The rest is not given out, or belongs to a site, or is a form of an address of IPv4
+that some gateway takes apart."""
+_RESERVED = (
+    IPv6Network("3fff::/20"),  # for documentation
+    IPv4Network("192.0.0.0/24"),  # of protocols, for what is near
+    IPv4Network("192.88.99.0/24"),  # relays of 6to4, which are gone
+    IPv4Network("168.63.129.16/32"),  # what a machine in Azure asks about itself
+)
+"""Refused beside what the standard library refuses, whose list is another in each of its releases."""
 
 
 class NotPublicError(Exception):
@@ -34,7 +43,7 @@ def is_allowed(address: Address, *, allow_loopback: bool = False) -> bool:
     that is wrapped in it. `allow_loopback` also allows those of the machine itself."""
     if allow_loopback and address.is_loopback:
         return True
-    return all(each.is_global and not each.is_multicast for each in (address, *_wrapped(address)))
+    return all(_is_public(each) for each in (address, *_wrapped(address)))
 
 
 def check_literal(host: str, *, allow_loopback: bool = False) -> None:
@@ -97,11 +106,17 @@ def _check(found: Iterable[tuple[Any, ...]], *, allow_loopback: bool) -> None:
             raise NotPublicError("the address is not public")
 
 
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and not any(address in each for each in _ASSIGNED):
+        return False
+    return address.is_global and not address.is_multicast and not any(address in each for each in _RESERVED)
+
+
 def _wrapped(address: Address) -> list[IPv4Address]:
-    """The addresses of IPv4 that one of IPv6 leads to, by the forms that gateways take apart."""
+    """The addresses of IPv4 that one of IPv6 leads to, by those forms that may be called."""
     if isinstance(address, IPv4Address):
         return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or address in _COMPATIBLE:
+    found = [address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64:
         found.append(IPv4Address(address.packed[-4:]))
     return [each for each in found if each is not None]
