@@ -13,15 +13,12 @@ from services.notify.domain.inbox import Inbox
 _COLUMNS = (
     "participant_id, display_name, email, email_key, email_verify_time, time_zone, locale, create_time, update_time"
 )
-_CLAIM = text("""
+# Who is there is locked too, as they are by then: between two statements somebody might erase them.
+_LOCK = text(f"""
     INSERT INTO contact (program_id, participant_id, create_time, update_time)
     SELECT :program_id, given, :now, :now FROM unnest(CAST(:participant_ids AS text[])) AS given
-    ON CONFLICT DO NOTHING
-""")
-_LOCK = text(f"""
-    SELECT {_COLUMNS} FROM contact
-    WHERE program_id = :program_id AND participant_id = ANY(CAST(:participant_ids AS text[]))
-    ORDER BY participant_id FOR UPDATE
+    ON CONFLICT (program_id, participant_id) DO UPDATE SET update_time = contact.update_time
+    RETURNING {_COLUMNS}
 """)
 _WRITE = text("""
     UPDATE contact SET display_name = given.display_name, email = given.email, email_key = given.email_key,
@@ -44,8 +41,7 @@ async def lock(
 ) -> dict[str, Contact]:
     """The contacts of these participants by their ids, for this transaction to change; empty ones of those who had
     none. They are locked in one order, so that no two calls wait for each other."""
-    values = {"program_id": program_id, "participant_ids": sorted(participant_ids)}
-    await conn.execute(_CLAIM, {**values, "now": now})
+    values = {"program_id": program_id, "participant_ids": sorted(participant_ids), "now": now}
     return {row.participant_id: _contact(row) for row in await conn.execute(_LOCK, values)}
 
 

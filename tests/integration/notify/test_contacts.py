@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import event
 from upline.notify.v1 import contact_pb2, contact_pb2_grpc, notify_pb2, notify_pb2_grpc
 
 from chassis.clock import ManualClock
@@ -137,6 +138,32 @@ async def test_calls_that_name_the_same_people_in_other_orders_do_not_block_each
     ]
     await asyncio.gather(*(contacts.BatchUpdateContacts(each, timeout=DEADLINE_SECONDS) for each in requests))
     assert await stored(contacts, program, "person-50") == people[50]
+
+
+async def test_who_is_erased_while_they_are_changed_is_changed_all_the_same(
+    contacts: Contacts, clock: ManualClock, servers: Servers, notify: Running, new_program_id: NewProgram
+) -> None:
+    program = new_program_id("meanwhile")
+    vera = whole("vera", clock)
+    await update(contacts, program, vera)
+    tried: list[int] = []
+
+    def erase_unless_locked(_conn: object, _cursor: object, sql: str, *_: object) -> None:
+        if "INSERT INTO contact" in sql:
+            with psycopg.connect(servers.postgres.url, autocommit=True) as conn:
+                free = "SELECT participant_id FROM notify.contact WHERE program_id = %(program)s FOR UPDATE SKIP LOCKED"
+                erasing = f"DELETE FROM notify.contact WHERE program_id = %(program)s AND participant_id IN ({free})"
+                tried.append(conn.execute(erasing.encode(), {"program": program}).rowcount)
+
+    engine = notify.service.database.engine.sync_engine
+    event.listen(engine, "after_cursor_execute", erase_unless_locked)
+    try:
+        await update(contacts, program, contact_pb2.Contact(participant_id="vera", display_name="V"), "display_name")
+    finally:
+        event.remove(engine, "after_cursor_execute", erase_unless_locked)
+    assert tried == [0], "whoever erases waits"
+    vera.display_name = "V"
+    assert await stored(contacts, program, "vera") == vera
 
 
 async def test_a_verification_needs_an_address(contacts: Contacts, new_program_id: NewProgram) -> None:
