@@ -110,7 +110,8 @@ class WebhookChannel:
         try:
             async with asyncio.timeout(self.seconds):
                 url = httpx.URL(outgoing.url)
-                await self._guard.check(url.host)
+                # The name as it is called: the decoded one may lead elsewhere.
+                await self._guard.check(url.raw_host.decode("ascii"))
                 async with self._client.stream("POST", url, content=body.encode(), headers=headers) as response:
                     await _read_some(response)
         except (TimeoutError, NotPublicError, httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:

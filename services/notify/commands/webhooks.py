@@ -101,15 +101,15 @@ def _check_url(url: str, *, allow_loopback: bool) -> None:
     """INVALID_ARGUMENT where nothing can be sent to an address, whatever its name leads to."""
     try:
         parsed = httpx.URL(url)
-        host = parsed.host
+        host = parsed.raw_host.decode("ascii")
     except (httpx.InvalidURL, UnicodeError):
         raise _bad_url("is no address: write `https://host/path`") from None
     if not host:
         raise _bad_url("names no host: write `https://host/path`")
     if parsed.scheme != "https" and not allow_loopback:
         raise _bad_url("must begin with `https://`")
-    if (parsed.port or 0) > MAX_PORT:
-        raise _bad_url(f"must have a port of at most {MAX_PORT}")
+    if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
+        raise _bad_url(f"must have a port from 1 to {MAX_PORT}, or none")
     if parsed.userinfo:
         raise _bad_url("must not name a user or a password: what is sent is signed")
     if parsed.fragment:
@@ -118,6 +118,8 @@ def _check_url(url: str, *, allow_loopback: bool) -> None:
         check_literal(host, allow_loopback=allow_loopback)
     except NotPublicError:
         raise _bad_url("must not be a private address: name a host of the internet") from None
+    except UnicodeError:
+        raise _bad_url("must name a host whose parts between the dots have 1 to 63 characters each") from None
 
 
 def _bad_url(description: str) -> UplineError:

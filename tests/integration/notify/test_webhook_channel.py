@@ -289,6 +289,13 @@ async def checked(host: str) -> None:
         guard.close()
 
 
+async def test_the_name_that_is_called_is_the_one_that_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = resolving(monkeypatch, ["10.0.0.1"])
+    async with channel(allow_loopback=False) as one:
+        assert (await one.send(outgoing("https://stra\u00dfe.example/"))).error == "the address is not public"
+    assert set(asked) == {"xn--strae-oqa.example"}, "and not strasse.example, as the system would read it"
+
+
 async def test_a_name_one_of_whose_addresses_is_private_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     resolving(monkeypatch, ["93.184.216.34", "10.0.0.1"])
     with pytest.raises(NotPublicError):
@@ -370,6 +377,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]
         "https://[fe80::1]/", "https://10.0.0.1/", "https://2852039166/", "https://169.254.169.254/latest/meta-data",
         "https://hooks.example:99999/", "https://①27.0.0.1/", "ftp://hooks.example/", "https://hooks.example/\r\nx: y",
         "https://hooks.example/ x", "file:///etc/passwd", "", "https://" + "x" * 2000 + ".example/",
+        "https://" + "x" * 64 + ".example/", "https://hooks..example/", "https://hooks.example:0/",
     ],
 )  # fmt: skip
 async def test_a_bad_address_is_refused_with_its_name(
