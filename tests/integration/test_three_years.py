@@ -16,6 +16,7 @@ from chassis.retention import Life, sweep
 from services.attribution import jobs as attribution_jobs
 from services.attribution.settings import AttributionSettings
 from services.notify import jobs as notify_jobs
+from services.notify.domain.delivery import DeliveryState
 from services.notify.settings import NotifySettings
 from services.rewards import jobs as rewards_jobs
 from services.rewards.settings import RewardsSettings
@@ -68,6 +69,11 @@ WAIT = f"""
 GAP = f"""
     INSERT INTO {{}}.gap (consumer, program_id, event_id, outbox_id, find_time, close_time)
     SELECT '{NAME}', 'p', {{}} || {KEY}, 0, t, {{}} {MOMENTS}
+"""
+DELIVERY = f"""
+    INSERT INTO notify.delivery (delivery_id, program_id, entry_id, participant_id, channel, endpoint_id, kind, state,
+        update_time)
+    SELECT gen_random_uuid(), '{NAME}', gen_random_uuid(), 'vera', 1, gen_random_uuid(), 1, {{}}, t {MOMENTS}
 """
 LEAST_ID = "CAST(lpad(to_hex(CAST(extract(epoch FROM {}) * 1000 AS bigint)), 12, '0') || repeat('0', 20) AS uuid)"
 
@@ -135,6 +141,12 @@ GROWTH = {
     },
     "notify": common("notify")
     | {
+        "delivery": Growth(
+            DELIVERY.format(f"{DeliveryState.DELIVERED:d}"),
+            "update_time",
+            f"program_id = '{NAME}' AND state = {DeliveryState.DELIVERED:d}",
+            DELIVERY.format(f"{DeliveryState.PENDING:d}"),
+        ),
         "cause": Growth(
             "INSERT INTO notify.cause (entry_id, program_id, event_id, conversion_id, event_type, buyer_id,"
             " occurred_at, assets, texts_version, create_time)"
