@@ -14,7 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.tasks import cancel_all
 from services.notify.channels.port import Channel
 from services.notify.commands.deps import Deps
-from services.notify.domain.delivery import DeliveryState, Outgoing, Result, Verdict, after, off_reason, rest_seconds
+from services.notify.domain.delivery import (
+    DeliveryState,
+    Outgoing,
+    Result,
+    Verdict,
+    after,
+    is_rejected,
+    off_reason,
+    rest_seconds,
+)
 from services.notify.store import lanes
 from services.notify.store import webhooks as webhook_store
 
@@ -153,6 +162,8 @@ class Sending:
         if not result.error:
             if tried.outgoing.is_failing:
                 await webhook_store.recover(conn, endpoint_id)
+            return ""
+        if is_rejected(result):
             return ""
         failing = await webhook_store.fail(conn, endpoint_id) if tried.outgoing.entry else None
         if failing is None:  # nobody was called, or the webhook was removed

@@ -22,6 +22,8 @@ FAILING_LIFE = timedelta(days=5)
 """An endpoint that has answered nothing well for so long is switched off."""
 GONE_STATUS = 410
 """The answer by which a receiver says that it wants nothing any more."""
+PASSING_STATUSES = frozenset({408, 425, 429})
+"""The answers of 4xx that say something of the endpoint and the moment, and nothing of what was sent."""
 MAX_HISTORY = 50
 """The attempts that are kept of each delivery: five times the schedule."""
 MAX_ERROR_CHARACTERS = 500
@@ -142,6 +144,12 @@ def after(result: Result, tries: int, spread: float = 1.0) -> Verdict:
     if result.is_final or tries > len(RETRY_SECONDS):
         return Verdict(DeliveryState.PARKED)
     return Verdict(DeliveryState.RETRYING, max(RETRY_SECONDS[tries - 1] * spread, asked_for(result)))
+
+
+def is_rejected(result: Result) -> bool:
+    """Whether an endpoint answered, and refused this one delivery: another one may well be taken."""
+    status = result.http_status
+    return 400 <= status < 500 and status != GONE_STATUS and status not in PASSING_STATUSES
 
 
 def rest_seconds(result: Result, failures: int) -> float:

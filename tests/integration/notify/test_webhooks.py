@@ -236,6 +236,24 @@ async def test_what_fails_for_good_is_parked_and_sent_again_by_a_person(
     assert reason_of(caught.value) == "DELIVERY_NOT_PARKED"
 
 
+async def test_a_delivery_that_is_refused_holds_up_nobody_elses(
+    hooks: Hooks, receiver: Receiver, publish: Publish, servers: Servers
+) -> None:
+    await hooks.create(receiver.url)
+
+    async def answer(taken: Taken) -> web.StreamResponse:
+        return web.Response(status=422 if taken.data["participant_id"] == "maria" else 204)
+
+    receiver.answer = answer
+    await publish(told(hooks, "maria"))
+    [parked] = await hooks.when_in(PARKED)
+    assert parked.attempt_count == len(RETRY_SECONDS) + 1, "it keeps its attempts"
+    failing = "SELECT failure_count, failing_since, rest_until FROM notify.webhook WHERE program_id = %(program)s"
+    assert await statement(servers, failing, program=hooks.program_id) == [(0, None, None)]
+    await publish(told(hooks, "olga"))
+    await hooks.when_in(DELIVERED)
+
+
 async def test_a_redirect_is_not_followed(hooks: Hooks, receiver: Receiver, publish: Publish) -> None:
     async with receiving() as elsewhere:
         await hooks.create(receiver.url)

@@ -12,6 +12,7 @@ from services.notify.domain.delivery import (
     Result,
     Verdict,
     after,
+    is_rejected,
     off_reason,
     rest_seconds,
 )
@@ -44,6 +45,15 @@ def test_what_is_final_is_parked_at_once() -> None:
 
 def test_an_endpoint_rests_longer_the_more_often_it_fails() -> None:
     assert [rest_seconds(FAILED, failures) for failures in range(1, 8)] == [*REST_SECONDS, 300.0, 300.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "rejected"),
+    [(400, True), (404, True), (422, True), (499, True)]
+    + [(each, False) for each in (0, 204, 307, 408, 410, 425, 429, 500, 503)],
+)
+def test_a_refusal_is_a_fault_of_the_delivery_and_not_of_the_endpoint(status: int, rejected: bool) -> None:
+    assert is_rejected(Result(status, f"HTTP {status}")) is rejected
 
 
 def test_an_endpoint_is_switched_off_that_is_gone_or_hopeless() -> None:
