@@ -15,6 +15,7 @@ from chassis.tasks import cancel_all
 from services.notify.channels.port import Channel
 from services.notify.commands.deps import Deps
 from services.notify.domain.delivery import (
+    SPREAD,
     DeliveryState,
     Outgoing,
     Result,
@@ -138,7 +139,7 @@ class Sending:
                 return
 
     def _verdict(self, outgoing: Outgoing, result: Result) -> Verdict:
-        spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
+        spread = random.uniform(*SPREAD)  # noqa: S311 - spreads retries, guards nothing
         verdict = after(result, outgoing.tries, spread)
         return verdict._replace(pause_seconds=verdict.pause_seconds * self.pause_ratio)
 

@@ -18,6 +18,11 @@ all others wait without spending their attempts."""
 MAX_RETRY_AFTER_SECONDS = 86_400.0
 """The longest that a receiver may ask to be left alone, the longest pause of the schedule; who asks for more is tried
 again after that."""
+SPREAD = (0.8, 1.2)
+"""Between what a pause is multiplied with, by chance."""
+LONGEST_PAUSE = timedelta(seconds=max(*RETRY_SECONDS, MAX_RETRY_AFTER_SECONDS) * max(SPREAD))
+"""The longest that a delivery or an endpoint is left alone. A time that is further ahead was set before the clock of
+the database went back, as in a failover, and says nothing any more."""
 FAILING_LIFE = timedelta(days=5)
 """An endpoint that has answered nothing well for so long is switched off."""
 GONE_STATUS = 410

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.ids import new_id
 from services.notify.domain.cause import Kind
 from services.notify.domain.delivery import (
+    LONGEST_PAUSE,
     MAX_ERROR_CHARACTERS,
     MAX_HISTORY,
     WAITING,
@@ -28,6 +29,7 @@ from services.notify.domain.inbox import Entry
 from services.notify.domain.webhook import WebhookState
 from services.notify.store import entries
 
+_IS_OVER = "{} NOT BETWEEN clock_timestamp() AND clock_timestamp() + :longest_pause"
 _WAITING = ", ".join(f"{each:d}" for each in WAITING)
 
 _ADD = text(f"""
@@ -63,11 +65,11 @@ _TAKE = text(f"""
         FROM endpoint JOIN webhook ON webhook_id = endpoint_id
         LEFT JOIN unnest(CAST(:busy_ids AS uuid[]), CAST(:busy_counts AS integer[])) AS busy (busy_id, sends)
             ON busy_id = webhook_id
-        WHERE webhook.state = {WebhookState.ENABLED:d} AND coalesce(rest_until <= clock_timestamp(), true)
+        WHERE webhook.state = {WebhookState.ENABLED:d} AND coalesce({_IS_OVER.format("rest_until")}, true)
           AND CASE WHEN failure_count > 0 THEN 1 ELSE :most END > coalesce(sends, 0)
           AND EXISTS (
             SELECT FROM delivery_lane
-            WHERE delivery_lane.endpoint_id = webhook_id AND due_time <= clock_timestamp()
+            WHERE delivery_lane.endpoint_id = webhook_id AND {_IS_OVER.format("due_time")}
           )
         ORDER BY webhook_id <= :after, webhook_id
         LIMIT :limit
@@ -75,7 +77,7 @@ _TAKE = text(f"""
         SELECT lane.endpoint_id, lane.participant_id
         FROM chosen CROSS JOIN LATERAL (
             SELECT endpoint_id, participant_id FROM delivery_lane
-            WHERE delivery_lane.endpoint_id = webhook_id AND due_time <= clock_timestamp()
+            WHERE delivery_lane.endpoint_id = webhook_id AND {_IS_OVER.format("due_time")}
             ORDER BY due_time LIMIT more
             FOR UPDATE SKIP LOCKED
         ) AS lane
@@ -196,7 +198,9 @@ async def claim(
     """Takes the first deliveries of lanes that are due, `limit` at most, `most` of each endpoint with those in `sends`
     that this process sends already, endpoints in turn from the one behind `after`."""
     busy = {"busy_ids": list(sends), "busy_counts": list(sends.values())}
-    taken = await conn.execute(_TAKE, {**busy, "most": most, "limit": limit, "after": after, "lease": lease})
+    taken = await conn.execute(
+        _TAKE, {**busy, "most": most, "limit": limit, "after": after, "lease": lease, "longest_pause": LONGEST_PAUSE}
+    )
     lanes = taken.all()
     if not lanes:
         return []

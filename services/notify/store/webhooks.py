@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.domain.cause import Kind
-from services.notify.domain.delivery import FAILING_LIFE
+from services.notify.domain.delivery import FAILING_LIFE, LONGEST_PAUSE
 from services.notify.domain.webhook import Webhook, WebhookState
 
 _COLUMNS = """webhook_id, program_id, url, kinds, state, switched_off_reason, secret_version, previous_secret_until,
@@ -50,16 +50,20 @@ _RECOVER = text("""
     UPDATE webhook SET failure_count = 0, failing_since = NULL, rest_until = NULL
     WHERE webhook_id = :webhook_id
 """)
+_IS_RESTING = "rest_until BETWEEN clock_timestamp() AND clock_timestamp() + :longest_pause"
 # Those that were on their way together fail together, and count as one failure.
-_FAIL = text("""
+_FAIL = text(f"""
     UPDATE webhook
-    SET failure_count = failure_count + CASE WHEN rest_until > clock_timestamp() THEN 0 ELSE 1 END,
+    SET failure_count = failure_count + CASE WHEN {_IS_RESTING} THEN 0 ELSE 1 END,
         failing_since = coalesce(failing_since, clock_timestamp())
     WHERE webhook_id = :webhook_id
     RETURNING failure_count, failing_since <= clock_timestamp() - CAST(:life AS interval) AS is_hopeless
 """)
-_REST = text("""
-    UPDATE webhook SET rest_until = greatest(rest_until, clock_timestamp() + make_interval(secs => :seconds))
+_REST = text(f"""
+    UPDATE webhook
+    SET rest_until = greatest(
+        CASE WHEN {_IS_RESTING} THEN rest_until END, clock_timestamp() + make_interval(secs => :seconds)
+    )
     WHERE webhook_id = :webhook_id
 """)
 _SWITCH_OFF = text(f"""
@@ -143,13 +147,15 @@ async def recover(conn: AsyncConnection, webhook_id: UUID) -> None:
 
 async def fail(conn: AsyncConnection, webhook_id: UUID) -> Failing | None:
     """Notes a failure; None where the webhook was removed."""
-    row = (await conn.execute(_FAIL, {"webhook_id": webhook_id, "life": FAILING_LIFE})).one_or_none()
+    values = {"webhook_id": webhook_id, "life": FAILING_LIFE, "longest_pause": LONGEST_PAUSE}
+    row = (await conn.execute(_FAIL, values)).one_or_none()
     return None if row is None else Failing(row.failure_count, row.is_hopeless)
 
 
 async def rest(conn: AsyncConnection, webhook_id: UUID, seconds: float) -> None:
     """Leaves a webhook alone for some time."""
-    await conn.execute(_REST, {"webhook_id": webhook_id, "seconds": seconds})
+    values = {"webhook_id": webhook_id, "seconds": seconds, "longest_pause": LONGEST_PAUSE}
+    await conn.execute(_REST, values)
 
 
 async def switch_off(conn: AsyncConnection, webhook_id: UUID, reason: str) -> bool:

@@ -254,6 +254,26 @@ async def test_a_delivery_that_is_refused_holds_up_nobody_elses(
     await hooks.when_in(DELIVERED)
 
 
+async def test_a_clock_of_the_database_that_goes_back_holds_nobody_up(
+    hooks: Hooks, receiver: Receiver, publish: Publish, servers: Servers
+) -> None:
+    webhook_id = (await hooks.create(receiver.url)).webhook.webhook_id
+    await fail_once(hooks, receiver, publish, webhook_id, "maria")
+    ahead = "clock_timestamp() + interval '30 days'"
+    await statement(
+        servers,
+        f"UPDATE notify.delivery_lane SET due_time = {ahead} WHERE endpoint_id = %(webhook)s",
+        webhook=webhook_id,
+    )
+    await hooks.update(webhook_id, state=webhook_pb2.WEBHOOK_STATE_ENABLED)
+    await statement(
+        servers,
+        f"UPDATE notify.webhook SET failure_count = 1, rest_until = {ahead} WHERE webhook_id = %(webhook)s",
+        webhook=webhook_id,
+    )
+    await hooks.when_in(DELIVERED)
+
+
 async def test_a_redirect_is_not_followed(hooks: Hooks, receiver: Receiver, publish: Publish) -> None:
     async with receiving() as elsewhere:
         await hooks.create(receiver.url)
