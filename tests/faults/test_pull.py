@@ -118,8 +118,9 @@ async def test_a_reader_that_stops_hands_back_what_it_had_in_hand(
     try:
         await broker.ensure(SPEC)
         async with reading(broker, LONG_SECONDS, busy=True) as busy:
-            await publish(broker, 3)
+            await publish(broker, 1)
             await becomes(busy.seen, 1)
+            await publish(broker, 2)
         async with reading(broker, LONG_SECONDS) as free:
             await becomes(free.seen, 3)
     finally:
