@@ -90,7 +90,7 @@ _TAKE = text(f"""
     RETURNING delivery_lane.endpoint_id, delivery_lane.participant_id, due_time
 """)
 # A statement of its own: it sees what those did who had the lanes before. That a delivery is tried is counted before it
-# is, so that one which takes the process with it is parked in the end.
+# is: one whose process dies has spent a try, too.
 _FIRST = text(f"""
     WITH first AS (
         SELECT earliest.delivery_no, lease_until

@@ -25,21 +25,17 @@ class Pacing(Generic[Fact]):
         self.slow = slow
         self._left_out: dict[tuple[str, str], Fact] = {}
         self._deps = deps
-        self._apart = apart
+        self.apart = apart
+        """Whether facts are decided in a thread."""
 
     @property
     def left_out(self) -> list[Fact]:
         """The facts that are to be settled apart, each once: a part of them that failed was tried again."""
         return list(self._left_out.values())
 
-    @property
-    def apart(self) -> bool:
-        """Whether facts are decided in a thread."""
-        return self._apart
-
     def turns(self, steps: Iterable[object], *, rests: bool = False) -> AsyncIterator[None]:
         """Goes through steps; comes back after each turn. `rests`: whether no lock is held meanwhile."""
-        return self._deps.deciding.in_turns(steps, rests=rests) if self._apart else in_turns(steps)
+        return self._deps.deciding.in_turns(steps, rests=rests) if self.apart else in_turns(steps)
 
     async def make(self, values: Iterable[Made], *, rests: bool = False) -> list[Made]:
         """All values, each of which takes some time to be made, in turns."""
@@ -50,11 +46,11 @@ class Pacing(Generic[Fact]):
 
     def takes_long(self, plan: Plan, conversion: Conversion) -> bool:
         """Whether a conversion is to be settled apart, and is not yet."""
-        return not self._apart and takes_long(plan, conversion)
+        return not self.apart and takes_long(plan, conversion)
 
     async def find_slow(self, conn: AsyncConnection, program_ids: Collection[str]) -> None:
         """Adds to `slow` those among programs of which facts wait already: what comes behind them keeps its order."""
-        if not self._apart:
+        if not self.apart:
             self.slow |= await deferred.programs_among(conn, program_ids)
 
     def leave_out(self, facts: Sequence[Fact], program_ids: Collection[str]) -> Sequence[Fact]:

@@ -97,13 +97,13 @@ class ClaimedFact(NamedTuple):
     event_id: str
     payload: bytes
     claim_count: int
-    """How often it was claimed up, with this time, and not given back unharmed."""
+    """How often it was claimed, with this time, and not given back unharmed."""
     attempts: int
     """How often it failed."""
 
     @property
     def unanswered(self) -> int:
-        """How often it was claimed up before, and its process did not live to say what became of it."""
+        """How often it was claimed before, and its process did not live to say what became of it."""
         return self.claim_count - 1 - self.attempts
 
     @property

@@ -90,14 +90,6 @@ class FactReading:
             raise UnknownFactError(f"event {event.event_id!r} tells nothing this version knows")
 
 
-def read_facts(payloads: Sequence[bytes]) -> tuple[FactBatch, dict[int, Exception]]:
-    """The facts of messages, with the errors of those that cannot be read, by place."""
-    reading = FactReading()
-    for _ in reading.read_each(payloads):
-        pass
-    return reading.facts, reading.unreadable
-
-
 def read_told_facts(payload: bytes) -> list[Fact]:
     """The facts that a message tells, by their names only; none where it cannot be read."""
     try:

@@ -20,8 +20,9 @@ from chassis.times import to_timestamp
 from services.rewards.commands.deferred import Deferral
 from services.rewards.commands.deps import Deps
 from services.rewards.consumer import CONSUMER, ConversionEvents
+from services.rewards.domain.conversion import ArrivedConversion
 from services.rewards.store import deferred
-from services.rewards.wire.events import read_told_facts
+from services.rewards.wire.events import FactReading, read_told_facts
 from tests.conftest import Servers
 from tests.running import DEADLINE_SECONDS, Running
 
@@ -126,6 +127,14 @@ def three_levels(hold: timedelta | None = None) -> plan_pb2.Plan:
         rules=[rule],
         rounding=plan_pb2.ROUNDING_MODE_DOWN,
     )
+
+
+def arrived(*payloads: bytes) -> list[ArrivedConversion]:
+    """The conversions that stream messages tell."""
+    reading = FactReading()
+    for _ in reading.read_each(payloads):
+        pass
+    return reading.facts.conversions
 
 
 async def settled(deps: Deps, payloads: Sequence[bytes]) -> None:

@@ -3,11 +3,11 @@
 from chassis.database import Database
 from services.rewards.store import conversions, plans
 from services.rewards.store.plans import PlanRow
-from services.rewards.wire.events import read_facts
 from tests.integration.rewards.conftest import (
     NOON,
     Ledger,
     Published,
+    arrived,
     message,
     points_rule,
     recorded,
@@ -46,9 +46,9 @@ async def test_a_reversal_knows_the_version_its_conversion_got_while_it_waited(
     program = await published(three_levels())
     await ledger.settle(message(recorded(program, "warm", 1000, upline=())))
     database: Database = ledger.rewards.service.deps.database
-    (arrived,) = read_facts([message(recorded(program, "c1", 1000))])[0].conversions
+    (first,) = arrived(message(recorded(program, "c1", 1000)))
     async with database.transaction() as other_worker:
-        await conversions.merge_new(other_worker, [(arrived, 2)])
+        await conversions.merge_new(other_worker, [(first, 2)])
         taking_back = await stopped(database, ledger.settle(message(reversed_(program, "c1", "r1", 400))))
         await plans.insert(other_worker, second_version(program))
     await taking_back

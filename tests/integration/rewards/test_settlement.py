@@ -14,12 +14,12 @@ from chassis.database import Database
 from services.rewards.__main__ import RewardsService
 from services.rewards.store import conversions
 from services.rewards.store.conversions import StoredConversion
-from services.rewards.wire.events import read_facts
 from tests.conftest import Servers
 from tests.integration.rewards.conftest import (
     UPLINE,
     Ledger,
     Published,
+    arrived,
     message,
     points_rule,
     recorded,
@@ -166,7 +166,7 @@ async def test_reversals_lock_new_and_old_conversions_in_the_order_in_which_conv
 ) -> None:
     program = await published(three_levels())
     events = [recorded(program, name, 1000) for name in ("c1", "c2")]
-    first, second = read_facts([message(*events)])[0].conversions
+    first, second = arrived(message(*events))
     await ledger.settle(message(events[0]))
     database: Database = ledger.rewards.service.deps.database
     async with database.transaction() as arriving:
